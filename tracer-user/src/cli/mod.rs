@@ -1,0 +1,1 @@
+//! The commands, one file each. They only wire the other rooms together.

@@ -1,0 +1,1 @@
+//! The faces of a diagnosis: text, JSON, DOT, pprof, Prometheus, HTTP, web page, terminal view.

@@ -1,0 +1,135 @@
+//! `runtime.waitReason` without its numbering, which differs by Go version.
+
+use std::fmt;
+
+/// Why a goroutine is parked (`runtime/runtime2.go`, `waitReasonStrings`).
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum WaitReason {
+    /// `chan receive`
+    ChanReceive,
+    /// `chan send`
+    ChanSend,
+    /// `chan receive (nil chan)`
+    ChanReceiveNil,
+    /// `chan send (nil chan)`
+    ChanSendNil,
+    /// `select`
+    Select,
+    /// `select (no cases)`
+    SelectNoCases,
+    /// `sync.Mutex.Lock`
+    MutexLock,
+    /// `sync.RWMutex.RLock`
+    RwMutexRLock,
+    /// `sync.RWMutex.Lock`
+    RwMutexLock,
+    /// `sync.WaitGroup.Wait`
+    WaitGroupWait,
+    /// `sync.Cond.Wait`
+    CondWait,
+    /// `semacquire`: before Go 1.20 every semaphore wait, later a bare one.
+    Semacquire,
+    /// `sleep`
+    Sleep,
+    /// `IO wait`
+    IoWait,
+    /// `coroutine`: an `iter.Pull` partner.
+    Coroutine,
+    /// `synctest.Run`, `synctest.Wait`
+    Synctest,
+    /// `finalizer wait`, `cleanup wait`
+    FinalizerWait,
+    /// A wait of the runtime for itself during which the goroutine is not stuck: garbage
+    /// collection, tracing, stopping the world, preemption.
+    Runtime,
+    /// A text this version of gostuck does not know.
+    Unknown,
+}
+
+impl WaitReason {
+    /// The reason that the runtime spells `text`, of any Go version.
+    #[must_use]
+    pub fn from_runtime_text(text: &str) -> Self {
+        // "(synctest)" and "(durable)" mark waits inside a synctest bubble (Go 1.24 and 1.25).
+        let plain = text
+            .trim_end_matches(" (synctest)")
+            .trim_end_matches(" (durable)");
+        match plain {
+            "chan receive" => Self::ChanReceive,
+            "chan send" => Self::ChanSend,
+            "chan receive (nil chan)" => Self::ChanReceiveNil,
+            "chan send (nil chan)" => Self::ChanSendNil,
+            "select" => Self::Select,
+            "select (no cases)" => Self::SelectNoCases,
+            "sync.Mutex.Lock" => Self::MutexLock,
+            "sync.RWMutex.RLock" => Self::RwMutexRLock,
+            "sync.RWMutex.Lock" => Self::RwMutexLock,
+            "sync.WaitGroup.Wait" => Self::WaitGroupWait,
+            "sync.Cond.Wait" => Self::CondWait,
+            "semacquire" => Self::Semacquire,
+            "sleep" => Self::Sleep,
+            "IO wait" => Self::IoWait,
+            "coroutine" => Self::Coroutine,
+            "synctest.Run" | "synctest.Wait" => Self::Synctest,
+            "finalizer wait" | "cleanup wait" => Self::FinalizerWait,
+            ""
+            | "GC assist marking"
+            | "GC assist wait"
+            | "GC sweep wait"
+            | "GC scavenge wait"
+            | "dumping heap"
+            | "garbage collection"
+            | "garbage collection scan"
+            | "panicwait"
+            | "force gc (idle)"
+            | "GOMAXPROCS updater (idle)"
+            | "trace reader (blocked)"
+            | "wait for GC cycle"
+            | "GC worker (idle)"
+            | "GC worker (active)"
+            | "preempted"
+            | "debug call"
+            | "GC mark termination"
+            | "stopping the world"
+            | "flushing proc caches"
+            | "trace goroutine status"
+            | "trace proc status"
+            | "page trace flush"
+            | "GC weak to strong wait"
+            | "timer goroutine (idle)" => Self::Runtime,
+            _ => Self::Unknown,
+        }
+    }
+
+    /// The runtime's own words, as in a goroutine dump.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::ChanReceive => "chan receive",
+            Self::ChanSend => "chan send",
+            Self::ChanReceiveNil => "chan receive (nil chan)",
+            Self::ChanSendNil => "chan send (nil chan)",
+            Self::Select => "select",
+            Self::SelectNoCases => "select (no cases)",
+            Self::MutexLock => "sync.Mutex.Lock",
+            Self::RwMutexRLock => "sync.RWMutex.RLock",
+            Self::RwMutexLock => "sync.RWMutex.Lock",
+            Self::WaitGroupWait => "sync.WaitGroup.Wait",
+            Self::CondWait => "sync.Cond.Wait",
+            Self::Semacquire => "semacquire",
+            Self::Sleep => "sleep",
+            Self::IoWait => "IO wait",
+            Self::Coroutine => "coroutine",
+            Self::Synctest => "synctest",
+            Self::FinalizerWait => "finalizer wait",
+            Self::Runtime => "runtime",
+            Self::Unknown => "unknown",
+        }
+    }
+}
+
+impl fmt::Display for WaitReason {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.as_str())
+    }
+}

@@ -1,0 +1,31 @@
+//! gostuck as a library: discover Go processes, read their runtime from outside, build the wait
+//! graph, and say who is stuck.
+//!
+//! Data flows one way: discover → image → probes and snapshot → state → graph → finding → export.
+//! A module imports the modules above it in this list, never one below.
+
+pub mod ids;
+
+pub mod graph;
+
+pub mod process;
+
+pub mod image;
+
+pub mod memory;
+
+pub mod snapshot;
+
+pub mod release;
+
+pub mod reach;
+
+pub mod probes;
+
+pub mod state;
+
+pub mod finding;
+
+pub mod export;
+
+pub mod cli;

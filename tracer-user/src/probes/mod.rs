@@ -1,0 +1,1 @@
+//! Loading and attaching the BPF programs, reading the ring buffer, calibrating and governing what they cost.

@@ -1,0 +1,1 @@
+//! Which Go processes there are: the /proc scan, exec and exit events, container and pod identity.

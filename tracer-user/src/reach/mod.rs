@@ -1,0 +1,1 @@
+//! What live goroutines can reach: the conservative walk of a target's heap.

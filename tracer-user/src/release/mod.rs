@@ -1,0 +1,8 @@
+//! Pending-release analysis: which locks a goroutine still has to release, read out of its own
+//! future. Go records no owner; but Go has no callee-saved registers, so whatever a parked
+//! goroutine needs later lies in its frames, and the code after each return address says what it
+//! will do with it.
+
+mod model;
+
+pub use model::{Certainty, Evidence, Held, LockHolders, PendingRelease, ReleaseKind};

@@ -1,0 +1,86 @@
+//! What the analysis says: pending releases per goroutine, holders per object.
+
+use crate::{
+    graph::HolderSet,
+    ids::{Goid, ImageAddr, TargetAddr},
+};
+
+/// Something a goroutine's continuation does to a synchronisation object.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub struct PendingRelease {
+    /// The object's first byte.
+    pub object: TargetAddr,
+    /// What will be done.
+    pub kind: ReleaseKind,
+    /// On all paths, or on some.
+    pub certainty: Certainty,
+    /// Where that was read.
+    pub evidence: Evidence,
+}
+
+/// The operations that free other goroutines.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum ReleaseKind {
+    /// `Mutex.Unlock`.
+    Unlock,
+    /// `RWMutex.Unlock`.
+    WriteUnlock,
+    /// `RWMutex.RUnlock`.
+    ReadUnlock,
+    /// `WaitGroup.Done`, `WaitGroup.Add(-n)`.
+    Done,
+    /// Channel send.
+    Send,
+    /// Channel receive.
+    Receive,
+    /// Channel close.
+    Close,
+    /// `Cond.Signal`, `Cond.Broadcast`.
+    Notify,
+}
+
+/// On how many of the paths a release happens.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum Certainty {
+    /// On some paths only, or read while the goroutine could run.
+    Possible,
+    /// On every path that returns from the frame.
+    Certain,
+}
+
+/// Which frame and which instruction say so.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub struct Evidence {
+    /// Index into the goroutine's physical frames.
+    pub frame: usize,
+    /// The call or atomic instruction that releases.
+    pub site: ImageAddr,
+    /// How the frame gets there.
+    pub held: Held,
+}
+
+/// How a frame gets to its release.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Held {
+    /// By running on from its return address.
+    Continuation,
+    /// By a deferred call.
+    Deferred,
+    /// It waits for the object right now and owns part of it (a writer draining readers).
+    Protocol,
+}
+
+/// Who holds one lock, after cross-checking with its state.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct LockHolders {
+    /// The lock.
+    pub object: TargetAddr,
+    /// The candidates with their evidence; empty when nobody was found.
+    pub candidates: Vec<(Goid, PendingRelease)>,
+    /// What waiters for exclusive access need.
+    pub exclusive: HolderSet,
+    /// What a writer that drains readers needs.
+    pub readers: HolderSet,
+    /// Why `complete` is false, in words; empty when both are complete.
+    pub doubts: Vec<String>,
+}

@@ -1,0 +1,1 @@
+//! One process over time: events and snapshots in, waits out.

@@ -1,0 +1,3 @@
+//! Sets up, builds, tests, demonstrates and measures gostuck.
+
+fn main() {}
