@@ -1,5 +1,5 @@
 //! The `gostuck` command.
 
 fn main() -> std::process::ExitCode {
-    std::process::ExitCode::SUCCESS
+    tracer_user::cli::main()
 }

@@ -1,1 +1,103 @@
 //! The commands, one file each. They only wire the other rooms together.
+
+mod doctor;
+mod failure;
+mod logging;
+
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand};
+
+pub use failure::Failure;
+
+/// The exit status when `--fail-on` saw what it was told to look for.
+pub const EXIT_FINDING: u8 = 3;
+
+/// Which goroutines of a live Go process are stuck, on what, and behind whom.
+#[derive(Debug, Parser)]
+#[command(
+    name = "gostuck",
+    version,
+    max_term_width = 100,
+    arg_required_else_help = true,
+    propagate_version = true,
+    subcommand_required = true,
+    long_about = "gostuck watches the Go processes of a Linux host from outside and says which \
+        goroutines are stuck, on what, behind whom, and whether they can ever move again.\n\n\
+        No rebuild, no import, no pprof port, no pause of the target. Stripped binaries work.",
+    after_long_help = AFTER_HELP
+)]
+struct Cli {
+    #[command(flatten)]
+    logging: logging::Options,
+    #[command(subcommand)]
+    command: Command,
+}
+
+const AFTER_HELP: &str = "\
+Examples:
+  gostuck ps                               the Go processes of this host
+  sudo gostuck inspect 4711                one look at one process: who is stuck, and why
+  sudo gostuck watch --for 30s 4711        findings as they appear and clear
+  sudo gostuck watch --fail-on proven -- go test ./...
+  sudo gostuck run --listen 127.0.0.1:9464 the daemon: metrics, JSON, web page
+  gostuck doctor                           what this machine lacks, and what that costs
+
+Exit status:
+  0  done            2  wrong usage
+  1  failed          3  --fail-on saw such a finding
+  watch -- COMMAND passes the command's own status through when it has nothing to add.";
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Say what this machine offers gostuck, and what each missing thing costs
+    Doctor(doctor::Options),
+}
+
+/// Runs the command line of this process.
+#[must_use]
+pub fn main() -> ExitCode {
+    let cli = Cli::parse();
+    cli.logging.start();
+    let outcome = match cli.command {
+        Command::Doctor(options) => doctor::run(&options),
+    };
+    outcome.unwrap_or_else(|failure| {
+        if failure.is_broken_pipe() {
+            return ExitCode::SUCCESS;
+        }
+        eprintln!("{failure}");
+        ExitCode::FAILURE
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory;
+
+    use super::Cli;
+
+    #[test]
+    fn the_command_line_is_consistent() {
+        Cli::command().debug_assert();
+    }
+
+    #[test]
+    fn every_argument_has_a_help_text() {
+        for command in Cli::command().get_subcommands() {
+            assert!(
+                command.get_about().is_some(),
+                "{} has no help",
+                command.get_name()
+            );
+            for argument in command.get_arguments() {
+                assert!(
+                    argument.get_help().is_some(),
+                    "{} {} has no help",
+                    command.get_name(),
+                    argument.get_id()
+                );
+            }
+        }
+    }
+}

@@ -1,0 +1,82 @@
+//! Why a command ended without doing its work: one clear line, and what to do next.
+
+use std::{error::Error, fmt, io};
+
+/// What the user reads when a command fails.
+#[derive(Debug)]
+pub struct Failure {
+    what: anyhow::Error,
+    next_step: Option<String>,
+}
+
+impl Failure {
+    /// A failure that `next_step` is known to remedy.
+    pub fn with_next_step(what: impl Into<anyhow::Error>, next_step: impl Into<String>) -> Self {
+        Self {
+            what: what.into(),
+            next_step: Some(next_step.into()),
+        }
+    }
+
+    /// Whether the reader of our output went away (`gostuck ps | head`): nothing to complain about.
+    #[must_use]
+    pub fn is_broken_pipe(&self) -> bool {
+        self.what.chain().any(|cause| {
+            cause
+                .downcast_ref::<io::Error>()
+                .is_some_and(|error| error.kind() == io::ErrorKind::BrokenPipe)
+        })
+    }
+}
+
+impl<E: Into<anyhow::Error>> From<E> for Failure {
+    fn from(error: E) -> Self {
+        Self {
+            what: error.into(),
+            next_step: None,
+        }
+    }
+}
+
+impl fmt::Display for Failure {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "gostuck: {}", one_line(self.what.as_ref()))?;
+        if let Some(next_step) = &self.next_step {
+            write!(f, "\n  next: {next_step}")?;
+        }
+        Ok(())
+    }
+}
+
+/// The error and its causes in one line, leaving out causes that the line already quotes.
+fn one_line(error: &(dyn Error + 'static)) -> String {
+    let mut line = error.to_string();
+    let mut cause = error.source();
+    while let Some(error) = cause {
+        let text = error.to_string();
+        if !line.contains(&text) {
+            line.push_str(": ");
+            line.push_str(&text);
+        }
+        cause = error.source();
+    }
+    line.replace('\n', "; ")
+}
+
+#[cfg(test)]
+mod tests {
+    use anyhow::anyhow;
+
+    use super::Failure;
+
+    #[test]
+    fn a_failure_is_one_line_and_a_next_step() {
+        let error = anyhow!("no such file")
+            .context("cannot open /proc/1/exe")
+            .context("cannot open /proc/1/exe: no such file");
+        assert_eq!(
+            Failure::with_next_step(error, "run as root").to_string(),
+            "gostuck: cannot open /proc/1/exe: no such file\n  next: run as root"
+        );
+    }
+}
