@@ -2,6 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
+pub use crate::graph::Edge;
 use crate::ids::{Goid, TargetAddr};
 
 /// One thing worth telling.
@@ -34,17 +35,6 @@ pub struct Finding {
 /// A finding's stable identity.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
 pub struct FindingId(pub u64);
-
-/// One edge of the wait graph: `from` waits on `object`, which `to` has to release.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
-pub struct Edge {
-    /// The waiting goroutine.
-    pub from: Goid,
-    /// What it waits on.
-    pub object: TargetAddr,
-    /// Who has to act.
-    pub to: Goid,
-}
 
 /// How sure a finding is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]

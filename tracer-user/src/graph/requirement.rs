@@ -1,6 +1,21 @@
 //! The graph's input: what each goroutine needs before it can run again.
 
+use std::sync::Arc;
+
+use serde::{Deserialize, Serialize};
+
 use crate::ids::{Goid, TargetAddr};
+
+/// One edge of the wait graph: `from` waits on `object`, which `to` has to release.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+pub struct Edge {
+    /// The waiting goroutine.
+    pub from: Goid,
+    /// What it waits on.
+    pub object: TargetAddr,
+    /// Who has to act.
+    pub to: Goid,
+}
 
 /// One goroutine as the graph sees it.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -30,8 +45,9 @@ pub enum Requirement {
     Release {
         /// The lock.
         object: TargetAddr,
-        /// Who has to release it.
-        holders: HolderSet,
+        /// Who has to release it: one set shared by all waiters of the object, so that ten
+        /// thousand of them cost one set.
+        holders: Arc<HolderSet>,
     },
     /// An operation on any one of `objects` by any goroutine that can reach it: channels
     /// (a select lists several), condition variables, WaitGroups.
@@ -44,7 +60,8 @@ pub enum Requirement {
 /// Who has to release a lock.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct HolderSet {
-    /// The goroutines concerned.
+    /// The goroutines concerned. Those that the graph does not know count as live. Of several
+    /// that all have to act, the first is the one that [`RootBlocker`](super::RootBlocker) names.
     pub holders: Vec<Goid>,
     /// Whether any one of them or all of them decide.
     pub need: Need,
@@ -57,17 +74,17 @@ pub struct HolderSet {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Need {
     /// Exactly one of the holders is the true one and we do not know which: the waiter is dead
-    /// only when all of them are.
+    /// only when all of them are. Of nobody: nobody will ever act.
     OneOf,
     /// Every one of them has to act (readers before a writer, owed `Done`s): the waiter is dead as
-    /// soon as one of them is.
+    /// soon as one of them is. Of nobody: nothing is missing.
     All,
 }
 
 /// Which objects the live goroutines can reach. Grows as goroutines become live.
 ///
-/// Implemented by the heap walk in `reach`; [`AssumeReachable`](crate::graph) style implementations
-/// stand in where no walk was made.
+/// Implemented by the heap walk in `reach`; [`AssumeReachable`](super::AssumeReachable) stands in
+/// where no walk was made.
 pub trait Reachability {
     /// Goroutines that have just been found live: whatever they reach is reachable from now on.
     fn add_live(&mut self, goroutines: &[Goid]);
