@@ -1,1 +1,23 @@
-//! Which Go processes there are: the /proc scan, exec and exit events, container and pod identity.
+//! Which processes there are, and what the kernel says of each: identity, executable, load bias,
+//! threads, container, CPU limit.
+//!
+//! Everything is read from `/proc`. A process is identified by pid and start time together
+//! ([`ProcessKey`]), and every later look checks both, so that a reused pid is never mistaken for
+//! the process that was meant.
+
+mod cgroup;
+mod container;
+mod cpu_limit;
+mod error;
+mod go_marker;
+mod proc;
+mod scan;
+mod tasks;
+
+pub use cgroup::{CgroupMembership, CgroupPath};
+pub use container::{Container, ContainerId, ContainerRuntime, PodUid};
+pub use cpu_limit::{CpuLimit, cpu_limit};
+pub use error::ProcessError;
+pub use proc::{Executable, FileIdentity, Process, ProcessKey, StartTime};
+pub use scan::{GoCheck, GoProcesses, all_pids};
+pub use tasks::{Task, TaskState};

@@ -1,0 +1,89 @@
+//! Why a process cannot be looked at, in words a user can act on.
+
+use std::io;
+
+use procfs::ProcError;
+
+use crate::ids::{Pid, Tid};
+
+/// Why reading `/proc` about a process failed.
+#[derive(Debug, thiserror::Error)]
+pub enum ProcessError {
+    /// No process has this pid, or the one that had it is gone.
+    #[error("no process {0}")]
+    Gone(Pid),
+    /// The pid is a thread of another process.
+    #[error("{thread} is a thread of process {process}")]
+    Thread {
+        /// The id that was asked for.
+        thread: Tid,
+        /// The process it belongs to.
+        process: Pid,
+    },
+    /// The pid now belongs to another process.
+    #[error("process {0} has exited and its pid is in use by another process")]
+    Replaced(Pid),
+    /// A thread of the kernel: it has no executable.
+    #[error("{0} is a kernel thread")]
+    Kernel(Pid),
+    /// The kernel refused.
+    #[error("permission denied reading {what} of process {pid}")]
+    Denied {
+        /// The process.
+        pid: Pid,
+        /// The file below `/proc/PID`.
+        what: &'static str,
+    },
+    /// A file below `/proc/PID` does not say what it should.
+    #[error("cannot read {what} of process {pid}: {reason}")]
+    Unreadable {
+        /// The process.
+        pid: Pid,
+        /// The file below `/proc/PID`.
+        what: &'static str,
+        /// What was wrong.
+        reason: String,
+    },
+}
+
+impl ProcessError {
+    pub(super) fn from_proc(error: ProcError, pid: Pid, what: &'static str) -> Self {
+        match error {
+            ProcError::NotFound(_) => Self::Gone(pid),
+            ProcError::PermissionDenied(_) => Self::Denied { pid, what },
+            ProcError::Io(error, _) => Self::from_io(&error, pid, what),
+            other => Self::Unreadable {
+                pid,
+                what,
+                reason: other.to_string(),
+            },
+        }
+    }
+
+    pub(super) fn from_io(error: &io::Error, pid: Pid, what: &'static str) -> Self {
+        // A file below /proc/PID answers ESRCH once the process has been reaped.
+        if error.kind() == io::ErrorKind::NotFound || error.raw_os_error() == Some(libc::ESRCH) {
+            return Self::Gone(pid);
+        }
+        if error.kind() == io::ErrorKind::PermissionDenied {
+            return Self::Denied { pid, what };
+        }
+        Self::Unreadable {
+            pid,
+            what,
+            reason: error.to_string(),
+        }
+    }
+
+    /// What the user can do about it.
+    #[must_use]
+    pub const fn next_step(&self) -> &'static str {
+        match self {
+            Self::Gone(_) | Self::Replaced(_) => "list the Go processes with `gostuck ps`",
+            Self::Thread { .. } => "give the process's id instead of the thread's",
+            Self::Kernel(_) => "give the pid of a Go program; `gostuck ps` lists them",
+            Self::Denied { .. } => "run as root, or with CAP_SYS_PTRACE and CAP_DAC_READ_SEARCH",
+            Self::Unreadable { .. } => "try again; if it persists, check that /proc is mounted",
+        }
+    }
+}
