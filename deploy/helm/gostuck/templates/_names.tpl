@@ -1,0 +1,19 @@
+{{- define "gostuck.fullname" -}}
+{{- if contains "gostuck" .Release.Name }}{{ .Release.Name | trunc 63 | trimSuffix "-" }}{{ else }}{{ printf "%s-gostuck" .Release.Name | trunc 63 | trimSuffix "-" }}{{ end -}}
+{{- end }}
+
+{{- define "gostuck.selector" -}}
+app.kubernetes.io/name: gostuck
+app.kubernetes.io/instance: {{ .Release.Name }}
+{{- end }}
+
+{{- define "gostuck.labels" -}}
+{{ include "gostuck.selector" . }}
+app.kubernetes.io/version: {{ .Chart.AppVersion | quote }}
+app.kubernetes.io/managed-by: {{ .Release.Service }}
+helm.sh/chart: {{ printf "%s-%s" .Chart.Name .Chart.Version }}
+{{- end }}
+
+{{- define "gostuck.serviceAccountName" -}}
+{{- default (ternary (include "gostuck.fullname" .) "default" .Values.serviceAccount.create) .Values.serviceAccount.name }}
+{{- end }}
