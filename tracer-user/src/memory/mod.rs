@@ -2,10 +2,14 @@
 //!
 //! Everything read here is hostile: callers bound every length and check every value.
 
+mod cached;
 mod fake;
+mod gather;
 mod live;
 
+pub use cached::CachedMemory;
 pub use fake::FakeMemory;
+pub use gather::Gather;
 pub use live::LiveMemory;
 
 use crate::ids::TargetAddr;
