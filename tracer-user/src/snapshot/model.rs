@@ -68,6 +68,10 @@ pub struct Goroutine {
     pub thread: Option<Tid>,
     /// Whether `LockOSThread` pins it (`g.lockedm`).
     pub locked_to_thread: bool,
+    /// `g.trackingSeq` (`runtime/runtime2.go`): a counter that `casgstatus` bumps each time the
+    /// goroutine leaves the running state. Equal in two looks together with `sp`: it has not run in
+    /// between (but for exactly 256 parks at the same place). `None` where the layout lacks it.
+    pub parks: Option<u8>,
     /// Stack bounds `[lo, hi)` (`g.stack`).
     pub stack_bounds: (TargetAddr, TargetAddr),
     /// Stack pointer the stack was unwound from: `g.sched.sp`, or `g.syscallsp` in a system call.
@@ -309,6 +313,9 @@ pub enum ThreadState {
     Idle,
     /// Waiting for its locked goroutine to become runnable.
     IdleLocked,
+    /// Waiting for network events, or for the next timer, on behalf of all (`findRunnable` in
+    /// `netpoll`). The runtime does not count it as idle.
+    NetPoll,
     /// Doing the runtime's own work (sysmon, template thread, GC on g0).
     Runtime,
     /// An extra M without a thread of its own.
