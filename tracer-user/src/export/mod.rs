@@ -1,1 +1,7 @@
 //! The faces of a diagnosis: text, JSON, DOT, pprof, Prometheus, HTTP, web page, terminal view.
+//!
+//! All of them are made from one [`document::Document`], so that they cannot disagree.
+
+pub mod document;
+pub mod groups;
+pub mod text;

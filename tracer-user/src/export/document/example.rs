@@ -1,0 +1,268 @@
+//! A small document for the tests of the renderers: two goroutines that hold each other's mutex,
+//! and three idle workers.
+
+use std::sync::Arc;
+
+use rustc_hash::FxHashMap;
+
+use super::{
+    Address, Clock, DeadlockDetector, Document, Finding, Frame, Goroutine, ImageFacts, Object,
+    Process, SCHEMA, Symbolizer, Symbols, Terms, Threads,
+};
+use crate::{
+    finding::{self, FindingId, FindingKind, Verdict},
+    graph::{self, HolderSet, Need},
+    ids::{Goid, ImageAddr, LoadBias, Pid, TargetAddr, Tid},
+    image::WaitReason,
+    release::{Certainty, Evidence, Held, LockHolders, PendingRelease, ReleaseKind},
+    snapshot::{
+        self, MutexState, ObjectId, ObjectKind, ObjectState, Operation, Scheduler, Snapshot, Stack,
+        StackFrame, Status, SyncObject, Thread, ThreadState, WaitOn, WaitSince,
+    },
+};
+
+const MUTEX_A: TargetAddr = TargetAddr(0xc000_0140_00);
+const MUTEX_B: TargetAddr = TargetAddr(0xc000_0140_08);
+const CHANNEL: TargetAddr = TargetAddr(0xc000_0200_60);
+const NOW_NS: u64 = 1_000_000_000_000;
+
+/// Functions at pc 0x1000, 0x2000, …
+struct Table;
+
+impl Symbols for Table {
+    fn lines(&self, pc: ImageAddr, _: bool) -> Vec<Frame> {
+        let lines: &[(&str, &str, u32, bool)] = match pc.0 {
+            0x1000 => &[("runtime.gopark", "/go/src/runtime/proc.go", 461, false)],
+            0x2000 => &[
+                ("sync.(*Mutex).lockSlow", "/go/src/sync/mutex.go", 171, true),
+                ("sync.(*Mutex).Lock", "/go/src/sync/mutex.go", 90, false),
+            ],
+            0x3000 => &[("main.transfer", "/src/bank/main.go", 31, false)],
+            0x4000 => &[(
+                "example.com/bank/pool.(*Pool).worker",
+                "/src/bank/pool.go",
+                12,
+                false,
+            )],
+            0x5000 => &[("main.main", "/src/bank/main.go", 50, false)],
+            _ => &[],
+        };
+        lines
+            .iter()
+            .map(|&(function, file, line, inlined)| Frame {
+                function: function.into(),
+                file: file.into(),
+                line,
+                pc: Address(pc.0),
+                inlined,
+            })
+            .collect()
+    }
+}
+
+fn stack(pcs: &[u64]) -> Arc<Stack> {
+    Arc::new(Stack {
+        frames: pcs
+            .iter()
+            .map(|&pc| StackFrame {
+                pc: ImageAddr(pc),
+                sp_offset: 0,
+                fp_offset: 0,
+            })
+            .collect(),
+        truncated: false,
+    })
+}
+
+fn goroutine(
+    goid: u64,
+    reason: WaitReason,
+    wait: (TargetAddr, ObjectKind, Operation),
+    stack: &Arc<Stack>,
+) -> snapshot::Goroutine {
+    snapshot::Goroutine {
+        goid: Goid(goid),
+        g: TargetAddr(0xc000_0000_00 + goid * 0x200),
+        status: Status::Waiting,
+        wait_reason: Some(reason),
+        since: WaitSince::Exact(NOW_NS - 192_000_000_000),
+        waits_on: vec![WaitOn {
+            object: ObjectId {
+                addr: wait.0,
+                kind: wait.1,
+            },
+            operation: wait.2,
+        }],
+        parent: Some(Goid(1)),
+        created_at: Some(ImageAddr(0x5000)),
+        start: ImageAddr(0x3000),
+        system: false,
+        thread: None,
+        locked_to_thread: false,
+        stack_bounds: (TargetAddr(0), TargetAddr(0)),
+        sp: TargetAddr(0),
+        stack: Arc::clone(stack),
+    }
+}
+
+fn mutex(addr: TargetAddr, waiter: u64) -> SyncObject {
+    SyncObject {
+        id: ObjectId {
+            addr,
+            kind: ObjectKind::Mutex,
+        },
+        state: Some(ObjectState::Mutex(MutexState::from(1 | 1 << 3))),
+        waiters: vec![Goid(waiter)],
+    }
+}
+
+fn holders(object: TargetAddr, holder: u64) -> LockHolders {
+    let set = HolderSet {
+        holders: vec![Goid(holder)],
+        need: Need::OneOf,
+        complete: true,
+    };
+    LockHolders {
+        object,
+        candidates: vec![(
+            Goid(holder),
+            PendingRelease {
+                object,
+                kind: ReleaseKind::Unlock,
+                certainty: Certainty::Certain,
+                evidence: Evidence {
+                    frame: 2,
+                    site: ImageAddr(0x3000),
+                    held: Held::Deferred,
+                },
+            },
+        )],
+        exclusive: set.clone(),
+        readers: set,
+        doubts: Vec::new(),
+    }
+}
+
+fn snapshot() -> Snapshot {
+    let lock = stack(&[0x1000, 0x2000, 0x3000]);
+    let idle = stack(&[0x1000, 0x4000]);
+    let on = |addr| (addr, ObjectKind::Mutex, Operation::Lock);
+    let receive = (CHANNEL, ObjectKind::Channel, Operation::Receive);
+    Snapshot {
+        pid: Pid(4711),
+        taken_ns: NOW_NS,
+        bias: LoadBias(0),
+        goroutines: vec![
+            goroutine(18, WaitReason::MutexLock, on(MUTEX_B), &lock),
+            goroutine(19, WaitReason::MutexLock, on(MUTEX_A), &lock),
+            goroutine(20, WaitReason::ChanReceive, receive, &idle),
+            goroutine(21, WaitReason::ChanReceive, receive, &idle),
+            goroutine(22, WaitReason::ChanReceive, receive, &idle),
+        ],
+        objects: FxHashMap::from_iter([
+            (MUTEX_A, mutex(MUTEX_A, 19)),
+            (MUTEX_B, mutex(MUTEX_B, 18)),
+        ]),
+        threads: vec![Thread {
+            tid: Some(Tid(4711)),
+            m: Some(0),
+            goroutine: None,
+            state: ThreadState::Idle,
+            locked: false,
+            spinning: false,
+            extra: false,
+        }],
+        scheduler: Some(Scheduler {
+            gomaxprocs: 8,
+            m_count: 5,
+            idle: 3,
+            idle_locked: 0,
+            system: 1,
+            is_cgo: true,
+            has_extra_m: true,
+            is_library: false,
+            panicking: false,
+            timers: 0,
+        }),
+        incomplete: Vec::new(),
+    }
+}
+
+fn cycle() -> finding::Finding {
+    let edge = |from, object, to| graph::Edge {
+        from: Goid(from),
+        object,
+        to: Goid(to),
+    };
+    finding::Finding {
+        id: FindingId(0x1234),
+        kind: FindingKind::LockCycle,
+        verdict: Verdict::Proven,
+        goroutines: vec![Goid(18), Goid(19)],
+        objects: vec![MUTEX_B, MUTEX_A],
+        edges: vec![edge(18, MUTEX_B, 19), edge(19, MUTEX_A, 18)],
+        summary: "2 goroutines hold each other's locks and can never run again".to_owned(),
+        story: vec!["Goroutine 18 waits for the mutex that goroutine 19 holds.".to_owned()],
+        doubts: Vec::new(),
+        since_ns: Some(NOW_NS - 192_000_000_000),
+        waiting_behind: 0,
+    }
+}
+
+/// The document.
+pub fn document() -> Document {
+    let snapshot = snapshot();
+    let mut symbolizer = Symbolizer::new(&Table);
+    let goroutines: Vec<Goroutine> = snapshot
+        .goroutines
+        .iter()
+        .map(|g| Goroutine::new(g, NOW_NS, &mut symbolizer))
+        .collect();
+    let threads = Threads::new(&snapshot.threads, &goroutines);
+    let by_id = |goid: Goid| snapshot.goroutines.iter().find(|g| g.goid == goid);
+    let clock = Clock::fixed(NOW_NS);
+    let objects = [(MUTEX_A, 18), (MUTEX_B, 19)]
+        .map(|(addr, holder)| {
+            let held = holders(addr, holder);
+            Object::new(
+                &snapshot.objects[&addr],
+                Some(&held),
+                by_id,
+                &mut symbolizer,
+            )
+        })
+        .into();
+    let terms = snapshot.scheduler.as_ref().map(Terms::from);
+    Document {
+        schema: SCHEMA,
+        taken: clock.text(),
+        process: Process {
+            key: "4711-100".to_owned(),
+            pid: Pid(4711),
+            start_time: clock.wall_text(0),
+            uptime_seconds: 1_000,
+            command: "bank".to_owned(),
+            exe: "/usr/bin/bank".to_owned(),
+            image: ImageFacts {
+                go_version: "go1.27.3".to_owned(),
+                cgo: true,
+                stripped: true,
+            },
+            gomaxprocs: Some(8),
+            cpu_limit: Some(2.0),
+            threads: threads.count,
+            goroutines: goroutines.len(),
+            identity: None,
+        },
+        goroutines,
+        objects,
+        findings: vec![Finding::new(&cycle(), &clock)],
+        threads,
+        deadlock_detector: terms.map(|terms| DeadlockDetector {
+            armed: false,
+            terms,
+            reason: "cgo is linked: its extra thread counts as running for ever".to_owned(),
+        }),
+        incomplete: Vec::new(),
+    }
+}

@@ -1,0 +1,154 @@
+//! Places in the program: stack frames and sites, symbolised once for all goroutines that share
+//! them.
+
+use std::sync::Arc;
+
+use rustc_hash::FxHashMap;
+use serde::{Serialize, Serializer};
+
+use super::Address;
+use crate::{ids::ImageAddr, snapshot::Stack};
+
+/// One line of a stack.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize)]
+pub struct Frame {
+    /// Full name, for example `main.(*Server).handle`.
+    #[serde(serialize_with = "text")]
+    pub function: Arc<str>,
+    /// Path as the compiler recorded it; empty where unknown.
+    #[serde(serialize_with = "text")]
+    pub file: Arc<str>,
+    /// Line; 0 where unknown.
+    pub line: u32,
+    /// Program counter, as linked.
+    pub pc: Address,
+    /// Whether the compiler put this call into the frame below it.
+    pub inlined: bool,
+}
+
+/// A place in the source.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize)]
+pub struct Site {
+    /// Full name of the function.
+    #[serde(serialize_with = "text")]
+    pub function: Arc<str>,
+    /// Path as the compiler recorded it; empty where unknown.
+    #[serde(serialize_with = "text")]
+    pub file: Arc<str>,
+    /// Line; 0 where unknown.
+    pub line: u32,
+}
+
+impl From<&Frame> for Site {
+    fn from(frame: &Frame) -> Self {
+        Self {
+            function: Arc::clone(&frame.function),
+            file: Arc::clone(&frame.file),
+            line: frame.line,
+        }
+    }
+}
+
+impl Site {
+    /// The place that stands for everything without a name.
+    pub(super) fn unknown() -> Self {
+        Self {
+            function: "?".into(),
+            file: "".into(),
+            line: 0,
+        }
+    }
+}
+
+fn text<S: Serializer>(text: &Arc<str>, serializer: S) -> Result<S::Ok, S::Error> {
+    serializer.serialize_str(text)
+}
+
+/// What turns program counters into lines: an image, or a table in tests.
+pub trait Symbols {
+    /// The lines at `pc`, innermost inlined call first; empty where nothing is known.
+    fn lines(&self, pc: ImageAddr, is_return_address: bool) -> Vec<Frame>;
+}
+
+/// Symbolises every program counter once, and every stack once.
+pub struct Symbolizer<'a> {
+    symbols: &'a dyn Symbols,
+    lines: FxHashMap<(ImageAddr, bool), Arc<[Frame]>>,
+    stacks: FxHashMap<Arc<Stack>, Arc<[Frame]>>,
+    /// Stacks by identity, so that the contents are hashed once a stack and not once a goroutine.
+    by_identity: FxHashMap<*const Stack, Arc<[Frame]>>,
+}
+
+impl<'a> Symbolizer<'a> {
+    /// A symboliser that knows nothing yet.
+    pub fn new(symbols: &'a dyn Symbols) -> Self {
+        Self {
+            symbols,
+            lines: FxHashMap::default(),
+            stacks: FxHashMap::default(),
+            by_identity: FxHashMap::default(),
+        }
+    }
+
+    /// The frames of a stack, inlined calls expanded, innermost first. Equal stacks share them.
+    pub fn stack(&mut self, stack: &Arc<Stack>) -> Arc<[Frame]> {
+        let identity = Arc::as_ptr(stack);
+        if let Some(known) = self.by_identity.get(&identity) {
+            return Arc::clone(known);
+        }
+        let frames = if let Some(known) = self.stacks.get(stack) {
+            Arc::clone(known)
+        } else {
+            let frames = self.expand(stack);
+            // Keeping the stack alive keeps its address from being reused below.
+            self.stacks.insert(Arc::clone(stack), Arc::clone(&frames));
+            frames
+        };
+        self.by_identity.insert(identity, Arc::clone(&frames));
+        frames
+    }
+
+    fn expand(&mut self, stack: &Stack) -> Arc<[Frame]> {
+        let mut frames = Vec::with_capacity(stack.frames.len());
+        for (depth, frame) in stack.frames.iter().enumerate() {
+            frames.extend_from_slice(&self.at(frame.pc, depth > 0));
+        }
+        frames.into()
+    }
+
+    /// The lines at one program counter.
+    pub fn at(&mut self, pc: ImageAddr, is_return_address: bool) -> Arc<[Frame]> {
+        let frames = self
+            .lines
+            .entry((pc, is_return_address))
+            .or_insert_with(|| frames_at(self.symbols, pc, is_return_address));
+        Arc::clone(frames)
+    }
+
+    /// The outermost line at `pc`: the function that stands in the source there.
+    pub fn site(&mut self, pc: ImageAddr, is_return_address: bool) -> Site {
+        let lines = self.at(pc, is_return_address);
+        lines.last().map_or_else(Site::unknown, Site::from)
+    }
+
+    /// The innermost line at `pc`, inlined or not: where the `go` statement or the call is written.
+    pub fn innermost(&mut self, pc: ImageAddr, is_return_address: bool) -> Site {
+        let lines = self.at(pc, is_return_address);
+        lines.first().map_or_else(Site::unknown, Site::from)
+    }
+}
+
+fn frames_at(symbols: &dyn Symbols, pc: ImageAddr, is_return_address: bool) -> Arc<[Frame]> {
+    let lines = symbols.lines(pc, is_return_address);
+    if !lines.is_empty() {
+        return lines.into();
+    }
+    let unknown = Site::unknown();
+    Arc::new([Frame {
+        function: unknown.function,
+        file: unknown.file,
+        line: unknown.line,
+        pc: pc.into(),
+        inlined: false,
+    }])
+}

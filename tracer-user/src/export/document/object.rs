@@ -1,0 +1,226 @@
+//! Objects that goroutines wait on, with their holders, in documents.
+
+use serde::Serialize;
+
+use super::{Address, Site, Symbolizer};
+use crate::{
+    ids::Goid,
+    release::{Certainty, Held, LockHolders, PendingRelease},
+    snapshot::{self, MutexState, ObjectKind, ObjectState, SyncObject},
+};
+
+/// One object.
+#[derive(Debug, Clone, Serialize)]
+pub struct Object {
+    /// Its first byte.
+    pub address: Address,
+    /// `channel`, `mutex`, `rwmutex`, `waitgroup`, `cond` or `semaphore`.
+    pub kind: &'static str,
+    /// Its decoded state; `null` when it could not be read.
+    pub state: Option<State>,
+    /// The goroutines that wait on it, in queue order where the runtime keeps one.
+    pub waiters: Vec<Goid>,
+    /// Who has to release it.
+    pub holders: Vec<Holder>,
+    /// Why `holders` may lack somebody, in words; empty when it is complete.
+    pub doubts: Vec<String>,
+}
+
+/// A goroutine that has to release an object.
+#[derive(Debug, Clone, Serialize)]
+pub struct Holder {
+    /// Which goroutine.
+    pub goroutine: Goid,
+    /// Whether it releases on every path, read while it could not run.
+    pub certain: bool,
+    /// Where its frame stands that will release.
+    #[serde(flatten)]
+    pub site: Site,
+    /// The call or instruction that releases.
+    pub release: Release,
+}
+
+/// How and where a holder releases.
+#[derive(Debug, Clone, Serialize)]
+pub struct Release {
+    /// `continuation` (further down in its code), `deferred`, or `protocol` (it waits for the
+    /// object and owns part of it).
+    pub how: &'static str,
+    /// Where that is written.
+    #[serde(flatten)]
+    pub site: Site,
+}
+
+/// The decoded state of an object.
+#[derive(Debug, Clone, Serialize)]
+#[serde(untagged)]
+pub enum State {
+    /// A channel.
+    Channel {
+        /// Elements in the buffer.
+        length: u64,
+        /// Size of the buffer.
+        capacity: u64,
+        /// Whether it has been closed.
+        closed: bool,
+        /// Whether a timer sends on it.
+        timer: bool,
+    },
+    /// A mutex.
+    Mutex(Mutex),
+    /// A read-write mutex.
+    RwMutex {
+        /// The mutex among writers.
+        writer: Mutex,
+        /// Readers that hold it or wait for it.
+        readers: i32,
+        /// A writer holds it or waits for readers to leave.
+        writer_pending: bool,
+        /// Readers the writer still waits for.
+        reader_wait: i32,
+    },
+    /// A wait group.
+    WaitGroup {
+        /// `Done`s still owed.
+        counter: i32,
+        /// Goroutines in `Wait`.
+        waiters: u32,
+    },
+    /// A condition variable.
+    Cond {
+        /// Goroutines in `Wait`.
+        waiters: u32,
+        /// Its lock.
+        locker: Address,
+    },
+    /// A bare semaphore.
+    Semaphore {
+        /// Its count.
+        count: u32,
+    },
+}
+
+/// A mutex's state word.
+#[derive(Debug, Clone, Copy, Serialize)]
+pub struct Mutex {
+    /// Somebody holds it.
+    pub locked: bool,
+    /// A waiter has been woken and competes for it.
+    pub woken: bool,
+    /// It is handed directly to the first waiter.
+    pub starving: bool,
+    /// Number of waiters.
+    pub waiters: u32,
+}
+
+impl From<MutexState> for Mutex {
+    fn from(state: MutexState) -> Self {
+        Self {
+            locked: state.locked,
+            woken: state.woken,
+            starving: state.starving,
+            waiters: state.waiters,
+        }
+    }
+}
+
+impl From<&ObjectState> for State {
+    fn from(state: &ObjectState) -> Self {
+        match *state {
+            ObjectState::Channel {
+                len,
+                cap,
+                closed,
+                timer,
+            } => Self::Channel {
+                length: len,
+                capacity: cap,
+                closed,
+                timer,
+            },
+            ObjectState::Mutex(state) => Self::Mutex(state.into()),
+            ObjectState::RwMutex {
+                writer,
+                readers,
+                writer_pending,
+                reader_wait,
+            } => Self::RwMutex {
+                writer: writer.into(),
+                readers,
+                writer_pending,
+                reader_wait,
+            },
+            ObjectState::WaitGroup { counter, waiters } => Self::WaitGroup { counter, waiters },
+            ObjectState::Cond { waiters, locker } => Self::Cond {
+                waiters,
+                locker: locker.into(),
+            },
+            ObjectState::Semaphore(count) => Self::Semaphore { count },
+        }
+    }
+}
+
+impl Object {
+    /// `object` with what is known of its holders. `stack_of` gives the goroutines by id.
+    pub fn new<'s>(
+        object: &SyncObject,
+        holders: Option<&LockHolders>,
+        goroutine: impl Fn(Goid) -> Option<&'s snapshot::Goroutine>,
+        symbolizer: &mut Symbolizer<'_>,
+    ) -> Self {
+        let candidates = holders.map_or(&[][..], |holders| &holders.candidates);
+        Self {
+            address: object.id.addr.into(),
+            kind: kind_text(object.id.kind),
+            state: object.state.as_ref().map(State::from),
+            waiters: object.waiters.clone(),
+            holders: candidates
+                .iter()
+                .map(|(goid, release)| Holder::new(*goid, release, goroutine(*goid), symbolizer))
+                .collect(),
+            doubts: holders.map_or_else(Vec::new, |holders| holders.doubts.clone()),
+        }
+    }
+}
+
+impl Holder {
+    fn new(
+        goid: Goid,
+        pending: &PendingRelease,
+        goroutine: Option<&snapshot::Goroutine>,
+        symbolizer: &mut Symbolizer<'_>,
+    ) -> Self {
+        let evidence = &pending.evidence;
+        let frame = goroutine.and_then(|g| g.stack.frames.get(evidence.frame));
+        let release = symbolizer.innermost(evidence.site, false);
+        Self {
+            goroutine: goid,
+            certain: pending.certainty == Certainty::Certain,
+            site: frame.map_or_else(
+                || release.clone(),
+                |frame| symbolizer.site(frame.pc, evidence.frame > 0),
+            ),
+            release: Release {
+                how: match evidence.held {
+                    Held::Continuation => "continuation",
+                    Held::Deferred => "deferred",
+                    Held::Protocol => "protocol",
+                },
+                site: release,
+            },
+        }
+    }
+}
+
+/// The kind in one word.
+#[must_use]
+pub const fn kind_text(kind: ObjectKind) -> &'static str {
+    match kind {
+        ObjectKind::Channel => "channel",
+        ObjectKind::Mutex => "mutex",
+        ObjectKind::RwMutex => "rwmutex",
+        ObjectKind::WaitGroup => "waitgroup",
+        ObjectKind::Cond => "cond",
+        ObjectKind::Semaphore => "semaphore",
+    }
+}

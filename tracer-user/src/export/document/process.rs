@@ -1,0 +1,120 @@
+//! The process in documents.
+
+use std::path::Path;
+
+use serde::Serialize;
+
+use super::{Threads, clock::Clock};
+use crate::{
+    ids::Pid,
+    process::{self, Container, CpuLimit, ProcessKey},
+    snapshot::Snapshot,
+};
+
+/// What one executable says of itself.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct ImageFacts {
+    /// For example `go1.27.3`.
+    pub go_version: String,
+    /// Whether it was built with cgo.
+    pub cgo: bool,
+    /// Whether it has no symbol table.
+    pub stripped: bool,
+}
+
+/// A process.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct Process {
+    /// `PID-STARTTIME`: never used again for another process.
+    pub key: String,
+    /// Its pid.
+    pub pid: Pid,
+    /// When it started (RFC 3339).
+    pub start_time: String,
+    /// For how long it had run, in seconds.
+    pub uptime_seconds: u64,
+    /// Base name of its first argument, else the kernel's name for it. Arguments are left out:
+    /// they often hold secrets.
+    pub command: String,
+    /// Path of its executable, in its own mount namespace.
+    pub exe: String,
+    /// What its image says.
+    #[serde(flatten)]
+    pub image: ImageFacts,
+    /// GOMAXPROCS; `null` when it could not be read.
+    pub gomaxprocs: Option<u32>,
+    /// CPUs its cgroup allows; `null` without a limit.
+    pub cpu_limit: Option<f64>,
+    /// How many threads it has.
+    pub threads: usize,
+    /// How many goroutines it has, the runtime's own included.
+    pub goroutines: usize,
+    /// Its container; `null` outside any.
+    pub identity: Option<Identity>,
+}
+
+/// Where a containerised process belongs.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
+pub struct Identity {
+    /// Kubernetes namespace.
+    pub namespace: Option<String>,
+    /// Kubernetes pod.
+    pub pod: Option<String>,
+    /// Name of the container.
+    pub container: Option<String>,
+    /// Id of the container as its runtime gave it.
+    pub container_id: Option<String>,
+}
+
+impl Process {
+    /// `process` as `snapshot` found it.
+    #[must_use]
+    pub fn new(
+        process: &process::Process,
+        image: ImageFacts,
+        cpu_limit: Option<CpuLimit>,
+        snapshot: &Snapshot,
+        threads: &Threads,
+        clock: &Clock,
+    ) -> Self {
+        Self {
+            key: key_text(process.key),
+            pid: process.pid(),
+            start_time: clock.start_text(process.key.start_time),
+            uptime_seconds: clock.uptime(process.key.start_time).as_secs(),
+            command: command(process),
+            exe: process.exe.path.to_string_lossy().into_owned(),
+            image,
+            gomaxprocs: snapshot.scheduler.as_ref().map(|s| s.gomaxprocs),
+            cpu_limit: cpu_limit.map(|limit| limit.0),
+            threads: threads.count,
+            goroutines: snapshot.goroutines.len(),
+            identity: process.container.as_ref().map(Identity::from),
+        }
+    }
+}
+
+impl From<&Container> for Identity {
+    fn from(container: &Container) -> Self {
+        Self {
+            container_id: Some(container.id.as_str().to_owned()),
+            ..Self::default()
+        }
+    }
+}
+
+/// A process's key as text.
+#[must_use]
+pub fn key_text(key: ProcessKey) -> String {
+    format!("{}-{}", key.pid, key.start_time.0)
+}
+
+/// What a person calls the process.
+#[must_use]
+pub fn command(process: &process::Process) -> String {
+    let first = process.cmdline.first().map(Path::new);
+    first.and_then(Path::file_name).map_or_else(
+        || process.comm.clone(),
+        |name| name.to_string_lossy().into_owned(),
+    )
+}

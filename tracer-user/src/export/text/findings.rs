@@ -1,0 +1,125 @@
+//! Findings, each as a short story with the stacks it speaks of.
+
+use std::io::{self, Write};
+
+use super::{Options, Style, clean, count, duration, stacks, wrap};
+use crate::{
+    export::document::{Document, Finding, Goroutine},
+    finding::{FindingKind, Verdict},
+    ids::Goid,
+};
+
+/// Most stacks printed below one finding.
+const STACK_LIMIT: usize = 6;
+
+/// Prints all findings of a document.
+pub fn write(out: &mut impl Write, document: &Document, options: Options) -> io::Result<()> {
+    writeln!(out)?;
+    if document.findings.is_empty() {
+        let text = "Nothing found: no goroutine is stuck, as far as can be told.";
+        return writeln!(out, "{}", options.paint.style(Style::Good, text));
+    }
+    for (position, one) in document.findings.iter().enumerate() {
+        if position > 0 {
+            writeln!(out)?;
+        }
+        finding(out, one, options)?;
+        members(out, document, one, options)?;
+    }
+    Ok(())
+}
+
+/// Prints one finding without stacks.
+///
+/// # Errors
+/// When `out` cannot be written.
+pub fn finding(out: &mut impl Write, finding: &Finding, options: Options) -> io::Result<()> {
+    let style = match finding.verdict {
+        Verdict::Proven => Style::Proven,
+        Verdict::Suspected => Style::Suspected,
+    };
+    let verdict = match finding.verdict {
+        Verdict::Proven => "PROVEN",
+        Verdict::Suspected => "suspected",
+    };
+    let age = finding
+        .age_seconds
+        .map_or_else(String::new, |age| format!(", for {}", duration(age)));
+    writeln!(
+        out,
+        "{}{age}  {}",
+        options
+            .paint
+            .style(style, format_args!("{verdict}: {}", kind(finding.kind))),
+        options.paint.style(Style::Faint, &finding.id),
+    )?;
+    paragraph(out, &finding.summary, "  ", options)?;
+    for line in &finding.story {
+        paragraph(out, line, "    ", options)?;
+    }
+    if finding.waiting_behind > 0 {
+        let behind = usize::try_from(finding.waiting_behind).unwrap_or(usize::MAX);
+        let line = format!("{} more wait behind them.", count(behind, "goroutine"));
+        paragraph(out, &line, "    ", options)?;
+    }
+    for doubt in &finding.doubts {
+        paragraph(out, &format!("Not certain: {doubt}"), "    ", options)?;
+    }
+    Ok(())
+}
+
+fn paragraph(out: &mut impl Write, text: &str, indent: &str, options: Options) -> io::Result<()> {
+    let width = options.width.saturating_sub(indent.len());
+    for line in wrap(&clean(text), width) {
+        writeln!(out, "{indent}{line}")?;
+    }
+    Ok(())
+}
+
+fn members(
+    out: &mut impl Write,
+    document: &Document,
+    finding: &Finding,
+    options: Options,
+) -> io::Result<()> {
+    let goroutine = |goid: &Goid| -> Option<&Goroutine> {
+        let at = document
+            .goroutines
+            .binary_search_by_key(goid, |goroutine| goroutine.id);
+        document.goroutines.get(at.ok()?)
+    };
+    let limit = if options.all { usize::MAX } else { STACK_LIMIT };
+    for member in finding.goroutines.iter().filter_map(goroutine).take(limit) {
+        writeln!(out)?;
+        stacks::one(out, member, "    ", options)?;
+    }
+    let number = finding.goroutines.len();
+    if number > limit {
+        writeln!(
+            out,
+            "\n    and {} more (--all prints them)",
+            count(number - limit, "goroutine")
+        )?;
+    }
+    Ok(())
+}
+
+/// What was found, in words.
+#[must_use]
+pub const fn kind(kind: FindingKind) -> &'static str {
+    match kind {
+        FindingKind::LockCycle => "lock cycle",
+        FindingKind::SelfDeadlock => "self-deadlock",
+        FindingKind::WholeProcessDeadlock => "whole process deadlocked",
+        FindingKind::Unreachable => "blocked on something nobody can reach",
+        FindingKind::Queued => "queued behind goroutines that never move again",
+        FindingKind::NilChannel => "nil channel",
+        FindingKind::SelectForever => "select {} outside main",
+        FindingKind::RootBlocker => "many wait behind one goroutine",
+        FindingKind::StuckWait => "waiting for long",
+        FindingKind::GoroutineGrowth => "goroutines grow",
+        FindingKind::ThreadGrowth => "threads grow",
+        FindingKind::GomaxprocsOverLimit => "GOMAXPROCS above the CPU limit",
+        FindingKind::Starvation => "starvation",
+    }
+}

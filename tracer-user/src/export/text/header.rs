@@ -1,0 +1,41 @@
+//! The first lines: which process this is.
+
+use std::io::{self, Write};
+
+use super::{Options, Style, clean, count, duration};
+use crate::export::document::Document;
+
+/// Prints the process in one or two lines.
+pub fn write(out: &mut impl Write, document: &Document, options: Options) -> io::Result<()> {
+    let process = &document.process;
+    let name = format!("{} (pid {})", clean(&process.command), process.pid);
+    #[expect(clippy::cast_precision_loss, reason = "an uptime in seconds")]
+    let uptime = duration(process.uptime_seconds as f64);
+    writeln!(
+        out,
+        "{}  {}, up {uptime}, {}, {}",
+        options.paint.style(Style::Heading, name),
+        clean(&process.image.go_version),
+        count(process.goroutines, "goroutine"),
+        count(process.threads, "thread"),
+    )?;
+    let mut facts = vec![clean(&process.exe).into_owned()];
+    if process.image.stripped {
+        facts.push("stripped".to_owned());
+    }
+    if process.image.cgo {
+        facts.push("cgo".to_owned());
+    }
+    if let Some(identity) = &process.identity {
+        let id = identity.container_id.as_deref().unwrap_or("?");
+        let name = identity.container.as_deref().unwrap_or(id);
+        match (&identity.namespace, &identity.pod) {
+            (Some(namespace), Some(pod)) => {
+                facts.push(clean(&format!("pod {namespace}/{pod}, container {name}")).into_owned())
+            }
+            _ => facts.push(format!("container {}", clean(name))),
+        }
+    }
+    let facts = facts.join(", ");
+    writeln!(out, "{}", options.paint.style(Style::Faint, facts))
+}

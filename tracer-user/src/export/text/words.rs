@@ -1,0 +1,142 @@
+//! Durations, counts, places and paragraphs as a person reads them.
+
+use super::paint::clean;
+use crate::export::document::Frame;
+
+/// A duration by its two largest units: `3.2s`, `42s`, `3m 12s`, `4h 10m`, `3d 4h`.
+#[must_use]
+pub fn duration(seconds: f64) -> String {
+    if !seconds.is_finite() || seconds < 0.0 {
+        return "?".to_owned();
+    }
+    if seconds < 10.0 {
+        return format!("{seconds:.1}s");
+    }
+    #[expect(
+        clippy::cast_possible_truncation,
+        clippy::cast_sign_loss,
+        reason = "checked above; a float to integer cast saturates"
+    )]
+    let whole = seconds as u64;
+    let (days, hours, minutes) = (whole / 86_400, whole / 3_600 % 24, whole / 60 % 60);
+    if days > 0 {
+        format!("{days}d {hours}h")
+    } else if hours > 0 {
+        format!("{hours}h {minutes}m")
+    } else if minutes > 0 {
+        format!("{minutes}m {}s", whole % 60)
+    } else {
+        format!("{whole}s")
+    }
+}
+
+/// `1 goroutine`, `2 goroutines`.
+#[must_use]
+pub fn count(number: usize, noun: &str) -> String {
+    if number == 1 {
+        format!("1 {noun}")
+    } else {
+        format!("{number} {noun}s")
+    }
+}
+
+/// The last two parts of a path: enough to find the file, short enough for a line.
+#[must_use]
+pub fn short_path(path: &str) -> &str {
+    let mut separators = path.rmatch_indices('/');
+    separators.next();
+    separators
+        .next()
+        .map_or(path, |(at, _)| path.get(at + 1..).unwrap_or(path))
+}
+
+/// A function without the path of its package: `http.(*conn).serve` of
+/// `net/http.(*conn).serve`.
+#[must_use]
+pub fn short_function(function: &str) -> &str {
+    // A generic's type arguments may hold slashes of their own.
+    let end = function.find('[').unwrap_or(function.len());
+    let package_end = function.get(..end).and_then(|head| head.rfind('/'));
+    package_end.map_or(function, |at| function.get(at + 1..).unwrap_or(function))
+}
+
+/// `file.go:31` of a frame, shortened unless `full`.
+#[must_use]
+pub fn place(frame: &Frame, full: bool) -> String {
+    if frame.file.is_empty() {
+        return String::new();
+    }
+    let file = if full {
+        &frame.file
+    } else {
+        short_path(&frame.file)
+    };
+    format!("{}:{}", clean(file), frame.line)
+}
+
+/// `text` in lines of at most `width` columns, broken at spaces. Longer words stay whole.
+#[must_use]
+pub fn wrap(text: &str, width: usize) -> Vec<String> {
+    let mut lines = Vec::new();
+    let mut line = String::new();
+    let mut columns = 0;
+    for word in text.split_whitespace() {
+        let length = word.chars().count();
+        if columns > 0 && columns + 1 + length > width {
+            lines.push(std::mem::take(&mut line));
+            columns = 0;
+        }
+        if columns > 0 {
+            line.push(' ');
+            columns += 1;
+        }
+        line.push_str(word);
+        columns += length;
+    }
+    if columns > 0 {
+        lines.push(line);
+    }
+    lines
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{duration, short_function, short_path, wrap};
+
+    #[test]
+    fn durations_use_two_units() {
+        let cases = [
+            (0.25, "0.2s"),
+            (9.96, "10.0s"),
+            (42.9, "42s"),
+            (192.0, "3m 12s"),
+            (15_000.0, "4h 10m"),
+            (273_600.0, "3d 4h"),
+            (f64::NAN, "?"),
+        ];
+        for (seconds, text) in cases {
+            assert_eq!(duration(seconds), text, "{seconds}");
+        }
+    }
+
+    #[test]
+    fn names_are_shortened_without_losing_the_reader() {
+        assert_eq!(short_path("/home/me/shop/cart/cart.go"), "cart/cart.go");
+        assert_eq!(short_path("main.go"), "main.go");
+        assert_eq!(
+            short_function("net/http.(*conn).serve"),
+            "http.(*conn).serve"
+        );
+        assert_eq!(
+            short_function("example.com/a/pool.Get[go.shape.*example.com/b.T]"),
+            "pool.Get[go.shape.*example.com/b.T]"
+        );
+    }
+
+    #[test]
+    fn paragraphs_break_at_spaces() {
+        assert_eq!(wrap("one two three", 7), ["one two", "three"]);
+        assert_eq!(wrap("unbreakable word", 5), ["unbreakable", "word"]);
+        assert!(wrap("  ", 5).is_empty());
+    }
+}
