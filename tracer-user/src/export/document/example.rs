@@ -97,6 +97,7 @@ fn goroutine(
         created_at: Some(ImageAddr(0x5000)),
         start: ImageAddr(0x3000),
         system: false,
+        parks: None,
         thread: None,
         locked_to_thread: false,
         stack_bounds: (TargetAddr(0), TargetAddr(0)),

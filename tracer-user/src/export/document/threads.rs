@@ -37,6 +37,8 @@ pub struct States {
     pub syscall: usize,
     /// In C code called by a goroutine.
     pub cgo: usize,
+    /// Waiting in the netpoller for I/O or a timer, on behalf of the scheduler.
+    pub netpoll: usize,
     /// Parked without work.
     pub idle: usize,
     /// Waiting for its locked goroutine.
@@ -52,11 +54,12 @@ pub struct States {
 impl States {
     /// The counts with their names, in a fixed order.
     #[must_use]
-    pub const fn named(&self) -> [(&'static str, usize); 8] {
+    pub const fn named(&self) -> [(&'static str, usize); 9] {
         [
             ("running", self.running),
             ("syscall", self.syscall),
             ("cgo", self.cgo),
+            ("netpoll", self.netpoll),
             ("idle", self.idle),
             ("idle-locked", self.idle_locked),
             ("runtime", self.runtime),
@@ -70,6 +73,7 @@ impl States {
             ThreadState::Running => &mut self.running,
             ThreadState::Syscall => &mut self.syscall,
             ThreadState::Cgo => &mut self.cgo,
+            ThreadState::NetPoll => &mut self.netpoll,
             ThreadState::Idle => &mut self.idle,
             ThreadState::IdleLocked => &mut self.idle_locked,
             ThreadState::Runtime => &mut self.runtime,
@@ -165,6 +169,7 @@ pub const fn state_text(state: ThreadState) -> &'static str {
         ThreadState::Running => "running",
         ThreadState::Syscall => "syscall",
         ThreadState::Cgo => "cgo",
+        ThreadState::NetPoll => "netpoll",
         ThreadState::Idle => "idle",
         ThreadState::IdleLocked => "idle-locked",
         ThreadState::Runtime => "runtime",
