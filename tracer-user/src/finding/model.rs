@@ -1,9 +1,15 @@
 //! What is reported.
 
+use std::fmt;
+
 use serde::{Deserialize, Serialize};
 
+use super::site::Site;
 pub use crate::graph::Edge;
 use crate::ids::{Goid, TargetAddr};
+
+/// Goroutines, objects and edges listed of one finding at most; [`Finding::count`] tells them all.
+pub const MAX_LISTED: usize = 10_000;
 
 /// One thing worth telling.
 #[derive(Debug, Clone, PartialEq)]
@@ -14,12 +20,16 @@ pub struct Finding {
     pub kind: FindingKind,
     /// How sure.
     pub verdict: Verdict,
-    /// The goroutines concerned, ascending; for a cycle in cycle order.
+    /// The goroutines concerned, ascending; for a cycle in cycle order. At most [`MAX_LISTED`].
     pub goroutines: Vec<Goid>,
-    /// The objects concerned.
+    /// How many goroutines are concerned (for the kinds about threads: threads).
+    pub count: u64,
+    /// The objects concerned, ascending. At most [`MAX_LISTED`].
     pub objects: Vec<TargetAddr>,
-    /// Who waits for whom.
+    /// Who waits for whom. At most [`MAX_LISTED`].
     pub edges: Vec<Edge>,
+    /// What goroutines that are told of together have in common.
+    pub group: Option<Group>,
     /// One line: what a person reads first.
     pub summary: String,
     /// The story: who waits for whom, since when, where, what would free it.
@@ -32,9 +42,34 @@ pub struct Finding {
     pub waiting_behind: u64,
 }
 
+/// What goroutines that are told of together have in common.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Group {
+    /// Where they wait.
+    pub blocked_at: Option<Site>,
+    /// Where they were created.
+    pub created_at: Option<Site>,
+    /// One of them, to show its stack: the one that has waited longest.
+    pub example: Goid,
+    /// `CLOCK_MONOTONIC` nanoseconds since when the first of them waits, as far as known.
+    pub oldest_ns: Option<u64>,
+    /// Since when the last of them waits, as far as known.
+    pub newest_ns: Option<u64>,
+    /// Stack and heap memory that they alone keep, in bytes, where a heap walk measured it.
+    pub retained_bytes: Option<u64>,
+    /// How fast their number grows, in goroutines (or threads) a minute, where that was measured.
+    pub per_minute: Option<f64>,
+}
+
 /// A finding's stable identity.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
 pub struct FindingId(pub u64);
+
+impl fmt::Display for FindingId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{:016x}", self.0)
+    }
+}
 
 /// How sure a finding is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
@@ -76,4 +111,41 @@ pub enum FindingKind {
     GomaxprocsOverLimit,
     /// One goroutine keeps the others from running.
     Starvation,
+}
+
+impl FindingKind {
+    /// The name used in JSON, metrics and text, for example `lock-cycle`.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::LockCycle => "lock-cycle",
+            Self::SelfDeadlock => "self-deadlock",
+            Self::WholeProcessDeadlock => "whole-process-deadlock",
+            Self::Unreachable => "unreachable",
+            Self::Queued => "queued",
+            Self::NilChannel => "nil-channel",
+            Self::SelectForever => "select-forever",
+            Self::RootBlocker => "root-blocker",
+            Self::StuckWait => "stuck-wait",
+            Self::GoroutineGrowth => "goroutine-growth",
+            Self::ThreadGrowth => "thread-growth",
+            Self::GomaxprocsOverLimit => "gomaxprocs-over-limit",
+            Self::Starvation => "starvation",
+        }
+    }
+}
+
+impl fmt::Display for FindingKind {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.as_str())
+    }
+}
+
+impl fmt::Display for Verdict {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Suspected => "suspected",
+            Self::Proven => "proven",
+        })
+    }
 }

@@ -71,7 +71,7 @@ pub struct HolderSet {
 }
 
 /// How many of the holders have to act.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Need {
     /// Exactly one of the holders is the true one and we do not know which: the waiter is dead
     /// only when all of them are. Of nobody: nobody will ever act.

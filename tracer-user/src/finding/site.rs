@@ -1,0 +1,111 @@
+//! Places in the target's source: where a goroutine waits, and where it was created.
+
+use std::{fmt, sync::Arc};
+
+use crate::ids::ImageAddr;
+
+/// A place in the target's source.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct Site {
+    /// The function with its package path, for example `net/http.(*conn).serve`.
+    pub function: Arc<str>,
+    /// The file as the compiler recorded it.
+    pub file: Arc<str>,
+    /// The line, from 1; 0 when not known.
+    pub line: u32,
+}
+
+impl fmt::Display for Site {
+    /// `main.transfer (bank.go:42)`: short enough for a sentence.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let file = self.file.rsplit('/').next().unwrap_or_default();
+        match (file, self.line) {
+            ("", _) => f.write_str(&self.function),
+            (file, 0) => write!(f, "{} ({file})", self.function),
+            (file, line) => write!(f, "{} ({file}:{line})", self.function),
+        }
+    }
+}
+
+/// Who turns program counters into places: an image, or a table in tests.
+pub trait Symbols {
+    /// The places of `pc`, innermost inlined call first; empty when nothing is known of it.
+    fn sites(&self, pc: ImageAddr, is_return_address: bool) -> Vec<Site>;
+}
+
+/// Whether `function` only carries out a wait that another function asked for: the runtime, the
+/// `sync` packages, and the layers of the standard library between a program and a system call.
+pub(super) fn is_plumbing(function: &str) -> bool {
+    let package = package(function);
+    let first = package.split('/').next().unwrap_or_default();
+    matches!(first, "runtime" | "sync" | "internal" | "syscall" | "iter")
+        || matches!(
+            package,
+            "time" | "os" | "io" | "net" | "bufio" | "crypto/tls" | "type:" | "go"
+        )
+}
+
+/// The package path of a function's full name.
+fn package(function: &str) -> &str {
+    // Type arguments hold paths and dots of their own.
+    let name = function.split('[').next().unwrap_or_default();
+    let last = name.rfind('/').map_or(0, |slash| slash + 1);
+    match name.get(last..).and_then(|rest| rest.find('.')) {
+        Some(dot) => &name[..last + dot],
+        None => name,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn packages_of_function_names() {
+        for (function, expected) in [
+            ("main.main", "main"),
+            ("net/http.(*conn).serve", "net/http"),
+            ("github.com/a/b.v2.F", "github.com/a/b"),
+            ("main.Map[github.com/a/b.T].Get", "main"),
+            ("internal/sync.(*Mutex).lockSlow", "internal/sync"),
+            ("gcWriteBarrier", "gcWriteBarrier"),
+        ] {
+            assert_eq!(package(function), expected, "{function}");
+        }
+    }
+
+    #[test]
+    fn plumbing_is_what_waits_on_behalf_of_others() {
+        for function in [
+            "runtime.gopark",
+            "internal/poll.(*FD).Read",
+            "sync.(*RWMutex).RLock",
+            "net.(*conn).Read",
+            "time.Sleep",
+        ] {
+            assert!(is_plumbing(function), "{function}");
+        }
+        for function in [
+            "main.f",
+            "net/http.(*conn).serve",
+            "github.com/x/sync.F",
+            "runtimes.F",
+        ] {
+            assert!(!is_plumbing(function), "{function}");
+        }
+    }
+
+    #[test]
+    fn a_site_reads_like_a_place() {
+        let site = |file: &str, line| Site {
+            function: "main.f".into(),
+            file: file.into(),
+            line,
+        };
+        assert_eq!(
+            site("/home/me/bank.go", 42).to_string(),
+            "main.f (bank.go:42)"
+        );
+        assert_eq!(site("", 0).to_string(), "main.f");
+    }
+}
