@@ -3,5 +3,8 @@
 //! All of them are made from one [`document::Document`], so that they cannot disagree.
 
 pub mod document;
+pub mod dot;
+pub mod folded;
 pub mod groups;
+pub mod pprof;
 pub mod text;

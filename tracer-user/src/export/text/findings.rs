@@ -40,7 +40,7 @@ pub fn finding(out: &mut impl Write, finding: &Finding, options: Options) -> io:
     };
     let verdict = match finding.verdict {
         Verdict::Proven => "PROVEN",
-        Verdict::Suspected => "suspected",
+        Verdict::Suspected => verdict(finding.verdict),
     };
     let age = finding
         .age_seconds
@@ -102,6 +102,15 @@ fn members(
         )?;
     }
     Ok(())
+}
+
+/// The verdict in one word.
+#[must_use]
+pub const fn verdict(verdict: Verdict) -> &'static str {
+    match verdict {
+        Verdict::Proven => "proven",
+        Verdict::Suspected => "suspected",
+    }
 }
 
 /// What was found, in words.

@@ -10,7 +10,7 @@ mod words;
 
 use std::io::{self, Write};
 
-pub use findings::finding;
+pub use findings::{finding, kind, verdict};
 pub use paint::{Paint, Painted, Style, clean};
 pub use words::{count, duration, place, short_function, short_path, wrap};
 
