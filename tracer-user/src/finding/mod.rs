@@ -13,4 +13,4 @@ mod site;
 mod fixture;
 
 pub use model::{Edge, Finding, FindingId, FindingKind, Group, MAX_LISTED, Verdict};
-pub use site::{Site, Symbols};
+pub use site::{Site, Symbols, is_plumbing};

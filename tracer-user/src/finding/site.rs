@@ -35,7 +35,8 @@ pub trait Symbols {
 
 /// Whether `function` only carries out a wait that another function asked for: the runtime, the
 /// `sync` packages, and the layers of the standard library between a program and a system call.
-pub(super) fn is_plumbing(function: &str) -> bool {
+#[must_use]
+pub fn is_plumbing(function: &str) -> bool {
     let package = package(function);
     let first = package.split('/').next().unwrap_or_default();
     matches!(first, "runtime" | "sync" | "internal" | "syscall" | "iter")

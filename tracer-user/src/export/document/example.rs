@@ -200,6 +200,8 @@ fn cycle() -> finding::Finding {
         kind: FindingKind::LockCycle,
         verdict: Verdict::Proven,
         goroutines: vec![Goid(18), Goid(19)],
+        count: 2,
+        group: None,
         objects: vec![MUTEX_B, MUTEX_A],
         edges: vec![edge(18, MUTEX_B, 19), edge(19, MUTEX_A, 18)],
         summary: "2 goroutines hold each other's locks and can never run again".to_owned(),

@@ -2,7 +2,7 @@
 
 use serde::Serialize;
 
-use super::{Address, clock::Clock, seconds};
+use super::{Address, Site, clock::Clock, seconds};
 use crate::{
     finding::{self, FindingKind, Verdict},
     ids::Goid,
@@ -19,6 +19,10 @@ pub struct Finding {
     pub verdict: Verdict,
     /// The goroutines concerned; of a cycle in cycle order.
     pub goroutines: Vec<Goid>,
+    /// How many goroutines (or threads) are concerned; `goroutines` lists 10,000 at most.
+    pub count: u64,
+    /// What they have in common, where they are told of together.
+    pub group: Option<Group>,
     /// The objects concerned.
     pub objects: Vec<Address>,
     /// Who waits for whom.
@@ -48,14 +52,50 @@ pub struct Edge {
     pub to: Goid,
 }
 
+/// What goroutines that are told of together have in common.
+#[derive(Debug, Clone, Serialize)]
+pub struct Group {
+    /// Where they wait.
+    pub blocked_at: Option<Site>,
+    /// Where they were made.
+    pub created_at: Option<Site>,
+    /// The one that has waited longest.
+    pub example: Goid,
+    /// For how long the first of them has waited, in seconds.
+    pub oldest_seconds: Option<f64>,
+    /// For how long the last of them has waited, in seconds.
+    pub newest_seconds: Option<f64>,
+    /// Memory that they alone keep, in bytes, where it was measured.
+    pub retained_bytes: Option<u64>,
+    /// How fast their number grows, a minute, where it was measured.
+    pub per_minute: Option<f64>,
+}
+
+impl Group {
+    fn new(group: &finding::Group, clock: &Clock) -> Self {
+        let age = |since_ns: Option<u64>| since_ns.map(|ns| seconds(clock.age_ns(ns)));
+        Self {
+            blocked_at: group.blocked_at.as_ref().map(Site::from),
+            created_at: group.created_at.as_ref().map(Site::from),
+            example: group.example,
+            oldest_seconds: age(group.oldest_ns),
+            newest_seconds: age(group.newest_ns),
+            retained_bytes: group.retained_bytes,
+            per_minute: group.per_minute,
+        }
+    }
+}
+
 impl Finding {
     /// `finding` with its times told by `clock`.
     pub fn new(finding: &finding::Finding, clock: &Clock) -> Self {
         Self {
-            id: format!("{:016x}", finding.id.0),
+            id: finding.id.to_string(),
             kind: finding.kind,
             verdict: finding.verdict,
             goroutines: finding.goroutines.clone(),
+            count: finding.count,
+            group: finding.group.as_ref().map(|group| Group::new(group, clock)),
             objects: finding
                 .objects
                 .iter()

@@ -7,7 +7,7 @@ use rustc_hash::FxHashMap;
 use serde::{Serialize, Serializer};
 
 use super::Address;
-use crate::{ids::ImageAddr, snapshot::Stack};
+use crate::{finding, ids::ImageAddr, snapshot::Stack};
 
 /// One line of a stack.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize)]
@@ -45,6 +45,16 @@ impl From<&Frame> for Site {
             function: Arc::clone(&frame.function),
             file: Arc::clone(&frame.file),
             line: frame.line,
+        }
+    }
+}
+
+impl From<&finding::Site> for Site {
+    fn from(site: &finding::Site) -> Self {
+        Self {
+            function: Arc::clone(&site.function),
+            file: Arc::clone(&site.file),
+            line: site.line,
         }
     }
 }

@@ -6,6 +6,7 @@ use serde::{Serialize, Serializer};
 
 use super::{Address, Frame, Site, Symbolizer};
 use crate::{
+    finding::is_plumbing,
     ids::{Goid, Tid},
     snapshot::{self, Status, WaitSince},
 };
@@ -95,29 +96,15 @@ impl Goroutine {
         }
     }
 
-    /// The first frame that is neither the runtime's nor a lock's own code: where a person would
-    /// say that it waits.
+    /// The first frame that does more than carry out the wait: where a person would say that it
+    /// waits.
     #[must_use]
     pub fn place(&self) -> Option<&Frame> {
         self.stack
             .iter()
-            .find(|frame| !is_machinery(&frame.function))
+            .find(|frame| !is_plumbing(&frame.function))
             .or_else(|| self.stack.first())
     }
-}
-
-/// Whether `function` is part of how Go blocks rather than of who blocks.
-#[must_use]
-pub fn is_machinery(function: &str) -> bool {
-    const PREFIXES: [&str; 6] = [
-        "runtime.",
-        "internal/runtime/",
-        "internal/sync.",
-        "sync.",
-        "sync/atomic.",
-        "internal/poll.",
-    ];
-    PREFIXES.iter().any(|prefix| function.starts_with(prefix))
 }
 
 /// The status in the words of a goroutine dump.

@@ -90,10 +90,10 @@ mod tests {
             text.find(part)
                 .unwrap_or_else(|| panic!("{part:?} in {text}"))
         };
-        assert!(at("bank (pid 4711)") < at("PROVEN: lock cycle, for 3m 12s"));
-        assert!(at("PROVEN") < at("goroutine 18 [sync.Mutex.Lock, 3m 12s]  lock 0xc000014008"));
+        assert!(at("bank (pid 4711)") < at("PROVEN: lock cycle, for 3 m 12 s"));
+        assert!(at("PROVEN") < at("goroutine 18 [sync.Mutex.Lock, 3 m 12 s]  lock 0xc000014008"));
         assert!(at("goroutine 18 [") < at("5 goroutines at 2 places"));
-        assert!(at("      3 chan receive, oldest 3m 12s") < at("1 thread: 1 idle"));
+        assert!(at("      3 chan receive, oldest 3 m 12 s") < at("1 thread: 1 idle"));
         assert!(at("GOMAXPROCS 8, its cgroup allows 2 CPUs") < at("Go's own detector: silent"));
     }
 

@@ -3,9 +3,12 @@
 use std::io::{self, Write};
 
 use super::{Options, Style, clean, count, duration, place, short_function};
-use crate::export::{
-    document::{Document, Frame, Goroutine, Precision, is_machinery},
-    groups::{Group, groups},
+use crate::{
+    export::{
+        document::{Document, Frame, Goroutine, Precision},
+        groups::{Group, groups},
+    },
+    finding::is_plumbing,
 };
 
 /// Most groups printed without `--all`.
@@ -186,9 +189,7 @@ fn visible(stack: &[Frame], all: bool) -> &[Frame] {
     if all {
         return stack;
     }
-    let own = stack
-        .iter()
-        .position(|frame| !is_machinery(&frame.function));
+    let own = stack.iter().position(|frame| !is_plumbing(&frame.function));
     let Some(own) = own else {
         return stack;
     };

@@ -3,14 +3,14 @@
 use super::paint::clean;
 use crate::export::document::Frame;
 
-/// A duration by its two largest units: `3.2s`, `42s`, `3m 12s`, `4h 10m`, `3d 4h`.
+/// A duration by its two largest units: `3.2 s`, `42 s`, `3 m 12 s`, `4 h 10 m`, `3 d 4 h`.
 #[must_use]
 pub fn duration(seconds: f64) -> String {
     if !seconds.is_finite() || seconds < 0.0 {
         return "?".to_owned();
     }
     if seconds < 10.0 {
-        return format!("{seconds:.1}s");
+        return format!("{seconds:.1} s");
     }
     #[expect(
         clippy::cast_possible_truncation,
@@ -20,13 +20,13 @@ pub fn duration(seconds: f64) -> String {
     let whole = seconds as u64;
     let (days, hours, minutes) = (whole / 86_400, whole / 3_600 % 24, whole / 60 % 60);
     if days > 0 {
-        format!("{days}d {hours}h")
+        format!("{days} d {hours} h")
     } else if hours > 0 {
-        format!("{hours}h {minutes}m")
+        format!("{hours} h {minutes} m")
     } else if minutes > 0 {
-        format!("{minutes}m {}s", whole % 60)
+        format!("{minutes} m {} s", whole % 60)
     } else {
-        format!("{whole}s")
+        format!("{whole} s")
     }
 }
 
@@ -106,12 +106,12 @@ mod tests {
     #[test]
     fn durations_use_two_units() {
         let cases = [
-            (0.25, "0.2s"),
-            (9.96, "10.0s"),
-            (42.9, "42s"),
-            (192.0, "3m 12s"),
-            (15_000.0, "4h 10m"),
-            (273_600.0, "3d 4h"),
+            (0.25, "0.2 s"),
+            (9.96, "10.0 s"),
+            (42.9, "42 s"),
+            (192.0, "3 m 12 s"),
+            (15_000.0, "4 h 10 m"),
+            (273_600.0, "3 d 4 h"),
             (f64::NAN, "?"),
         ];
         for (seconds, text) in cases {
