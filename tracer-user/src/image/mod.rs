@@ -1,6 +1,191 @@
 //! What a Go executable says of itself: build info, functions, lines, inlined calls, the layout of
 //! the runtime's structs, where the runtime's globals are, and where to place probes.
 
+mod build_info;
+mod elf;
+mod error;
+mod file_bytes;
+mod moduledata;
+mod pc_value;
+mod pclntab;
+mod symbolize;
+mod version;
 mod wait_reason;
 
+use std::{borrow::Cow, ops::Range, path::Path};
+
+pub use build_info::BuildInfo;
+pub use elf::Arch;
+pub use error::ImageError;
+pub use moduledata::ModuleData;
+pub use pclntab::Function;
+pub use symbolize::SourceFrame;
+pub use version::GoVersion;
 pub use wait_reason::WaitReason;
+
+use crate::ids::{FileOffset, ImageAddr};
+
+/// Longest piece of the file that one call hands out.
+const MAX_BYTES: usize = 16 << 20;
+
+/// One Go executable file, parsed once and shared by the processes that run it.
+#[derive(Debug)]
+pub struct Image {
+    elf: elf::Elf,
+    version: GoVersion,
+    build_info: BuildInfo,
+    table: pclntab::PcLineTable,
+    module: ModuleData,
+}
+
+impl Image {
+    /// Opens and parses an executable; `path` may be `/proc/PID/exe`.
+    ///
+    /// # Errors
+    /// [`ImageError`] says what was wrong: not readable, not ELF, not Go, too old, or broken.
+    pub fn open(path: &Path) -> Result<Self, ImageError> {
+        let elf = elf::Elf::open(path)?;
+        let build_info = BuildInfo::read(&elf).ok_or_else(|| ImageError::NotGo {
+            path: path.to_owned(),
+        })?;
+        let unsupported = || ImageError::UnsupportedVersion {
+            path: path.to_owned(),
+            version: build_info.go_version.clone(),
+        };
+        let version = GoVersion::parse(&build_info.go_version).ok_or_else(unsupported)?;
+        if !version.at_least(19) {
+            return Err(unsupported());
+        }
+        // `moduledata.gofunc` (`runtime/symtab.go`): word 38 in Go 1.19, 40 up to 1.26, then 43.
+        let gofunc = 8 * match version.minor {
+            ..=19 => 38,
+            20..=26 => 40,
+            _ => 43,
+        };
+        let (table, module) =
+            pclntab::PcLineTable::find(&elf, gofunc).map_err(|reason| ImageError::Table {
+                path: path.to_owned(),
+                table: "pclntab",
+                reason,
+            })?;
+        Ok(Self {
+            elf,
+            version,
+            build_info,
+            table,
+            module,
+        })
+    }
+
+    /// The Go version that built it.
+    #[must_use]
+    pub fn go_version(&self) -> &GoVersion {
+        &self.version
+    }
+
+    /// Build settings and main package.
+    #[must_use]
+    pub fn build_info(&self) -> &BuildInfo {
+        &self.build_info
+    }
+
+    /// Whether the symbol table was stripped (`-ldflags=-s`).
+    #[must_use]
+    pub fn is_stripped(&self) -> bool {
+        !self.elf.has_symbols
+    }
+
+    /// Whether the kernel may load it anywhere.
+    #[must_use]
+    pub fn is_pie(&self) -> bool {
+        self.elf.pie
+    }
+
+    /// The machine it runs on.
+    #[must_use]
+    pub fn arch(&self) -> Arch {
+        self.elf.arch
+    }
+
+    /// The linker's own identity of the build (`.note.gnu.build-id`), if present.
+    #[must_use]
+    pub fn build_id(&self) -> Option<&[u8]> {
+        self.elf.build_id.as_deref()
+    }
+
+    /// The module's ranges.
+    #[must_use]
+    pub fn module(&self) -> &ModuleData {
+        &self.module
+    }
+
+    /// How many functions the image has.
+    #[must_use]
+    pub fn function_count(&self) -> u32 {
+        self.table.function_count()
+    }
+
+    /// The function that covers `pc`.
+    #[must_use]
+    pub fn function_at(&self, pc: ImageAddr) -> Option<Function> {
+        self.table.at(&self.elf, pc)
+    }
+
+    /// The functions called `name`: two where assembly has both ABIs.
+    #[must_use]
+    pub fn functions_named(&self, name: &str) -> Vec<Function> {
+        self.table.named(&self.elf, name)
+    }
+
+    /// Bytes between the stack pointer and the return address at `pc`.
+    #[must_use]
+    pub fn sp_delta(&self, f: &Function, pc: ImageAddr) -> Option<u64> {
+        self.table.sp_delta(&self.elf, f, pc)
+    }
+
+    /// The value of pcdata table `table` at `pc` (`internal/abi/funcdata.go`).
+    #[must_use]
+    pub fn pcdata(&self, f: &Function, table: usize, pc: ImageAddr) -> Option<i32> {
+        self.table.pcdata(&self.elf, f, table, pc)
+    }
+
+    /// All ranges of pcdata table `table` with their values.
+    #[must_use]
+    pub fn pcdata_runs(&self, f: &Function, table: usize) -> Vec<(Range<ImageAddr>, i32)> {
+        self.table.pcdata_runs(&self.elf, f, table)
+    }
+
+    /// Where funcdata `index` of `f` lies.
+    #[must_use]
+    pub fn funcdata(&self, f: &Function, index: usize) -> Option<ImageAddr> {
+        self.table.funcdata(f, index)
+    }
+
+    /// `len` bytes of the file's contents at `at`.
+    #[must_use]
+    pub fn bytes(&self, at: ImageAddr, len: usize) -> Option<Cow<'_, [u8]>> {
+        if len > MAX_BYTES {
+            return None;
+        }
+        self.elf.get(at, len)
+    }
+
+    /// The pointer that lies at `at` once the image is loaded, before the bias.
+    #[must_use]
+    pub fn pointer(&self, at: ImageAddr) -> Option<ImageAddr> {
+        self.elf.pointer(at)
+    }
+
+    /// The machine code of `f`.
+    #[must_use]
+    pub fn code(&self, f: &Function) -> Option<Cow<'_, [u8]>> {
+        let len = usize::try_from(f.end.0.checked_sub(f.entry.0)?).ok()?;
+        self.bytes(f.entry, len)
+    }
+
+    /// Where in the file the byte at `at` is: what a uprobe is placed at.
+    #[must_use]
+    pub fn file_offset(&self, at: ImageAddr) -> Option<FileOffset> {
+        self.elf.file_offset(at)
+    }
+}

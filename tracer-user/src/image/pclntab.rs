@@ -1,0 +1,436 @@
+//! The pclntab: which function covers a pc, and the tables of each function
+//! (`runtime/symtab.go`, `cmd/link/internal/ld/pcln.go`).
+
+use std::{
+    ops::Range,
+    sync::{Arc, OnceLock, RwLock},
+};
+
+use rustc_hash::{FxHashMap, FxHasher};
+
+use super::{
+    elf::Elf,
+    moduledata::ModuleData,
+    pc_value::{Run, Runs},
+};
+use crate::ids::ImageAddr;
+
+/// Go 1.18 and 1.19, then Go 1.20 and later.
+const MAGIC_1_18: u32 = 0xffff_fff0;
+const MAGIC_1_20: u32 = 0xffff_fff1;
+const MAX_NAME: usize = 64 << 10;
+const MAX_FUNCTIONS: u64 = 16_000_000;
+const NO_FUNCDATA: u32 = u32::MAX;
+
+/// One function of the image. Cheap to clone.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Function(Arc<Record>);
+
+/// `runtime._func`, decoded.
+#[derive(Debug, PartialEq, Eq)]
+pub struct Record {
+    /// Position in the function table: a dense id.
+    pub index: u32,
+    /// First instruction.
+    pub entry: ImageAddr,
+    /// First address of the next function.
+    pub end: ImageAddr,
+    /// Full name, for example `net/http.(*conn).serve`.
+    pub name: Arc<str>,
+    /// `_func.args`: bytes of arguments on the stack.
+    pub args: i32,
+    /// Offset of the `deferreturn` call from the entry; 0 when there is none.
+    pub defer_return: u32,
+    /// `_func.funcID` (`internal/abi/symtab.go`).
+    pub func_id: u8,
+    /// `_func.flag` (`internal/abi/symtab.go`).
+    pub flag: u8,
+    /// Line of the `func` keyword; 0 before Go 1.20.
+    pub start_line: u32,
+    pcsp: u32,
+    pcfile: u32,
+    pcln: u32,
+    cu_offset: u32,
+    pcdata: Vec<u32>,
+    funcdata: Vec<u32>,
+}
+
+impl std::ops::Deref for Function {
+    type Target = Record;
+
+    fn deref(&self) -> &Record {
+        &self.0
+    }
+}
+
+/// Where the table's parts are.
+#[derive(Debug)]
+pub(super) struct PcLineTable {
+    magic: u32,
+    quantum: u8,
+    function_count: u32,
+    text: ImageAddr,
+    name_table: ImageAddr,
+    cu_table: ImageAddr,
+    file_table: ImageAddr,
+    pc_table: ImageAddr,
+    functions: ImageAddr,
+    gofunc: ImageAddr,
+    by_name: OnceLock<FxHashMap<u64, Vec<u32>>>,
+    decoded: RwLock<FxHashMap<u32, Function>>,
+    files: RwLock<FxHashMap<u32, Arc<str>>>,
+}
+
+/// Where a pclntab begins and which one it is.
+#[derive(Debug, Clone, Copy)]
+struct Header {
+    at: ImageAddr,
+    magic: u32,
+    quantum: u8,
+    /// Function count, file count, text start, then the offsets of the five tables.
+    words: [u64; 8],
+}
+
+impl PcLineTable {
+    /// Finds the table and the module that points to it. `gofunc` is the offset of
+    /// `moduledata.gofunc` in this Go version.
+    pub(super) fn find(elf: &Elf, gofunc: u64) -> Result<(Self, ModuleData), String> {
+        let mut reason = "no table found".to_owned();
+        for at in candidates(elf) {
+            let Some(header) = read_header(elf, at) else {
+                continue;
+            };
+            let name_table = at.offset(header.words[3]);
+            match ModuleData::find(elf, at, name_table, gofunc) {
+                Some(module) => return Ok((Self::new(header, &module)?, module)),
+                None => reason = format!("no runtime.moduledata points to the table at {at}"),
+            }
+        }
+        Err(reason)
+    }
+
+    fn new(header: Header, module: &ModuleData) -> Result<Self, String> {
+        let Header {
+            at,
+            magic,
+            quantum,
+            words,
+        } = header;
+        if words[0] > MAX_FUNCTIONS {
+            return Err(format!(
+                "{} functions are more than any program has",
+                words[0]
+            ));
+        }
+        Ok(Self {
+            magic,
+            quantum,
+            function_count: u32::try_from(words[0]).unwrap_or(0),
+            // pcHeader.textStart is unused and 0 since Go 1.26.
+            text: module.text.start,
+            name_table: at.offset(words[3]),
+            cu_table: at.offset(words[4]),
+            file_table: at.offset(words[5]),
+            pc_table: at.offset(words[6]),
+            functions: at.offset(words[7]),
+            gofunc: module.gofunc,
+            by_name: OnceLock::new(),
+            decoded: RwLock::default(),
+            files: RwLock::default(),
+        })
+    }
+
+    pub(super) fn function_count(&self) -> u32 {
+        self.function_count
+    }
+
+    /// The entry of function `index`, or the end of the text for one past the last.
+    fn entry(&self, elf: &Elf, index: u32) -> Option<ImageAddr> {
+        let offset = elf.u32(self.functions.offset(8 * u64::from(index)))?;
+        Some(self.text.offset(u64::from(offset)))
+    }
+
+    pub(super) fn at(&self, elf: &Elf, pc: ImageAddr) -> Option<Function> {
+        if pc < self.entry(elf, 0)? || pc >= self.entry(elf, self.function_count)? {
+            return None;
+        }
+        let (mut low, mut high) = (0, self.function_count);
+        while high - low > 1 {
+            let middle = low + (high - low) / 2;
+            if self.entry(elf, middle)? <= pc {
+                low = middle;
+            } else {
+                high = middle;
+            }
+        }
+        self.function(elf, low)
+    }
+
+    /// The functions called `name`: none, one, or two where assembly has both ABIs.
+    pub(super) fn named(&self, elf: &Elf, name: &str) -> Vec<Function> {
+        let index = self.by_name.get_or_init(|| self.index_names(elf));
+        index
+            .get(&hash(name.as_bytes()))
+            .into_iter()
+            .flatten()
+            .filter_map(|&i| self.function(elf, i))
+            .filter(|f| &*f.name == name)
+            .collect()
+    }
+
+    fn index_names(&self, elf: &Elf) -> FxHashMap<u64, Vec<u32>> {
+        let mut index: FxHashMap<u64, Vec<u32>> = FxHashMap::default();
+        for i in 0..self.function_count {
+            let name = self.record(elf, i).and_then(|at| {
+                let offset = elf.u32(at.offset(4))?;
+                self.name_bytes(elf, offset)
+            });
+            if let Some(name) = name {
+                index.entry(hash(&name)).or_default().push(i);
+            }
+        }
+        index
+    }
+
+    fn record(&self, elf: &Elf, index: u32) -> Option<ImageAddr> {
+        let offset = elf.u32(self.functions.offset(8 * u64::from(index) + 4))?;
+        Some(self.functions.offset(u64::from(offset)))
+    }
+
+    /// Function `index`, decoded once.
+    pub(super) fn function(&self, elf: &Elf, index: u32) -> Option<Function> {
+        if index >= self.function_count {
+            return None;
+        }
+        if let Some(function) = self.decoded.read().ok()?.get(&index) {
+            return Some(function.clone());
+        }
+        let function = Function(Arc::new(self.decode(elf, index)?));
+        self.decoded.write().ok()?.insert(index, function.clone());
+        Some(function)
+    }
+
+    fn decode(&self, elf: &Elf, index: u32) -> Option<Record> {
+        let at = self.record(elf, index)?;
+        let word = |i: u64| elf.u32(at.offset(4 * i));
+        let fixed = if self.magic == MAGIC_1_18 { 9 } else { 10 };
+        let flags = elf.get(at.offset(4 * fixed), 4)?;
+        let pcdata_count = word(7)?.min(64);
+        let funcdata_count = u32::from(flags[3]).min(64);
+        let pcdata: Option<Vec<_>> = (0..pcdata_count)
+            .map(|i| word(fixed + 1 + u64::from(i)))
+            .collect();
+        let behind = fixed + 1 + u64::from(pcdata_count);
+        let funcdata: Option<Vec<_>> = (0..funcdata_count)
+            .map(|i| word(behind + u64::from(i)))
+            .collect();
+        Some(Record {
+            index,
+            entry: self.entry(elf, index)?,
+            end: self.entry(elf, index + 1)?,
+            name: self.name(elf, word(1)?)?,
+            args: word(2)?.cast_signed(),
+            defer_return: word(3)?,
+            pcsp: word(4)?,
+            pcfile: word(5)?,
+            pcln: word(6)?,
+            cu_offset: word(8)?,
+            start_line: if fixed == 10 { word(9)? } else { 0 },
+            func_id: flags[0],
+            flag: flags[1],
+            pcdata: pcdata?,
+            funcdata: funcdata?,
+        })
+    }
+
+    fn name_bytes<'elf>(
+        &self,
+        elf: &'elf Elf,
+        offset: u32,
+    ) -> Option<std::borrow::Cow<'elf, [u8]>> {
+        c_string(elf, self.name_table.offset(u64::from(offset)))
+    }
+
+    pub(super) fn name(&self, elf: &Elf, offset: u32) -> Option<Arc<str>> {
+        let bytes = self.name_bytes(elf, offset)?;
+        Some(String::from_utf8_lossy(&bytes).into())
+    }
+
+    fn runs<'elf>(
+        &self,
+        elf: &'elf Elf,
+        table: u32,
+    ) -> Option<Runs<impl Iterator<Item = u8> + use<'elf>>> {
+        if table == 0 {
+            return None;
+        }
+        let bytes = bytes_from(elf, self.pc_table.offset(u64::from(table)));
+        Some(Runs::new(bytes, self.quantum))
+    }
+
+    fn value(&self, elf: &Elf, f: &Function, table: u32, pc: ImageAddr) -> Option<i32> {
+        let offset = pc.0.checked_sub(f.entry.0)?;
+        self.runs(elf, table)?.at(offset)
+    }
+
+    /// Bytes between the stack pointer and the return address at `pc` (`pcsp`).
+    pub(super) fn sp_delta(&self, elf: &Elf, f: &Function, pc: ImageAddr) -> Option<u64> {
+        u64::try_from(self.value(elf, f, f.pcsp, pc)?).ok()
+    }
+
+    pub(super) fn pcdata(
+        &self,
+        elf: &Elf,
+        f: &Function,
+        table: usize,
+        pc: ImageAddr,
+    ) -> Option<i32> {
+        self.value(elf, f, *f.pcdata.get(table)?, pc)
+    }
+
+    /// All runs of one pcdata table.
+    pub(super) fn pcdata_runs(
+        &self,
+        elf: &Elf,
+        f: &Function,
+        table: usize,
+    ) -> Vec<(Range<ImageAddr>, i32)> {
+        let Some(runs) = f.pcdata.get(table).and_then(|&t| self.runs(elf, t)) else {
+            return Vec::new();
+        };
+        let mut start = f.entry;
+        let span = f.end.0.saturating_sub(f.entry.0);
+        runs.take_while(|run| run.end <= span.saturating_add(64))
+            .map(|Run { end, value }| {
+                let range = start..f.entry.offset(end);
+                start = range.end;
+                (range, value)
+            })
+            .collect()
+    }
+
+    pub(super) fn funcdata(&self, f: &Function, index: usize) -> Option<ImageAddr> {
+        let offset = *f.funcdata.get(index)?;
+        (offset != NO_FUNCDATA).then(|| self.gofunc.offset(u64::from(offset)))
+    }
+
+    /// File and line at `pc`, innermost where calls were inlined.
+    pub(super) fn file_line(
+        &self,
+        elf: &Elf,
+        f: &Function,
+        pc: ImageAddr,
+    ) -> Option<(Arc<str>, u32)> {
+        let file = u32::try_from(self.value(elf, f, f.pcfile, pc)?).ok()?;
+        let line = u32::try_from(self.value(elf, f, f.pcln, pc)?).ok()?;
+        let slot = u64::from(f.cu_offset) + u64::from(file);
+        let offset = elf.u32(self.cu_table.offset(4 * slot))?;
+        if let Some(name) = self.files.read().ok()?.get(&offset) {
+            return Some((Arc::clone(name), line));
+        }
+        let bytes = c_string(elf, self.file_table.offset(u64::from(offset)))?;
+        let name: Arc<str> = String::from_utf8_lossy(&bytes).into();
+        self.files.write().ok()?.insert(offset, Arc::clone(&name));
+        Some((name, line))
+    }
+
+    /// Entry `index` of an inline tree at `tree`: the inlined function's name and the pc, relative
+    /// to the entry, that stands for its call (`runtime.inlinedCall`).
+    pub(super) fn inlined_call(
+        &self,
+        elf: &Elf,
+        tree: ImageAddr,
+        index: u32,
+    ) -> Option<(Arc<str>, u32)> {
+        // Go 1.20 and later: funcID u8, 3 bytes pad, nameOff, parentPc, startLine.
+        // Go 1.18 and 1.19: parent i16, funcID u8, pad, file, line, nameOff, parentPc.
+        let (size, name, parent_pc) = if self.magic == MAGIC_1_18 {
+            (20, 12, 16)
+        } else {
+            (16, 4, 8)
+        };
+        let at = tree.offset(size * u64::from(index));
+        let name = self.name(elf, elf.u32(at.offset(name))?)?;
+        Some((name, elf.u32(at.offset(parent_pc))?))
+    }
+}
+
+/// All bytes from `at` on, to the end of the segment.
+fn bytes_from(elf: &Elf, at: ImageAddr) -> impl Iterator<Item = u8> + use<'_> {
+    let mut next = at;
+    std::iter::from_fn(move || {
+        let tail = elf.tail(next)?;
+        next = next.offset(tail.len() as u64);
+        Some(tail.iter().copied())
+    })
+    .flatten()
+}
+
+fn c_string(elf: &Elf, at: ImageAddr) -> Option<std::borrow::Cow<'_, [u8]>> {
+    let tail = elf.tail(at)?;
+    if let Some(end) = tail.iter().take(MAX_NAME).position(|&b| b == 0) {
+        return Some(tail[..end].into());
+    }
+    let bytes: Vec<u8> = bytes_from(elf, at)
+        .take(MAX_NAME)
+        .take_while(|&b| b != 0)
+        .collect();
+    Some(bytes.into())
+}
+
+fn hash(name: &[u8]) -> u64 {
+    use std::hash::Hasher as _;
+    let mut hasher = FxHasher::default();
+    hasher.write(name);
+    hasher.finish()
+}
+
+fn read_header(elf: &Elf, at: ImageAddr) -> Option<Header> {
+    let start = elf.get(at, 8)?;
+    let magic = u32::from_le_bytes(start[..4].try_into().ok()?);
+    let known = magic == MAGIC_1_18 || magic == MAGIC_1_20;
+    let sound = start[4..6] == [0, 0] && matches!(start[6], 1 | 4) && start[7] == 8;
+    if !known || !sound {
+        return None;
+    }
+    let mut words = [0; 8];
+    for (index, word) in words.iter_mut().enumerate() {
+        *word = elf.u64(at.offset(8 + 8 * index as u64))?;
+    }
+    Some(Header {
+        at,
+        magic,
+        quantum: start[6],
+        words,
+    })
+}
+
+/// Where a table may begin: its own section under any of its names, else wherever the magic is.
+fn candidates(elf: &Elf) -> impl Iterator<Item = ImageAddr> {
+    let named = elf
+        .sections
+        .iter()
+        .filter(|s| s.name.ends_with("gopclntab"))
+        .map(|s| ImageAddr(s.addr));
+    let scanned = elf.segments.iter().flat_map(move |segment| {
+        let pieces = (0..segment.file_size).step_by(1 << 20);
+        pieces.flat_map(move |skip| {
+            let at = ImageAddr(segment.addr).offset(skip);
+            let len = usize::try_from((segment.file_size - skip).min(1 << 20)).unwrap_or(0);
+            let bytes = elf.get(at, len).unwrap_or_default().into_owned();
+            let hits: Vec<_> = bytes
+                .chunks_exact(8)
+                .enumerate()
+                .filter(|(_, word)| {
+                    (word[0] == 0xf0 || word[0] == 0xf1)
+                        && word[1..6] == [0xff, 0xff, 0xff, 0, 0]
+                        && matches!(word[6], 1 | 4)
+                        && word[7] == 8
+                })
+                .map(|(index, _)| at.offset(8 * index as u64))
+                .collect();
+            hits
+        })
+    });
+    named.chain(scanned)
+}
