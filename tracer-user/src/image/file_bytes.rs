@@ -88,10 +88,10 @@ mod tests {
         let content: Vec<u8> = (0..BLOCK * 2 + 100).map(|i| (i % 251) as u8).collect();
         file.write_all(&content).unwrap();
         let bytes = FileBytes::new(file).unwrap();
-        assert_eq!(bytes.get(5, 10).unwrap(), content[5..15]);
+        assert_eq!(bytes.get(5, 10).unwrap().as_ref(), &content[5..15]);
         assert_eq!(
-            bytes.get(BLOCK as u64 - 3, BLOCK + 6).unwrap(),
-            content[BLOCK - 3..2 * BLOCK + 3]
+            bytes.get(BLOCK as u64 - 3, BLOCK + 6).unwrap().as_ref(),
+            &content[BLOCK - 3..2 * BLOCK + 3]
         );
         assert_eq!(bytes.get(content.len() as u64, 0).unwrap().len(), 0);
         assert!(bytes.get(content.len() as u64 - 1, 2).is_none());
