@@ -2,9 +2,12 @@
 //!
 //! All of them are made from one [`document::Document`], so that they cannot disagree.
 
+pub mod board;
 pub mod document;
 pub mod dot;
 pub mod folded;
 pub mod groups;
+pub mod histogram;
+pub mod metrics;
 pub mod pprof;
 pub mod text;

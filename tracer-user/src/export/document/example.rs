@@ -144,7 +144,8 @@ fn holders(object: TargetAddr, holder: u64) -> LockHolders {
     }
 }
 
-fn snapshot() -> Snapshot {
+/// The snapshot behind the document.
+pub fn snapshot() -> Snapshot {
     let lock = stack(&[0x1000, 0x2000, 0x3000]);
     let idle = stack(&[0x1000, 0x4000]);
     let on = |addr| (addr, ObjectKind::Mutex, Operation::Lock);
@@ -189,7 +190,8 @@ fn snapshot() -> Snapshot {
     }
 }
 
-fn cycle() -> finding::Finding {
+/// The finding in it.
+pub fn cycle() -> finding::Finding {
     let edge = |from, object, to| graph::Edge {
         from: Goid(from),
         object,

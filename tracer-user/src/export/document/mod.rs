@@ -6,7 +6,7 @@ mod address;
 mod clock;
 mod detector;
 #[cfg(test)]
-pub(super) mod example;
+pub mod example;
 mod finding;
 mod frame;
 mod goroutine;

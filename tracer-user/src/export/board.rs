@@ -1,0 +1,261 @@
+//! What the daemon shows: one entry a process, replaced after each look. Metrics, API, web page and
+//! terminal view read it; only the tracing side writes it.
+
+use std::{
+    collections::BTreeMap,
+    sync::{Arc, PoisonError, RwLock},
+};
+
+use serde::Serialize;
+use tokio::sync::watch;
+
+use super::{
+    document::{self, SCHEMA},
+    histogram::WaitHistogram,
+    metrics::Figures,
+};
+use crate::{ids::Pid, process::ProcessKey};
+
+/// How a process is followed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Mode {
+    /// By probes: waits are timed exactly.
+    Events,
+    /// By looks at an interval.
+    Snapshots,
+    /// Not yet.
+    Unprobed,
+}
+
+/// One process in the list of processes.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct Listed {
+    /// What it is.
+    #[serde(flatten)]
+    pub process: document::Process,
+    /// How many goroutines it has, the runtime's own included.
+    pub goroutines_total: usize,
+    /// How many threads it has.
+    pub threads_total: usize,
+    /// How many findings stand.
+    pub findings: Findings,
+    /// How it is followed.
+    pub mode: Mode,
+    /// What its probes cost it, as a share of one CPU.
+    pub cost_ratio: Option<f64>,
+    /// Change of its goroutine count a minute, where known.
+    pub growth_per_minute: Option<f64>,
+}
+
+/// How many findings stand.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize)]
+pub struct Findings {
+    /// Proven ones.
+    pub proven: usize,
+    /// Suspected ones.
+    pub suspected: usize,
+}
+
+/// The list of processes as the API serves it.
+#[derive(Debug, Serialize)]
+pub struct ProcessList {
+    /// [`SCHEMA`].
+    pub schema: &'static str,
+    /// The processes, by pid.
+    pub processes: Vec<Listed>,
+}
+
+/// Changes a minute, and the price of knowing them.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct Rates {
+    /// Slopes of goroutine counts by creation site; the empty site is the whole process.
+    pub goroutines_by_site: BTreeMap<String, f64>,
+    /// Slope of the thread count.
+    pub threads: Option<f64>,
+    /// What the probes cost the process, as a share of one CPU.
+    pub overhead: Option<f64>,
+}
+
+impl Rates {
+    /// Adds the rates of another process.
+    pub fn merge(&mut self, other: &Self) {
+        for (site, slope) in &other.goroutines_by_site {
+            *self.goroutines_by_site.entry(site.clone()).or_default() += slope;
+        }
+        self.threads = sum(self.threads, other.threads);
+        self.overhead = sum(self.overhead, other.overhead);
+    }
+}
+
+fn sum(a: Option<f64>, b: Option<f64>) -> Option<f64> {
+    match (a, b) {
+        (Some(a), Some(b)) => Some(a + b),
+        (a, b) => a.or(b),
+    }
+}
+
+/// All that is shown of one process.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Entry {
+    /// Its line in the list.
+    pub listed: Listed,
+    /// Its numbers.
+    pub figures: Figures,
+    /// Its changes.
+    pub rates: Rates,
+    /// Whether Go's own detector could fire.
+    pub detector_armed: Option<bool>,
+    /// Lengths of the waits that ended, by reason.
+    pub waits: BTreeMap<&'static str, WaitHistogram>,
+    /// Whether its probes are off because they cost too much.
+    pub over_budget: bool,
+    /// When it was last read, in seconds since 1970.
+    pub looked_at: f64,
+}
+
+/// The board.
+#[derive(Debug)]
+pub struct Board {
+    entries: RwLock<BTreeMap<ProcessKey, Arc<Entry>>>,
+    /// Counts the changes of what the list shows.
+    changes: watch::Sender<u64>,
+}
+
+impl Default for Board {
+    fn default() -> Self {
+        Self {
+            entries: RwLock::default(),
+            changes: watch::Sender::new(0),
+        }
+    }
+}
+
+impl Board {
+    /// Shows `entry` for the process `key`, in place of what was shown before.
+    pub fn show(&self, key: ProcessKey, entry: Entry) {
+        let listed = entry.listed.clone();
+        let before = self
+            .entries
+            .write()
+            .unwrap_or_else(PoisonError::into_inner)
+            .insert(key, Arc::new(entry));
+        if before.is_none_or(|before| before.listed != listed) {
+            self.changes.send_modify(|count| *count += 1);
+        }
+    }
+
+    /// Shows the process `key` no more.
+    pub fn remove(&self, key: ProcessKey) {
+        let before = self
+            .entries
+            .write()
+            .unwrap_or_else(PoisonError::into_inner)
+            .remove(&key);
+        if before.is_some() {
+            self.changes.send_modify(|count| *count += 1);
+        }
+    }
+
+    /// All entries, by pid.
+    #[must_use]
+    pub fn entries(&self) -> Vec<Arc<Entry>> {
+        let entries = self.entries.read().unwrap_or_else(PoisonError::into_inner);
+        entries.values().map(Arc::clone).collect()
+    }
+
+    /// The process that has `pid` now.
+    #[must_use]
+    pub fn key_of(&self, pid: Pid) -> Option<ProcessKey> {
+        let entries = self.entries.read().unwrap_or_else(PoisonError::into_inner);
+        entries.keys().rev().find(|key| key.pid == pid).copied()
+    }
+
+    /// The list of processes.
+    #[must_use]
+    pub fn list(&self) -> ProcessList {
+        ProcessList {
+            schema: SCHEMA,
+            processes: self
+                .entries()
+                .iter()
+                .map(|entry| entry.listed.clone())
+                .collect(),
+        }
+    }
+
+    /// Wakes whenever the list has changed.
+    #[must_use]
+    pub fn changes(&self) -> watch::Receiver<u64> {
+        self.changes.subscribe()
+    }
+}
+
+/// An entry for the tests of what reads the board.
+#[cfg(test)]
+pub mod example {
+    use super::{Entry, Findings, Listed, Mode, ProcessKey, Rates, WaitHistogram};
+    use crate::{
+        export::{document::example, metrics::Figures},
+        ids::Pid,
+        process::StartTime,
+    };
+
+    /// The process of the example document.
+    pub fn entry() -> (ProcessKey, Entry) {
+        let process = example::document().process;
+        let mut waits = WaitHistogram::default();
+        waits.observe(1_500_000);
+        let key = ProcessKey {
+            pid: Pid(4711),
+            start_time: StartTime(100),
+        };
+        let entry = Entry {
+            listed: Listed {
+                goroutines_total: process.goroutines,
+                threads_total: process.threads,
+                process,
+                findings: Findings {
+                    proven: 1,
+                    suspected: 0,
+                },
+                mode: Mode::Events,
+                cost_ratio: Some(0.001),
+                growth_per_minute: Some(0.0),
+            },
+            figures: Figures::new(&example::snapshot(), &[example::cycle()], 30_000_000_000),
+            rates: Rates {
+                goroutines_by_site: [(String::new(), 0.0)].into(),
+                threads: Some(0.0),
+                overhead: Some(0.001),
+            },
+            detector_armed: Some(false),
+            waits: [("sync.Mutex.Lock", waits)].into(),
+            over_budget: false,
+            looked_at: 1_000.0,
+        };
+        (key, entry)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{Board, example};
+
+    #[test]
+    fn only_changes_of_the_list_wake_its_readers() {
+        let board = Board::default();
+        let mut changes = board.changes();
+        let (key, entry) = example::entry();
+        board.show(key, entry.clone());
+        assert!(changes.has_changed().unwrap());
+        changes.mark_unchanged();
+        let mut later = entry.clone();
+        later.looked_at += 1.0;
+        board.show(key, later);
+        assert!(!changes.has_changed().unwrap());
+        board.remove(key);
+        assert!(changes.has_changed().unwrap());
+        assert!(board.list().processes.is_empty());
+    }
+}

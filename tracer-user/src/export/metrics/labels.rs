@@ -1,0 +1,81 @@
+//! Labels of metrics. Their values come from targets: they are escaped, and short.
+
+use std::fmt::{self, Write as _};
+
+use prometheus_client::encoding::{EncodeLabel, LabelEncoder};
+
+use crate::export::document::Process;
+
+/// Longest label value; the rest is cut off.
+const VALUE_LIMIT: usize = 200;
+
+/// One label.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Label {
+    key: &'static str,
+    value: String,
+}
+
+impl Label {
+    /// The label `key` with the value `value`, cut to a bearable length.
+    pub fn new(key: &'static str, value: &str) -> Self {
+        Self {
+            key,
+            value: value.chars().take(VALUE_LIMIT).collect(),
+        }
+    }
+}
+
+impl EncodeLabel for Label {
+    fn encode(&self, mut encoder: LabelEncoder<'_>) -> fmt::Result {
+        let mut key = encoder.encode_label_key()?;
+        key.write_str(self.key)?;
+        let mut value = key.encode_label_value()?;
+        // prometheus-client writes values as they are.
+        for c in self.value.chars() {
+            match c {
+                '\\' => value.write_str("\\\\")?,
+                '"' => value.write_str("\\\"")?,
+                '\n' => value.write_str("\\n")?,
+                c => value.write_char(c)?,
+            }
+        }
+        value.finish()
+    }
+}
+
+/// What tells processes apart in metrics: the container where there is one, else the pid.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Identity(Vec<Label>);
+
+impl Identity {
+    /// The identity of `process`.
+    pub fn of(process: &Process) -> Self {
+        let identity = process.identity.clone().unwrap_or_default();
+        // Twelve digits of a container's id tell it apart, as in `docker ps`.
+        let short_id = identity
+            .container_id
+            .as_deref()
+            .map(|id| id.get(..12).unwrap_or(id));
+        let container = identity.container.as_deref().or(short_id);
+        let pid = match container {
+            Some(_) => String::new(),
+            None => process.pid.to_string(),
+        };
+        Self(vec![
+            Label::new("command", &process.command),
+            Label::new(
+                "namespace",
+                identity.namespace.as_deref().unwrap_or_default(),
+            ),
+            Label::new("pod", identity.pod.as_deref().unwrap_or_default()),
+            Label::new("container", container.unwrap_or_default()),
+            Label::new("pid", &pid),
+        ])
+    }
+
+    /// Its labels followed by `more`.
+    pub fn with(&self, more: impl IntoIterator<Item = Label>) -> Vec<Label> {
+        self.0.iter().cloned().chain(more).collect()
+    }
+}

@@ -1,0 +1,132 @@
+//! Metrics by prometheus-client. docs/metrics.md lists them.
+
+mod exposition;
+mod figures;
+mod labels;
+mod own;
+mod processes;
+
+use std::sync::Arc;
+
+use prometheus_client::{encoding::text, registry::Registry};
+
+pub use exposition::Format;
+pub use figures::Figures;
+use labels::{Identity, Label};
+pub use own::{ErrorKind, Outcome, Own, Traced};
+
+use super::board::Board;
+
+/// All metrics of the daemon.
+#[derive(Debug)]
+pub struct Metrics {
+    registry: Registry,
+}
+
+impl Metrics {
+    /// The metrics of the processes on `board` and of gostuck itself.
+    #[must_use]
+    pub fn new(board: Arc<Board>, own: &Own) -> Self {
+        let mut registry = Registry::default();
+        own.register(&mut registry);
+        registry.register_collector(Box::new(processes::Processes(board)));
+        Self { registry }
+    }
+
+    /// The metrics as they stand now.
+    ///
+    /// # Errors
+    /// When a collector cannot be encoded.
+    pub fn encode(&self, format: Format) -> Result<String, std::fmt::Error> {
+        let mut encoded = String::new();
+        text::encode(&mut encoded, &self.registry)?;
+        Ok(match format {
+            Format::OpenMetrics => encoded,
+            Format::Prometheus => exposition::to_prometheus(&encoded),
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::{
+        io::Write as _,
+        process::{Command, Stdio},
+        sync::Arc,
+    };
+
+    use super::{Format, Metrics, Outcome, Own};
+    use crate::export::board::{Board, example};
+
+    fn encode(format: Format) -> String {
+        let board = Arc::new(Board::default());
+        let (key, mut entry) = example::entry();
+        entry.listed.process.command = "a\"b\\c".to_owned();
+        board.show(key, entry);
+        let own = Own::default();
+        own.count_look(Outcome::Whole, 0.002);
+        own.count_events("park", 3);
+        Metrics::new(board, &own).encode(format).unwrap()
+    }
+
+    #[test]
+    fn processes_are_told_by_identity_and_never_by_goroutine() {
+        let text = encode(Format::OpenMetrics);
+        let identity = r#"command="a\"b\\c",namespace="",pod="",container="",pid="4711""#;
+        for line in [
+            format!("gostuck_deadlocked_goroutines{{{identity}}} 2\n"),
+            format!("gostuck_waiting_goroutines{{{identity},reason=\"chan receive\"}} 3\n"),
+            format!("gostuck_findings{{{identity},kind=\"lock-cycle\",verdict=\"proven\"}} 1\n"),
+            format!("gostuck_target_mode{{{identity},mode=\"events\"}} 1\n"),
+            "gostuck_events_total{type=\"park\"} 3\n".to_owned(),
+        ] {
+            assert!(text.contains(&line), "{line} in {text}");
+        }
+        assert!(!text.contains("goid") && !text.contains("0xc0"), "{text}");
+    }
+
+    #[test]
+    fn a_process_that_left_leaves_the_metrics() {
+        let board = Arc::new(Board::default());
+        let (key, entry) = example::entry();
+        board.show(key, entry);
+        let metrics = Metrics::new(Arc::clone(&board), &Own::default());
+        assert!(
+            metrics
+                .encode(Format::OpenMetrics)
+                .unwrap()
+                .contains("4711")
+        );
+        board.remove(key);
+        assert!(
+            !metrics
+                .encode(Format::OpenMetrics)
+                .unwrap()
+                .contains("4711")
+        );
+    }
+
+    #[test]
+    fn promtool_finds_nothing_to_complain_about() {
+        let child = Command::new("promtool")
+            .args(["check", "metrics"])
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .spawn();
+        let Ok(mut child) = child else {
+            eprintln!("skipped: promtool is not installed (apt install prometheus)");
+            return;
+        };
+        let text = encode(Format::Prometheus);
+        child
+            .stdin
+            .take()
+            .unwrap()
+            .write_all(text.as_bytes())
+            .unwrap();
+        let output = child.wait_with_output().unwrap();
+        let said = String::from_utf8_lossy(&output.stderr);
+        assert!(output.status.success() && said.is_empty(), "{said}\n{text}");
+    }
+}

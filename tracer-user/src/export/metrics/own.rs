@@ -1,0 +1,228 @@
+//! Metrics about gostuck itself.
+
+use std::{fmt, sync::atomic::AtomicU64, time::SystemTime};
+
+use prometheus_client::{
+    collector::Collector,
+    encoding::{DescriptorEncoder, EncodeMetric as _},
+    metrics::{
+        counter::{ConstCounter, Counter},
+        family::Family,
+        gauge::{ConstGauge, Gauge},
+        histogram::{Histogram, exponential_buckets},
+        info::Info,
+    },
+    registry::Registry,
+};
+
+/// How a look at a process ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Outcome {
+    /// Everything was read.
+    Whole,
+    /// Something could not be read.
+    Partial,
+    /// Nothing could be said.
+    Failed,
+}
+
+/// What went wrong.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum ErrorKind {
+    /// Attaching probes.
+    Attach,
+    /// Looking at a process.
+    Look,
+    /// Reading an executable.
+    Image,
+    /// Finding processes.
+    Discover,
+    /// Answering a request.
+    Http,
+}
+
+/// Whether a Go process is traced.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Traced {
+    /// It is.
+    Watched,
+    /// It cannot be.
+    Untraceable,
+}
+
+/// A family told apart by one label with few values.
+type ByLabel<M> = Family<[(&'static str, &'static str); 1], M>;
+
+/// The counters of the daemon. Clones count together.
+#[derive(Debug, Clone)]
+pub struct Own {
+    events: ByLabel<Counter>,
+    events_lost: Counter,
+    snapshots: ByLabel<Counter>,
+    snapshot_duration: Histogram,
+    errors: ByLabel<Counter>,
+    processes: ByLabel<Gauge>,
+    probes_attached: Gauge<u64, AtomicU64>,
+}
+
+impl Default for Own {
+    fn default() -> Self {
+        Self {
+            events: Family::default(),
+            events_lost: Counter::default(),
+            snapshots: Family::default(),
+            snapshot_duration: Histogram::new(exponential_buckets(1e-4, 4.0, 10)),
+            errors: Family::default(),
+            processes: Family::default(),
+            probes_attached: Gauge::default(),
+        }
+    }
+}
+
+impl Own {
+    /// Counts `number` ring-buffer records of a type.
+    pub fn count_events(&self, r#type: &'static str, number: u64) {
+        self.events
+            .get_or_create(&[("type", r#type)])
+            .inc_by(number);
+    }
+
+    /// Counts records that the kernel had to drop.
+    pub fn count_lost(&self, number: u64) {
+        self.events_lost.inc_by(number);
+    }
+
+    /// Counts a look at a process.
+    pub fn count_look(&self, outcome: Outcome, seconds: f64) {
+        let outcome = match outcome {
+            Outcome::Whole => "ok",
+            Outcome::Partial => "partial",
+            Outcome::Failed => "failed",
+        };
+        self.snapshots.get_or_create(&[("outcome", outcome)]).inc();
+        self.snapshot_duration.observe(seconds);
+    }
+
+    /// Counts something that went wrong.
+    pub fn count_error(&self, kind: ErrorKind) {
+        let kind = match kind {
+            ErrorKind::Attach => "attach",
+            ErrorKind::Look => "look",
+            ErrorKind::Image => "image",
+            ErrorKind::Discover => "discover",
+            ErrorKind::Http => "http",
+        };
+        self.errors.get_or_create(&[("kind", kind)]).inc();
+    }
+
+    /// Says how many Go processes there are.
+    pub fn set_processes(&self, state: Traced, number: usize) {
+        let number = i64::try_from(number).unwrap_or(i64::MAX);
+        let state = match state {
+            Traced::Watched => "watched",
+            Traced::Untraceable => "untraceable",
+        };
+        self.processes
+            .get_or_create(&[("state", state)])
+            .set(number);
+    }
+
+    /// Says how many uprobes are in place.
+    pub fn set_probes_attached(&self, number: u64) {
+        self.probes_attached.set(number);
+    }
+
+    /// Enters all of them into `registry`.
+    pub fn register(&self, registry: &mut Registry) {
+        let build = [
+            ("version", env!("CARGO_PKG_VERSION")),
+            (
+                "revision",
+                option_env!("GOSTUCK_REVISION").unwrap_or_default(),
+            ),
+        ];
+        registry.register("gostuck_build", "This gostuck", Info::new(build.to_vec()));
+        registry.register(
+            "gostuck_events",
+            "Ring-buffer records read",
+            self.events.clone(),
+        );
+        registry.register(
+            "gostuck_events_lost",
+            "Records that the kernel had to drop",
+            self.events_lost.clone(),
+        );
+        registry.register(
+            "gostuck_snapshots",
+            "Looks at processes",
+            self.snapshots.clone(),
+        );
+        registry.register(
+            "gostuck_snapshot_duration_seconds",
+            "How long a look took",
+            self.snapshot_duration.clone(),
+        );
+        registry.register("gostuck_errors", "What went wrong", self.errors.clone());
+        registry.register(
+            "gostuck_processes",
+            "Go processes seen",
+            self.processes.clone(),
+        );
+        registry.register(
+            "gostuck_probes_attached",
+            "Uprobes in place",
+            self.probes_attached.clone(),
+        );
+        registry.register_collector(Box::new(OwnProcess {
+            started: SystemTime::now(),
+        }));
+    }
+}
+
+/// What the kernel says of this process, under the names that Prometheus clients share.
+#[derive(Debug)]
+struct OwnProcess {
+    started: SystemTime,
+}
+
+impl Collector for OwnProcess {
+    fn encode(&self, mut encoder: DescriptorEncoder<'_>) -> fmt::Result {
+        let cpu = ConstCounter::new(cpu_seconds());
+        let help = "CPU time of gostuck";
+        let metric = cpu.metric_type();
+        cpu.encode(encoder.encode_descriptor("process_cpu_seconds", help, None, metric)?)?;
+        let memory = ConstGauge::new(resident_bytes());
+        let help = "Memory of gostuck";
+        let metric = memory.metric_type();
+        let name = "process_resident_memory_bytes";
+        memory.encode(encoder.encode_descriptor(name, help, None, metric)?)?;
+        let since = self.started.duration_since(SystemTime::UNIX_EPOCH);
+        let started = ConstGauge::new(since.map_or(0.0, |since| since.as_secs_f64()));
+        let help = "When gostuck started";
+        let metric = started.metric_type();
+        let name = "process_start_time_seconds";
+        started.encode(encoder.encode_descriptor(name, help, None, metric)?)
+    }
+}
+
+fn cpu_seconds() -> f64 {
+    use nix::sys::{
+        resource::{UsageWho, getrusage},
+        time::{TimeVal, TimeValLike as _},
+    };
+    #[expect(
+        clippy::cast_precision_loss,
+        reason = "microseconds of CPU time stay below 2^53"
+    )]
+    let seconds = |time: TimeVal| time.num_microseconds() as f64 / 1e6;
+    getrusage(UsageWho::RUSAGE_SELF).map_or(0.0, |usage| {
+        seconds(usage.user_time()) + seconds(usage.system_time())
+    })
+}
+
+fn resident_bytes() -> u64 {
+    let pages = std::fs::read_to_string("/proc/self/statm")
+        .ok()
+        .and_then(|statm| statm.split(' ').nth(1)?.parse::<u64>().ok());
+    pages.unwrap_or(0) * procfs::page_size()
+}
