@@ -326,6 +326,7 @@ fn goroutine(goid: u64) -> Goroutine {
         wait_reason: None,
         since: WaitSince::Exact(NOW_NS - 250_000_000_000),
         waits_on: Vec::new(),
+        parks: Some(7),
         parent: (goid != 1).then_some(Goid(1)),
         created_at: (goid != 1).then_some(ImageAddr(START_PC)),
         start: ImageAddr(0x100),

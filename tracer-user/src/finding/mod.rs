@@ -3,14 +3,31 @@
 //! [`diagnose`] is pure: a snapshot and what was found out about its locks go in, findings come
 //! out.
 
+mod confirm;
+mod deadlock;
+mod detector;
+mod diagnose;
 mod disposition;
+mod forever;
 mod identity;
+mod limits;
+mod members;
 mod model;
 mod phrase;
+mod proof;
+mod root_blocker;
+mod scene;
 mod site;
+mod stuck;
+mod whole_process;
 
 #[cfg(test)]
 mod fixture;
 
+pub use detector::{Detector, detector};
+pub use diagnose::{Diagnosis, Evidence, Options, diagnose};
 pub use model::{Edge, Finding, FindingId, FindingKind, Group, MAX_LISTED, Verdict};
 pub use site::{Site, Symbols, is_plumbing};
+
+#[cfg(test)]
+mod tests;

@@ -42,6 +42,27 @@ pub struct Finding {
     pub waiting_behind: u64,
 }
 
+impl Finding {
+    /// A suspicion with nothing told of it yet.
+    pub(super) fn new(kind: FindingKind, id: FindingId) -> Self {
+        Self {
+            id,
+            kind,
+            verdict: Verdict::Suspected,
+            goroutines: Vec::new(),
+            count: 0,
+            objects: Vec::new(),
+            edges: Vec::new(),
+            group: None,
+            summary: String::new(),
+            story: Vec::new(),
+            doubts: Vec::new(),
+            since_ns: None,
+            waiting_behind: 0,
+        }
+    }
+}
+
 /// What goroutines that are told of together have in common.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Group {

@@ -2,6 +2,7 @@
 
 use crate::{
     image::WaitReason,
+    release::ReleaseKind,
     snapshot::{ObjectKind, Operation, WaitSince},
 };
 
@@ -105,6 +106,19 @@ pub(super) const fn waiting(operation: Operation) -> &'static str {
         Operation::Wait => "waits for",
         Operation::CondWait => "waits to be notified by",
         Operation::Acquire => "waits to acquire",
+    }
+}
+
+/// What somebody would do later: `send on` + object.
+pub(super) const fn would(kind: ReleaseKind) -> &'static str {
+    match kind {
+        ReleaseKind::Unlock | ReleaseKind::WriteUnlock => "unlock",
+        ReleaseKind::ReadUnlock => "read-unlock",
+        ReleaseKind::Done => "call Done on",
+        ReleaseKind::Send => "send on",
+        ReleaseKind::Receive => "receive from",
+        ReleaseKind::Close => "close",
+        ReleaseKind::Notify => "notify",
     }
 }
 

@@ -1,0 +1,346 @@
+//! From what was read of a process to findings.
+
+use std::{sync::Arc, time::Duration};
+
+use rustc_hash::{FxHashMap, FxHashSet};
+
+use super::{
+    confirm::keep_confirmed,
+    deadlock,
+    detector::{Detector, detector},
+    disposition::{Assume, nodes, outside_may_act},
+    forever::forever,
+    limits,
+    model::{Finding, FindingId, FindingKind, Verdict},
+    proof::Proof,
+    root_blocker::root_blockers,
+    scene::Scene,
+    site::Symbols,
+    stuck::stuck,
+    whole_process::whole_process,
+};
+use crate::{
+    graph::{
+        AssumeReachable, Cause, Disposition, GoroutineNode, Reachability, Requirement, Verdicts,
+        solve,
+    },
+    ids::{Goid, TargetAddr},
+    process::{CpuLimit, ProcessKey},
+    release::{LockHolders, PendingRelease},
+    snapshot::{Incomplete, Snapshot},
+};
+
+/// What was read of a process in one look.
+#[derive(Debug, Clone)]
+pub struct Evidence {
+    /// Which process.
+    pub process: ProcessKey,
+    /// How much CPU its cgroups let it use.
+    pub cpu_limit: Option<CpuLimit>,
+    /// Its runtime state.
+    pub snapshot: Arc<Snapshot>,
+    /// Who holds each lock that somebody waits for.
+    pub holders: FxHashMap<TargetAddr, LockHolders>,
+    /// What blocked goroutines will do later.
+    pub pending: FxHashMap<Goid, Vec<PendingRelease>>,
+}
+
+/// What counts as long.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Options {
+    /// From when on a wait is suspected.
+    pub stuck_after: Duration,
+}
+
+impl Default for Options {
+    fn default() -> Self {
+        Self {
+            stuck_after: Duration::from_secs(30),
+        }
+    }
+}
+
+impl Options {
+    pub(super) fn stuck_after_ns(&self) -> u64 {
+        u64::try_from(self.stuck_after.as_nanos()).unwrap_or(u64::MAX)
+    }
+}
+
+/// One look at one process, judged.
+#[derive(Debug, Clone)]
+pub struct Diagnosis {
+    /// Which process.
+    pub process: ProcessKey,
+    /// Its runtime state.
+    pub snapshot: Arc<Snapshot>,
+    /// Who holds each lock that somebody waits for.
+    pub holders: FxHashMap<TargetAddr, LockHolders>,
+    /// What blocked goroutines will do later.
+    pub pending: FxHashMap<Goid, Vec<PendingRelease>>,
+    /// Who can never run again.
+    pub verdicts: Verdicts,
+    /// Everything worth telling, the most important first.
+    pub findings: Vec<Finding>,
+    /// Go's own detector; `None` when the scheduler could not be read.
+    pub detector: Option<Detector>,
+    /// What could not be read, and why.
+    pub incomplete: Vec<Incomplete>,
+    /// Whether the heap was walked to learn what live goroutines can reach.
+    pub reach_walked: bool,
+}
+
+impl Diagnosis {
+    /// Whether a second look could turn suspicions of this one into proof.
+    #[must_use]
+    pub fn wants_confirmation(&self) -> bool {
+        let by_graph = |finding: &Finding| {
+            finding.verdict == Verdict::Suspected
+                && matches!(
+                    finding.kind,
+                    FindingKind::LockCycle
+                        | FindingKind::SelfDeadlock
+                        | FindingKind::WholeProcessDeadlock
+                        | FindingKind::Unreachable
+                        | FindingKind::Queued
+                        | FindingKind::NilChannel
+                        | FindingKind::SelectForever
+                        | FindingKind::RootBlocker
+                )
+        };
+        self.findings.iter().any(by_graph)
+    }
+}
+
+/// Judges one look. `reach` is a fresh heap walk, if one was made. With `earlier`, a look made
+/// before this one with the same means, what both agree on is proven; without it everything is
+/// suspected.
+#[must_use]
+pub fn diagnose(
+    evidence: Evidence,
+    reach: Option<&mut dyn Reachability>,
+    earlier: Option<&Diagnosis>,
+    symbols: &dyn Symbols,
+    options: &Options,
+) -> Diagnosis {
+    let reach_walked = reach.is_some();
+    let graphs = Graphs::solve(&evidence, reach, earlier);
+    let detector = detector(&evidence.snapshot);
+    let findings = Teller {
+        scene: Scene::new(
+            evidence.process,
+            &evidence.snapshot,
+            &evidence.holders,
+            &evidence.pending,
+            symbols,
+        ),
+        graphs: &graphs,
+        earlier,
+        reach_walked,
+        detector: detector.as_ref(),
+        options,
+    }
+    .findings(evidence.cpu_limit);
+    Diagnosis {
+        process: evidence.process,
+        incomplete: evidence.snapshot.incomplete.clone(),
+        snapshot: evidence.snapshot,
+        holders: evidence.holders,
+        pending: evidence.pending,
+        verdicts: graphs.certain,
+        findings,
+        detector,
+        reach_walked,
+    }
+}
+
+/// The wait graph solved under several assumptions.
+struct Graphs {
+    /// Who is dead for certain (in as many looks as there were).
+    certain: Verdicts,
+    /// Who holds whom up, whatever moved since the earlier look.
+    current: Verdicts,
+    /// Who is dead if only those act who were seen to.
+    supposed: Verdicts,
+}
+
+impl Graphs {
+    fn solve(
+        evidence: &Evidence,
+        reach: Option<&mut dyn Reachability>,
+        earlier: Option<&Diagnosis>,
+    ) -> Self {
+        let graph = |assume| {
+            nodes(
+                &evidence.snapshot,
+                &evidence.holders,
+                &evidence.pending,
+                assume,
+            )
+        };
+        let mut certain = graph(Assume::Anyone);
+        let mut anyone = AssumeReachable::new(true);
+        let current = if certain.iter().any(waits_for_release) {
+            solve(&certain, &mut anyone)
+        } else {
+            Verdicts::default()
+        };
+        if let Some(earlier) = earlier {
+            keep_confirmed(&mut certain, &evidence.snapshot, earlier);
+        }
+        let mut assumed = AssumeReachable::new(outside_may_act(&evidence.snapshot));
+        let certain = match reach {
+            Some(walk) => {
+                let goroutines = evidence.snapshot.goroutines.iter();
+                let system: Vec<Goid> = goroutines.filter(|g| g.system).map(|g| g.goid).collect();
+                walk.add_live(&system);
+                solve(&certain, walk)
+            }
+            None => solve(&certain, &mut assumed),
+        };
+        let supposed = graph(Assume::SeenActors);
+        let supposed = if supposed.iter().any(waits_for_release) {
+            solve(&supposed, &mut anyone)
+        } else {
+            Verdicts::default()
+        };
+        Self {
+            certain,
+            current,
+            supposed,
+        }
+    }
+}
+
+fn waits_for_release(node: &GoroutineNode) -> bool {
+    matches!(
+        node.disposition,
+        Disposition::Blocked(Requirement::Release { .. })
+    )
+}
+
+/// Tells of everything in turn, and of nothing twice.
+struct Teller<'a> {
+    scene: Scene<'a>,
+    graphs: &'a Graphs,
+    earlier: Option<&'a Diagnosis>,
+    reach_walked: bool,
+    detector: Option<&'a Detector>,
+    options: &'a Options,
+}
+
+impl Teller<'_> {
+    fn findings(&self, cpu_limit: Option<CpuLimit>) -> Vec<Finding> {
+        let mut findings = self.deadlocks();
+        findings.extend(self.suspected_cycles());
+        let roots = root_blockers(
+            &self.scene,
+            &self.graphs.current.root_blockers,
+            self.earlier.map(|earlier| &*earlier.snapshot),
+            self.options,
+        );
+        let told = roots.iter().flat_map(|f| f.edges.iter().map(|e| e.to));
+        let told: FxHashSet<Goid> = told.collect();
+        findings.extend(roots);
+        findings.extend(stuck(
+            &self.scene,
+            &self.graphs.certain,
+            &told,
+            self.options,
+        ));
+        findings.extend(limits::gomaxprocs(
+            self.scene.process,
+            self.scene.snapshot,
+            cpu_limit,
+        ));
+        sort(&mut findings);
+        findings
+    }
+
+    /// Whatever is dead for certain.
+    fn deadlocks(&self) -> Vec<Finding> {
+        let (scene, verdicts) = (&self.scene, &self.graphs.certain);
+        let proof = match self.earlier {
+            Some(_) => Proof::TwoLooks,
+            None => Proof::OneLook,
+        };
+        let mut causes: FxHashMap<Cause, (FindingId, String)> = FxHashMap::default();
+        let mut findings = Vec::new();
+        for (index, cycle) in deadlock::cycles(scene, verdicts, proof)
+            .into_iter()
+            .enumerate()
+        {
+            causes.insert(Cause::Cycle(index), (cycle.id, cycle.summary.clone()));
+            findings.push(cycle);
+        }
+        for (finding, goids) in forever(scene, verdicts, self.reach_walked, proof) {
+            let told = (finding.id, finding.summary.clone());
+            causes.extend(goids.iter().map(|g| (Cause::Goroutine(*g), told.clone())));
+            findings.push(finding);
+        }
+        let queued = deadlock::queued(scene, verdicts, &causes, proof);
+        let mut behind: FxHashMap<FindingId, u64> = FxHashMap::default();
+        for (_, fate) in &verdicts.dead {
+            if let crate::graph::Fate::Queued { cause, .. } = fate
+                && let Some((id, _)) = causes.get(cause)
+            {
+                *behind.entry(*id).or_default() += 1;
+            }
+        }
+        for finding in &mut findings {
+            finding.waiting_behind = behind.get(&finding.id).copied().unwrap_or(0);
+        }
+        findings.extend(queued);
+        findings.extend(whole_process(scene, verdicts, proof));
+        if let Some(silence) = self.silence() {
+            for finding in &mut findings {
+                finding.story.push(silence.clone());
+            }
+        }
+        findings
+    }
+
+    /// Cycles that exist only if nobody acts but those who were seen to. In a second look, only
+    /// those that were there in the first.
+    fn suspected_cycles(&self) -> Vec<Finding> {
+        let verdicts = &self.graphs.supposed;
+        let told = deadlock::cycles(&self.scene, verdicts, Proof::SeenActors);
+        let cycles = told.into_iter().zip(&verdicts.cycles);
+        cycles
+            .filter(|(_, cycle)| {
+                let members = cycle.members.iter();
+                let certain = |goid: &Goid| self.graphs.certain.fate(*goid).is_some();
+                !members.clone().all(certain)
+                    && deadlock::holds_a_lock(&self.scene, cycle)
+                    && self.lasts(cycle)
+            })
+            .map(|(finding, _)| finding)
+            .collect()
+    }
+
+    fn lasts(&self, cycle: &crate::graph::Cycle) -> bool {
+        self.earlier.is_none_or(|earlier| {
+            cycle.members.iter().all(|goid| {
+                self.scene
+                    .goroutine(*goid)
+                    .is_some_and(|g| super::confirm::unmoved(&earlier.snapshot, g))
+            })
+        })
+    }
+
+    fn silence(&self) -> Option<String> {
+        let detector = self.detector.filter(|detector| !detector.fires)?;
+        Some(format!("Go's own detector is silent: {}.", detector.reason))
+    }
+}
+
+/// The most important first: proven before suspected, then by kind, then by how many are concerned.
+fn sort(findings: &mut [Finding]) {
+    findings.sort_by_key(|finding| {
+        (
+            std::cmp::Reverse(finding.verdict),
+            finding.kind,
+            std::cmp::Reverse(finding.count + finding.waiting_behind),
+            finding.id,
+        )
+    });
+}

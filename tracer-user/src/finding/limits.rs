@@ -1,0 +1,66 @@
+//! Settings that do not fit the machine.
+
+use super::{
+    identity::Identity,
+    model::{Finding, FindingKind},
+};
+use crate::{
+    process::{CpuLimit, ProcessKey},
+    snapshot::Snapshot,
+};
+
+/// A finding when GOMAXPROCS exceeds what the cgroup lets the process use: the runtime then starts
+/// more work than it gets CPU for, and is throttled with locks held.
+pub(super) fn gomaxprocs(
+    process: ProcessKey,
+    snapshot: &Snapshot,
+    limit: Option<CpuLimit>,
+) -> Option<Finding> {
+    let limit = limit?.0;
+    let gomaxprocs = snapshot.scheduler.as_ref()?.gomaxprocs;
+    // The default of Go 1.25 and later: the limit rounded up, but at least 2
+    // (`runtime.adjustCgroupGOMAXPROCS`).
+    let fitting = limit.ceil().max(2.0);
+    if !limit.is_finite() || f64::from(gomaxprocs) <= fitting {
+        return None;
+    }
+    let kind = FindingKind::GomaxprocsOverLimit;
+    Some(Finding {
+        summary: format!("GOMAXPROCS is {gomaxprocs}, but the cgroup allows {limit} CPUs"),
+        story: vec![
+            format!(
+                "The runtime runs up to {gomaxprocs} goroutines at once; the kernel lets the \
+                 process use {limit} CPUs and stops all its threads when the quota is spent, also \
+                 those that hold locks."
+            ),
+            format!(
+                "Set GOMAXPROCS={fitting}, or build with Go 1.25 or later, which follows the limit."
+            ),
+        ],
+        ..Finding::new(kind, Identity::new(process, kind).id())
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::finding::fixture::{KEY, Process};
+
+    fn of(gomaxprocs: u32, limit: Option<f64>) -> Option<String> {
+        let mut process = Process::new();
+        process.scheduler().gomaxprocs = gomaxprocs;
+        let found = super::gomaxprocs(KEY, &process.snapshot, limit.map(CpuLimit));
+        found.map(|finding| finding.summary)
+    }
+
+    #[test]
+    fn only_what_exceeds_the_limit_is_told() {
+        assert_eq!(of(8, None), None);
+        assert_eq!(of(2, Some(0.5)), None, "Go itself never goes below 2");
+        assert_eq!(of(3, Some(2.5)), None);
+        assert_eq!(
+            of(32, Some(1.5)).as_deref(),
+            Some("GOMAXPROCS is 32, but the cgroup allows 1.5 CPUs")
+        );
+    }
+}

@@ -1,0 +1,287 @@
+//! Everything a storyteller looks things up in: one look at one process, indexed.
+
+use std::{cell::RefCell, sync::Arc};
+
+use rustc_hash::{FxHashMap, FxHashSet};
+
+use super::{
+    disposition::satisfiers,
+    phrase::{self, Age},
+    site::{Site, Symbols, is_plumbing},
+};
+use crate::{
+    ids::{Goid, ImageAddr, TargetAddr},
+    process::ProcessKey,
+    release::{Held, LockHolders, PendingRelease, ReleaseKind},
+    snapshot::{Goroutine, Operation, Snapshot, Stack, Status, WaitOn, WaitSince},
+};
+
+/// One look at one process.
+pub(super) struct Scene<'a> {
+    pub(super) process: ProcessKey,
+    pub(super) snapshot: &'a Snapshot,
+    pub(super) holders: &'a FxHashMap<TargetAddr, LockHolders>,
+    symbols: &'a dyn Symbols,
+    index: FxHashMap<Goid, usize>,
+    /// By address of the shared stack.
+    blocked_at: RefCell<FxHashMap<usize, Option<Arc<Site>>>>,
+    created_at: RefCell<FxHashMap<ImageAddr, Option<Arc<Site>>>>,
+    /// Every site once: equal sites are the same allocation.
+    sites: RefCell<FxHashSet<Arc<Site>>>,
+    /// Who performs an operation on a channel later.
+    partners: FxHashMap<(TargetAddr, ReleaseKind), Vec<Goid>>,
+}
+
+impl<'a> Scene<'a> {
+    pub(super) fn new(
+        process: ProcessKey,
+        snapshot: &'a Snapshot,
+        holders: &'a FxHashMap<TargetAddr, LockHolders>,
+        pending: &'a FxHashMap<Goid, Vec<PendingRelease>>,
+        symbols: &'a dyn Symbols,
+    ) -> Self {
+        let goids = snapshot.goroutines.iter().map(|g| g.goid);
+        let mut partners: FxHashMap<_, Vec<Goid>> = FxHashMap::default();
+        for (goid, releases) in pending {
+            for release in releases {
+                let key = (release.object, release.kind);
+                partners.entry(key).or_default().push(*goid);
+            }
+        }
+        for goids in partners.values_mut() {
+            goids.sort_unstable();
+            goids.dedup();
+        }
+        Self {
+            process,
+            snapshot,
+            holders,
+            symbols,
+            index: goids.zip(0..).collect(),
+            blocked_at: RefCell::default(),
+            created_at: RefCell::default(),
+            sites: RefCell::default(),
+            partners,
+        }
+    }
+
+    pub(super) fn goroutine(&self, goid: Goid) -> Option<&'a Goroutine> {
+        let at = *self.index.get(&goid)?;
+        self.snapshot.goroutines.get(at)
+    }
+
+    /// Where `g` waits, as its author would say: below the runtime and the standard library's
+    /// plumbing.
+    pub(super) fn blocked_at(&self, g: &Goroutine) -> Option<Arc<Site>> {
+        let key = Arc::as_ptr(&g.stack).addr();
+        if let Some(known) = self.blocked_at.borrow().get(&key) {
+            return known.clone();
+        }
+        let site = self.first_own_site(&g.stack).map(|site| self.shared(site));
+        self.blocked_at.borrow_mut().insert(key, site.clone());
+        site
+    }
+
+    fn first_own_site(&self, stack: &Stack) -> Option<Site> {
+        let mut outermost = None;
+        for (depth, frame) in stack.frames.iter().enumerate() {
+            for site in self.symbols.sites(frame.pc, depth > 0) {
+                if !is_plumbing(&site.function) {
+                    return Some(site);
+                }
+                outermost = Some(site);
+            }
+        }
+        outermost
+    }
+
+    /// The `go` statement that created `g`.
+    pub(super) fn created_at(&self, g: &Goroutine) -> Option<Arc<Site>> {
+        let pc = g.created_at?;
+        if let Some(known) = self.created_at.borrow().get(&pc) {
+            return known.clone();
+        }
+        let sites = self.symbols.sites(pc, true);
+        let site = sites.into_iter().next().map(|site| self.shared(site));
+        self.created_at.borrow_mut().insert(pc, site.clone());
+        site
+    }
+
+    fn shared(&self, site: Site) -> Arc<Site> {
+        let mut sites = self.sites.borrow_mut();
+        if let Some(known) = sites.get(&site) {
+            return Arc::clone(known);
+        }
+        let site = Arc::new(site);
+        sites.insert(Arc::clone(&site));
+        site
+    }
+
+    pub(super) fn age(&self, g: &Goroutine) -> Age {
+        Age::at(self.snapshot.taken_ns, g.since)
+    }
+
+    /// ` at main.f (x.go:3)`, or nothing when not known.
+    pub(super) fn at(&self, g: &Goroutine) -> String {
+        self.blocked_at(g)
+            .map(|site| format!(" at {site}"))
+            .unwrap_or_default()
+    }
+
+    /// `goroutine 7`; the first one is called main.
+    pub(super) fn name(goid: Goid) -> String {
+        match goid {
+            MAIN => "goroutine 1 (main)".to_owned(),
+            _ => format!("goroutine {goid}"),
+        }
+    }
+
+    /// `mutex 0xc000014080`.
+    pub(super) fn object(&self, addr: TargetAddr) -> String {
+        match self.snapshot.objects.get(&addr) {
+            Some(object) => format!("{} {addr}", phrase::kind(object.id.kind)),
+            None => format!("object {addr}"),
+        }
+    }
+
+    /// What `g` is doing: `waits to lock mutex 0xc000014080 for 3 s at main.f (x.go:3)`.
+    pub(super) fn doing(&self, g: &Goroutine) -> String {
+        match g.status {
+            Status::Running => return "runs".to_owned(),
+            Status::Runnable | Status::Preempted | Status::CopyStack | Status::Idle => {
+                return format!("is ready to run{}", self.at(g));
+            }
+            Status::Syscall => return format!("is in a system call{}", self.at(g)),
+            Status::Waiting | Status::Leaked => {}
+        }
+        let what = match g.waits_on[..] {
+            [] => phrase::pausing(g.wait_reason),
+            [wait] => self.waiting(wait),
+            ref cases => format!(
+                "waits in select on {}",
+                phrase::count(cases.len() as u64, "channel")
+            ),
+        };
+        format!("{what}{}{}", self.age(g).phrase(), self.at(g))
+    }
+
+    fn waiting(&self, wait: WaitOn) -> String {
+        let verb = phrase::waiting(wait.operation);
+        let object = self.object(wait.object.addr);
+        match wait.operation {
+            Operation::DrainReaders => format!("{verb} {object}, whose writer side it has taken,"),
+            _ => format!("{verb} {object}"),
+        }
+    }
+
+    /// `Goroutine 7 waits to lock …`
+    pub(super) fn sentence(&self, goid: Goid) -> String {
+        let doing = match self.goroutine(goid) {
+            Some(g) => self.doing(g),
+            None => "was not seen".to_owned(),
+        };
+        capitalised(&format!("{} {doing}.", Self::name(goid)))
+    }
+
+    /// How it is known that `holder` has to release `object`.
+    pub(super) fn holds(&self, holder: Goid, object: TargetAddr) -> Option<String> {
+        let known = self.holders.get(&object)?;
+        let (_, release) = known.candidates.iter().find(|(goid, _)| *goid == holder)?;
+        let verb = match release.kind {
+            ReleaseKind::Unlock | ReleaseKind::WriteUnlock => "unlocks it",
+            ReleaseKind::ReadUnlock => "has read-locked it and gives it back",
+            ReleaseKind::Done => "owes it a Done",
+            ReleaseKind::Send => "sends on it",
+            ReleaseKind::Receive => "receives from it",
+            ReleaseKind::Close => "closes it",
+            ReleaseKind::Notify => "notifies it",
+        };
+        let name = Self::name(holder);
+        if release.evidence.held == Held::Protocol {
+            return Some(format!(
+                "{} has taken its writer side already.",
+                capitalised(&name)
+            ));
+        }
+        let place = self
+            .release_site(release)
+            .map(|site| format!(" at {site}"))
+            .unwrap_or_default();
+        let how = match release.evidence.held {
+            Held::Deferred => " (deferred)",
+            Held::Continuation | Held::Protocol => "",
+        };
+        let verb = match release.certainty {
+            crate::release::Certainty::Certain => verb.to_owned(),
+            crate::release::Certainty::Possible => format!("may be who {verb}"),
+        };
+        Some(format!("{} {verb} later{how}{place}.", capitalised(&name)))
+    }
+
+    /// Where a release happens, as the author of the releasing function would say.
+    fn release_site(&self, release: &PendingRelease) -> Option<Site> {
+        let sites = self.symbols.sites(release.evidence.site, false);
+        let own = sites.iter().find(|site| !is_plumbing(&site.function));
+        own.or(sites.last()).cloned()
+    }
+
+    /// Goroutines other than `g` that were seen to serve one of its waits later, with the object
+    /// and what they do.
+    pub(super) fn partners(
+        &self,
+        g: &'a Goroutine,
+    ) -> impl Iterator<Item = (Goid, TargetAddr, ReleaseKind)> {
+        let waits = g.waits_on.iter();
+        waits.flat_map(move |wait| {
+            let object = wait.object.addr;
+            let kinds = satisfiers(wait.operation).iter();
+            kinds.flat_map(move |&kind| {
+                let goids = self.partners.get(&(object, kind)).into_iter().flatten();
+                let others = goids.filter(move |goid| **goid != g.goid);
+                others.map(move |goid| (*goid, object, kind))
+            })
+        })
+    }
+}
+
+/// The first goroutine runs `main.main`.
+pub(super) const MAIN: Goid = Goid(1);
+
+/// When a wait began, as far as known.
+pub(super) const fn began_ns(since: WaitSince) -> Option<u64> {
+    match since {
+        WaitSince::Exact(ns) | WaitSince::AtLeast(ns) => Some(ns),
+        WaitSince::Unknown => None,
+    }
+}
+
+/// With a capital first letter.
+pub(super) fn capitalised(text: &str) -> String {
+    let mut chars = text.chars();
+    match chars.next() {
+        Some(first) => first.to_uppercase().chain(chars).collect(),
+        None => String::new(),
+    }
+}
+
+/// `7, 8 and 9`; only the first few of many.
+pub(super) fn listed(goids: &[Goid]) -> String {
+    const SHOWN: usize = 6;
+    match goids {
+        [] => "nobody".to_owned(),
+        [one] => one.to_string(),
+        [some @ .., last] if goids.len() <= SHOWN => {
+            let some: Vec<_> = some.iter().map(ToString::to_string).collect();
+            format!("{} and {last}", some.join(", "))
+        }
+        many => {
+            let some: Vec<_> = many
+                .iter()
+                .take(SHOWN - 1)
+                .map(ToString::to_string)
+                .collect();
+            let more = many.len() - some.len();
+            format!("{} and {more} more", some.join(", "))
+        }
+    }
+}

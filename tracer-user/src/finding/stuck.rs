@@ -1,0 +1,169 @@
+//! Waits that have lasted longer than they should, of whatever cause.
+
+use rustc_hash::{FxHashMap, FxHashSet};
+
+use super::{
+    diagnose::Options,
+    forever::partners,
+    members::{Members, by_site},
+    model::{Finding, FindingKind},
+    phrase::{count, duration},
+    scene::Scene,
+};
+use crate::{
+    graph::Verdicts,
+    ids::{Goid, TargetAddr},
+    image::WaitReason,
+    snapshot::{Goroutine, ObjectState, Operation, WaitOn},
+};
+
+/// Live goroutines that have waited for longer than the threshold, grouped by place. Those that
+/// wait behind one of `told`, the root blockers already reported, are left out.
+pub(super) fn stuck(
+    scene: &Scene<'_>,
+    verdicts: &Verdicts,
+    told: &FxHashSet<Goid>,
+    options: &Options,
+) -> Vec<Finding> {
+    let mut chains = Chains {
+        scene,
+        told,
+        known: FxHashMap::default(),
+    };
+    let threshold = options.stuck_after_ns();
+    let waits = scene.snapshot.goroutines.iter().filter(|g| {
+        !g.system
+            && g.status.is_parked()
+            && g.wait_reason.is_some_and(can_be_stuck)
+            && !g.waits_on.iter().any(|wait| is_timed(scene, *wait))
+            && scene.age(g).known_ns() >= threshold
+            && verdicts.fate(g.goid).is_none()
+    });
+    let alone: Vec<&Goroutine> = waits.filter(|g| !chains.is_told(g)).collect();
+    let groups = by_site(scene, alone.into_iter());
+    groups.iter().map(|members| tell(scene, members)).collect()
+}
+
+/// Waits for other goroutines; time, I/O and the runtime's own business end by themselves.
+const fn can_be_stuck(reason: WaitReason) -> bool {
+    matches!(
+        reason,
+        WaitReason::ChanReceive
+            | WaitReason::ChanSend
+            | WaitReason::Select
+            | WaitReason::MutexLock
+            | WaitReason::RwMutexRLock
+            | WaitReason::RwMutexLock
+            | WaitReason::WaitGroupWait
+            | WaitReason::CondWait
+            | WaitReason::Semacquire
+    )
+}
+
+/// Whether a timer ends the wait.
+fn is_timed(scene: &Scene<'_>, wait: WaitOn) -> bool {
+    let object = scene.snapshot.objects.get(&wait.object.addr);
+    matches!(
+        object.and_then(|object| object.state.as_ref()),
+        Some(ObjectState::Channel { timer: true, .. })
+    )
+}
+
+/// Longest chain of holders that is followed.
+const MAX_CHAIN: usize = 256;
+
+/// Who waits behind whom, followed from holder to holder.
+struct Chains<'a> {
+    scene: &'a Scene<'a>,
+    told: &'a FxHashSet<Goid>,
+    known: FxHashMap<TargetAddr, bool>,
+}
+
+impl Chains<'_> {
+    fn is_told(&mut self, g: &Goroutine) -> bool {
+        let mut passed = Vec::new();
+        let mut answer = false;
+        let mut next = g.waits_on.first().copied();
+        while let Some(wait) = next
+            && passed.len() < MAX_CHAIN
+        {
+            let object = wait.object.addr;
+            if let Some(&known) = self.known.get(&object) {
+                answer = known;
+                break;
+            }
+            if passed.contains(&object) {
+                break;
+            }
+            passed.push(object);
+            let Some(holder) = self.holder(wait) else {
+                break;
+            };
+            if self.told.contains(&holder) {
+                answer = true;
+                break;
+            }
+            let holder = self.scene.goroutine(holder);
+            next = holder.and_then(|g| g.waits_on.first().copied());
+        }
+        self.known
+            .extend(passed.into_iter().map(|object| (object, answer)));
+        answer
+    }
+
+    fn holder(&self, wait: WaitOn) -> Option<Goid> {
+        let holders = self.scene.holders.get(&wait.object.addr)?;
+        let set = match wait.operation {
+            Operation::DrainReaders => &holders.readers,
+            _ => &holders.exclusive,
+        };
+        set.holders.first().copied()
+    }
+}
+
+fn tell(scene: &Scene<'_>, members: &Members<'_>) -> Finding {
+    let id = members.identity(scene, FindingKind::StuckWait).id();
+    let oldest = members.oldest_ns();
+    let age = oldest.map_or(0, |ns| scene.snapshot.taken_ns.saturating_sub(ns));
+    let reason = members.example().and_then(|g| g.wait_reason);
+    let reason = reason.map_or("wait", WaitReason::as_str);
+    let who = match (members.count(), members.example()) {
+        (1, Some(g)) => format!("{} has been in {reason}", Scene::name(g.goid)),
+        (n, _) => format!("{} have been in {reason}", count(n, "goroutine")),
+    };
+    let mut story = Vec::new();
+    let mut doubts = vec!["somebody alive may still wake them".to_owned()];
+    if let Some(example) = members.example() {
+        story.push(scene.sentence(example.goid));
+        story.extend(partners(scene, example));
+        for wait in &example.waits_on {
+            let Some(holders) = scene.holders.get(&wait.object.addr) else {
+                continue;
+            };
+            if holders.candidates.is_empty() {
+                story.push(format!(
+                    "No goroutine was found that will release {}: whoever locked it may have ended \
+                     without unlocking it.",
+                    scene.object(wait.object.addr)
+                ));
+            }
+            for (holder, _) in holders.candidates.iter().take(3) {
+                story.extend(scene.holds(*holder, wait.object.addr));
+                story.push(scene.sentence(*holder));
+            }
+            doubts.extend(holders.doubts.iter().cloned());
+        }
+    }
+    doubts.dedup();
+    Finding {
+        count: members.count(),
+        goroutines: members.goids(),
+        objects: members.objects(),
+        summary: format!("{who} for up to {}{}", duration(age), members.place()),
+        story,
+        doubts,
+        since_ns: oldest,
+        group: members.group(),
+        ..Finding::new(FindingKind::StuckWait, id)
+    }
+}

@@ -1,0 +1,70 @@
+//! A process in which nobody will ever run again.
+
+use super::{
+    forever::is_habit,
+    identity::Identity,
+    members::by_site,
+    model::{Finding, FindingKind, MAX_LISTED},
+    phrase::count,
+    proof::Proof,
+    scene::{Scene, began_ns},
+};
+use crate::{graph::Verdicts, ids::Goid};
+
+/// How many places are told of.
+const TOLD: usize = 5;
+
+/// A finding when every user goroutine is dead, unless there is only main, which sits in
+/// `select {}` on purpose.
+pub(super) fn whole_process(
+    scene: &Scene<'_>,
+    verdicts: &Verdicts,
+    proof: Proof,
+) -> Option<Finding> {
+    let users = || scene.snapshot.goroutines.iter().filter(|g| !g.system);
+    let all_dead = users().all(|g| verdicts.fate(g.goid).is_some());
+    if !all_dead || users().all(is_habit) {
+        return None;
+    }
+    let total = users().count() as u64;
+    let groups = by_site(scene, users());
+    let mut story: Vec<String> = groups
+        .iter()
+        .take(TOLD)
+        .filter_map(|members| {
+            let example = members.example()?;
+            let sentence = scene.sentence(example.goid);
+            Some(match members.count() {
+                1 => sentence,
+                2 => format!("{sentence} So does 1 more."),
+                n => format!("{sentence} So do {}.", count(n - 1, "more goroutine")),
+            })
+        })
+        .collect();
+    story.push(
+        "No goroutine runs, no timer is pending and nothing outside the process is waited for: \
+         only a restart frees it."
+            .to_owned(),
+    );
+    let mut goroutines: Vec<Goid> = users().map(|g| g.goid).collect();
+    goroutines.sort_unstable();
+    goroutines.truncate(MAX_LISTED);
+    let blocked = if total == 1 {
+        "the only goroutine is blocked".to_owned()
+    } else {
+        format!("all {} are blocked", count(total, "goroutine"))
+    };
+    Some(Finding {
+        verdict: proof.verdict(),
+        count: total,
+        goroutines,
+        summary: format!("whole process: {blocked} for ever"),
+        story,
+        doubts: proof.doubts(),
+        since_ns: users().filter_map(|g| began_ns(g.since)).max(),
+        ..Finding::new(
+            FindingKind::WholeProcessDeadlock,
+            Identity::new(scene.process, FindingKind::WholeProcessDeadlock).id(),
+        )
+    })
+}
