@@ -333,7 +333,6 @@ fn goroutine(goid: u64) -> Goroutine {
         system: false,
         thread: None,
         locked_to_thread: false,
-        parks: None,
         stack_bounds: (TargetAddr(lo), TargetAddr(lo + 0x1000)),
         sp: TargetAddr(lo + 0x800),
         stack: stack(WAIT_PC),

@@ -200,8 +200,6 @@ pub fn cycle() -> finding::Finding {
     finding::Finding {
         id: FindingId(0x1234),
         kind: FindingKind::LockCycle,
-        count: 2,
-        group: None,
         verdict: Verdict::Proven,
         goroutines: vec![Goid(18), Goid(19)],
         count: 2,
