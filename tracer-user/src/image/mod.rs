@@ -5,6 +5,7 @@ mod build_info;
 mod elf;
 mod error;
 mod file_bytes;
+pub mod layout;
 mod moduledata;
 mod pc_value;
 mod pclntab;
@@ -17,6 +18,7 @@ use std::{borrow::Cow, ops::Range, path::Path};
 pub use build_info::BuildInfo;
 pub use elf::Arch;
 pub use error::ImageError;
+pub use layout::{Layout, LayoutSource};
 pub use moduledata::ModuleData;
 pub use pclntab::Function;
 pub use symbolize::SourceFrame;
@@ -36,6 +38,8 @@ pub struct Image {
     build_info: BuildInfo,
     table: pclntab::PcLineTable,
     module: ModuleData,
+    layout: Layout,
+    layout_source: LayoutSource,
 }
 
 impl Image {
@@ -56,24 +60,25 @@ impl Image {
         if !version.at_least(19) {
             return Err(unsupported());
         }
-        // `moduledata.gofunc` (`runtime/symtab.go`): word 38 in Go 1.19, 40 up to 1.26, then 43.
-        let gofunc = 8 * match version.minor {
-            ..=19 => 38,
-            20..=26 => 40,
-            _ => 43,
-        };
-        let (table, module) =
-            pclntab::PcLineTable::find(&elf, gofunc).map_err(|reason| ImageError::Table {
+        let broken = |table: &'static str| {
+            move |reason| ImageError::Table {
                 path: path.to_owned(),
-                table: "pclntab",
+                table,
                 reason,
-            })?;
+            }
+        };
+        let (layout, layout_source) =
+            layout::load(&elf, &version).map_err(broken("runtime layout"))?;
+        let (table, module) = pclntab::PcLineTable::find(&elf, layout.moduledata.gofunc)
+            .map_err(broken("pclntab"))?;
         Ok(Self {
             elf,
             version,
             build_info,
             table,
             module,
+            layout,
+            layout_source,
         })
     }
 
@@ -111,6 +116,18 @@ impl Image {
     #[must_use]
     pub fn build_id(&self) -> Option<&[u8]> {
         self.elf.build_id.as_deref()
+    }
+
+    /// Where the fields of the runtime's structs are.
+    #[must_use]
+    pub fn layout(&self) -> &Layout {
+        &self.layout
+    }
+
+    /// Where the layout comes from.
+    #[must_use]
+    pub fn layout_source(&self) -> &LayoutSource {
+        &self.layout_source
     }
 
     /// The module's ranges.
