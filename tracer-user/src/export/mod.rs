@@ -8,6 +8,7 @@ pub mod dot;
 pub mod folded;
 pub mod groups;
 pub mod histogram;
+pub mod http;
 pub mod metrics;
 pub mod pprof;
 pub mod text;

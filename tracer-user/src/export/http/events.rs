@@ -1,0 +1,46 @@
+//! `/api/v1/events`: the list of processes whenever it has changed, at most once a second, as
+//! server-sent events.
+
+use std::{convert::Infallible, sync::Arc, time::Duration};
+
+use axum::{
+    extract::State,
+    response::sse::{Event, KeepAlive, Sse},
+};
+use tokio::{sync::mpsc, time::sleep};
+use tokio_stream::{Stream, wrappers::ReceiverStream};
+
+use crate::export::board::Board;
+
+/// How long changes are gathered into one event.
+const PACE: Duration = Duration::from_secs(1);
+/// A comment so often, so that idle streams are not taken for dead ones.
+const KEEP_ALIVE: Duration = Duration::from_secs(15);
+
+/// The stream of one client. A slow one gets the newest list when it is ready for it.
+pub async fn events(
+    State(board): State<Arc<Board>>,
+) -> Sse<impl Stream<Item = Result<Event, Infallible>>> {
+    let (sender, receiver) = mpsc::channel(1);
+    tokio::spawn(follow(board, sender));
+    Sse::new(ReceiverStream::new(receiver)).keep_alive(KeepAlive::new().interval(KEEP_ALIVE))
+}
+
+async fn follow(board: Arc<Board>, client: mpsc::Sender<Result<Event, Infallible>>) {
+    let mut changes = board.changes();
+    loop {
+        changes.mark_unchanged();
+        // Numbers and strings always serialise.
+        let Ok(event) = Event::default().event("processes").json_data(board.list()) else {
+            return;
+        };
+        if client.send(Ok(event)).await.is_err() {
+            return;
+        }
+        sleep(PACE).await;
+        tokio::select! {
+            changed = changes.changed() => if changed.is_err() { return },
+            () = client.closed() => return,
+        }
+    }
+}

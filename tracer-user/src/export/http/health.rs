@@ -1,0 +1,53 @@
+//! Whether the daemon works: `/healthz` and `/readyz`.
+
+use std::{
+    sync::atomic::{AtomicBool, AtomicU64, Ordering},
+    time::{Duration, Instant},
+};
+
+/// How long the tracing side may be silent before the daemon counts as hung.
+const SILENCE_LIMIT: Duration = Duration::from_secs(120);
+
+/// What the tracing side says of itself.
+#[derive(Debug)]
+pub struct Health {
+    started: Instant,
+    beat_ms: AtomicU64,
+    ready: AtomicBool,
+}
+
+impl Default for Health {
+    fn default() -> Self {
+        Self {
+            started: Instant::now(),
+            beat_ms: AtomicU64::new(0),
+            ready: AtomicBool::new(false),
+        }
+    }
+}
+
+impl Health {
+    /// The tracing side is alive; called at each turn of its loop.
+    pub fn beat(&self) {
+        let now = u64::try_from(self.started.elapsed().as_millis()).unwrap_or(u64::MAX);
+        self.beat_ms.store(now, Ordering::Relaxed);
+    }
+
+    /// The first look around is done: metrics and API now show this host.
+    pub fn set_ready(&self) {
+        self.ready.store(true, Ordering::Relaxed);
+    }
+
+    /// Whether the tracing side was heard of lately.
+    #[must_use]
+    pub fn is_alive(&self) -> bool {
+        let beat = Duration::from_millis(self.beat_ms.load(Ordering::Relaxed));
+        self.started.elapsed().saturating_sub(beat) < SILENCE_LIMIT
+    }
+
+    /// Whether the first look around is done.
+    #[must_use]
+    pub fn is_ready(&self) -> bool {
+        self.ready.load(Ordering::Relaxed)
+    }
+}

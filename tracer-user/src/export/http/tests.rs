@@ -1,0 +1,159 @@
+//! The server over real connections.
+
+use std::{net::SocketAddr, sync::Arc};
+
+use tokio::{
+    io::{AsyncReadExt as _, AsyncWriteExt as _},
+    net::{TcpListener, TcpStream},
+    sync::oneshot,
+};
+
+use super::{Access, Health, Looks, Refusal, Service};
+use crate::{
+    export::{
+        board::{self, Board},
+        document::{Document, example},
+        metrics::{Metrics, Own},
+    },
+    ids::Pid,
+};
+
+struct ExampleLooks;
+
+impl Looks for ExampleLooks {
+    fn document(&self, pid: Pid) -> Result<Document, Refusal> {
+        match pid {
+            Pid(4711) => Ok(example::document()),
+            _ => Err(Refusal::NotFound(format!("no process {pid}"))),
+        }
+    }
+}
+
+struct Server {
+    address: SocketAddr,
+    board: Arc<Board>,
+    _stop: oneshot::Sender<()>,
+}
+
+async fn start(access: Access) -> Server {
+    let board = Arc::new(Board::default());
+    let (key, entry) = board::example::entry();
+    board.show(key, entry);
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = listener.local_addr().unwrap();
+    let (stop, stopping) = oneshot::channel::<()>();
+    let service = Service {
+        board: Arc::clone(&board),
+        metrics: Arc::new(Metrics::new(Arc::clone(&board), &Own::default())),
+        looks: Arc::new(ExampleLooks),
+        health: Arc::new(Health::default()),
+        access,
+    };
+    tokio::spawn(service.serve(listener, async {
+        let _ = stopping.await;
+    }));
+    Server {
+        address,
+        board,
+        _stop: stop,
+    }
+}
+
+impl Server {
+    async fn request(&self, path: &str, headers: &str) -> TcpStream {
+        let mut stream = TcpStream::connect(self.address).await.unwrap();
+        let request = format!("GET {path} HTTP/1.1\r\n{headers}Connection: close\r\n\r\n");
+        stream.write_all(request.as_bytes()).await.unwrap();
+        stream
+    }
+
+    /// The whole answer, status line and headers included.
+    async fn get(&self, path: &str, headers: &str) -> String {
+        let mut answer = Vec::new();
+        let mut stream = self.request(path, headers).await;
+        stream.read_to_end(&mut answer).await.unwrap();
+        String::from_utf8_lossy(&answer).into_owned()
+    }
+}
+
+const HOST: &str = "Host: localhost\r\n";
+
+#[tokio::test]
+async fn the_list_and_a_document_are_served() {
+    let server = start(Access::Local).await;
+    let list = server.get("/api/v1/processes", HOST).await;
+    assert!(list.starts_with("HTTP/1.1 200"), "{list}");
+    assert!(list.contains(r#""schema":"gostuck/1""#), "{list}");
+    assert!(list.contains(r#""key":"4711-100""#), "{list}");
+    assert!(list.contains(r#""mode":"events""#), "{list}");
+    let document = server.get("/api/v1/processes/4711", HOST).await;
+    assert!(document.contains(r#""kind":"lock-cycle""#), "{document}");
+    let dot = server.get("/api/v1/processes/4711?format=dot", HOST).await;
+    assert!(dot.contains("digraph gostuck"), "{dot}");
+    let missing = server.get("/api/v1/processes/1", HOST).await;
+    assert!(missing.starts_with("HTTP/1.1 404"), "{missing}");
+    let bad = server.get("/api/v1/processes/..%2f1", HOST).await;
+    assert!(bad.starts_with("HTTP/1.1 400"), "{bad}");
+}
+
+#[tokio::test]
+async fn the_api_wants_the_token_and_the_rest_does_not() {
+    let directory = tempfile::tempdir().unwrap();
+    let file = directory.path().join("token");
+    std::fs::write(&file, "correct horse battery\n").unwrap();
+    let server = start(Access::Token(super::Token::read(&file).unwrap())).await;
+    for path in [
+        "/api/v1/processes",
+        "/api/v1/processes/4711",
+        "/api/v1/events",
+    ] {
+        let answer = server.get(path, HOST).await;
+        assert!(answer.starts_with("HTTP/1.1 401"), "{path}: {answer}");
+    }
+    let token = format!("{HOST}Authorization: Bearer correct horse battery\r\n");
+    let answer = server.get("/api/v1/processes", &token).await;
+    assert!(answer.starts_with("HTTP/1.1 200"), "{answer}");
+    for path in ["/", "/app.js", "/app.css", "/metrics", "/healthz"] {
+        let answer = server.get(path, HOST).await;
+        assert!(answer.starts_with("HTTP/1.1 200"), "{path}: {answer}");
+    }
+}
+
+#[tokio::test]
+async fn readiness_and_the_content_policy_are_told() {
+    let server = start(Access::Local).await;
+    assert!(
+        server
+            .get("/readyz", HOST)
+            .await
+            .starts_with("HTTP/1.1 503")
+    );
+    let page = server.get("/", HOST).await;
+    assert!(
+        page.contains("content-security-policy: default-src 'none'"),
+        "{page}"
+    );
+    let metrics = "Host: x\r\nAccept: application/openmetrics-text\r\n";
+    let metrics = server.get("/metrics", metrics).await;
+    assert!(metrics.trim_end().ends_with("# EOF"), "{metrics}");
+}
+
+#[tokio::test]
+async fn changes_of_the_list_are_streamed() {
+    let server = start(Access::Local).await;
+    let mut stream = server.request("/api/v1/events", HOST).await;
+    let mut seen = String::new();
+    let mut buffer = [0; 4096];
+    while !seen.contains("event: processes") || !seen.contains("4711-100") {
+        let read = stream.read(&mut buffer).await.unwrap();
+        assert!(read > 0, "the stream ended: {seen}");
+        seen.push_str(&String::from_utf8_lossy(&buffer[..read]));
+    }
+    let (key, _) = board::example::entry();
+    server.board.remove(key);
+    while !seen.contains(r#""processes":[]"#) {
+        let read = stream.read(&mut buffer).await.unwrap();
+        assert!(read > 0, "the stream ended: {seen}");
+        seen.push_str(&String::from_utf8_lossy(&buffer[..read]));
+    }
+}
