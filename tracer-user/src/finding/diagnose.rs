@@ -5,7 +5,7 @@ use std::{sync::Arc, time::Duration};
 use rustc_hash::{FxHashMap, FxHashSet};
 
 use super::{
-    confirm::keep_confirmed,
+    confirm::agreed,
     deadlock,
     detector::{Detector, detector},
     disposition::{Assume, nodes, outside_may_act},
@@ -17,13 +17,12 @@ use super::{
     scene::Scene,
     site::Symbols,
     stuck::stuck,
+    unreachable,
+    walk::{HeapWalker, Walked},
     whole_process::whole_process,
 };
 use crate::{
-    graph::{
-        AssumeReachable, Cause, Disposition, GoroutineNode, Reachability, Requirement, Verdicts,
-        solve,
-    },
+    graph::{AssumeReachable, Cause, Disposition, GoroutineNode, Requirement, Verdicts, solve},
     ids::{Goid, TargetAddr},
     process::{CpuLimit, ProcessKey},
     release::{LockHolders, PendingRelease},
@@ -77,6 +76,8 @@ pub struct Diagnosis {
     pub holders: FxHashMap<TargetAddr, LockHolders>,
     /// What blocked goroutines will do later.
     pub pending: FxHashMap<Goid, Vec<PendingRelease>>,
+    /// What each user goroutine needs before it runs again.
+    pub nodes: Vec<GoroutineNode>,
     /// Who can never run again.
     pub verdicts: Verdicts,
     /// Everything worth telling, the most important first.
@@ -109,23 +110,35 @@ impl Diagnosis {
         };
         self.findings.iter().any(by_graph)
     }
+
+    /// Whether a heap walk could tell more: somebody waits for what only those can do who reach
+    /// its object.
+    #[must_use]
+    pub fn wants_walk(&self) -> bool {
+        self.nodes.iter().any(|node| {
+            matches!(
+                node.disposition,
+                Disposition::Blocked(Requirement::Signal { .. })
+            )
+        })
+    }
 }
 
-/// Judges one look. `reach` is a fresh heap walk, if one was made. With `earlier`, a look made
-/// before this one with the same means, what both agree on is proven; without it everything is
-/// suspected.
+/// Judges one look. With `earlier`, a look made before this one, what both agree on is proven;
+/// without it everything is suspected. With `walker`, also goroutines whose channels, WaitGroups
+/// and the like no live goroutine can reach are found; it answers for its own agreement over
+/// several walks.
 #[must_use]
 pub fn diagnose(
     evidence: Evidence,
-    reach: Option<&mut dyn Reachability>,
+    mut walker: Option<&mut dyn HeapWalker>,
     earlier: Option<&Diagnosis>,
     symbols: &dyn Symbols,
     options: &Options,
 ) -> Diagnosis {
-    let reach_walked = reach.is_some();
-    let graphs = Graphs::solve(&evidence, reach, earlier);
+    let graphs = Graphs::solve(&evidence, walker.as_deref_mut(), earlier);
     let detector = detector(&evidence.snapshot);
-    let findings = Teller {
+    let mut findings = Teller {
         scene: Scene::new(
             evidence.process,
             &evidence.snapshot,
@@ -135,28 +148,43 @@ pub fn diagnose(
         ),
         graphs: &graphs,
         earlier,
-        reach_walked,
         detector: detector.as_ref(),
         options,
     }
     .findings(evidence.cpu_limit);
+    if let Some(walker) = walker {
+        unreachable::weigh(&mut findings, walker);
+    }
+    let mut incomplete = evidence.snapshot.incomplete.clone();
+    incomplete.extend(graphs.walk_failed.map(|why| Incomplete {
+        what: "what live goroutines can reach".to_owned(),
+        why,
+    }));
     Diagnosis {
         process: evidence.process,
-        incomplete: evidence.snapshot.incomplete.clone(),
+        incomplete,
         snapshot: evidence.snapshot,
         holders: evidence.holders,
         pending: evidence.pending,
+        nodes: graphs.nodes,
         verdicts: graphs.certain,
         findings,
         detector,
-        reach_walked,
+        reach_walked: graphs.walked,
     }
 }
 
 /// The wait graph solved under several assumptions.
 struct Graphs {
+    /// What each goroutine needs, as this look says.
+    nodes: Vec<GoroutineNode>,
     /// Who is dead for certain (in as many looks as there were).
     certain: Verdicts,
+    /// Whether `certain` rests on a heap walk.
+    walked: bool,
+    /// Who is dead by a heap walk that did not settle, and why it did not.
+    unsettled: Option<(Verdicts, String)>,
+    walk_failed: Option<String>,
     /// Who holds whom up, whatever moved since the earlier look.
     current: Verdicts,
     /// Who is dead if only those act who were seen to.
@@ -166,48 +194,48 @@ struct Graphs {
 impl Graphs {
     fn solve(
         evidence: &Evidence,
-        reach: Option<&mut dyn Reachability>,
+        walker: Option<&mut (dyn HeapWalker + '_)>,
         earlier: Option<&Diagnosis>,
     ) -> Self {
-        let graph = |assume| {
-            nodes(
-                &evidence.snapshot,
-                &evidence.holders,
-                &evidence.pending,
-                assume,
-            )
+        let snapshot = &*evidence.snapshot;
+        let graph = |assume| nodes(snapshot, &evidence.holders, &evidence.pending, assume);
+        let nodes = graph(Assume::Anyone);
+        let both =
+            earlier.map(|earlier| agreed((&earlier.snapshot, &earlier.nodes), (snapshot, &nodes)));
+        let agreed = both.as_deref().unwrap_or(&nodes);
+        let mut reach = AssumeReachable::new(outside_may_act(snapshot));
+        let mut this = Self {
+            certain: solve(agreed, &mut reach),
+            walked: false,
+            unsettled: None,
+            walk_failed: None,
+            current: solve_locks(&nodes),
+            supposed: solve_locks(&graph(Assume::SeenActors)),
+            nodes: Vec::new(),
         };
-        let mut certain = graph(Assume::Anyone);
-        let mut anyone = AssumeReachable::new(true);
-        let current = if certain.iter().any(waits_for_release) {
-            solve(&certain, &mut anyone)
-        } else {
-            Verdicts::default()
-        };
-        if let Some(earlier) = earlier {
-            keep_confirmed(&mut certain, &evidence.snapshot, earlier);
-        }
-        let mut assumed = AssumeReachable::new(outside_may_act(&evidence.snapshot));
-        let certain = match reach {
-            Some(walk) => {
-                let goroutines = evidence.snapshot.goroutines.iter();
-                let system: Vec<Goid> = goroutines.filter(|g| g.system).map(|g| g.goid).collect();
-                walk.add_live(&system);
-                solve(&certain, walk)
+        match walker.map(|walker| walker.solve(agreed)) {
+            None => {}
+            Some(Err(why)) => this.walk_failed = Some(why),
+            Some(Ok(Walked {
+                verdicts,
+                unsettled: Some(why),
+            })) => this.unsettled = Some((verdicts, why)),
+            Some(Ok(Walked { verdicts, .. })) => {
+                this.certain = verdicts;
+                this.walked = true;
             }
-            None => solve(&certain, &mut assumed),
-        };
-        let supposed = graph(Assume::SeenActors);
-        let supposed = if supposed.iter().any(waits_for_release) {
-            solve(&supposed, &mut anyone)
-        } else {
-            Verdicts::default()
-        };
-        Self {
-            certain,
-            current,
-            supposed,
         }
+        this.nodes = nodes;
+        this
+    }
+}
+
+/// The verdicts on locks alone: whoever waits for a signal counts as live.
+fn solve_locks(nodes: &[GoroutineNode]) -> Verdicts {
+    if nodes.iter().any(waits_for_release) {
+        solve(nodes, &mut AssumeReachable::new(true))
+    } else {
+        Verdicts::default()
     }
 }
 
@@ -223,7 +251,6 @@ struct Teller<'a> {
     scene: Scene<'a>,
     graphs: &'a Graphs,
     earlier: Option<&'a Diagnosis>,
-    reach_walked: bool,
     detector: Option<&'a Detector>,
     options: &'a Options,
 }
@@ -232,9 +259,11 @@ impl Teller<'_> {
     fn findings(&self, cpu_limit: Option<CpuLimit>) -> Vec<Finding> {
         let mut findings = self.deadlocks();
         findings.extend(self.suspected_cycles());
+        let is_live = |goid| self.graphs.certain.fate(goid).is_none();
+        let roots = self.graphs.current.root_blockers.iter();
         let roots = root_blockers(
             &self.scene,
-            &self.graphs.current.root_blockers,
+            roots.filter(|root| is_live(root.goid)),
             self.earlier.map(|earlier| &*earlier.snapshot),
             self.options,
         );
@@ -272,7 +301,7 @@ impl Teller<'_> {
             causes.insert(Cause::Cycle(index), (cycle.id, cycle.summary.clone()));
             findings.push(cycle);
         }
-        for (finding, goids) in forever(scene, verdicts, self.reach_walked, proof) {
+        for (finding, goids) in forever(scene, verdicts, self.graphs.walked, proof) {
             let told = (finding.id, finding.summary.clone());
             causes.extend(goids.iter().map(|g| (Cause::Goroutine(*g), told.clone())));
             findings.push(finding);
@@ -291,6 +320,9 @@ impl Teller<'_> {
         }
         findings.extend(queued);
         findings.extend(whole_process(scene, verdicts, proof));
+        if let Some((verdicts, why)) = &self.graphs.unsettled {
+            findings.extend(unreachable::suspected(scene, verdicts, why));
+        }
         if let Some(silence) = self.silence() {
             for finding in &mut findings {
                 finding.story.push(silence.clone());

@@ -19,6 +19,8 @@ mod root_blocker;
 mod scene;
 mod site;
 mod stuck;
+mod unreachable;
+mod walk;
 mod whole_process;
 
 #[cfg(test)]
@@ -28,6 +30,7 @@ pub use detector::{Detector, detector};
 pub use diagnose::{Diagnosis, Evidence, Options, diagnose};
 pub use model::{Edge, Finding, FindingId, FindingKind, Group, MAX_LISTED, Verdict};
 pub use site::{Site, Symbols, is_plumbing};
+pub use walk::{HeapWalker, Walked};
 
 #[cfg(test)]
 mod tests;

@@ -83,6 +83,22 @@ fn grouped(number: u64) -> String {
     text
 }
 
+/// An amount of memory: `512 B`, `1.8 GiB`.
+pub(super) fn bytes(amount: u64) -> String {
+    let mut unit = 0;
+    let mut tenths = amount.saturating_mul(10);
+    while tenths >= 10_240 && unit < UNITS.len() - 1 {
+        tenths /= 1024;
+        unit += 1;
+    }
+    match unit {
+        0 => format!("{amount} B"),
+        _ => format!("{}.{} {}", tenths / 10, tenths % 10, UNITS[unit]),
+    }
+}
+
+const UNITS: [&str; 5] = ["B", "KiB", "MiB", "GiB", "TiB"];
+
 /// The kind of an object as Go programmers call it.
 pub(super) const fn kind(kind: ObjectKind) -> &'static str {
     match kind {
@@ -159,6 +175,14 @@ mod tests {
         assert_eq!(count(1, "goroutine"), "1 goroutine");
         assert_eq!(count(10_000, "goroutine"), "10,000 goroutines");
         assert_eq!(count(0, "thread"), "0 threads");
+    }
+
+    #[test]
+    fn memory_has_one_decimal() {
+        assert_eq!(bytes(1023), "1023 B");
+        assert_eq!(bytes(2048), "2.0 KiB");
+        assert_eq!(bytes(1_932_735_283), "1.7 GiB");
+        assert_eq!(bytes(u64::MAX / 16), "1048575.9 TiB");
     }
 
     #[test]

@@ -20,9 +20,9 @@ const MANY: u64 = 2;
 
 /// Findings for those of `roots` that matter, the most important first. `earlier` is a look before
 /// this one: whoever holds others up only now and then is not told of.
-pub(super) fn root_blockers(
+pub(super) fn root_blockers<'a>(
     scene: &Scene<'_>,
-    roots: &[RootBlocker],
+    roots: impl Iterator<Item = &'a RootBlocker>,
     earlier: Option<&Snapshot>,
     options: &Options,
 ) -> Vec<Finding> {

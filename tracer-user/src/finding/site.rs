@@ -2,7 +2,7 @@
 
 use std::{fmt, sync::Arc};
 
-use crate::ids::ImageAddr;
+use crate::{ids::ImageAddr, image::Image};
 
 /// A place in the target's source.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -31,6 +31,19 @@ impl fmt::Display for Site {
 pub trait Symbols {
     /// The places of `pc`, innermost inlined call first; empty when nothing is known of it.
     fn sites(&self, pc: ImageAddr, is_return_address: bool) -> Vec<Site>;
+}
+
+impl Symbols for Image {
+    fn sites(&self, pc: ImageAddr, is_return_address: bool) -> Vec<Site> {
+        let frames = self.symbolize(pc, is_return_address).into_iter();
+        frames
+            .map(|frame| Site {
+                function: frame.function,
+                file: frame.file,
+                line: frame.line,
+            })
+            .collect()
+    }
 }
 
 /// Whether `function` only carries out a wait that another function asked for: the runtime, the

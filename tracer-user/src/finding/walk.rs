@@ -1,0 +1,27 @@
+//! What a heap walk adds to a diagnosis.
+
+use crate::{
+    graph::{GoroutineNode, Verdicts},
+    ids::Goid,
+};
+
+/// Solves wait graphs by walking the target's heap for what live goroutines can reach.
+pub trait HeapWalker {
+    /// Walks, and solves the graph of `nodes`; goroutines that are not listed count as live.
+    ///
+    /// # Errors
+    /// Why there is no answer, in words.
+    fn solve(&mut self, nodes: &[GoroutineNode]) -> Result<Walked, String>;
+
+    /// Bytes of stacks and heap that nobody keeps but `goroutines`, from the last walk.
+    fn retained_bytes(&mut self, goroutines: &[Goid]) -> Option<u64>;
+}
+
+/// What a heap walk found out.
+#[derive(Debug, Clone)]
+pub struct Walked {
+    /// Who can never run again.
+    pub verdicts: Verdicts,
+    /// Why the walk is no proof: the target changed too fast. `None`: it is.
+    pub unsettled: Option<String>,
+}
