@@ -5,6 +5,7 @@ mod build_info;
 mod elf;
 mod error;
 mod file_bytes;
+pub mod globals;
 pub mod layout;
 mod moduledata;
 mod pc_value;
@@ -18,6 +19,7 @@ use std::{borrow::Cow, ops::Range, path::Path};
 pub use build_info::BuildInfo;
 pub use elf::Arch;
 pub use error::ImageError;
+pub use globals::Globals;
 pub use layout::{Layout, LayoutSource};
 pub use moduledata::ModuleData;
 pub use pclntab::Function;
@@ -40,6 +42,8 @@ pub struct Image {
     module: ModuleData,
     layout: Layout,
     layout_source: LayoutSource,
+    globals: Globals,
+    wait_reasons: wait_reason::WaitReasonTable,
 }
 
 impl Image {
@@ -71,6 +75,10 @@ impl Image {
             layout::load(&elf, &version).map_err(broken("runtime layout"))?;
         let (table, module) = pclntab::PcLineTable::find(&elf, layout.moduledata.gofunc)
             .map_err(broken("pclntab"))?;
+        let globals = Globals::find(&elf, &table, &module, &layout);
+        let wait_reasons = wait_reason::WaitReasonTable::find(&elf, &module)
+            .ok_or_else(|| "runtime.waitReasonStrings was not found".to_owned())
+            .map_err(broken("wait reasons"))?;
         Ok(Self {
             elf,
             version,
@@ -79,6 +87,8 @@ impl Image {
             module,
             layout,
             layout_source,
+            globals,
+            wait_reasons,
         })
     }
 
@@ -128,6 +138,23 @@ impl Image {
     #[must_use]
     pub fn layout_source(&self) -> &LayoutSource {
         &self.layout_source
+    }
+
+    /// Where the runtime's global variables are.
+    #[must_use]
+    pub fn globals(&self) -> &Globals {
+        &self.globals
+    }
+
+    /// What wait reason `number` of this Go version means.
+    #[must_use]
+    pub fn wait_reason(&self, number: u8) -> WaitReason {
+        self.wait_reasons.get(number)
+    }
+
+    /// Every wait reason of this Go version with its number.
+    pub fn wait_reasons(&self) -> impl Iterator<Item = (u8, WaitReason)> {
+        self.wait_reasons.iter()
     }
 
     /// The module's ranges.

@@ -2,6 +2,9 @@
 
 use std::fmt;
 
+use super::{elf::Elf, moduledata::ModuleData};
+use crate::ids::ImageAddr;
+
 /// Why a goroutine is parked (`runtime/runtime2.go`, `waitReasonStrings`).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum WaitReason {
@@ -132,4 +135,75 @@ impl fmt::Display for WaitReason {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(self.as_str())
     }
+}
+
+/// This image's numbering, read out of `runtime.waitReasonStrings`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct WaitReasonTable(Vec<WaitReason>);
+
+/// Longest text and longest table that make sense.
+const MAX_TEXT: u64 = 64;
+const MAX_REASONS: u64 = 256;
+const STRING: u64 = 16;
+
+impl WaitReasonTable {
+    /// The array lies in the module's data and begins, in every version, with the strings
+    /// "", "GC assist marking" and "IO wait".
+    pub(super) fn find(elf: &Elf, module: &ModuleData) -> Option<Self> {
+        let start = module.noptrdata.start.min(module.data.start);
+        let end = module.noptrdata.end.max(module.data.end);
+        let len = usize::try_from(end.0.checked_sub(start.0)?).ok()?;
+        let bytes = elf.get(start, len)?;
+        let lengths = |at: usize, index: usize| -> Option<u64> {
+            let from = at + index * 16 + 8;
+            Some(u64::from_le_bytes(
+                bytes.get(from..from + 8)?.try_into().ok()?,
+            ))
+        };
+        (0..len).step_by(8).find_map(|at| {
+            let plausible = lengths(at, 0)? == 0 && lengths(at, 1)? == 17 && lengths(at, 2)? == 7;
+            if !plausible {
+                return None;
+            }
+            let table = start.offset(at as u64);
+            let known = text(elf, table.offset(STRING))? == "GC assist marking"
+                && text(elf, table.offset(2 * STRING))? == "IO wait";
+            known.then(|| Self::read(elf, table))
+        })
+    }
+
+    fn read(elf: &Elf, table: ImageAddr) -> Self {
+        let texts = (1..MAX_REASONS).map_while(|index| text(elf, table.offset(index * STRING)));
+        let reasons = texts
+            .take_while(|t| !t.is_empty())
+            .map(|t| WaitReason::from_runtime_text(&t));
+        Self(
+            std::iter::once(WaitReason::Runtime)
+                .chain(reasons)
+                .collect(),
+        )
+    }
+
+    pub(super) fn get(&self, number: u8) -> WaitReason {
+        self.0
+            .get(usize::from(number))
+            .copied()
+            .unwrap_or(WaitReason::Unknown)
+    }
+
+    pub(super) fn iter(&self) -> impl Iterator<Item = (u8, WaitReason)> {
+        (0..=u8::MAX).zip(self.0.iter().copied())
+    }
+}
+
+fn text(elf: &Elf, header: ImageAddr) -> Option<String> {
+    let len = elf.u64(header.offset(8))?;
+    if len > MAX_TEXT {
+        return None;
+    }
+    if len == 0 {
+        return Some(String::new());
+    }
+    let bytes = elf.get(elf.pointer(header)?, usize::try_from(len).ok()?)?;
+    String::from_utf8(bytes.into_owned()).ok()
 }
