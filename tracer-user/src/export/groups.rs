@@ -55,7 +55,7 @@ impl<'a> Key<'a> {
             depth: goroutine.stack.len(),
             status: goroutine.status,
             reason: goroutine.wait_reason,
-            created_by: goroutine.created_by.as_ref(),
+            created_by: goroutine.created_by.as_deref(),
             system: goroutine.system,
         }
     }

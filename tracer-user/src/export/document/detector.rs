@@ -2,13 +2,15 @@
 
 use serde::Serialize;
 
-use crate::snapshot::Scheduler;
+use crate::finding::Detector;
 
 /// Whether `runtime.checkdead` could fire in this process, and why.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct DeadlockDetector {
-    /// Whether it would fire once every goroutine were blocked.
+    /// Whether it could ever fire: nothing lasting keeps it from it.
     pub armed: bool,
+    /// Whether its conditions hold at this moment.
+    pub fires: bool,
     /// The terms of its formula.
     pub terms: Terms,
     /// One sentence.
@@ -39,21 +41,24 @@ pub struct Terms {
     pub library: bool,
 }
 
-impl From<&Scheduler> for Terms {
-    fn from(scheduler: &Scheduler) -> Self {
+impl From<&Detector> for DeadlockDetector {
+    fn from(detector: &Detector) -> Self {
+        let scheduler = &detector.terms;
         Self {
-            threads: scheduler.m_count,
-            idle: scheduler.idle,
-            idle_locked: scheduler.idle_locked,
-            system: scheduler.system,
-            running: scheduler.m_count
-                - i64::from(scheduler.idle)
-                - i64::from(scheduler.idle_locked)
-                - i64::from(scheduler.system),
-            allowed: i64::from(!scheduler.is_cgo && scheduler.has_extra_m),
-            timers: scheduler.timers,
-            cgo: scheduler.is_cgo,
-            library: scheduler.is_library,
+            armed: detector.armed,
+            fires: detector.fires,
+            terms: Terms {
+                threads: scheduler.m_count,
+                idle: scheduler.idle,
+                idle_locked: scheduler.idle_locked,
+                system: scheduler.system,
+                running: detector.run,
+                allowed: detector.run0,
+                timers: scheduler.timers,
+                cgo: scheduler.is_cgo,
+                library: scheduler.is_library,
+            },
+            reason: detector.reason.clone(),
         }
     }
 }

@@ -5,15 +5,13 @@ use std::sync::Arc;
 
 use rustc_hash::FxHashMap;
 
-use super::{
-    Address, Clock, DeadlockDetector, Document, Finding, Frame, Goroutine, ImageFacts, Object,
-    Process, SCHEMA, Symbolizer, Symbols, Terms, Threads,
-};
+use super::{Address, Clock, Document, Frame, ImageFacts, Process, Symbols};
 use crate::{
-    finding::{self, FindingId, FindingKind, Verdict},
+    finding::{self, Diagnosis, FindingId, FindingKind, Verdict},
     graph::{self, HolderSet, Need},
     ids::{Goid, ImageAddr, LoadBias, Pid, TargetAddr, Tid},
     image::WaitReason,
+    process::{ProcessKey, StartTime},
     release::{Certainty, Evidence, Held, LockHolders, PendingRelease, ReleaseKind},
     snapshot::{
         self, MutexState, ObjectId, ObjectKind, ObjectState, Operation, Scheduler, Snapshot, Stack,
@@ -216,58 +214,42 @@ pub fn cycle() -> finding::Finding {
 
 /// The document.
 pub fn document() -> Document {
-    let snapshot = snapshot();
-    let mut symbolizer = Symbolizer::new(&Table);
-    let goroutines: Vec<Goroutine> = snapshot
-        .goroutines
-        .iter()
-        .map(|g| Goroutine::new(g, NOW_NS, &mut symbolizer))
-        .collect();
-    let threads = Threads::new(&snapshot.threads, &goroutines);
-    let by_id = |goid: Goid| snapshot.goroutines.iter().find(|g| g.goid == goid);
+    let snapshot = Arc::new(snapshot());
     let clock = Clock::fixed(NOW_NS);
-    let objects = [(MUTEX_A, 18), (MUTEX_B, 19)]
-        .map(|(addr, holder)| {
-            let held = holders(addr, holder);
-            Object::new(
-                &snapshot.objects[&addr],
-                Some(&held),
-                by_id,
-                &mut symbolizer,
-            )
-        })
-        .into();
-    let terms = snapshot.scheduler.as_ref().map(Terms::from);
-    Document {
-        schema: SCHEMA,
-        taken: clock.text(),
-        process: Process {
-            key: "4711-100".to_owned(),
+    let diagnosis = Diagnosis {
+        process: ProcessKey {
             pid: Pid(4711),
-            start_time: clock.wall_text(0),
-            uptime_seconds: 1_000,
-            command: "bank".to_owned(),
-            exe: "/usr/bin/bank".to_owned(),
-            image: ImageFacts {
-                go_version: "go1.27.3".to_owned(),
-                cgo: true,
-                stripped: true,
-            },
-            gomaxprocs: Some(8),
-            cpu_limit: Some(2.0),
-            threads: threads.count,
-            goroutines: goroutines.len(),
-            identity: None,
+            start_time: StartTime(100),
         },
-        goroutines,
-        objects,
-        findings: vec![Finding::new(&cycle(), &clock)],
-        threads,
-        deadlock_detector: terms.map(|terms| DeadlockDetector {
-            armed: false,
-            terms,
-            reason: "cgo is linked: its extra thread counts as running for ever".to_owned(),
-        }),
+        holders: [(MUTEX_A, 18), (MUTEX_B, 19)]
+            .map(|(addr, holder)| (addr, holders(addr, holder)))
+            .into_iter()
+            .collect(),
+        pending: FxHashMap::default(),
+        verdicts: graph::Verdicts::default(),
+        findings: vec![cycle()],
+        detector: finding::detector(&snapshot),
         incomplete: Vec::new(),
-    }
+        reach_walked: false,
+        snapshot,
+    };
+    let process = Process {
+        key: "4711-100".to_owned(),
+        pid: Pid(4711),
+        start_time: clock.wall_text(0),
+        uptime_seconds: 1_000,
+        command: "bank".to_owned(),
+        exe: "/usr/bin/bank".to_owned(),
+        image: ImageFacts {
+            go_version: "go1.27.3".to_owned(),
+            cgo: true,
+            stripped: true,
+        },
+        gomaxprocs: Some(8),
+        cpu_limit: Some(2.0),
+        threads: 1,
+        goroutines: 5,
+        identity: None,
+    };
+    Document::with(process, &diagnosis, &Table, &clock)
 }

@@ -7,7 +7,12 @@ use rustc_hash::FxHashMap;
 use serde::{Serialize, Serializer};
 
 use super::Address;
-use crate::{finding, ids::ImageAddr, snapshot::Stack};
+use crate::{
+    finding,
+    ids::ImageAddr,
+    image::{Image, SourceFrame},
+    snapshot::Stack,
+};
 
 /// One line of a stack.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize)]
@@ -70,6 +75,14 @@ impl Site {
     }
 }
 
+/// Serialises a shared site as if it were not shared.
+pub(super) fn shared_site<S: Serializer>(
+    site: &Option<Arc<Site>>,
+    serializer: S,
+) -> Result<S::Ok, S::Error> {
+    site.as_deref().serialize(serializer)
+}
+
 fn text<S: Serializer>(text: &Arc<str>, serializer: S) -> Result<S::Ok, S::Error> {
     serializer.serialize_str(text)
 }
@@ -80,11 +93,26 @@ pub trait Symbols {
     fn lines(&self, pc: ImageAddr, is_return_address: bool) -> Vec<Frame>;
 }
 
+impl Symbols for Image {
+    fn lines(&self, pc: ImageAddr, is_return_address: bool) -> Vec<Frame> {
+        let frame = |frame: SourceFrame| Frame {
+            function: frame.function,
+            file: frame.file,
+            line: frame.line,
+            pc: frame.pc.into(),
+            inlined: frame.inlined,
+        };
+        let lines = self.symbolize(pc, is_return_address);
+        lines.into_iter().map(frame).collect()
+    }
+}
+
 /// Symbolises every program counter once, and every stack once.
 pub struct Symbolizer<'a> {
     symbols: &'a dyn Symbols,
     lines: FxHashMap<(ImageAddr, bool), Arc<[Frame]>>,
     stacks: FxHashMap<Arc<Stack>, Arc<[Frame]>>,
+    sites: FxHashMap<(ImageAddr, bool), Arc<Site>>,
     /// Stacks by identity, so that the contents are hashed once a stack and not once a goroutine.
     by_identity: FxHashMap<*const Stack, Arc<[Frame]>>,
 }
@@ -96,6 +124,7 @@ impl<'a> Symbolizer<'a> {
             symbols,
             lines: FxHashMap::default(),
             stacks: FxHashMap::default(),
+            sites: FxHashMap::default(),
             by_identity: FxHashMap::default(),
         }
     }
@@ -142,9 +171,15 @@ impl<'a> Symbolizer<'a> {
     }
 
     /// The innermost line at `pc`, inlined or not: where the `go` statement or the call is written.
-    pub fn innermost(&mut self, pc: ImageAddr, is_return_address: bool) -> Site {
+    pub fn innermost(&mut self, pc: ImageAddr, is_return_address: bool) -> Arc<Site> {
+        if let Some(known) = self.sites.get(&(pc, is_return_address)) {
+            return Arc::clone(known);
+        }
         let lines = self.at(pc, is_return_address);
-        lines.first().map_or_else(Site::unknown, Site::from)
+        let site = Arc::new(lines.first().map_or_else(Site::unknown, Site::from));
+        self.sites
+            .insert((pc, is_return_address), Arc::clone(&site));
+        site
     }
 }
 

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use serde::{Serialize, Serializer};
 
-use super::{Address, Frame, Site, Symbolizer};
+use super::{Address, Frame, Site, Symbolizer, frame::shared_site};
 use crate::{
     finding::is_plumbing,
     ids::{Goid, Tid},
@@ -32,7 +32,8 @@ pub struct Goroutine {
     /// Whether frames are missing at the end of `stack`.
     pub stack_truncated: bool,
     /// The `go` statement that made it; `null` for the first goroutine.
-    pub created_by: Option<Site>,
+    #[serde(serialize_with = "shared_site")]
+    pub created_by: Option<Arc<Site>>,
     /// The goroutine that made it (Go 1.21 and later).
     pub parent_id: Option<Goid>,
     /// Addresses of the objects it waits on; several for a select.

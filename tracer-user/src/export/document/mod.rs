@@ -16,6 +16,8 @@ mod threads;
 
 use serde::Serialize;
 
+use crate::{finding::Diagnosis, ids::Goid, image::Image, process::CpuLimit, snapshot};
+
 pub use address::Address;
 pub use clock::Clock;
 pub use detector::{DeadlockDetector, Terms};
@@ -59,4 +61,74 @@ pub struct Incomplete {
     pub what: String,
     /// Why.
     pub why: String,
+}
+
+impl Document {
+    /// What `diagnosis` says of `process`, which runs `image`.
+    #[must_use]
+    pub fn new(
+        process: &crate::process::Process,
+        image: &Image,
+        cpu_limit: Option<CpuLimit>,
+        diagnosis: &Diagnosis,
+    ) -> Self {
+        let facts = ImageFacts::new(image, &diagnosis.snapshot);
+        let clock = Clock::at(diagnosis.snapshot.taken_ns);
+        let process = Process::new(process, facts, cpu_limit, &diagnosis.snapshot, &clock);
+        Self::with(process, diagnosis, image, &clock)
+    }
+
+    /// The document of a process that is already described, symbolised by `symbols`.
+    fn with(process: Process, diagnosis: &Diagnosis, symbols: &dyn Symbols, clock: &Clock) -> Self {
+        let snapshot = &diagnosis.snapshot;
+        let mut symbolizer = Symbolizer::new(symbols);
+        let goroutines: Vec<Goroutine> = snapshot
+            .goroutines
+            .iter()
+            .map(|goroutine| Goroutine::new(goroutine, snapshot.taken_ns, &mut symbolizer))
+            .collect();
+        let incomplete = |missing: &snapshot::Incomplete| Incomplete {
+            what: missing.what.clone(),
+            why: missing.why.clone(),
+        };
+        Self {
+            schema: SCHEMA,
+            taken: clock.text(),
+            process,
+            objects: objects(diagnosis, &mut symbolizer),
+            findings: diagnosis
+                .findings
+                .iter()
+                .map(|finding| Finding::new(finding, clock))
+                .collect(),
+            threads: Threads::new(&snapshot.threads, &goroutines),
+            goroutines,
+            deadlock_detector: diagnosis.detector.as_ref().map(DeadlockDetector::from),
+            incomplete: diagnosis.incomplete.iter().map(incomplete).collect(),
+        }
+    }
+
+    /// The goroutine `goid`, if it is there.
+    #[must_use]
+    pub fn goroutine(&self, goid: Goid) -> Option<&Goroutine> {
+        let at = self.goroutines.binary_search_by_key(&goid, |g| g.id);
+        self.goroutines.get(at.ok()?)
+    }
+}
+
+fn objects(diagnosis: &Diagnosis, symbolizer: &mut Symbolizer<'_>) -> Vec<Object> {
+    let goroutines = &diagnosis.snapshot.goroutines;
+    let goroutine = |goid: Goid| {
+        let at = goroutines.binary_search_by_key(&goid, |g| g.goid);
+        goroutines.get(at.ok()?)
+    };
+    let mut objects: Vec<&snapshot::SyncObject> = diagnosis.snapshot.objects.values().collect();
+    objects.sort_unstable_by_key(|object| object.id);
+    objects
+        .into_iter()
+        .map(|object| {
+            let holders = diagnosis.holders.get(&object.id.addr);
+            Object::new(object, holders, goroutine, symbolizer)
+        })
+        .collect()
 }

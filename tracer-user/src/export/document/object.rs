@@ -192,7 +192,7 @@ impl Holder {
     ) -> Self {
         let evidence = &pending.evidence;
         let frame = goroutine.and_then(|g| g.stack.frames.get(evidence.frame));
-        let release = symbolizer.innermost(evidence.site, false);
+        let release = Site::clone(&symbolizer.innermost(evidence.site, false));
         Self {
             goroutine: goid,
             certain: pending.certainty == Certainty::Certain,

@@ -4,9 +4,10 @@ use std::path::Path;
 
 use serde::Serialize;
 
-use super::{Threads, clock::Clock};
+use super::clock::Clock;
 use crate::{
     ids::Pid,
+    image::Image,
     process::{self, Container, CpuLimit, ProcessKey},
     snapshot::Snapshot,
 };
@@ -66,6 +67,22 @@ pub struct Identity {
     pub container_id: Option<String>,
 }
 
+impl ImageFacts {
+    /// What `image` says of itself. Whether C is linked in the running process knows best.
+    #[must_use]
+    pub fn new(image: &Image, snapshot: &Snapshot) -> Self {
+        let scheduler = snapshot.scheduler.as_ref();
+        Self {
+            go_version: image.go_version().raw.clone(),
+            cgo: scheduler.map_or_else(
+                || image.build_info().setting("CGO_ENABLED") == Some("1"),
+                |scheduler| scheduler.is_cgo,
+            ),
+            stripped: image.is_stripped(),
+        }
+    }
+}
+
 impl Process {
     /// `process` as `snapshot` found it.
     #[must_use]
@@ -74,7 +91,6 @@ impl Process {
         image: ImageFacts,
         cpu_limit: Option<CpuLimit>,
         snapshot: &Snapshot,
-        threads: &Threads,
         clock: &Clock,
     ) -> Self {
         Self {
@@ -87,7 +103,7 @@ impl Process {
             image,
             gomaxprocs: snapshot.scheduler.as_ref().map(|s| s.gomaxprocs),
             cpu_limit: cpu_limit.map(|limit| limit.0),
-            threads: threads.count,
+            threads: snapshot.threads.iter().filter(|t| t.tid.is_some()).count(),
             goroutines: snapshot.goroutines.len(),
             identity: process.container.as_ref().map(Identity::from),
         }

@@ -158,7 +158,7 @@ impl From<&snapshot::Thread> for Thread {
 
 /// Where a goroutine was made; the first goroutine, which nobody made, stands where it is.
 fn creation_site(goroutine: &Goroutine) -> Option<Site> {
-    let made = goroutine.created_by.clone();
+    let made = goroutine.created_by.as_deref().cloned();
     made.or_else(|| goroutine.place().map(Site::from))
 }
 

@@ -4,9 +4,8 @@ use std::io::{self, Write};
 
 use super::{Options, Style, clean, count, duration, stacks, wrap};
 use crate::{
-    export::document::{Document, Finding, Goroutine},
+    export::document::{Document, Finding},
     finding::{FindingKind, Verdict},
-    ids::Goid,
 };
 
 /// Most stacks printed below one finding.
@@ -82,14 +81,18 @@ fn members(
     finding: &Finding,
     options: Options,
 ) -> io::Result<()> {
-    let goroutine = |goid: &Goid| -> Option<&Goroutine> {
-        let at = document
-            .goroutines
-            .binary_search_by_key(goid, |goroutine| goroutine.id);
-        document.goroutines.get(at.ok()?)
-    };
+    let example = finding.group.as_ref().map(|group| group.example);
+    if let Some(example) = example.filter(|_| !options.all) {
+        if let Some(example) = document.goroutine(example) {
+            writeln!(out)?;
+            stacks::one(out, example, "    ", options)?;
+        }
+        return Ok(());
+    }
     let limit = if options.all { usize::MAX } else { STACK_LIMIT };
-    for member in finding.goroutines.iter().filter_map(goroutine).take(limit) {
+    let members = finding.goroutines.iter();
+    let members = members.filter_map(|&goid| document.goroutine(goid));
+    for member in members.take(limit) {
         writeln!(out)?;
         stacks::one(out, member, "    ", options)?;
     }
