@@ -231,6 +231,7 @@ pub fn document() -> Document {
         detector: finding::detector(&snapshot),
         incomplete: Vec::new(),
         reach_walked: false,
+        nodes: Vec::new(),
         snapshot,
     };
     let process = Process {
