@@ -11,4 +11,5 @@ pub mod histogram;
 pub mod http;
 pub mod metrics;
 pub mod pprof;
+pub mod terminal;
 pub mod text;

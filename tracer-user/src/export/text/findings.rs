@@ -11,7 +11,10 @@ use crate::{
 /// Most stacks printed below one finding.
 const STACK_LIMIT: usize = 6;
 
-/// Prints all findings of a document.
+/// Prints all findings of a document, with stacks.
+///
+/// # Errors
+/// When `out` cannot be written.
 pub fn write(out: &mut impl Write, document: &Document, options: Options) -> io::Result<()> {
     writeln!(out)?;
     if document.findings.is_empty() {

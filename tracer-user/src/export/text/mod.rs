@@ -10,8 +10,10 @@ mod words;
 
 use std::io::{self, Write};
 
-pub use findings::{finding, kind, verdict};
+pub use findings::{finding, kind, verdict, write as findings};
 pub use paint::{Paint, Painted, Style, clean};
+pub use stacks::one_at_margin as goroutine;
+pub use threads::write as threads;
 pub use words::{count, duration, place, short_function, short_path, wrap};
 
 use super::document::Document;

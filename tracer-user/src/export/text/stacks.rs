@@ -96,6 +96,18 @@ pub fn write_all(out: &mut impl Write, document: &Document, options: Options) ->
     Ok(())
 }
 
+/// Prints one goroutine with its stack, at the left margin.
+///
+/// # Errors
+/// When `out` cannot be written.
+pub fn one_at_margin(
+    out: &mut impl Write,
+    goroutine: &Goroutine,
+    options: Options,
+) -> io::Result<()> {
+    one(out, goroutine, "", options)
+}
+
 /// Prints one goroutine with its stack.
 pub fn one(
     out: &mut impl Write,

@@ -9,6 +9,9 @@ use crate::export::document::{Document, SiteCount};
 const SITE_LIMIT: usize = 5;
 
 /// Prints the threads and the detector sentence.
+///
+/// # Errors
+/// When `out` cannot be written.
 pub fn write(out: &mut impl Write, document: &Document, options: Options) -> io::Result<()> {
     let threads = &document.threads;
     let heading = count(threads.count, "thread");
