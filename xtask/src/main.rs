@@ -1,3 +1,51 @@
-//! Sets up, builds, tests, demonstrates and measures gostuck.
+//! `cargo xtask`: sets up, builds, tests, demonstrates and measures gostuck.
 
-fn main() {}
+mod bench;
+mod command;
+mod demo;
+mod paths;
+mod setup;
+mod test;
+
+use anyhow::Result;
+use clap::{Parser, Subcommand};
+
+#[derive(Debug, Parser)]
+#[command(
+    name = "cargo xtask",
+    about = "Sets up, builds, tests, demonstrates and measures gostuck"
+)]
+struct Args {
+    #[command(subcommand)]
+    task: Task,
+}
+
+#[derive(Debug, Subcommand)]
+enum Task {
+    /// Installs what is missing: eBPF toolchain, bpf-linker, Go toolchains; mounts tracefs and bpffs.
+    Setup(setup::Options),
+    /// Sets up what the build needs and builds the release binary.
+    Build,
+    /// Shows the main job: a server with a deadlock, seen from outside.
+    Demo,
+    /// Runs all tests: unit, property, end to end with real eBPF on real Go programs.
+    Test(test::Options),
+    /// Measures, and writes the tables of docs/performance.md.
+    Bench(bench::Options),
+}
+
+fn main() -> Result<()> {
+    match Args::parse().task {
+        Task::Setup(options) => setup::run(&options),
+        Task::Build => {
+            setup::run(&setup::Options {
+                ebpf_only: true,
+                ..setup::Options::default()
+            })?;
+            command::cargo(["build", "--release", "--locked", "--package", "tracer-user"])
+        }
+        Task::Demo => demo::run(),
+        Task::Test(options) => test::run(&options),
+        Task::Bench(options) => bench::run(&options),
+    }
+}

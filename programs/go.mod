@@ -1,0 +1,3 @@
+module gostuck.example/programs
+
+go 1.19

@@ -1,0 +1,130 @@
+//! The headers of `programs/*/main.go`:
+//!
+//! ```text
+//! // expect: proven KIND goroutines=N [in=FUNCTION]   exactly N goroutines in proven findings of KIND,
+//! //                                                  each with FUNCTION on its stack; KIND may be *
+//! // expect: suspected KIND goroutines=N [in=…]       the same for suspected findings, others allowed
+//! // expect: growth in=FUNCTION                       growth is found where FUNCTION creates goroutines
+//! // expect: threads pinned=N                         N threads are pinned
+//! // expect: healthy                                  nothing proven, look after look
+//! // matrix: all                                      every Go version and flavour
+//! // go: >=1.N
+//! // build: cgo
+//! ```
+
+use std::{collections::BTreeMap, fs, path::PathBuf};
+
+/// One `expect:` line.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Expectation {
+    Finding {
+        verdict: String,
+        kind: String,
+        goroutines: usize,
+        function: Option<String>,
+    },
+    Growth {
+        function: String,
+    },
+    PinnedThreads(u64),
+    Healthy,
+}
+
+/// On which toolchains a program runs.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Matrix {
+    Newest,
+    All,
+}
+
+/// A program's whole header.
+#[derive(Debug, Clone)]
+pub(crate) struct Header {
+    pub(crate) expectations: Vec<Expectation>,
+    pub(crate) matrix: Matrix,
+    pub(crate) oldest_go: u32,
+    pub(crate) cgo: bool,
+}
+
+/// The folder of the programs.
+pub(crate) fn folder() -> PathBuf {
+    PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../programs")
+}
+
+/// Every program with its header, by name relative to the folder.
+pub(crate) fn all() -> Result<BTreeMap<String, Header>, String> {
+    let mut programs = BTreeMap::new();
+    let mut folders = vec![folder()];
+    while let Some(folder) = folders.pop() {
+        let entries = fs::read_dir(&folder).map_err(|e| format!("{}: {e}", folder.display()))?;
+        for entry in entries.filter_map(Result::ok) {
+            let path = entry.path();
+            if path.is_dir() {
+                folders.push(path);
+            } else if path.file_name().is_some_and(|name| name == "main.go") {
+                let source =
+                    fs::read_to_string(&path).map_err(|e| format!("{}: {e}", path.display()))?;
+                let name = folder.strip_prefix(self::folder()).unwrap_or(&folder);
+                // A program without expectations belongs to a test or bench of its own.
+                if source.contains("// expect:") {
+                    let header = parse(&source).map_err(|e| format!("{}: {e}", path.display()))?;
+                    programs.insert(name.display().to_string(), header);
+                }
+            }
+        }
+    }
+    Ok(programs)
+}
+
+fn parse(source: &str) -> Result<Header, String> {
+    let mut header = Header {
+        expectations: Vec::new(),
+        matrix: Matrix::Newest,
+        oldest_go: 0,
+        cgo: false,
+    };
+    for line in source.lines().map_while(|line| line.strip_prefix("//")) {
+        let Some((key, value)) = line.trim().split_once(": ") else {
+            continue;
+        };
+        match (key, value.trim()) {
+            ("expect", text) => header
+                .expectations
+                .push(expectation(text).ok_or_else(|| format!("what is `{text}`?"))?),
+            ("matrix", "all") => header.matrix = Matrix::All,
+            ("build", "cgo") => header.cgo = true,
+            ("go", version) => {
+                let minor = version
+                    .strip_prefix(">=1.")
+                    .and_then(|minor| minor.parse().ok());
+                header.oldest_go = minor.ok_or_else(|| format!("what Go is `{version}`?"))?;
+            }
+            _ => {}
+        }
+    }
+    Ok(header)
+}
+
+fn expectation(text: &str) -> Option<Expectation> {
+    let words: Vec<_> = text.split_whitespace().collect();
+    let value = |key: &str| {
+        words
+            .iter()
+            .find_map(|w| w.strip_prefix(key)?.strip_prefix('='))
+            .map(str::to_owned)
+    };
+    match *words.first()? {
+        "healthy" => Some(Expectation::Healthy),
+        "growth" => Some(Expectation::Growth {
+            function: value("in")?,
+        }),
+        "threads" => Some(Expectation::PinnedThreads(value("pinned")?.parse().ok()?)),
+        verdict @ ("proven" | "suspected") => Some(Expectation::Finding {
+            verdict: verdict.to_owned(),
+            kind: (*words.get(1)?).to_owned(),
+            goroutines: value("goroutines")?.parse().ok()?,
+            function: value("in"),
+        }),
+        _ => None,
+    }
+}

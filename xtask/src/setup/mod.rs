@@ -1,0 +1,52 @@
+//! Installs what is missing, and nothing else. Each step says what it found or does.
+
+mod apt;
+mod ebpf;
+mod go;
+mod mounts;
+
+use anyhow::Result;
+use clap::Args;
+
+pub(crate) use go::{DEFAULT as DEFAULT_GO, VERSIONS as GO_VERSIONS};
+
+/// What to set up.
+#[derive(Debug, Default, Args)]
+pub(crate) struct Options {
+    /// Only what building the BPF object needs.
+    #[arg(long)]
+    pub(crate) ebpf_only: bool,
+    /// Every Go toolchain that the tests use, not just the newest.
+    #[arg(long)]
+    pub(crate) all_go: bool,
+    /// Programs that only tests use: Prometheus, Alertmanager, wrk.
+    #[arg(long)]
+    pub(crate) test_tools: bool,
+}
+
+/// Installs whatever `options` ask for and is not there.
+pub(crate) fn run(options: &Options) -> Result<()> {
+    ebpf::toolchain()?;
+    ebpf::linker()?;
+    if options.ebpf_only {
+        return Ok(());
+    }
+    mounts::mount_all();
+    let versions = if options.all_go {
+        GO_VERSIONS
+    } else {
+        std::slice::from_ref(&DEFAULT_GO)
+    };
+    for version in versions {
+        go::toolchain(version)?;
+    }
+    if options.test_tools {
+        for (program, package) in [
+            ("prometheus", "prometheus"),
+            ("prometheus-alertmanager", "prometheus-alertmanager"),
+        ] {
+            apt::want(program, package);
+        }
+    }
+    Ok(())
+}

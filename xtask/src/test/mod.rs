@@ -1,0 +1,117 @@
+//! All tests, with one summary.
+
+mod tally;
+
+use std::{fs, process::Command, time::Instant};
+
+use anyhow::{Result, bail};
+use clap::Args;
+
+use crate::{
+    command::{self, step},
+    paths, setup,
+};
+use tally::Tally;
+
+/// What to test.
+#[derive(Debug, Args)]
+pub(crate) struct Options {
+    /// Only the tests whose names contain this.
+    filter: Option<String>,
+    /// Also what a release must pass: formatting, clippy, the committed web bundle.
+    #[arg(long)]
+    ci: bool,
+}
+
+/// Sets up, runs everything, and fails if anything did.
+pub(crate) fn run(options: &Options) -> Result<()> {
+    let started = Instant::now();
+    setup::run(&setup::Options {
+        all_go: true,
+        test_tools: true,
+        ..setup::Options::default()
+    })?;
+    let mut tally = Tally::default();
+    if options.ci {
+        tally.check("formatting", command::cargo(["fmt", "--all", "--check"]));
+        let clippy = [
+            "clippy",
+            "--locked",
+            "--workspace",
+            "--exclude",
+            "tracer-ebpf",
+            "--all-targets",
+            "--",
+            "-D",
+            "warnings",
+        ];
+        tally.check("clippy", command::cargo(clippy));
+        web(&mut tally);
+    }
+    let mut cargo = Command::new(command::cargo_program());
+    cargo.current_dir(paths::workspace()).args([
+        "test",
+        "--locked",
+        "--no-fail-fast",
+        "--workspace",
+        "--exclude",
+        "tracer-ebpf",
+    ]);
+    if let Some(filter) = &options.filter {
+        cargo.args(["--", filter]);
+    }
+    tally.cargo_test(&mut cargo)?;
+    rules(&mut tally);
+    tally.print(started.elapsed());
+    if tally.failed() > 0 {
+        bail!("tests failed");
+    }
+    Ok(())
+}
+
+/// The alert rules' own unit tests.
+fn rules(tally: &mut Tally) {
+    let rules = paths::workspace().join("deploy/prometheus");
+    if paths::on_path("promtool").is_none() {
+        tally.skip("alert rules: promtool is not installed");
+        return;
+    }
+    for arguments in [
+        ["check", "rules", "gostuck.rules.yml"],
+        ["test", "rules", "gostuck.rules.test.yml"],
+    ] {
+        let result = command::run(Command::new("promtool").current_dir(&rules).args(arguments));
+        tally.check(
+            &format!("promtool {} {}", arguments[0], arguments[1]),
+            result,
+        );
+    }
+}
+
+/// The page's unit tests, and whether the committed bundle is what its sources build to.
+fn web(tally: &mut Tally) {
+    let web = paths::workspace().join("tracer-user/web");
+    if paths::on_path("npm").is_none() {
+        tally.skip("web page: npm is not installed");
+        return;
+    }
+    let npm =
+        |arguments: &[&str]| command::run(Command::new("npm").current_dir(&web).args(arguments));
+    let read = || {
+        ["app.js", "app.css", "index.html"].map(|name| fs::read(web.join("dist").join(name)).ok())
+    };
+    let committed = read();
+    tally.check("web page: install", npm(&["ci", "--silent"]));
+    tally.check("web page: types", npm(&["run", "--silent", "check"]));
+    tally.check("web page: unit tests", npm(&["test", "--silent"]));
+    tally.check("web page: build", npm(&["run", "--silent", "build"]));
+    let same = if committed == read() {
+        Ok(())
+    } else {
+        Err(anyhow::anyhow!(
+            "dist/ is not what the sources build to: commit the new bundle"
+        ))
+    };
+    step("web page: comparing the bundle");
+    tally.check("web page: committed bundle", same);
+}
