@@ -1,0 +1,311 @@
+//! Growth without end: goroutines by the `go` statement that made them, and threads.
+
+use std::collections::VecDeque;
+
+use rustc_hash::FxHashMap;
+
+use super::{
+    identity::Identity,
+    model::{Finding, FindingKind, Group},
+    phrase::count,
+    site::{Site, Symbols},
+    slope::Trend,
+};
+use crate::{
+    ids::ImageAddr,
+    process::ProcessKey,
+    snapshot::{Goroutine, Snapshot},
+};
+
+/// Most looks remembered.
+const LOOKS: usize = 60;
+/// Looks older than this are forgotten.
+const WINDOW_NS: u64 = 15 * 60 * 1_000_000_000;
+/// Most creation sites remembered of one look, those with most goroutines.
+const SITES: usize = 32;
+
+/// What has to hold before growth is told of: enough looks over enough time, nearly every later
+/// look above every earlier one, and enough gained.
+const LEAST_LOOKS: usize = 5;
+const LEAST_SPAN_NS: u64 = 10 * 1_000_000_000;
+const LEAST_STEADINESS: f64 = 0.9;
+const LEAST_GAIN: u64 = 20;
+
+/// The counts of one process over the last looks.
+#[derive(Debug, Default)]
+pub struct Growth {
+    looks: VecDeque<Counts>,
+}
+
+#[derive(Debug)]
+struct Counts {
+    at_ns: u64,
+    goroutines: u64,
+    threads: u64,
+    sites: FxHashMap<ImageAddr, u64>,
+    /// Whether sites with few goroutines are missing in `sites`.
+    cut: bool,
+}
+
+/// How the goroutines of one creation site grow.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct SiteGrowth {
+    /// Return address of the `go` statement.
+    pub created_at: ImageAddr,
+    /// How many there are now.
+    pub count: u64,
+    /// How many more a minute.
+    pub per_minute: f64,
+}
+
+impl Growth {
+    /// Remembers the counts of a look.
+    pub fn add(&mut self, snapshot: &Snapshot) {
+        let oldest = snapshot.taken_ns.saturating_sub(WINDOW_NS);
+        while self.looks.len() >= LOOKS
+            || self.looks.front().is_some_and(|look| look.at_ns < oldest)
+        {
+            self.looks.pop_front();
+        }
+        self.looks.push_back(Counts::of(snapshot));
+    }
+
+    /// How the number of user goroutines changes a minute.
+    #[must_use]
+    pub fn goroutines_per_minute(&self) -> Option<f64> {
+        self.trend(|look| Some(look.goroutines))
+            .map(|t| t.per_minute)
+    }
+
+    /// How the number of threads changes a minute.
+    #[must_use]
+    pub fn threads_per_minute(&self) -> Option<f64> {
+        self.trend(|look| Some(look.threads)).map(|t| t.per_minute)
+    }
+
+    /// The creation sites whose goroutines grow without end, fastest first.
+    #[must_use]
+    pub fn sites(&self) -> Vec<SiteGrowth> {
+        let Some(last) = self.looks.back() else {
+            return Vec::new();
+        };
+        let mut growing: Vec<SiteGrowth> = last
+            .sites
+            .iter()
+            .filter_map(|(&created_at, &count)| {
+                let trend = self.grows(|look| look.at_site(created_at))?;
+                Some(SiteGrowth {
+                    created_at,
+                    count,
+                    per_minute: trend.per_minute,
+                })
+            })
+            .collect();
+        growing.sort_by(|a, b| {
+            let faster = b.per_minute.total_cmp(&a.per_minute);
+            faster.then(a.created_at.cmp(&b.created_at))
+        });
+        growing
+    }
+
+    /// What grows without end. `snapshot` is the look that was added last.
+    #[must_use]
+    pub fn findings(
+        &self,
+        process: ProcessKey,
+        snapshot: &Snapshot,
+        symbols: &dyn Symbols,
+    ) -> Vec<Finding> {
+        let sites = self.sites().into_iter();
+        let mut findings: Vec<Finding> = sites
+            .map(|site| self.of_site(process, snapshot, symbols, site))
+            .collect();
+        findings.extend(self.of_threads(process));
+        findings
+    }
+
+    fn of_site(
+        &self,
+        process: ProcessKey,
+        snapshot: &Snapshot,
+        symbols: &dyn Symbols,
+        growth: SiteGrowth,
+    ) -> Finding {
+        let kind = FindingKind::GoroutineGrowth;
+        let site = symbols.sites(growth.created_at, true).into_iter().next();
+        let place = site
+            .as_ref()
+            .map_or_else(|| growth.created_at.to_string(), Site::to_string);
+        let made_there = |goroutine: &&Goroutine| goroutine.created_at == Some(growth.created_at);
+        let members: Vec<&Goroutine> = snapshot.goroutines.iter().filter(made_there).collect();
+        let id = Identity::new(process, kind)
+            .number(growth.created_at.0)
+            .id();
+        Finding {
+            goroutines: members
+                .iter()
+                .map(|g| g.goid)
+                .take(super::MAX_LISTED)
+                .collect(),
+            count: growth.count,
+            group: members.first().map(|oldest| Group {
+                blocked_at: None,
+                created_at: site,
+                example: oldest.goid,
+                oldest_ns: None,
+                newest_ns: None,
+                retained_bytes: None,
+                per_minute: Some(growth.per_minute),
+            }),
+            summary: format!(
+                "{} created at {place}, and {:.0} more every minute",
+                count(growth.count, "goroutine"),
+                growth.per_minute
+            ),
+            story: vec![format!(
+                "Over the last {} the number only rose. If nothing ends these goroutines, memory \
+                 runs out; look at what they wait for.",
+                super::phrase::duration(self.span_ns())
+            )],
+            doubts: vec!["a busy program may just be warming up".to_owned()],
+            ..Finding::new(kind, id)
+        }
+    }
+
+    fn of_threads(&self, process: ProcessKey) -> Option<Finding> {
+        let trend = self.grows(|look| Some(look.threads))?;
+        let kind = FindingKind::ThreadGrowth;
+        let threads = self.looks.back()?.threads;
+        Some(Finding {
+            count: threads,
+            summary: format!(
+                "{}, and {:.0} more every minute",
+                count(threads, "thread"),
+                trend.per_minute
+            ),
+            story: vec![
+                "Threads that block in system calls or C, or that LockOSThread pins, are never \
+                 given back; the sites below say which hold them. At 10,000 the runtime ends the \
+                 program (debug.SetMaxThreads)."
+                    .to_owned(),
+            ],
+            doubts: vec!["a busy program may just be warming up".to_owned()],
+            ..Finding::new(kind, Identity::new(process, kind).id())
+        })
+    }
+
+    fn span_ns(&self) -> u64 {
+        let ends = self.looks.front().zip(self.looks.back());
+        ends.map_or(0, |(first, last)| last.at_ns.saturating_sub(first.at_ns))
+    }
+
+    fn counts(&self, of: impl Fn(&Counts) -> Option<u64>) -> Vec<(u64, u64)> {
+        let looks = self.looks.iter();
+        looks
+            .filter_map(|look| Some((look.at_ns, of(look)?)))
+            .collect()
+    }
+
+    fn trend(&self, of: impl Fn(&Counts) -> Option<u64>) -> Option<Trend> {
+        Trend::of(&self.counts(of))
+    }
+
+    /// The trend of a count that grows steadily, else nothing.
+    fn grows(&self, of: impl Fn(&Counts) -> Option<u64>) -> Option<Trend> {
+        let counts = self.counts(of);
+        let (first, last) = (counts.first()?, counts.last()?);
+        let gained = last.1.saturating_sub(first.1);
+        if counts.len() < LEAST_LOOKS
+            || last.0.saturating_sub(first.0) < LEAST_SPAN_NS
+            || gained < LEAST_GAIN.max(first.1 / 10)
+        {
+            return None;
+        }
+        Trend::of(&counts)
+            .filter(|trend| trend.steadiness >= LEAST_STEADINESS && trend.per_minute > 0.0)
+    }
+}
+
+impl Counts {
+    fn of(snapshot: &Snapshot) -> Self {
+        let mut sites: FxHashMap<ImageAddr, u64> = FxHashMap::default();
+        let mut goroutines = 0;
+        for goroutine in snapshot.goroutines.iter().filter(|g| !g.system) {
+            goroutines += 1;
+            if let Some(created_at) = goroutine.created_at {
+                *sites.entry(created_at).or_default() += 1;
+            }
+        }
+        let cut = sites.len() > SITES;
+        if cut {
+            let mut most: Vec<(u64, ImageAddr)> =
+                sites.iter().map(|(site, count)| (*count, *site)).collect();
+            most.sort_unstable_by(|a, b| b.cmp(a));
+            most.truncate(SITES);
+            sites = most
+                .into_iter()
+                .map(|(count, site)| (site, count))
+                .collect();
+        }
+        Self {
+            at_ns: snapshot.taken_ns,
+            goroutines,
+            threads: snapshot.threads.iter().filter(|t| t.tid.is_some()).count() as u64,
+            sites,
+            cut,
+        }
+    }
+
+    /// The count at a site; `None` when it may have been left out.
+    fn at_site(&self, created_at: ImageAddr) -> Option<u64> {
+        let known = self.sites.get(&created_at).copied();
+        known.or((!self.cut).then_some(0))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::Growth;
+    use crate::{
+        finding::{
+            FindingKind,
+            fixture::{KEY, Process, Table},
+        },
+        snapshot::Status,
+    };
+
+    fn look(goroutines: u64, at_seconds: u64) -> Process {
+        let mut process = Process::new();
+        for goid in 0..goroutines {
+            process.runs(goid + 10, Status::Runnable);
+        }
+        process.snapshot.taken_ns = at_seconds * 1_000_000_000;
+        process
+    }
+
+    fn findings(counts: impl Iterator<Item = u64>) -> Vec<FindingKind> {
+        let mut growth = Growth::default();
+        let mut last = look(0, 0);
+        for (at, goroutines) in counts.enumerate() {
+            last = look(goroutines, 2 * at as u64);
+            growth.add(&last.snapshot);
+        }
+        let findings = growth.findings(KEY, &last.snapshot, &Table);
+        findings.into_iter().map(|finding| finding.kind).collect()
+    }
+
+    #[test]
+    fn a_leak_is_told_and_a_plateau_is_not() {
+        assert_eq!(
+            findings((0..20).map(|i| 100 + 10 * i)),
+            [FindingKind::GoroutineGrowth]
+        );
+        assert_eq!(findings((0..20).map(|i| (20 * i).min(100))), []);
+        assert_eq!(findings((0..20).map(|i| 100 + i % 7)), []);
+    }
+
+    #[test]
+    fn two_looks_are_too_few() {
+        assert_eq!(findings([100, 1_000].into_iter()), []);
+    }
+}
