@@ -19,7 +19,7 @@ use std::{borrow::Cow, ops::Range, path::Path};
 pub use build_info::BuildInfo;
 pub use elf::Arch;
 pub use error::ImageError;
-pub use globals::Globals;
+pub use globals::{Globals, SEMTABLE_ENTRIES, semtable_stride};
 pub use layout::{Layout, LayoutSource};
 pub use moduledata::ModuleData;
 pub use pclntab::Function;

@@ -20,4 +20,4 @@ pub use cpu_limit::{CpuLimit, cpu_limit};
 pub use error::ProcessError;
 pub use proc::{Executable, FileIdentity, Process, ProcessKey, StartTime};
 pub use scan::{GoCheck, GoProcesses, all_pids};
-pub use tasks::{Task, TaskState};
+pub use tasks::{Task, TaskState, task_ids};

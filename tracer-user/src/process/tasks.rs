@@ -68,6 +68,21 @@ pub(super) fn list(pid: Pid) -> Result<Vec<Task>, ProcessError> {
     Ok(found)
 }
 
+/// The ids of the threads of `pid`, ascending: one directory read however many there are.
+///
+/// # Errors
+/// [`ProcessError`] when the process is gone.
+pub fn task_ids(pid: Pid) -> Result<Vec<Tid>, ProcessError> {
+    let entries = std::fs::read_dir(format!("/proc/{pid}/task"))
+        .map_err(|error| ProcessError::from_io(&error, pid, "task"))?;
+    let mut ids: Vec<Tid> = entries
+        .take(TASK_LIMIT)
+        .filter_map(|entry| entry.ok()?.file_name().to_str()?.parse().ok().map(Tid))
+        .collect();
+    ids.sort_unstable();
+    Ok(ids)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -78,6 +93,7 @@ mod tests {
         let tasks = list(pid).unwrap();
         assert!(tasks.iter().any(|task| task.tid.0 == pid.0));
         assert!(tasks.is_sorted_by_key(|task| task.tid));
+        assert!(task_ids(pid).unwrap().contains(&Tid(pid.0)));
     }
 
     #[test]

@@ -1,9 +1,34 @@
 //! The runtime's state read out of a target at one moment: goroutines, stacks, channels,
 //! semaphores, threads, scheduler.
 
+mod allgs;
+mod caller;
+mod conds;
+mod detector;
+mod error;
+mod fields;
+mod g_record;
+mod gaps;
+mod look;
 mod model;
+mod object_state;
+mod operation;
+mod scheduler;
+mod semaphores;
+mod source;
+mod sudog;
+mod system;
+mod take;
+mod target;
+mod threads;
+mod unwind;
+mod waits;
 
+pub use detector::{Detector, Terms};
+pub use error::SnapshotError;
 pub use model::{
     Goroutine, Incomplete, MutexState, ObjectId, ObjectKind, ObjectState, Operation, Scheduler,
     Snapshot, Stack, StackFrame, Status, SyncObject, Thread, ThreadState, WaitOn, WaitSince,
 };
+pub use take::{Snapshots, take};
+pub use target::{KernelThreads, Target};

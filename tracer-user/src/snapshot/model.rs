@@ -135,7 +135,8 @@ pub struct Stack {
 /// equal program counters share the whole [`Stack`]; add the goroutine's own `sp`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub struct StackFrame {
-    /// Where it continues: the parked pc in the innermost frame, a return address elsewhere.
+    /// Where it continues: a return address, of `mcall` or `entersyscall` in the innermost frame.
+    /// [`Stack::symbolize`] knows the exceptions.
     pub pc: ImageAddr,
     /// The frame's stack pointer (after its callee returned), minus the goroutine's `sp`.
     pub sp_offset: u64,

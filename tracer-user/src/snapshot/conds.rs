@@ -1,0 +1,125 @@
+//! Which condition variable a goroutine waits on, before Go 1.26.
+//!
+//! Only from Go 1.26 on does a goroutine in `Cond.Wait` point to its `sudog`. Before, the address of
+//! the `sync.Cond` lies somewhere in the frame of `Cond.Wait` or in the slot where it spilled its
+//! receiver, just above the frame. A word there is the Cond's address when the list that it would
+//! have contains the goroutine, which no other word can achieve.
+
+use rustc_hash::{FxHashMap, FxHashSet};
+
+use super::{Goroutine, Target, fields::Fields, sudog::Sudog, waits::Entry};
+use crate::{
+    ids::TargetAddr,
+    image::WaitReason,
+    memory::{CachedMemory, Memory, MemoryExt as _, ReadError},
+};
+
+/// Frames looked at: `gopark`, `notifyListWait`, `Cond.Wait`.
+const FRAMES_LIMIT: usize = 4;
+/// Most bytes of them.
+const BYTES_LIMIT: usize = 1 << 10;
+/// Offset of `notify.head` in `sync.Cond`.
+const HEAD: u64 = 32;
+/// Offset of `notify` in `sync.Cond`.
+const NOTIFY: u64 = 16;
+/// Most waiters of one Cond followed.
+const WAITERS_LIMIT: usize = 1 << 20;
+
+/// The queue entries of all goroutines in `Cond.Wait` whose Cond can be found.
+pub(super) fn entries(target: &Target, goroutines: &[Goroutine]) -> Result<Vec<Entry>, ReadError> {
+    let mut search = Search {
+        target,
+        memory: CachedMemory::new(&*target.memory),
+        tried: FxHashSet::default(),
+        found: FxHashMap::default(),
+    };
+    let mut entries = Vec::new();
+    for (index, goroutine) in goroutines.iter().enumerate() {
+        if goroutine.wait_reason != Some(WaitReason::CondWait) {
+            continue;
+        }
+        search.look_for(goroutine)?;
+        if let Some(sudog) = search.found.get(&goroutine.g) {
+            entries.push(Entry {
+                goroutine: u32::try_from(index).unwrap_or(u32::MAX),
+                sudog: *sudog,
+            });
+        }
+    }
+    Ok(entries)
+}
+
+struct Search<'target> {
+    target: &'target Target,
+    memory: CachedMemory<&'target dyn Memory>,
+    /// Words that were looked at, whatever came of it.
+    tried: FxHashSet<TargetAddr>,
+    /// The sudog of every goroutine in a list that was found, with the list's address for `elem`.
+    found: FxHashMap<TargetAddr, Sudog>,
+}
+
+impl Search<'_> {
+    fn look_for(&mut self, goroutine: &Goroutine) -> Result<(), ReadError> {
+        if self.found.contains_key(&goroutine.g) {
+            return Ok(());
+        }
+        let Some(last) = goroutine.stack.frames.iter().take(FRAMES_LIMIT).next_back() else {
+            return Ok(());
+        };
+        let len = usize::try_from(last.fp_offset)
+            .unwrap_or(BYTES_LIMIT)
+            .min(BYTES_LIMIT)
+            + 8;
+        let words = match self.memory.read_vec(goroutine.sp, len, len) {
+            Ok(words) => words,
+            Err(error @ (ReadError::Gone | ReadError::Denied)) => return Err(error),
+            Err(_) => return Ok(()),
+        };
+        for word in words.chunks_exact(8) {
+            let candidate = Fields(word).addr(0);
+            if candidate.0 % 8 == 0 && candidate.0 > 0x1000 && self.tried.insert(candidate) {
+                self.follow(candidate)?;
+                if self.found.contains_key(&goroutine.g) {
+                    break;
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// Follows the list that `cond` has if it is a Cond, and keeps it when it ends where it should.
+    fn follow(&mut self, cond: TargetAddr) -> Result<(), ReadError> {
+        let mut ends = [0; 16];
+        match self.memory.read(cond.offset(HEAD), &mut ends) {
+            Ok(()) => {}
+            Err(error @ (ReadError::Gone | ReadError::Denied)) => return Err(error),
+            Err(_) => return Ok(()),
+        }
+        let (head, tail) = (Fields(&ends).addr(0), Fields(&ends).addr(8));
+        let layout = self.target.image.layout();
+        let len = Sudog::len(layout);
+        let mut list: Vec<Sudog> = Vec::new();
+        let mut seen = FxHashSet::default();
+        let mut at = head;
+        while !at.is_nil() && at.0 % 8 == 0 && seen.len() < WAITERS_LIMIT && seen.insert(at) {
+            let Ok(bytes) = self.memory.read_vec(at, len, len) else {
+                return Ok(());
+            };
+            let sudog = Sudog::decode(at, &bytes, layout);
+            // A channel's queue names its channel; a semaphore's has another shape.
+            if !sudog.channel.is_nil() {
+                return Ok(());
+            }
+            list.push(Sudog {
+                elem: cond.offset(NOTIFY),
+                ..sudog
+            });
+            at = sudog.next;
+        }
+        if list.last().is_some_and(|last| last.at == tail) {
+            self.found
+                .extend(list.into_iter().map(|sudog| (sudog.g, sudog)));
+        }
+        Ok(())
+    }
+}

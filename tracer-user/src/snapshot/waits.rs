@@ -1,0 +1,306 @@
+//! Joins goroutines and the queues they stand in: what each waits on, and who waits on each object.
+
+use std::sync::Arc;
+
+use rustc_hash::{FxHashMap, FxHashSet};
+
+use super::{
+    Goroutine, ObjectId, ObjectKind, ObjectState, Operation, Stack, SyncObject, Target, WaitOn,
+    caller::{SyncCall, sync_call},
+    fields::Fields,
+    gaps::{Gap, Gaps},
+    object_state, operation,
+    sudog::Sudog,
+};
+use crate::{
+    ids::TargetAddr,
+    image::WaitReason,
+    memory::{Gather, ReadError},
+};
+
+/// How many objects are read at once.
+const OBJECTS_CHUNK: usize = 16 << 10;
+/// Offset of `notify` in `sync.Cond`, the same in every Go version.
+const COND_NOTIFY: u64 = 16;
+
+/// One goroutine's place in one queue.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Entry {
+    /// Index into the snapshot's goroutines.
+    pub(super) goroutine: u32,
+    pub(super) sudog: Sudog,
+}
+
+/// What an entry means.
+#[derive(Debug, Clone, Copy)]
+struct Resolved {
+    entry: Entry,
+    wait: WaitOn,
+    /// The next in the same queue.
+    next: TargetAddr,
+}
+
+/// Fills `waits_on` and refines `wait_reason` of `goroutines`, and returns the objects.
+pub(super) fn join(
+    target: &Target,
+    goroutines: &mut [Goroutine],
+    entries: &[Entry],
+    gaps: &mut Gaps,
+) -> Result<FxHashMap<TargetAddr, SyncObject>, ReadError> {
+    let mut channels = Channels::read(target, goroutines, entries)?;
+    channels.find_receivers(entries);
+    let mut calls = SyncCalls::default();
+    let mut resolved = Vec::with_capacity(entries.len());
+    for entry in entries {
+        let goroutine = &mut goroutines[entry.goroutine as usize];
+        let Some(reason) = goroutine.wait_reason else {
+            continue;
+        };
+        let wait = if operation::is_channel(reason) {
+            channels.wait(reason, &entry.sudog)
+        } else {
+            let by_stack = calls.of(target, &goroutine.stack);
+            let call = operation::operation(reason, by_stack);
+            goroutine.wait_reason = Some(operation::refined_reason(reason, call));
+            sync_wait(&entry.sudog, call)
+        };
+        let next = match wait.object.kind {
+            ObjectKind::Channel | ObjectKind::Cond => entry.sudog.next,
+            _ => entry.sudog.wait_link,
+        };
+        goroutine.waits_on.push(wait);
+        resolved.push(Resolved {
+            entry: *entry,
+            wait,
+            next,
+        });
+    }
+    note_unknown(goroutines, gaps);
+    let mut objects = collect(goroutines, resolved);
+    read_states(target, &mut objects, &mut channels, gaps)?;
+    Ok(objects)
+}
+
+fn sync_wait(sudog: &Sudog, call: SyncCall) -> WaitOn {
+    if call == SyncCall::CondWait {
+        return WaitOn {
+            object: ObjectId {
+                addr: sudog.elem.back(COND_NOTIFY),
+                kind: ObjectKind::Cond,
+            },
+            operation: Operation::CondWait,
+        };
+    }
+    operation::behind_semaphore(sudog.elem, call)
+}
+
+fn note_unknown(goroutines: &[Goroutine], gaps: &mut Gaps) {
+    for goroutine in goroutines {
+        let expects = goroutine.wait_reason.is_some_and(|reason| {
+            operation::is_channel(reason)
+                || operation::is_semaphore(reason)
+                || reason == WaitReason::CondWait
+        });
+        if expects && goroutine.waits_on.is_empty() {
+            gaps.note(Gap::UnknownObject, || {
+                format!("goroutine {}", goroutine.goid)
+            });
+        }
+    }
+}
+
+/// The operations of package sync, by stack: few stacks, many goroutines.
+#[derive(Default)]
+struct SyncCalls {
+    known: FxHashMap<*const Stack, SyncCall>,
+}
+
+impl SyncCalls {
+    /// `stack` stays alive as long as the goroutines do, so its address names it.
+    fn of(&mut self, target: &Target, stack: &Arc<Stack>) -> SyncCall {
+        *self
+            .known
+            .entry(Arc::as_ptr(stack))
+            .or_insert_with(|| sync_call(&target.image, stack))
+    }
+}
+
+/// A channel's bytes, and the entries known to stand in its queue of receivers.
+struct Channels {
+    states: FxHashMap<TargetAddr, Channel>,
+    receivers: FxHashSet<TargetAddr>,
+}
+
+struct Channel {
+    state: ObjectState,
+    first_receiver: TargetAddr,
+}
+
+impl Channels {
+    fn read(
+        target: &Target,
+        goroutines: &[Goroutine],
+        entries: &[Entry],
+    ) -> Result<Self, ReadError> {
+        let is_channel = |entry: &&Entry| {
+            let reason = goroutines[entry.goroutine as usize].wait_reason;
+            reason.is_some_and(operation::is_channel)
+        };
+        let mut addresses: Vec<_> = entries
+            .iter()
+            .filter(is_channel)
+            .map(|entry| entry.sudog.channel)
+            .collect();
+        addresses.sort_unstable();
+        addresses.dedup();
+        let layout = target.image.layout();
+        let len = object_state::len(ObjectKind::Channel, layout);
+        let mut states = FxHashMap::default();
+        let mut gather = Gather::new();
+        for chunk in addresses.chunks(OBJECTS_CHUNK) {
+            let ranges: Vec<_> = chunk.iter().map(|at| (*at, len)).collect();
+            gather.read(&*target.memory, &ranges)?;
+            for (index, addr) in chunk.iter().enumerate() {
+                let Some(bytes) = gather.get(index) else {
+                    continue;
+                };
+                let kind = ObjectKind::Channel;
+                let id = ObjectId { addr: *addr, kind };
+                let channel = Channel {
+                    state: object_state::decode(id, bytes, layout),
+                    first_receiver: Fields(bytes).addr(layout.hchan.recvq),
+                };
+                states.insert(*addr, channel);
+            }
+        }
+        Ok(Self {
+            states,
+            receivers: FxHashSet::default(),
+        })
+    }
+
+    /// Walks every channel's queue of receivers over the entries that are known. A select's case
+    /// tells neither its direction nor its queue; the channel does.
+    fn find_receivers(&mut self, entries: &[Entry]) {
+        let next: FxHashMap<TargetAddr, TargetAddr> = entries
+            .iter()
+            .map(|entry| (entry.sudog.at, entry.sudog.next))
+            .collect();
+        for channel in self.states.values() {
+            let mut at = channel.first_receiver;
+            // A loop ends at the first entry seen before.
+            while let Some(following) = next.get(&at) {
+                if !self.receivers.insert(at) {
+                    break;
+                }
+                at = *following;
+            }
+        }
+    }
+
+    fn wait(&self, reason: WaitReason, sudog: &Sudog) -> WaitOn {
+        let receives = match reason {
+            WaitReason::ChanReceive => true,
+            WaitReason::ChanSend => false,
+            _ => self.receivers.contains(&sudog.at),
+        };
+        WaitOn {
+            object: ObjectId {
+                addr: sudog.channel,
+                kind: ObjectKind::Channel,
+            },
+            operation: if receives {
+                Operation::Receive
+            } else {
+                Operation::Send
+            },
+        }
+    }
+}
+
+/// The objects with their waiters in queue order.
+fn collect(
+    goroutines: &[Goroutine],
+    mut resolved: Vec<Resolved>,
+) -> FxHashMap<TargetAddr, SyncObject> {
+    resolved.sort_by_key(|r| (r.wait.object, r.entry.goroutine));
+    let mut objects = FxHashMap::default();
+    for group in resolved.chunk_by(|a, b| a.wait.object == b.wait.object) {
+        let id = group[0].wait.object;
+        let waiters = in_queue_order(group)
+            .map(|index| goroutines[index as usize].goid)
+            .collect();
+        objects.insert(
+            id.addr,
+            SyncObject {
+                id,
+                state: None,
+                waiters,
+            },
+        );
+    }
+    objects
+}
+
+/// The goroutines of one object's `group`: each queue from its first entry on, queues (receivers
+/// and senders, readers and writers) in the order of their first goroutine.
+fn in_queue_order(group: &[Resolved]) -> impl Iterator<Item = u32> {
+    let place: FxHashMap<TargetAddr, usize> = group
+        .iter()
+        .enumerate()
+        .map(|(index, r)| (r.entry.sudog.at, index))
+        .collect();
+    let followers: FxHashSet<TargetAddr> = group.iter().map(|r| r.next).collect();
+    let mut taken = vec![false; group.len()];
+    let mut order = Vec::with_capacity(group.len());
+    let starts = (0..group.len()).filter(|i| !followers.contains(&group[*i].entry.sudog.at));
+    // Whatever is left after the queues stands in a torn one: as it comes.
+    for start in starts.chain(0..group.len()) {
+        let mut at = Some(start);
+        while let Some(index) = at.filter(|index| !taken[*index]) {
+            taken[index] = true;
+            order.push(group[index].entry.goroutine);
+            at = place.get(&group[index].next).copied();
+        }
+    }
+    let mut seen = FxHashSet::default();
+    // A select may stand in one channel's queues several times.
+    order
+        .into_iter()
+        .filter(move |goroutine| seen.insert(*goroutine))
+}
+
+fn read_states(
+    target: &Target,
+    objects: &mut FxHashMap<TargetAddr, SyncObject>,
+    channels: &mut Channels,
+    gaps: &mut Gaps,
+) -> Result<(), ReadError> {
+    let layout = target.image.layout();
+    let mut missing = Vec::new();
+    for object in objects.values_mut() {
+        match channels.states.remove(&object.id.addr) {
+            Some(channel) if object.id.kind == ObjectKind::Channel => {
+                object.state = Some(channel.state);
+            }
+            _ => missing.push(object.id),
+        }
+    }
+    let mut gather = Gather::new();
+    for chunk in missing.chunks(OBJECTS_CHUNK) {
+        let ranges: Vec<_> = chunk
+            .iter()
+            .map(|id| (id.addr, object_state::len(id.kind, layout)))
+            .collect();
+        gather.read(&*target.memory, &ranges)?;
+        for (index, id) in chunk.iter().enumerate() {
+            match (gather.get(index), objects.get_mut(&id.addr)) {
+                (Some(bytes), Some(object)) => {
+                    object.state = Some(object_state::decode(*id, bytes, layout));
+                }
+                _ => gaps.note(Gap::UnreadableObject, || format!("object at {}", id.addr)),
+            }
+        }
+    }
+    Ok(())
+}
