@@ -82,6 +82,8 @@ impl Elf {
         let pie = elf.elf_header().e_type(object::LittleEndian) == elf::ET_DYN;
         let segments = elf.segments().take(MAX_SECTIONS).map(|segment| {
             let (offset, file_size) = segment.file_range();
+            // A header may promise more than the file holds.
+            let file_size = file_size.min(bytes.len().saturating_sub(offset));
             let writable = matches!(segment.flags(), SegmentFlags::Elf { p_flags } if p_flags & elf::PF_W != 0);
             Segment { addr: segment.address(), offset, file_size, writable }
         });
@@ -106,6 +108,11 @@ impl Elf {
             },
             bytes,
         })
+    }
+
+    /// The file's length in bytes.
+    pub(super) fn len(&self) -> u64 {
+        self.bytes.len()
     }
 
     /// A fresh view through the `object` crate, for symbol tables and DWARF.

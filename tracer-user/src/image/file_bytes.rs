@@ -24,6 +24,11 @@ impl FileBytes {
         Ok(Self { file, len, blocks })
     }
 
+    /// The file's length in bytes when it was opened.
+    pub(super) fn len(&self) -> u64 {
+        self.len
+    }
+
     pub(super) fn file(&self) -> &File {
         &self.file
     }

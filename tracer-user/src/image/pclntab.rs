@@ -19,7 +19,6 @@ use crate::ids::ImageAddr;
 const MAGIC_1_18: u32 = 0xffff_fff0;
 const MAGIC_1_20: u32 = 0xffff_fff1;
 const MAX_NAME: usize = 64 << 10;
-const MAX_FUNCTIONS: u64 = 16_000_000;
 const NO_FUNCDATA: u32 = u32::MAX;
 
 /// One function of the image. Cheap to clone.
@@ -102,23 +101,24 @@ impl PcLineTable {
             };
             let name_table = at.offset(header.words[3]);
             match ModuleData::find(elf, at, name_table, gofunc) {
-                Some(module) => return Ok((Self::new(header, &module)?, module)),
+                Some(module) => return Ok((Self::new(elf, header, &module)?, module)),
                 None => reason = format!("no runtime.moduledata points to the table at {at}"),
             }
         }
         Err(reason)
     }
 
-    fn new(header: Header, module: &ModuleData) -> Result<Self, String> {
+    fn new(elf: &Elf, header: Header, module: &ModuleData) -> Result<Self, String> {
         let Header {
             at,
             magic,
             quantum,
             words,
         } = header;
-        if words[0] > MAX_FUNCTIONS {
+        // Each takes eight bytes of the function table and more elsewhere.
+        if words[0] > elf.len() / 8 {
             return Err(format!(
-                "{} functions are more than any program has",
+                "{} functions are more than the file can hold",
                 words[0]
             ));
         }

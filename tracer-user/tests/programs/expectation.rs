@@ -12,7 +12,9 @@
 //! // build: cgo
 //! ```
 
-use std::{collections::BTreeMap, fs, path::PathBuf};
+use std::{collections::BTreeMap, fs};
+
+use crate::go::folder;
 
 /// One `expect:` line.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -46,17 +48,13 @@ pub(crate) struct Header {
     pub(crate) cgo: bool,
 }
 
-/// The folder of the programs.
-pub(crate) fn folder() -> PathBuf {
-    PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../programs")
-}
-
 /// Every program with its header, by name relative to the folder.
 pub(crate) fn all() -> Result<BTreeMap<String, Header>, String> {
     let mut programs = BTreeMap::new();
     let mut folders = vec![folder()];
-    while let Some(folder) = folders.pop() {
-        let entries = fs::read_dir(&folder).map_err(|e| format!("{}: {e}", folder.display()))?;
+    while let Some(directory) = folders.pop() {
+        let entries =
+            fs::read_dir(&directory).map_err(|e| format!("{}: {e}", directory.display()))?;
         for entry in entries.filter_map(Result::ok) {
             let path = entry.path();
             if path.is_dir() {
@@ -64,7 +62,7 @@ pub(crate) fn all() -> Result<BTreeMap<String, Header>, String> {
             } else if path.file_name().is_some_and(|name| name == "main.go") {
                 let source =
                     fs::read_to_string(&path).map_err(|e| format!("{}: {e}", path.display()))?;
-                let name = folder.strip_prefix(self::folder()).unwrap_or(&folder);
+                let name = directory.strip_prefix(folder()).unwrap_or(&directory);
                 // A program without expectations belongs to a test or bench of its own.
                 if source.contains("// expect:") {
                     let header = parse(&source).map_err(|e| format!("{}: {e}", path.display()))?;

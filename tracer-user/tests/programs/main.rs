@@ -2,6 +2,7 @@
 //! the real `gostuck`. What must be found stands in each program's header (see `expectation.rs`).
 
 mod expectation;
+#[path = "../support/go.rs"]
 mod go;
 mod look;
 

@@ -6,7 +6,10 @@ use std::{
     process::Command,
 };
 
-use crate::expectation;
+/// The folder of the programs.
+pub(crate) fn folder() -> PathBuf {
+    PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../programs")
+}
 
 /// An installed Go.
 #[derive(Debug, Clone)]
@@ -97,7 +100,7 @@ pub(crate) fn build(
         format!("{}-{}-{flavour}", name.replace('/', "-"), toolchain.version).replace(' ', "-");
     let program = target.join(file);
     let output = Command::new(&toolchain.go)
-        .current_dir(expectation::folder())
+        .current_dir(folder())
         .env("GOTOOLCHAIN", "local")
         .env("GOFLAGS", "-mod=mod")
         .env("GOCACHE", target.join("cache"))

@@ -1,0 +1,213 @@
+//! What `image` reads out of real binaries, held against independent sources: the symbol table, the
+//! debug information, and the same program built differently.
+
+#[allow(
+    dead_code,
+    reason = "each test binary uses its own part of the shared module"
+)]
+#[path = "support/go.rs"]
+mod go;
+
+use std::{path::Path, process::Command};
+
+use go::{Flavour, Toolchain};
+use tracer_user::image::{Arch, Image, ImageError, LayoutSource, WaitReason};
+
+fn toolchains() -> Vec<Toolchain> {
+    let found = go::installed();
+    assert!(
+        !found.is_empty(),
+        "no Go toolchain: run `cargo xtask setup --all-go`"
+    );
+    found
+}
+
+fn build(toolchain: &Toolchain, flavour: Flavour) -> std::path::PathBuf {
+    go::build(toolchain, "abba", flavour).unwrap_or_else(|error| panic!("{error}"))
+}
+
+fn open(path: &Path) -> Image {
+    Image::open(path).unwrap_or_else(|error| panic!("{error}"))
+}
+
+/// The same file without its symbols and debug information: every address stays.
+fn strip(path: &Path) -> std::path::PathBuf {
+    let stripped = path.with_extension("without-symbols");
+    let status = Command::new("strip")
+        .arg("-o")
+        .arg(&stripped)
+        .arg(path)
+        .status();
+    assert!(
+        status.is_ok_and(|s| s.success()),
+        "strip {}",
+        path.display()
+    );
+    stripped
+}
+
+#[test]
+fn a_stripped_image_says_the_same_as_one_with_symbols() {
+    for toolchain in toolchains() {
+        let path = build(&toolchain, Flavour::Plain);
+        let (whole, stripped) = (open(&path), open(&strip(&path)));
+        assert_eq!((whole.is_stripped(), stripped.is_stripped()), (false, true));
+        assert_eq!(
+            whole.layout_source(),
+            &LayoutSource::Dwarf,
+            "{}",
+            toolchain.version
+        );
+        assert_eq!(
+            stripped.layout_source(),
+            &LayoutSource::Table,
+            "{}",
+            toolchain.version
+        );
+        assert_eq!(whole.layout(), stripped.layout(), "{}", toolchain.version);
+        let mut by_symbol = whole.globals().clone();
+        by_symbol.allfin = None;
+        by_symbol.gc_cleanups = None;
+        assert_eq!(&by_symbol, stripped.globals(), "{}", toolchain.version);
+    }
+}
+
+#[test]
+fn every_function_has_a_name_a_range_and_lines() {
+    for toolchain in toolchains() {
+        for flavour in [Flavour::Stripped, Flavour::Pie] {
+            let image = open(&build(&toolchain, flavour));
+            assert_eq!(image.is_pie(), flavour == Flavour::Pie);
+            let [lock_both] = &image.functions_named("main.lockBoth")[..] else {
+                panic!("{}: main.lockBoth", toolchain.version)
+            };
+            assert_eq!(image.function_at(lock_both.entry).as_ref(), Some(lock_both));
+            let frames = image.symbolize(lock_both.entry, false);
+            assert!(frames[0].file.ends_with("abba/main.go"), "{frames:?}");
+            assert_eq!(frames[0].line, 15, "{frames:?}");
+            assert!(image.code(lock_both).is_some_and(|code| code.len() > 32));
+        }
+    }
+}
+
+#[test]
+fn inlined_calls_are_expanded_with_their_own_lines() {
+    for toolchain in toolchains() {
+        let image = open(&build(&toolchain, Flavour::Stripped));
+        let [lock_both] = &image.functions_named("main.lockBoth")[..] else {
+            panic!("main.lockBoth")
+        };
+        let inlined_lock = (lock_both.entry.0..lock_both.end.0)
+            .map(|pc| image.symbolize(tracer_user::ids::ImageAddr(pc), false))
+            .find(|frames| frames.len() > 1 && frames[0].function.ends_with("(*Mutex).Lock"))
+            .unwrap_or_else(|| panic!("{}: no inlined Lock", toolchain.version));
+        let outermost = inlined_lock
+            .last()
+            .map(|frame| (&*frame.function, frame.inlined));
+        assert_eq!(outermost, Some(("main.lockBoth", false)));
+        assert!(
+            inlined_lock[0].file.ends_with("mutex.go"),
+            "{inlined_lock:?}"
+        );
+    }
+}
+
+#[test]
+fn wait_reasons_follow_the_numbering_of_each_version() {
+    for toolchain in toolchains() {
+        let image = open(&build(&toolchain, Flavour::Stripped));
+        let number = |reason| {
+            image
+                .wait_reasons()
+                .find(|(_, r)| *r == reason)
+                .map(|(n, _)| n)
+        };
+        // runtime/runtime2.go: Go 1.25 and 1.26 renumbered.
+        let (sleep, select) = match toolchain.minor {
+            ..=24 => (19, 9),
+            25 => (20, 9),
+            _ => (14, 18),
+        };
+        assert_eq!(
+            number(WaitReason::Sleep),
+            Some(sleep),
+            "{}",
+            toolchain.version
+        );
+        assert_eq!(
+            number(WaitReason::Select),
+            Some(select),
+            "{}",
+            toolchain.version
+        );
+        assert_eq!(image.wait_reason(255), WaitReason::Unknown);
+    }
+}
+
+#[test]
+fn build_information_names_version_and_settings() {
+    for toolchain in toolchains() {
+        let image = open(&build(&toolchain, Flavour::Stripped));
+        assert_eq!(image.go_version().raw, format!("go{}", toolchain.version));
+        assert_eq!(image.build_info().setting("GOARCH"), Some("amd64"));
+        assert_eq!(
+            image.build_info().main_package,
+            "gostuck.example/programs/abba"
+        );
+        assert_eq!(image.arch(), Arch::Amd64);
+    }
+}
+
+#[test]
+fn what_is_no_go_program_is_refused_with_its_name() {
+    let error = Image::open(Path::new("/bin/sh")).unwrap_err();
+    assert!(matches!(error, ImageError::NotGo { .. }), "{error}");
+    assert!(error.to_string().contains("/bin/sh"));
+    let error = Image::open(Path::new("/nonexistent")).unwrap_err();
+    assert!(matches!(error, ImageError::Io { .. }), "{error}");
+    let error = Image::open(Path::new(env!("CARGO_MANIFEST_PATH"))).unwrap_err();
+    assert!(matches!(error, ImageError::Elf { .. }), "{error}");
+}
+
+/// Truncated and corrupted copies of a real binary: an error or an image, never a panic or a hang.
+#[test]
+fn broken_binaries_are_errors() {
+    let newest = toolchains().pop().expect("toolchains() is not empty");
+    let bytes = std::fs::read(build(&newest, Flavour::Stripped)).expect("built");
+    let folder = tempfile::tempdir().expect("a folder");
+    let path = folder.path().join("broken");
+    let mut seed = 0x9e37_79b9_7f4a_7c15_u64;
+    let mut random = move || {
+        seed ^= seed << 13;
+        seed ^= seed >> 7;
+        seed ^= seed << 17;
+        usize::try_from(seed >> 1).unwrap_or(0)
+    };
+    for round in 0..120 {
+        let mut broken = bytes.clone();
+        if round % 3 == 0 {
+            broken.truncate(random() % bytes.len());
+        }
+        for _ in 0..1 + random() % 400 {
+            // Half of the damage goes where the headers are.
+            let within = if random() % 2 == 0 {
+                4096
+            } else {
+                broken.len()
+            };
+            if let Some(byte) = broken.get_mut(random() % within.max(1)) {
+                *byte = random() as u8;
+            }
+        }
+        std::fs::write(&path, &broken).expect("written");
+        if let Ok(image) = Image::open(&path) {
+            for name in ["main.main", "runtime.gopark"] {
+                for function in image.functions_named(name) {
+                    let _ = image.symbolize(function.entry.offset(40), true);
+                    let _ = image.sp_delta(&function, function.entry.offset(10));
+                    let _ = image.code(&function);
+                }
+            }
+        }
+    }
+}
