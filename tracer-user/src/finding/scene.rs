@@ -213,6 +213,7 @@ impl<'a> Scene<'a> {
         };
         let verb = match release.certainty {
             crate::release::Certainty::Certain => verb.to_owned(),
+            crate::release::Certainty::Conditional => format!("most likely {verb}"),
             crate::release::Certainty::Possible => format!("may be who {verb}"),
         };
         Some(format!("{} {verb} later{how}{place}.", capitalised(&name)))

@@ -3,6 +3,16 @@
 //! goroutine needs later lies in its frames, and the code after each return address says what it
 //! will do with it.
 
+mod analyzer;
+mod code;
+mod defers;
+mod executor;
+mod frames;
+mod holders;
+mod isa;
 mod model;
+mod sites;
 
+pub use analyzer::Analyzer;
+pub use holders::holders;
 pub use model::{Certainty, Evidence, Held, LockHolders, PendingRelease, ReleaseKind};

@@ -44,6 +44,9 @@ pub enum ReleaseKind {
 pub enum Certainty {
     /// On some paths only, or read while the goroutine could run.
     Possible,
+    /// On every path, but code that could not be followed runs before it and may be what takes the
+    /// lock.
+    Conditional,
     /// On every path that returns from the frame.
     Certain,
 }

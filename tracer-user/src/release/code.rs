@@ -1,0 +1,280 @@
+//! What is known of an image's code: decoded bodies, what their atomic instructions mean, and which
+//! calls need not be looked into. Found once per function and image, whatever the number of
+//! goroutines and looks.
+
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use rustc_hash::{FxHashMap, FxHashSet};
+
+use super::{
+    isa::{self, Body, Isa, Operation, Target},
+    sites::{self, AtomicEffect, CallEffect, SlowPath},
+};
+use crate::{
+    ids::ImageAddr,
+    image::{Function, Image},
+};
+
+/// Longer functions are not looked into: generated tables, not code that holds locks.
+const MAX_CODE: u64 = 256 << 10;
+/// How many functions one call may lead to before it counts as code that must be looked into.
+const MAX_CALLEES: usize = 400;
+
+/// A function with its decoded body.
+#[derive(Debug)]
+pub struct Routine {
+    /// The function.
+    pub function: Function,
+    /// Its instructions; empty when they are not analysed.
+    pub body: Body,
+    /// What its atomic instructions are, by index.
+    pub atomics: FxHashMap<u32, AtomicEffect>,
+    /// Functions it calls or jumps to, with duplicates removed.
+    callees: Vec<ImageAddr>,
+    /// Whether it calls functions that only its data names.
+    calls_unknown: bool,
+}
+
+/// A called function.
+#[derive(Debug, Clone)]
+pub struct Callee {
+    /// The function.
+    pub function: Function,
+    /// What calling it does.
+    pub effect: CallEffect,
+}
+
+/// The code of one image.
+pub struct Code {
+    image: Arc<Image>,
+    isa: &'static dyn Isa,
+    routines: Mutex<FxHashMap<ImageAddr, Option<Arc<Routine>>>>,
+    callees: Mutex<FxHashMap<ImageAddr, Option<Callee>>>,
+    inert: Mutex<FxHashMap<ImageAddr, bool>>,
+}
+
+impl std::fmt::Debug for Code {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Code").finish_non_exhaustive()
+    }
+}
+
+impl Code {
+    /// Nothing is decoded yet.
+    #[must_use]
+    pub fn new(image: Arc<Image>) -> Self {
+        let isa = isa::of(image.arch());
+        Self {
+            image,
+            isa,
+            routines: Mutex::default(),
+            callees: Mutex::default(),
+            inert: Mutex::default(),
+        }
+    }
+
+    /// The image.
+    #[must_use]
+    pub fn image(&self) -> &Image {
+        &self.image
+    }
+
+    /// Its instruction set.
+    #[must_use]
+    pub fn isa(&self) -> &'static dyn Isa {
+        self.isa
+    }
+
+    /// The function that covers `pc`, decoded; `None` outside the image's functions.
+    #[must_use]
+    pub fn routine(&self, pc: ImageAddr) -> Option<Arc<Routine>> {
+        let function = self.image.function_at(pc)?;
+        let entry = function.entry;
+        if let Some(known) = lock(&self.routines).get(&entry) {
+            return known.clone();
+        }
+        let routine = self.decode(function).map(Arc::new);
+        lock(&self.routines).insert(entry, routine.clone());
+        routine
+    }
+
+    /// The function that a call of `target` runs, and what that does.
+    #[must_use]
+    pub fn callee(&self, target: ImageAddr) -> Option<Callee> {
+        if let Some(known) = lock(&self.callees).get(&target) {
+            return known.clone();
+        }
+        let callee = self.image.function_at(target).map(|function| Callee {
+            effect: sites::call_effect(&function.name),
+            function,
+        });
+        lock(&self.callees).insert(target, callee.clone());
+        callee
+    }
+
+    /// Whether calling `target` from `caller` changes no lock for the caller: it is of another
+    /// package of the standard library, or nothing it leads to touches a lock.
+    #[must_use]
+    pub fn is_inert(&self, caller: &str, target: &Function) -> bool {
+        if sites::is_standard_library(&target.name) {
+            let own = sites::package(&target.name);
+            let follows = matches!(
+                own,
+                "sync" | "internal/sync" | "slices" | "maps" | "iter" | "sort"
+            );
+            if !follows && own != sites::package(caller) {
+                return true;
+            }
+        }
+        if let Some(known) = lock(&self.inert).get(&target.entry) {
+            return *known;
+        }
+        let inert = self.leads_to_no_lock(target.entry);
+        lock(&self.inert).insert(target.entry, inert);
+        inert
+    }
+
+    fn leads_to_no_lock(&self, entry: ImageAddr) -> bool {
+        let mut seen = FxHashSet::default();
+        let mut open = vec![entry];
+        while let Some(at) = open.pop() {
+            if !seen.insert(at) {
+                continue;
+            }
+            let Some(routine) = self.routine(at) else {
+                return false;
+            };
+            let locks = routine
+                .atomics
+                .values()
+                .any(|a| *a != AtomicEffect::Nothing);
+            if seen.len() > MAX_CALLEES || locks || routine.calls_unknown {
+                return false;
+            }
+            for &target in &routine.callees {
+                match self.callee(target) {
+                    None => return false,
+                    Some(callee) => match callee.effect {
+                        CallEffect::Code if sites::is_standard_library(&callee.function.name) => {}
+                        CallEffect::Code => open.push(callee.function.entry),
+                        CallEffect::Inert
+                        | CallEffect::KeepsRegisters
+                        | CallEffect::CopyMemory
+                        | CallEffect::NeverReturns => {}
+                        _ => return false,
+                    },
+                }
+            }
+        }
+        true
+    }
+
+    fn decode(&self, function: Function) -> Option<Routine> {
+        if function.end.0.saturating_sub(function.entry.0) > MAX_CODE {
+            return None;
+        }
+        let code = self.image.code(&function)?;
+        let mut body = Body {
+            instructions: self.isa.decode(&code, function.entry),
+        };
+        self.link(&mut body, &function);
+        let atomics = self.atomics(&body, &function);
+        let mut callees = Vec::new();
+        let mut calls_unknown = body.instructions.is_empty();
+        for instruction in &body.instructions {
+            match instruction.operation {
+                Operation::Call(target)
+                | Operation::Jump(Target::Outside(target))
+                | Operation::JumpIf {
+                    target: Target::Outside(target),
+                    ..
+                } => callees.push(target),
+                Operation::CallTo(_) => calls_unknown = true,
+                _ => {}
+            }
+        }
+        callees.sort_unstable();
+        callees.dedup();
+        Some(Routine {
+            function,
+            body,
+            atomics,
+            callees,
+            calls_unknown,
+        })
+    }
+
+    /// Turns jump targets into indices and finds the cold sides.
+    fn link(&self, body: &mut Body, function: &Function) {
+        let inside = |at: ImageAddr| function.entry <= at && at < function.end;
+        for i in 0..body.instructions.len() {
+            let Some(target) = body
+                .instructions
+                .get(i)
+                .and_then(|i| jump_target(&i.operation))
+            else {
+                continue;
+            };
+            if let Some(index) = inside(target).then(|| body.index_of(target)).flatten()
+                && let Some(instruction) = body.instructions.get_mut(i)
+            {
+                set_jump_target(&mut instruction.operation, Target::Inside(index));
+            }
+        }
+        for i in 0..body.instructions.len() {
+            let Operation::JumpIf { target, .. } = body.instructions[i].operation else {
+                continue;
+            };
+            let Ok(index) = u32::try_from(i) else { break };
+            let side = sites::cold_side(body, index, target, &|at| self.slow_path_at(at));
+            if let Operation::JumpIf { cold, .. } = &mut body.instructions[i].operation {
+                *cold = side;
+            }
+        }
+    }
+
+    fn slow_path_at(&self, target: ImageAddr) -> Option<SlowPath> {
+        sites::slow_path(&self.callee(target)?.function.name)
+    }
+
+    fn atomics(&self, body: &Body, function: &Function) -> FxHashMap<u32, AtomicEffect> {
+        let mut atomics = FxHashMap::default();
+        for (i, instruction) in body.instructions.iter().enumerate() {
+            if !matches!(instruction.operation, Operation::Atomic { .. }) {
+                continue;
+            }
+            let Ok(index) = u32::try_from(i) else { break };
+            let inlined: Vec<Arc<str>> = self
+                .image
+                .inlined_at(function, instruction.at)
+                .into_iter()
+                .map(|(name, _)| name)
+                .collect();
+            let effect = sites::atomic_effect(body, index, &inlined, &|at| self.slow_path_at(at));
+            atomics.insert(index, effect);
+        }
+        atomics
+    }
+}
+
+const fn jump_target(operation: &Operation) -> Option<ImageAddr> {
+    match operation {
+        Operation::Jump(Target::Outside(at))
+        | Operation::JumpIf {
+            target: Target::Outside(at),
+            ..
+        } => Some(*at),
+        _ => None,
+    }
+}
+
+const fn set_jump_target(operation: &mut Operation, to: Target) {
+    match operation {
+        Operation::Jump(target) | Operation::JumpIf { target, .. } => *target = to,
+        _ => {}
+    }
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}

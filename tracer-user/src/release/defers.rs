@@ -1,0 +1,133 @@
+//! Deferred calls that have not run: the goroutine's `_defer` records, and the closures that a
+//! frame keeps in its own slots (open-coded defers).
+
+use super::executor::{Deferred, Value};
+use crate::{
+    ids::{ImageAddr, TargetAddr},
+    image::{Function, Image},
+    memory::{Memory, MemoryExt as _},
+};
+
+/// `_defer` records of one goroutine at most.
+const MAX_RECORDS: usize = 4096;
+/// `FUNCDATA_OpenCodedDeferInfo` (`internal/abi/funcdata.go`).
+const OPEN_CODED_DEFER_INFO: usize = 4;
+/// `maxOpenDefers` (`cmd/compile/internal/ssagen/ssa.go`).
+const MAX_OPEN_CODED: u64 = 8;
+
+/// The records that `g` has (`g._defer`, `runtime/panic.go`), the newest last.
+pub fn records(memory: &dyn Memory, image: &Image, g: TargetAddr) -> Vec<Deferred> {
+    let layout = &image.layout().defer;
+    let mut found = Vec::new();
+    let mut next = memory.read_addr(g.offset(image.layout().g.defer)).ok();
+    while let Some(record) = next.filter(|record| !record.is_nil() && found.len() < MAX_RECORDS) {
+        next = memory.read_addr(record.offset(layout.link)).ok();
+        let Ok(sp) = memory.read_u64(record.offset(layout.sp)) else {
+            break;
+        };
+        let flag = |offset: Option<u64>| {
+            offset.is_some_and(|offset| memory.read_u8(record.offset(offset)).unwrap_or(0) != 0)
+        };
+        // Go 1.19 to 1.21 add such a record while panicking, for a frame whose slots say it all.
+        if flag(layout.open_defer) {
+            continue;
+        }
+        if flag(layout.rangefunc) {
+            found.extend(range_function(memory, image, record, sp));
+            continue;
+        }
+        if let Ok(closure) = memory.read_u64(record.offset(layout.fn_)) {
+            found.push(Deferred {
+                sp,
+                closure: Value::exact(closure),
+            });
+        }
+    }
+    found.reverse();
+    found
+}
+
+/// The calls that the bodies of range-over-func loops deferred for the frame at `sp`
+/// (`deferprocat`, `deferconvert` in `runtime/panic.go`, Go 1.23 and later), the newest first.
+fn range_function(
+    memory: &dyn Memory,
+    image: &Image,
+    record: TargetAddr,
+    sp: u64,
+) -> Vec<Deferred> {
+    let layout = &image.layout().defer;
+    let mut found = Vec::new();
+    let head = layout.head.and_then(|head| {
+        let list = memory.read_addr(record.offset(head)).ok()?;
+        // The head is a pointer to an atomic pointer.
+        memory.read_addr(list).ok()
+    });
+    let mut next = head;
+    while let Some(record) = next.filter(|r| !r.is_nil() && r.0 > 4096 && found.len() < MAX_RECORDS)
+    {
+        if let Ok(closure) = memory.read_u64(record.offset(layout.fn_)) {
+            found.push(Deferred {
+                sp,
+                closure: Value::exact(closure),
+            });
+        }
+        next = memory.read_addr(record.offset(layout.link)).ok();
+    }
+    found
+}
+
+/// The closures that the frame of `function` with frame address `fp` keeps in its own slots and
+/// has yet to call, in the order they will run.
+pub fn open_coded(
+    memory: &dyn Memory,
+    image: &Image,
+    function: &Function,
+    fp: TargetAddr,
+) -> Vec<Value> {
+    slots(memory, image, function, fp).unwrap_or_default()
+}
+
+fn slots(
+    memory: &dyn Memory,
+    image: &Image,
+    function: &Function,
+    fp: TargetAddr,
+) -> Option<Vec<Value>> {
+    let mut at = image.funcdata(function, OPEN_CODED_DEFER_INFO)?;
+    // The frame's locals end below the saved frame pointer and the return address.
+    let varp = fp.back(16);
+    let bits = memory.read_u8(varp.back(varint(image, &mut at)?)).ok()?;
+    let mut offsets = Vec::new();
+    if image.go_version().at_least(22) {
+        let first = varint(image, &mut at)?;
+        offsets.extend((0..MAX_OPEN_CODED).map(|slot| first.wrapping_sub(8 * slot)));
+    } else {
+        let count = varint(image, &mut at)?.min(MAX_OPEN_CODED);
+        for _ in 0..count {
+            offsets.push(varint(image, &mut at)?);
+        }
+        // Written from the last defer statement to the first (`emitOpenDeferInfo`).
+        offsets.reverse();
+    }
+    let mut closures = Vec::new();
+    for (slot, offset) in offsets.into_iter().enumerate().rev() {
+        if bits >> slot & 1 == 1 {
+            let closure = memory.read_u64(varp.back(offset)).ok()?;
+            closures.push(Value::exact(closure));
+        }
+    }
+    Some(closures)
+}
+
+fn varint(image: &Image, at: &mut ImageAddr) -> Option<u64> {
+    let mut value = 0u64;
+    for shift in (0..35).step_by(7) {
+        let byte = *image.bytes(*at, 1)?.first()?;
+        *at = at.offset(1);
+        value |= u64::from(byte & 0x7f) << shift;
+        if byte < 0x80 {
+            return Some(value);
+        }
+    }
+    None
+}

@@ -1,0 +1,100 @@
+//! Branches: decided by the frame's own values, else both sides.
+
+use super::{
+    super::isa::{Cold, Condition, Operand, Target},
+    Executor, State, Step,
+};
+use crate::ids::TargetAddr;
+
+/// Entries of a jump table at most.
+const MAX_TABLE: u64 = 1024;
+
+impl Executor<'_> {
+    pub(super) fn jump_if(
+        &mut self,
+        state: &mut State,
+        from: u32,
+        condition: Condition,
+        target: Target,
+        cold: Cold,
+    ) -> Step {
+        match cold {
+            Cold::Taken => return Step::Go,
+            Cold::Next => return self.jump(state, from, target),
+            Cold::Neither => {}
+        }
+        match state.flags.decide(condition) {
+            Some(true) => return self.jump(state, from, target),
+            Some(false) => return Step::Go,
+            None => {}
+        }
+        state.forks += 1;
+        let mut taken = state.clone();
+        if matches!(self.jump(&mut taken, from, target), Step::Go)
+            && self.is_worth(&mut taken, from)
+        {
+            self.open.push(taken);
+        }
+        if self.meets_something_new(state, false) {
+            Step::Go
+        } else {
+            Step::End
+        }
+    }
+
+    /// Forward jumps meet other paths here; backward ones did in [`Self::jump`].
+    fn is_worth(&mut self, taken: &mut State, from: u32) -> bool {
+        taken.at <= from || self.meets_something_new(taken, false)
+    }
+
+    pub(super) fn jump_to(&mut self, state: &mut State, operand: Operand) -> Step {
+        let value = self.read(state, operand, 8);
+        if let Some(at) = value.decisive() {
+            return self.go_to(state, at);
+        }
+        let Operand::Memory(memory) = operand else {
+            return self.lose_track(state);
+        };
+        let mut table = memory;
+        table.index = None;
+        let Some(start) = self.address(state, table).decisive() else {
+            return self.lose_track(state);
+        };
+        // A switch whose value is not known: every entry of its table.
+        state.forks += 1;
+        let mut found = false;
+        for entry in 0..MAX_TABLE {
+            let at = self.cell(state, start.wrapping_add(8 * entry));
+            let image = TargetAddr(at.bits).in_image(self.bias);
+            let function = &state.routine.function;
+            if at.known != 0xff || !(function.entry <= image && image < function.end) {
+                break;
+            }
+            let Some(index) = state.routine.body.index_of(image) else {
+                break;
+            };
+            found = true;
+            let mut taken = state.clone();
+            taken.at = index;
+            if self.meets_something_new(&mut taken, false) {
+                self.open.push(taken);
+            }
+        }
+        if found {
+            Step::End
+        } else {
+            self.lose_track(state)
+        }
+    }
+
+    fn go_to(&mut self, state: &mut State, at: u64) -> Step {
+        let image = TargetAddr(at).in_image(self.bias);
+        match state.routine.body.index_of(image) {
+            Some(index) => {
+                state.at = index;
+                Step::Go
+            }
+            None => self.tail_call(state, image),
+        }
+    }
+}

@@ -1,0 +1,418 @@
+//! Calls: what they do to locks, and which are followed.
+
+use std::{rc::Rc, sync::Arc};
+
+use super::{
+    super::{
+        code::Routine,
+        isa::Operand,
+        model::ReleaseKind,
+        sites::{CallEffect, LockKind},
+    },
+    Deferred, Effects, Executor, State, Step,
+    cells::Cells,
+    state::{Flags, Return},
+    value::{Trust, Value},
+};
+use crate::ids::{ImageAddr, TargetAddr};
+
+/// How deep calls are followed.
+const MAX_DEPTH: usize = 6;
+/// How much of a stack object a callee may have changed when only its address was passed.
+const SHARED_OBJECT: u64 = 256;
+/// Cases of one select statement at most (`runtime/select.go`: 1 << 16).
+const MAX_CASES: u64 = 256;
+
+impl Executor<'_> {
+    pub(super) fn call(&mut self, state: &mut State, site: ImageAddr, target: ImageAddr) -> Step {
+        let Some(callee) = self.code.callee(target) else {
+            self.opaque(state);
+            return Step::Go;
+        };
+        let first = self.argument(state, 0);
+        match callee.effect {
+            CallEffect::NeverReturns => return Step::End,
+            CallEffect::KeepsRegisters => return Step::Go,
+            CallEffect::Acquire(kind) => {
+                if let Some(object) = first.address() {
+                    state.effects.acquire((kind, object));
+                }
+            }
+            CallEffect::Release(kind) => {
+                if let Some(object) = first.address() {
+                    self.release(state, site, kind, object);
+                }
+            }
+            CallEffect::TryAcquire(kind) => {
+                self.try_acquire(state, kind, first);
+                return Step::Go;
+            }
+            CallEffect::Done => self.give(state, site, ReleaseKind::Done, first, 1),
+            CallEffect::AddToWaitGroup => {
+                let delta = self.argument(state, 1).bits().map(u64::cast_signed);
+                if let Some(delta) = delta.filter(|delta| *delta < 0) {
+                    let count = u32::try_from(delta.unsigned_abs()).unwrap_or(u32::MAX);
+                    self.give(state, site, ReleaseKind::Done, first, count);
+                }
+            }
+            CallEffect::Send => self.mention(state, site, ReleaseKind::Send, first),
+            CallEffect::Receive => {
+                self.mention(state, site, ReleaseKind::Receive, first);
+                let into = self.argument(state, 1);
+                self.doubt_object(state, into);
+            }
+            CallEffect::Close => self.mention(state, site, ReleaseKind::Close, first),
+            CallEffect::Notify => self.mention(state, site, ReleaseKind::Notify, first),
+            CallEffect::Select => self.select(state, site),
+            CallEffect::DeferClosure | CallEffect::DeferRecord => {
+                self.defer(state, callee.effect, first);
+                return Step::Go;
+            }
+            CallEffect::RunDeferred => return self.run_deferred(state, site),
+            CallEffect::Spawn => self.spawn(state, first),
+            CallEffect::CopyMemory => {
+                if let Some(at) = first.bits().filter(|at| self.stack().contains(at)) {
+                    let len = self.argument(state, 2).bits().unwrap_or(SHARED_OBJECT);
+                    self.forget(state, at, len.min(64 << 10));
+                }
+            }
+            CallEffect::Inert => {}
+            CallEffect::Opaque => {
+                self.opaque(state);
+                return Step::Go;
+            }
+            CallEffect::Code => return self.enter(state, target, &callee.function),
+        }
+        self.after_call(state);
+        Step::Go
+    }
+
+    /// Follows a call of ordinary code if that can matter.
+    fn enter(
+        &mut self,
+        state: &mut State,
+        target: ImageAddr,
+        function: &crate::image::Function,
+    ) -> Step {
+        let caller = &state.routine.function.name;
+        if self.code.is_inert(caller, function) {
+            self.after_call(state);
+            return Step::Go;
+        }
+        let routine = self.code.routine(target);
+        let Some((routine, at)) = routine
+            .filter(|_| state.returns.len() < MAX_DEPTH)
+            .and_then(|routine| routine.body.index_of(target).map(|at| (routine, at)))
+        else {
+            self.opaque(state);
+            return Step::Go;
+        };
+        let back = Some((Arc::clone(&state.routine), state.at));
+        self.push_return(state, back, false);
+        state.routine = routine;
+        state.at = at;
+        state.flags = Flags::Unknown;
+        Step::Go
+    }
+
+    fn push_return(&self, state: &mut State, to: Option<(Arc<Routine>, u32)>, deferred: bool) {
+        let sp = self.isa.stack_pointer();
+        state.returns.push(Return {
+            to,
+            sp: state.register(sp),
+            fp: state.register(self.isa.frame_pointer()),
+            deferred,
+        });
+        let below = state
+            .register(sp)
+            .map(|bits| bits.wrapping_sub(self.isa.call_pushes()));
+        state.set_register(sp, below);
+    }
+
+    /// Goes on in another function that returns to this one's caller.
+    pub(super) fn tail_call(&mut self, state: &mut State, target: ImageAddr) -> Step {
+        if let Some(callee) = self.code.callee(target)
+            && callee.effect != CallEffect::Code
+        {
+            return match self.call(state, target, target) {
+                Step::Go => self.return_(state),
+                end => end,
+            };
+        }
+        let routine = self.code.routine(target);
+        match routine.and_then(|r| r.body.index_of(target).map(|at| (r, at))) {
+            Some((routine, at)) => {
+                state.routine = routine;
+                state.at = at;
+                if self.meets_something_new(state, true) {
+                    Step::Go
+                } else {
+                    Step::End
+                }
+            }
+            None => self.lose_track(state),
+        }
+    }
+
+    pub(super) fn call_to(&mut self, state: &mut State, site: ImageAddr, operand: Operand) -> Step {
+        let function = self.read(state, operand, 8).address();
+        let target = function.map(|at| TargetAddr(at).in_image(self.bias));
+        let known = target.filter(|at| {
+            let callee = self.code.callee(*at);
+            callee.is_some_and(|callee| callee.function.entry == *at)
+        });
+        let Some(target) = known else {
+            self.opaque(state);
+            return Step::Go;
+        };
+        self.mark_closure(state, function);
+        self.call(state, site, target)
+    }
+
+    /// If the closure register points to a closure of the function at `entry`, what that captured
+    /// can be relied on.
+    fn mark_closure(&self, state: &mut State, entry: Option<u64>) {
+        let register = self.isa.closure();
+        let closure = state.register(register);
+        if let Value::Known { bits, .. } = closure
+            && self.load(state, closure, 8).bits() == entry
+        {
+            state.set_register(
+                register,
+                Value::Known {
+                    bits,
+                    trust: Trust::Closure,
+                },
+            );
+        }
+    }
+
+    /// Calls the closure at `closure`; false when its code cannot be followed.
+    fn call_closure(
+        &mut self,
+        state: &mut State,
+        closure: Value,
+        back: Option<(Arc<Routine>, u32)>,
+        deferred: bool,
+    ) -> bool {
+        let entry = self.load(state, closure, 8).address();
+        let target = entry.map(|at| TargetAddr(at).in_image(self.bias));
+        let routine = target.and_then(|at| self.code.routine(at).map(|r| (at, r)));
+        let Some((target, routine)) = routine.filter(|(at, r)| r.function.entry == *at) else {
+            return false;
+        };
+        if state.returns.len() >= MAX_DEPTH || routine.body.instructions.is_empty() {
+            return false;
+        }
+        self.push_return(state, back, deferred);
+        self.forget_registers(state);
+        state.set_register(self.isa.closure(), closure);
+        self.mark_closure(state, entry);
+        state.at = routine.body.index_of(target).unwrap_or(0);
+        state.routine = routine;
+        true
+    }
+
+    /// A state at the entry of the closure at `closure`.
+    pub(super) fn closure_entry(&self, closure: Value, effects: Effects) -> Option<State> {
+        let entry = self.load_from(&Cells::default(), closure, 8).address()?;
+        let target = TargetAddr(entry).in_image(self.bias);
+        let routine = self.code.routine(target)?;
+        let at = routine.body.index_of(target)?;
+        let mut state = State::new(routine, at);
+        state.effects = effects;
+        state.set_register(self.isa.closure(), closure);
+        self.mark_closure(&mut state, Some(entry));
+        Some(state)
+    }
+
+    pub(super) fn return_(&mut self, state: &mut State) -> Step {
+        let Some(back) = state.returns.pop() else {
+            return Step::Exit;
+        };
+        let Some((routine, at)) = back.to else {
+            return Step::End;
+        };
+        state.routine = routine;
+        state.at = at;
+        state.set_register(self.isa.stack_pointer(), back.sp);
+        state.set_register(self.isa.frame_pointer(), back.fp);
+        state.flags = Flags::Unknown;
+        if let Some(sp) = back.sp.bits() {
+            state.cells.forget(self.stack().start, sp);
+        }
+        if self.meets_something_new(state, false) {
+            Step::Go
+        } else {
+            Step::End
+        }
+    }
+
+    fn try_acquire(&mut self, state: &mut State, kind: LockKind, object: Value) {
+        self.after_call(state);
+        state.forks += 1;
+        let result = self.isa.arguments().first().copied();
+        let mut taken = state.clone();
+        if let Some(object) = object.address() {
+            taken.effects.acquire((kind, object));
+        }
+        if let Some(result) = result {
+            taken.set_register(result, Value::exact(1));
+            state.set_register(result, Value::exact(0));
+        }
+        self.open.push(taken);
+    }
+
+    fn give(
+        &mut self,
+        state: &mut State,
+        site: ImageAddr,
+        kind: ReleaseKind,
+        object: Value,
+        count: u32,
+    ) {
+        if let Some(object) = object.address() {
+            state.effects.give(kind, object, count);
+            self.sight(state, site, kind, object);
+        }
+    }
+
+    /// A channel or condition variable is used: worth telling, but it changes no path.
+    fn mention(&mut self, state: &State, site: ImageAddr, kind: ReleaseKind, object: Value) {
+        if let Some(object) = object.address() {
+            self.sight(state, site, kind, object);
+        }
+    }
+
+    /// `selectgo(cas0, order0, pc0, nsends, nrecvs, block)` (`runtime/select.go`): sends first.
+    fn select(&mut self, state: &State, site: ImageAddr) {
+        let Some(cases) = self.argument(state, 0).bits() else {
+            return;
+        };
+        let count = |i| self.argument(state, i).bits().unwrap_or(0).min(MAX_CASES);
+        let (sends, receives) = (count(3), count(4));
+        for case in 0..sends + receives {
+            let channel = self.load(state, Value::exact(cases.wrapping_add(16 * case)), 8);
+            let kind = if case < sends {
+                ReleaseKind::Send
+            } else {
+                ReleaseKind::Receive
+            };
+            self.mention(state, site, kind, channel);
+        }
+    }
+
+    fn defer(&mut self, state: &mut State, effect: CallEffect, first: Value) {
+        let closure = match effect {
+            CallEffect::DeferRecord => {
+                let field = first.map(|record| record.wrapping_add(self.layout.defer.fn_));
+                self.load(state, field, 8)
+            }
+            _ => first,
+        };
+        let sp = state.register(self.isa.stack_pointer()).bits();
+        self.after_call(state);
+        if let Some(sp) = sp {
+            Rc::make_mut(&mut state.effects.deferred).push(Deferred { sp, closure });
+        }
+        // A recovered panic comes back here with 1 (`runtime/panic.go`).
+        if let Some(&result) = self.isa.arguments().first() {
+            state.set_register(result, Value::exact(0));
+        }
+    }
+
+    /// Runs the newest deferred call of the frame, then comes back for the next.
+    fn run_deferred(&mut self, state: &mut State, _site: ImageAddr) -> Step {
+        let sp = state.register(self.isa.stack_pointer()).bits();
+        let next = state.effects.deferred.last().copied();
+        let Some(next) = next.filter(|next| Some(next.sp) == sp) else {
+            self.after_call(state);
+            return Step::Go;
+        };
+        Rc::make_mut(&mut state.effects.deferred).pop();
+        let again = state.at - 1;
+        let back = Some((Arc::clone(&state.routine), again));
+        state.at = again;
+        if !self.call_closure(state, next.closure, back, true) {
+            self.opaque(state);
+            state.at = again;
+        }
+        Step::Go
+    }
+
+    /// A new goroutine will run `closure`: what it releases is handed over to it, so it is seen,
+    /// but this path does not do it.
+    fn spawn(&mut self, state: &State, closure: Value) {
+        let mut other = state.clone();
+        other.forks += 1;
+        other.effects.held.clear();
+        if self.call_closure(&mut other, closure, None, false) {
+            self.open.push(other);
+        }
+    }
+
+    pub(super) fn argument(&self, state: &State, index: usize) -> Value {
+        self.isa
+            .arguments()
+            .get(index)
+            .map_or(Value::Unknown, |register| state.register(*register))
+    }
+
+    /// After a call that is not followed: no register is kept, and objects of the frame whose
+    /// address the callee was given may have changed.
+    pub(super) fn after_call(&mut self, state: &mut State) {
+        for index in 0..self.isa.arguments().len() {
+            let argument = self.argument(state, index);
+            self.doubt_object(state, argument);
+        }
+        self.forget_registers(state);
+    }
+
+    fn doubt_object(&mut self, state: &mut State, at: Value) {
+        if let Some(at) = at.bits().filter(|at| self.stack().contains(at)) {
+            self.doubt(state, at, SHARED_OBJECT);
+        }
+    }
+
+    fn forget_registers(&self, state: &mut State) {
+        let kept = [
+            self.isa.stack_pointer(),
+            self.isa.frame_pointer(),
+            self.isa.goroutine(),
+        ];
+        for (number, slot) in state.registers.iter_mut().enumerate() {
+            if !kept.iter().any(|r| usize::from(r.0) == number) {
+                *slot = Value::Unknown;
+            }
+        }
+        let zero = self.isa.zero_wide();
+        for (number, slot) in state.wide.iter_mut().enumerate() {
+            if zero.is_none_or(|z| usize::from(z.0) != number) {
+                *slot = (Value::Unknown, Value::Unknown);
+            }
+        }
+        state.flags = Flags::Unknown;
+    }
+
+    /// Something was called that cannot be followed.
+    pub(super) fn opaque(&mut self, state: &mut State) {
+        self.after_call(state);
+        state.effects.unknown_code = true;
+    }
+
+    /// The path goes on where it cannot be followed: it counts as a return after unknown code.
+    pub(super) fn lose_track(&mut self, state: &mut State) -> Step {
+        self.opaque(state);
+        while let Some(back) = state.returns.pop() {
+            let Some((routine, at)) = back.to else {
+                return Step::End;
+            };
+            state.routine = routine;
+            state.at = at;
+            state.set_register(self.isa.stack_pointer(), back.sp);
+            state.set_register(self.isa.frame_pointer(), back.fp);
+            return Step::Go;
+        }
+        Step::Exit
+    }
+}

@@ -1,0 +1,520 @@
+//! One instruction: values moved, computed, loaded and stored.
+
+use super::{
+    super::{
+        isa::{
+            Arithmetic, Atomic, Base, Extend, MemoryOperand, Operand, Operation, Register, Target,
+        },
+        model::ReleaseKind,
+        sites::{AtomicEffect, LockKind, READER_COUNT},
+    },
+    Executor, State, Step,
+    cells::{self, Cell, Cells},
+    state::Flags,
+    value::{Trust, Value, sign_extend, truncate},
+};
+use crate::ids::ImageAddr;
+
+/// Bytes after an unfollowed store that are no longer known, when its length is not known.
+const UNKNOWN_STORE: u64 = 1024;
+
+impl Executor<'_> {
+    pub(super) fn step(&mut self, state: &mut State) -> Step {
+        let routine = std::sync::Arc::clone(&state.routine);
+        let index = state.at;
+        let Some(instruction) = routine.body.get(index) else {
+            return Step::End;
+        };
+        state.at += 1;
+        match &instruction.operation {
+            Operation::Jump(target) => self.jump(state, index, *target),
+            Operation::JumpIf {
+                condition,
+                target,
+                cold,
+            } => self.jump_if(state, index, *condition, *target, *cold),
+            Operation::JumpTo(operand) => self.jump_to(state, *operand),
+            Operation::Call(target) => self.call(state, instruction.at, *target),
+            Operation::CallTo(operand) => self.call_to(state, instruction.at, *operand),
+            Operation::Return => self.return_(state),
+            Operation::Trap => Step::End,
+            Operation::Atomic {
+                atomic,
+                memory,
+                width,
+            } => {
+                let effect = routine.atomics.get(&index).copied();
+                let effect = effect.unwrap_or(AtomicEffect::Nothing);
+                self.atomic(state, instruction.at, *atomic, *memory, *width, effect)
+            }
+            operation => {
+                self.compute(state, operation);
+                Step::Go
+            }
+        }
+    }
+
+    fn compute(&mut self, state: &mut State, operation: &Operation) {
+        match *operation {
+            Operation::Move {
+                to,
+                from,
+                width,
+                extend,
+            } => self.move_(state, to, from, width, extend),
+            Operation::MoveIf {
+                to,
+                from,
+                width,
+                condition,
+            } => {
+                let value = self.read(state, from, width);
+                match state.flags.decide(condition) {
+                    Some(true) => write_register(state, to, value, width),
+                    Some(false) => {}
+                    None => {
+                        let before = state.register(to);
+                        state.set_register(to, before.join(value));
+                    }
+                }
+            }
+            Operation::SetIf { to, condition } => {
+                let value = state
+                    .flags
+                    .decide(condition)
+                    .map_or(Value::Unknown, |holds| Value::exact(u64::from(holds)));
+                self.write(state, to, value, 1);
+            }
+            Operation::Address { to, of, width } => {
+                let value = self.address(state, of);
+                write_register(state, to, value, width);
+            }
+            Operation::Compute {
+                arithmetic,
+                to,
+                left,
+                right,
+                width,
+                carry,
+            } => self.arithmetic(state, (arithmetic, carry), to, (left, right), width),
+            Operation::Push(from) => {
+                let value = self.read(state, from, 8);
+                let sp = self.isa.stack_pointer();
+                let below = state.register(sp).map(|sp| sp.wrapping_sub(8));
+                state.set_register(sp, below);
+                self.store(state, below, value, 8);
+            }
+            Operation::Pop(to) => {
+                let sp = self.isa.stack_pointer();
+                let value = self.load(state, state.register(sp), 8);
+                let above = state.register(sp).map(|sp| sp.wrapping_add(8));
+                state.set_register(sp, above);
+                self.write(state, to, value, 8);
+            }
+            Operation::Exchange(a, b) => {
+                let (left, right) = (state.register(a), state.register(b));
+                state.set_register(a, right);
+                state.set_register(b, left);
+            }
+            Operation::LoadWide { .. }
+            | Operation::StoreWide { .. }
+            | Operation::CopyWide { .. }
+            | Operation::ZeroWide { .. } => self.wide(state, operation),
+            Operation::Clobber {
+                registers,
+                wide,
+                memory,
+                keeps_flags,
+            } => self.clobber(state, registers, wide, memory, keeps_flags),
+            _ => {}
+        }
+    }
+
+    fn move_(&mut self, state: &mut State, to: Operand, from: Operand, width: u8, extend: Extend) {
+        let value = self.read(state, from, width);
+        match (to, extend) {
+            (Operand::Register(register), Extend::Sign) => {
+                state.set_register(register, value.map(|bits| sign_extend(bits, width)));
+            }
+            (Operand::Register(register), Extend::Zero) => {
+                state.set_register(register, value.map(|bits| truncate(bits, width)));
+            }
+            (to, _) => self.write(state, to, value, width),
+        }
+    }
+
+    fn arithmetic(
+        &mut self,
+        state: &mut State,
+        (arithmetic, carry): (Arithmetic, bool),
+        to: Option<Operand>,
+        (left, right): (Operand, Operand),
+        width: u8,
+    ) {
+        let same = left == right;
+        let left = self.read(state, left, width);
+        let right = self.read(state, right, width);
+        let result = match arithmetic {
+            // Whatever it was, it is zero now.
+            Arithmetic::Xor | Arithmetic::Subtract if same => Value::exact(0),
+            _ => left.combine(right, |l, r| calculate(arithmetic, l, r, width)),
+        };
+        state.flags = flags(arithmetic, carry, left, right, result, width);
+        if let Some(to) = to {
+            let result = result.map(|bits| truncate(bits, width));
+            self.write(state, to, result, width);
+        }
+    }
+
+    fn wide(&mut self, state: &mut State, operation: &Operation) {
+        match *operation {
+            Operation::LoadWide { to, from } => {
+                let at = self.address(state, from);
+                let low = self.load(state, at, 8);
+                let high = self.load(state, at.map(|at| at.wrapping_add(8)), 8);
+                if let Some(slot) = state.wide.get_mut(usize::from(to.0)) {
+                    *slot = (low, high);
+                }
+            }
+            Operation::StoreWide { to, from } => {
+                let at = self.address(state, to);
+                let value = state.wide.get(usize::from(from.0)).copied();
+                let (low, high) = value.unwrap_or_default();
+                self.store(state, at, low, 8);
+                self.store(state, at.map(|at| at.wrapping_add(8)), high, 8);
+            }
+            Operation::CopyWide { to, from } => {
+                let value = state.wide.get(usize::from(from.0)).copied();
+                if let Some(slot) = state.wide.get_mut(usize::from(to.0)) {
+                    *slot = value.unwrap_or_default();
+                }
+            }
+            Operation::ZeroWide { register } => {
+                if let Some(slot) = state.wide.get_mut(usize::from(register.0)) {
+                    *slot = (Value::exact(0), Value::exact(0));
+                }
+            }
+            _ => {}
+        }
+    }
+
+    fn clobber(
+        &mut self,
+        state: &mut State,
+        registers: u32,
+        wide: u16,
+        memory: Option<(MemoryOperand, u32)>,
+        keeps_flags: bool,
+    ) {
+        if let Some((operand, bytes)) = memory
+            && let Some(at) = self.address(state, operand).bits()
+        {
+            let bytes = if bytes == 0 {
+                UNKNOWN_STORE
+            } else {
+                u64::from(bytes)
+            };
+            self.forget(state, at, bytes);
+        }
+        for (number, register) in state.registers.iter_mut().enumerate() {
+            if registers >> number & 1 == 1 {
+                *register = Value::Unknown;
+            }
+        }
+        for (number, register) in state.wide.iter_mut().enumerate() {
+            if wide >> number & 1 == 1 {
+                *register = (Value::Unknown, Value::Unknown);
+            }
+        }
+        if !keeps_flags {
+            state.flags = Flags::Unknown;
+        }
+    }
+
+    fn atomic(
+        &mut self,
+        state: &mut State,
+        site: ImageAddr,
+        atomic: Atomic,
+        memory: MemoryOperand,
+        width: u8,
+        effect: AtomicEffect,
+    ) -> Step {
+        let address = self.address(state, memory);
+        let object = address.address();
+        let before = self.load(state, address, width);
+        state.flags = Flags::Unknown;
+        self.store(state, address, Value::Unknown, width);
+        if let Atomic::Add(Operand::Register(old)) = atomic {
+            // What was added decides between RLock and RUnlock, Lock and Unlock; the slow path's
+            // name has told that already.
+            state.set_register(old, loosen(before));
+        }
+        if let Atomic::Swap(old) = atomic {
+            state.set_register(old, loosen(before));
+        }
+        match (effect, object) {
+            (AtomicEffect::Acquire(kind, back), Some(at)) => {
+                state.effects.acquire((kind, at.wrapping_sub(back)));
+                state.flags = Flags::Zero(true);
+            }
+            (AtomicEffect::Acquire(..), None) => state.flags = Flags::Zero(true),
+            (AtomicEffect::Release(kind, back), Some(at)) => {
+                self.release(state, site, kind, at.wrapping_sub(back));
+            }
+            (AtomicEffect::TryAcquire, Some(at)) => {
+                let mut failed = state.clone();
+                failed.flags = Flags::Zero(false);
+                failed.forks += 1;
+                self.open.push(failed);
+                state.flags = Flags::Zero(true);
+                state.forks += 1;
+                if width == 4 {
+                    state.effects.acquire((LockKind::Mutex, at));
+                    state
+                        .effects
+                        .acquire((LockKind::Read, at.wrapping_sub(READER_COUNT)));
+                }
+            }
+            _ => {}
+        }
+        Step::Go
+    }
+
+    /// The path releases the lock at `object`.
+    pub(super) fn release(
+        &mut self,
+        state: &mut State,
+        site: ImageAddr,
+        kind: LockKind,
+        object: u64,
+    ) {
+        let release = match kind {
+            LockKind::Mutex => ReleaseKind::Unlock,
+            LockKind::Write => ReleaseKind::WriteUnlock,
+            LockKind::Read => ReleaseKind::ReadUnlock,
+        };
+        if state.effects.release((kind, object), release) {
+            self.sight(state, site, release, object);
+        }
+    }
+
+    /// The address that `operand` names.
+    pub(super) fn address(&self, state: &State, operand: MemoryOperand) -> Value {
+        let displacement = operand.displacement.cast_unsigned();
+        let base = match operand.base {
+            Base::Absolute => Value::exact(displacement),
+            Base::Image => Value::exact(displacement.wrapping_add(self.bias.0)),
+            Base::Register(register) => state
+                .register(register)
+                .map(|bits| bits.wrapping_add(displacement)),
+            Base::Elsewhere => Value::Unknown,
+        };
+        match operand.index {
+            None => base,
+            Some((register, scale)) => base.combine(state.register(register), |base, index| {
+                base.wrapping_add(index.wrapping_mul(u64::from(scale)))
+            }),
+        }
+    }
+
+    pub(super) fn read(&self, state: &State, operand: Operand, width: u8) -> Value {
+        match operand {
+            Operand::Register(register) => {
+                let value = state.register(register);
+                if width == 8 {
+                    value
+                } else {
+                    value.map(|bits| truncate(bits, width))
+                }
+            }
+            Operand::Constant(bits) => Value::exact(bits),
+            Operand::Memory(memory) => self.load(state, self.address(state, memory), width),
+        }
+    }
+
+    pub(super) fn write(&mut self, state: &mut State, to: Operand, value: Value, width: u8) {
+        match to {
+            Operand::Register(register) => write_register(state, register, value, width),
+            Operand::Memory(memory) => {
+                let at = self.address(state, memory);
+                self.store(state, at, value, width);
+            }
+            Operand::Constant(_) => {}
+        }
+    }
+
+    pub(super) fn load(&self, state: &State, at: Value, width: u8) -> Value {
+        self.load_from(&state.cells, at, width)
+    }
+
+    pub(super) fn load_from(&self, written: &Cells, at: Value, width: u8) -> Value {
+        let Value::Known { bits, trust } = at else {
+            return Value::Unknown;
+        };
+        let value = cells::load(bits, width, |at| {
+            written.get(at).unwrap_or_else(|| self.world.cell(at))
+        });
+        match (value, trust) {
+            // What a closure captured never changes.
+            (Value::Known { bits, .. }, Trust::Closure) => Value::exact(bits),
+            (Value::Known { bits, .. }, Trust::Loaded) => Value::Known {
+                bits,
+                trust: Trust::Loaded,
+            },
+            (value, _) => value,
+        }
+    }
+
+    pub(super) fn store(&mut self, state: &mut State, at: Value, value: Value, width: u8) {
+        let Some(at) = at.bits() else {
+            return;
+        };
+        // A closure's address is a plain pointer once it is stored.
+        let value = match value {
+            Value::Known {
+                bits,
+                trust: Trust::Closure,
+            } => Value::exact(bits),
+            value => value,
+        };
+        let (aligned, lane) = (at & !7, at & 7);
+        if lane == 0 && width == 8 {
+            state.cells.set(aligned, Cell::of(value));
+            return;
+        }
+        let width = u64::from(width.clamp(1, 8));
+        let first = width.min(8 - lane);
+        let cell = self.cell(state, aligned);
+        let merged = cells::merge(cell, lane, value, 0, first);
+        state.cells.set(aligned, merged);
+        if first < width {
+            let next = aligned.wrapping_add(8);
+            let cell = self.cell(state, next);
+            let merged = cells::merge(cell, 0, value, first, width - first);
+            state.cells.set(next, merged);
+        }
+    }
+
+    pub(super) fn cell(&self, state: &State, at: u64) -> Cell {
+        state.cells.get(at).unwrap_or_else(|| self.world.cell(at))
+    }
+
+    /// Nothing is known any more of `bytes` bytes at `at`.
+    pub(super) fn forget(&mut self, state: &mut State, at: u64, bytes: u64) {
+        let end = at.saturating_add(bytes.min(64 << 10));
+        let mut word = at & !7;
+        while word < end {
+            state.cells.set(word, Cell::default());
+            word = word.saturating_add(8);
+        }
+    }
+
+    /// Values of `bytes` bytes at `at` may have been changed: they decide nothing any more.
+    pub(super) fn doubt(&mut self, state: &mut State, at: u64, bytes: u64) {
+        let mut word = at & !7;
+        while word < at.saturating_add(bytes) && self.stack().contains(&word) {
+            let cell = self.cell(state, word);
+            if cell.known != 0 && !cell.loaded {
+                state.cells.set(
+                    word,
+                    Cell {
+                        loaded: true,
+                        ..cell
+                    },
+                );
+            }
+            word += 8;
+        }
+    }
+
+    pub(super) fn jump(&mut self, state: &mut State, from: u32, target: Target) -> Step {
+        match target {
+            Target::Inside(index) => {
+                state.at = index;
+                if index <= from && !self.meets_something_new(state, true) {
+                    return Step::End;
+                }
+                Step::Go
+            }
+            Target::Outside(at) => self.tail_call(state, at),
+        }
+    }
+}
+
+fn write_register(state: &mut State, to: Register, value: Value, width: u8) {
+    let value = match width {
+        8 => value,
+        4 => value.map(|bits| truncate(bits, 4)),
+        _ => state.register(to).combine(value, |old, new| {
+            old & !truncate(u64::MAX, width) | truncate(new, width)
+        }),
+    };
+    state.set_register(to, value);
+}
+
+/// A value that atomic instructions of others change.
+fn loosen(value: Value) -> Value {
+    match value {
+        Value::Known { bits, .. } => Value::Known {
+            bits,
+            trust: Trust::Loaded,
+        },
+        Value::Unknown => Value::Unknown,
+    }
+}
+
+fn calculate(arithmetic: Arithmetic, left: u64, right: u64, width: u8) -> u64 {
+    let bits = 8 * u32::from(width);
+    let shift = u32::try_from(right & if width == 8 { 63 } else { 31 }).unwrap_or(0);
+    match arithmetic {
+        Arithmetic::Add => left.wrapping_add(right),
+        Arithmetic::Subtract => left.wrapping_sub(right),
+        Arithmetic::And => left & right,
+        Arithmetic::Or => left | right,
+        Arithmetic::Xor => left ^ right,
+        Arithmetic::Multiply => left.wrapping_mul(right),
+        Arithmetic::ShiftLeft => left.checked_shl(shift).unwrap_or(0),
+        Arithmetic::ShiftRight => truncate(left, width).checked_shr(shift).unwrap_or(0),
+        Arithmetic::ShiftRightSigned => {
+            let signed = sign_extend(left, width).cast_signed();
+            (signed >> shift.min(bits.saturating_sub(1))).cast_unsigned()
+        }
+    }
+}
+
+fn flags(
+    arithmetic: Arithmetic,
+    carry: bool,
+    left: Value,
+    right: Value,
+    result: Value,
+    width: u8,
+) -> Flags {
+    let (Some(left), Some(right), Some(bits)) =
+        (left.decisive(), right.decisive(), result.decisive())
+    else {
+        return match result.decisive() {
+            Some(0) => Flags::Result {
+                bits: 0,
+                width,
+                logical: true,
+            },
+            _ => Flags::Unknown,
+        };
+    };
+    match arithmetic {
+        Arithmetic::Subtract if carry => Flags::Difference { left, right, width },
+        Arithmetic::And | Arithmetic::Or | Arithmetic::Xor => Flags::Result {
+            bits,
+            width,
+            logical: true,
+        },
+        Arithmetic::Add | Arithmetic::Subtract => Flags::Result {
+            bits,
+            width,
+            logical: false,
+        },
+        _ => Flags::Unknown,
+    }
+}

@@ -1,0 +1,294 @@
+//! One path's state: registers, flags, written memory, and what the path has done to locks.
+
+use std::{rc::Rc, sync::Arc};
+
+use super::{
+    super::{
+        code::Routine,
+        isa::{Condition, REGISTERS, Register, WIDE_REGISTERS},
+        model::ReleaseKind,
+        sites::LockKind,
+    },
+    cells::Cells,
+    memory::World,
+    value::{Value, sign_extend, truncate},
+};
+
+/// What the last comparison left.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Flags {
+    /// Not known.
+    Unknown,
+    /// Of `left - right`.
+    Difference {
+        /// First operand.
+        left: u64,
+        /// Second operand.
+        right: u64,
+        /// Their bytes.
+        width: u8,
+    },
+    /// Of a result without carry and overflow.
+    Result {
+        /// The result.
+        bits: u64,
+        /// Its bytes.
+        width: u8,
+        /// Whether carry and overflow are zero, or not known.
+        logical: bool,
+    },
+    /// Only whether the result is zero is known.
+    Zero(bool),
+}
+
+impl Flags {
+    /// Whether `condition` holds, where that is known.
+    #[must_use]
+    pub fn decide(self, condition: Condition) -> Option<bool> {
+        match self {
+            Self::Unknown => None,
+            Self::Zero(zero) => match condition {
+                Condition::Equal => Some(zero),
+                Condition::NotEqual => Some(!zero),
+                _ => None,
+            },
+            Self::Difference { left, right, width } => compare(left, right, width, condition),
+            Self::Result {
+                bits,
+                width,
+                logical,
+            } => {
+                let signed = sign_extend(bits, width).cast_signed();
+                match condition {
+                    Condition::Equal => Some(truncate(bits, width) == 0),
+                    Condition::NotEqual => Some(truncate(bits, width) != 0),
+                    Condition::Negative => Some(signed < 0),
+                    Condition::NotNegative => Some(signed >= 0),
+                    condition if logical => compare(bits, 0, width, condition),
+                    _ => None,
+                }
+            }
+        }
+    }
+}
+
+fn compare(left: u64, right: u64, width: u8, condition: Condition) -> Option<bool> {
+    let (l, r) = (truncate(left, width), truncate(right, width));
+    let (sl, sr) = (
+        sign_extend(left, width).cast_signed(),
+        sign_extend(right, width).cast_signed(),
+    );
+    let difference = sign_extend(left.wrapping_sub(right), width).cast_signed();
+    Some(match condition {
+        Condition::Equal => l == r,
+        Condition::NotEqual => l != r,
+        Condition::Below => l < r,
+        Condition::BelowOrEqual => l <= r,
+        Condition::Above => l > r,
+        Condition::AboveOrEqual => l >= r,
+        Condition::Less => sl < sr,
+        Condition::LessOrEqual => sl <= sr,
+        Condition::Greater => sl > sr,
+        Condition::GreaterOrEqual => sl >= sr,
+        Condition::Negative => difference < 0,
+        Condition::NotNegative => difference >= 0,
+        Condition::Other => return None,
+    })
+}
+
+/// A lock by what has to be released, and its address.
+pub type Lock = (LockKind, u64);
+
+/// A release that the path performs on something it did not take itself.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct Released {
+    /// How.
+    pub kind: ReleaseKind,
+    /// Of what.
+    pub object: u64,
+    /// How often (`RUnlock`, `Done`).
+    pub count: u32,
+    /// Whether code that could not be followed ran before: that code may have taken the lock.
+    pub after_unknown: bool,
+}
+
+/// A deferred call that has not run yet.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub struct Deferred {
+    /// Stack pointer of the frame that runs it.
+    pub sp: u64,
+    /// The closure.
+    pub closure: Value,
+}
+
+/// What a path has done so far.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, Default)]
+pub struct Effects {
+    /// Locks taken on the path and not released, ascending.
+    pub held: Vec<Lock>,
+    /// Releases of what the path did not take, ascending.
+    pub released: Vec<Released>,
+    /// Deferred calls, the next one last.
+    pub deferred: Rc<Vec<Deferred>>,
+    /// Whether the path went through code that could not be followed.
+    pub unknown_code: bool,
+}
+
+impl Effects {
+    /// Takes `lock`.
+    pub fn acquire(&mut self, lock: Lock) {
+        let at = self.held.partition_point(|held| *held < lock);
+        self.held.insert(at, lock);
+    }
+
+    /// Releases `lock`; false when the path had taken it itself.
+    pub fn release(&mut self, lock: Lock, kind: ReleaseKind) -> bool {
+        if let Ok(at) = self.held.binary_search(&lock) {
+            self.held.remove(at);
+            return false;
+        }
+        self.give(kind, lock.1, 1);
+        true
+    }
+
+    /// Performs `count` releases of something that the path does not own.
+    pub fn give(&mut self, kind: ReleaseKind, object: u64, count: u32) {
+        let key = (kind, object);
+        match self
+            .released
+            .binary_search_by_key(&key, |r| (r.kind, r.object))
+        {
+            // A mutex can be released once only; more would be a crash, not a release.
+            Ok(at) => {
+                if matches!(kind, ReleaseKind::ReadUnlock | ReleaseKind::Done)
+                    && let Some(released) = self.released.get_mut(at)
+                {
+                    released.count = released.count.saturating_add(count).min(MAX_COUNT);
+                }
+            }
+            Err(at) => self.released.insert(
+                at,
+                Released {
+                    kind,
+                    object,
+                    count: count.min(MAX_COUNT),
+                    after_unknown: self.unknown_code,
+                },
+            ),
+        }
+    }
+}
+
+/// More releases of one object on one path are not told apart.
+const MAX_COUNT: u32 = 64;
+
+/// Where a followed call returns to.
+#[derive(Debug, Clone)]
+pub struct Return {
+    /// The caller; `None` ends the path (a closure that another goroutine will run).
+    pub to: Option<(Arc<Routine>, u32)>,
+    /// The stack pointer after the return.
+    pub sp: Value,
+    /// The frame pointer after the return.
+    pub fp: Value,
+    /// Whether the call was deferred.
+    pub deferred: bool,
+}
+
+/// One path's state.
+#[derive(Debug, Clone)]
+pub struct State {
+    /// The function that the path is in.
+    pub routine: Arc<Routine>,
+    /// The next instruction, by index.
+    pub at: u32,
+    /// General registers.
+    pub registers: [Value; REGISTERS],
+    /// Vector registers, as two words each.
+    pub wide: [(Value, Value); WIDE_REGISTERS],
+    /// The flags.
+    pub flags: Flags,
+    /// Memory written.
+    pub cells: Cells,
+    /// What was done.
+    pub effects: Effects,
+    /// Calls being followed, the innermost last.
+    pub returns: Vec<Return>,
+    /// How many branches on the way were taken without knowing.
+    pub forks: u32,
+}
+
+impl State {
+    /// At instruction `at` of `routine` with nothing known.
+    #[must_use]
+    pub fn new(routine: Arc<Routine>, at: u32) -> Self {
+        Self {
+            routine,
+            at,
+            registers: [Value::Unknown; REGISTERS],
+            wide: [(Value::Unknown, Value::Unknown); WIDE_REGISTERS],
+            flags: Flags::Unknown,
+            cells: Cells::default(),
+            effects: Effects::default(),
+            returns: Vec::new(),
+            forks: 0,
+        }
+    }
+
+    /// The value of `register`.
+    #[must_use]
+    pub fn register(&self, register: Register) -> Value {
+        self.registers
+            .get(usize::from(register.0))
+            .copied()
+            .unwrap_or_default()
+    }
+
+    /// Sets `register`.
+    pub fn set_register(&mut self, register: Register, value: Value) {
+        if let Some(slot) = self.registers.get_mut(usize::from(register.0)) {
+            *slot = value;
+        }
+    }
+
+    /// A hash of what decides the path's future.
+    #[must_use]
+    pub fn fingerprint(&self) -> u64 {
+        use std::hash::{Hash as _, Hasher as _};
+        let mut hasher = rustc_hash::FxHasher::default();
+        self.registers.hash(&mut hasher);
+        self.flags.hash(&mut hasher);
+        self.wide.hash(&mut hasher);
+        self.cells.hash(&mut hasher);
+        self.effects.hash(&mut hasher);
+        hasher.finish()
+    }
+
+    /// What holds on both paths; the effects must be equal.
+    #[must_use]
+    pub fn join(&self, other: &Self, world: &World<'_>) -> Self {
+        let mut joined = self.clone();
+        for (slot, value) in joined.registers.iter_mut().zip(&other.registers) {
+            *slot = slot.join(*value);
+        }
+        for (slot, value) in joined.wide.iter_mut().zip(&other.wide) {
+            *slot = (slot.0.join(value.0), slot.1.join(value.1));
+        }
+        if joined.flags != other.flags {
+            joined.flags = Flags::Unknown;
+        }
+        joined.cells = self.cells.join(&other.cells, |at| world.cell(at));
+        joined.forks = self.forks.max(other.forks);
+        joined
+    }
+
+    /// Whether nothing distinguishes the two but how they came here.
+    #[must_use]
+    pub fn same(&self, other: &Self) -> bool {
+        self.registers == other.registers
+            && self.wide == other.wide
+            && self.flags == other.flags
+            && self.cells == other.cells
+            && self.effects == other.effects
+    }
+}

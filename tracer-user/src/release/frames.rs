@@ -1,0 +1,440 @@
+//! One goroutine: its frames from the innermost outwards, each executed from where it continues.
+
+use std::{rc::Rc, sync::Arc};
+
+use super::{
+    code::{Code, Routine},
+    defers,
+    executor::{Effects, Executor, Outcome, State, Value, World},
+    model::{Certainty, Evidence, Held, PendingRelease, ReleaseKind},
+    sites::LockKind,
+};
+use crate::{
+    ids::{ImageAddr, TargetAddr},
+    memory::MemoryExt as _,
+    snapshot::{Goroutine, ObjectKind, Operation, StackFrame, Target},
+};
+
+/// Different histories carried from one frame to the next at most.
+const MAX_HISTORIES: usize = 24;
+/// Frames looked at, from the innermost.
+const MAX_FRAMES: usize = 256;
+
+/// What a frame is to the analysis.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Role {
+    /// Part of the wait itself: what it leads to is known from what is waited on.
+    Wait,
+    /// Runs on.
+    Code,
+    /// `runtime.deferreturn`: runs the rest of its caller's deferred calls.
+    RunsDeferred,
+    /// `runtime.gopanic`, `runtime.Goexit`: runs the deferred calls of all frames outside it.
+    Unwinds,
+    /// Returns to its caller without doing anything to locks.
+    Passes,
+    /// Nothing runs after it.
+    End,
+}
+
+fn role(name: &str, innermost: bool) -> Role {
+    if innermost && is_wait(name) {
+        return Role::Wait;
+    }
+    match name.strip_prefix("runtime.") {
+        Some("deferreturn") => Role::RunsDeferred,
+        Some("gopanic" | "Goexit") => Role::Unwinds,
+        Some(
+            "goexit" | "main" | "mstart" | "mcall" | "systemstack" | "runfinq" | "runFinalizers"
+            | "runCleanups" | "corostart",
+        ) => Role::End,
+        Some(_) => Role::Passes,
+        None => Role::Code,
+    }
+}
+
+/// Whether the function `name` waits on behalf of the first frame that does not.
+fn is_wait(name: &str) -> bool {
+    if let Some(function) = name.strip_prefix("runtime.") {
+        return !matches!(
+            function,
+            "gopanic" | "Goexit" | "goexit" | "main" | "deferreturn"
+        );
+    }
+    let sync = name.strip_prefix("internal/").unwrap_or(name);
+    matches!(
+        sync,
+        "sync.(*Mutex).Lock"
+            | "sync.(*Mutex).lockSlow"
+            | "sync.(*RWMutex).Lock"
+            | "sync.(*RWMutex).RLock"
+            | "sync.(*WaitGroup).Wait"
+            | "time.Sleep"
+    ) || sync.starts_with("sync.runtime_")
+        || name.starts_with("internal/poll.runtime_")
+        || name.starts_with("internal/runtime/")
+}
+
+/// What the continuation of `g` will release of what it does not take first.
+pub fn pending(code: &Code, target: &Target, g: &Goroutine) -> Vec<PendingRelease> {
+    let (lo, hi) = g.stack_bounds;
+    let memory = &*target.memory;
+    let world = World::new(memory, code.image(), target.bias, lo.0..hi.0, g.sp.0);
+    let mut walk = Walk {
+        code,
+        target,
+        g,
+        executor: Executor::new(code, target.bias, world),
+        histories: vec![first_history(target, code, g)],
+        registers: None,
+        runs_deferred: false,
+        unwinding: false,
+        ends: Vec::new(),
+    };
+    walk.changing_memory();
+    walk.frames();
+    walk.releases()
+}
+
+/// What the goroutine has when it resumes: the lock it waits for, and its deferred calls.
+fn first_history(target: &Target, code: &Code, g: &Goroutine) -> Effects {
+    let mut effects = Effects {
+        deferred: Rc::new(defers::records(&*target.memory, code.image(), g.g)),
+        ..Effects::default()
+    };
+    for wait in &g.waits_on {
+        let kind = match (wait.operation, wait.object.kind) {
+            (Operation::Lock | Operation::DrainReaders, ObjectKind::RwMutex) => LockKind::Write,
+            (Operation::Lock, _) => LockKind::Mutex,
+            (Operation::ReadLock, _) => LockKind::Read,
+            _ => continue,
+        };
+        effects.acquire((kind, wait.object.addr.0));
+    }
+    effects
+}
+
+struct Walk<'a> {
+    code: &'a Code,
+    target: &'a Target,
+    g: &'a Goroutine,
+    executor: Executor<'a>,
+    /// What may have been done to locks before the next frame runs on.
+    histories: Vec<Effects>,
+    /// The states in which the frame before returned, with its results; `None`: not known.
+    registers: Option<Vec<State>>,
+    /// Whether the next frame waits in its call of `deferreturn`, which it makes again for the rest.
+    runs_deferred: bool,
+    /// Whether a panic unwinds the frames: only their deferred calls are certain to run.
+    unwinding: bool,
+    /// What will have been done at the end of every path.
+    ends: Vec<Effects>,
+}
+
+impl Walk<'_> {
+    fn frames(&mut self) {
+        let mut innermost = true;
+        let g = self.g;
+        for (index, frame) in g.stack.frames.iter().enumerate().take(MAX_FRAMES) {
+            let Some(routine) = self.code.routine(frame.pc) else {
+                self.unknown_frame();
+                continue;
+            };
+            let role = role(&routine.function.name, innermost);
+            innermost &= role == Role::Wait;
+            let goes_on = match role {
+                Role::Wait => true,
+                Role::Code if self.unwinding => self.unwind(index, frame, &routine),
+                Role::Code => self.continue_(index, frame, &routine),
+                Role::RunsDeferred => {
+                    self.registers = None;
+                    self.runs_deferred = true;
+                    true
+                }
+                Role::Passes => {
+                    self.registers = None;
+                    true
+                }
+                Role::Unwinds => {
+                    self.unwinding = true;
+                    self.registers = None;
+                    true
+                }
+                Role::End => break,
+            };
+            if !goes_on {
+                return;
+            }
+        }
+        self.ends.clone_from(&self.histories);
+    }
+
+    /// A frame outside the image: nobody knows what it does.
+    fn unknown_frame(&mut self) {
+        self.registers = None;
+        for history in &mut self.histories {
+            history.unknown_code = true;
+        }
+    }
+
+    /// Runs the frame on from its return address; false when it never returns.
+    fn continue_(&mut self, index: usize, frame: &StackFrame, routine: &Arc<Routine>) -> bool {
+        let sp = self.g.sp.offset(frame.sp_offset).0;
+        self.executor.world.live_from(sp);
+        let again = std::mem::take(&mut self.runs_deferred);
+        let at = routine.body.index_of(frame.pc);
+        let Some(at) = at.map(|at| at.saturating_sub(u32::from(again))) else {
+            self.unknown_frame();
+            return true;
+        };
+        let entries = self.entries(routine, at, frame, sp);
+        let outcome = self.executor.run(index, self.is_deferred(index), entries);
+        self.take(outcome)
+    }
+
+    /// Whether the frame was entered by a deferred call.
+    fn is_deferred(&self, index: usize) -> bool {
+        let caller = self.g.stack.frames.get(index + 1);
+        let name = caller.and_then(|frame| self.code.callee(frame.pc));
+        name.is_some_and(|callee| {
+            matches!(
+                &*callee.function.name,
+                "runtime.deferreturn" | "runtime.gopanic"
+            )
+        })
+    }
+
+    fn entries(
+        &mut self,
+        routine: &Arc<Routine>,
+        at: u32,
+        frame: &StackFrame,
+        sp: u64,
+    ) -> Vec<State> {
+        let isa = self.code.isa();
+        let before = self.registers.take().unwrap_or_else(|| {
+            let bare = State::new(Arc::clone(routine), at);
+            let with = |effects: &Effects| State {
+                effects: effects.clone(),
+                ..bare.clone()
+            };
+            self.histories.iter().map(with).collect()
+        });
+        let stack = self.executor.world.stack();
+        let fp = self.g.sp.offset(frame.fp_offset).0;
+        let frame_pointer = if frame.fp_offset.saturating_sub(frame.sp_offset) > 8 {
+            // The caller's is saved below the return address.
+            Value::exact(fp.wrapping_sub(16))
+        } else {
+            Value::Unknown
+        };
+        let enter = |mut state: State| {
+            state.routine = Arc::clone(routine);
+            state.at = at;
+            state.returns.clear();
+            state.cells.forget(stack.start, sp);
+            state.set_register(isa.stack_pointer(), Value::exact(sp));
+            state.set_register(isa.frame_pointer(), frame_pointer);
+            state.set_register(isa.goroutine(), Value::exact(self.g.g.0));
+            if let Some(zero) = isa.zero_wide()
+                && let Some(slot) = state.wide.get_mut(usize::from(zero.0))
+            {
+                *slot = (Value::exact(0), Value::exact(0));
+            }
+            state
+        };
+        before.into_iter().map(enter).collect()
+    }
+
+    /// Takes over what a frame's continuation came to; false when it never returns.
+    fn take(&mut self, outcome: Outcome) -> bool {
+        if outcome.exits.is_empty() {
+            self.ends = outcome.loops;
+            return false;
+        }
+        let mut states: Vec<State> = Vec::new();
+        for exit in outcome.exits {
+            match states.iter_mut().find(|s| s.effects == exit.effects) {
+                Some(same) => *same = same.join(&exit, &self.executor.world),
+                None => states.push(exit),
+            }
+        }
+        if states.len() > MAX_HISTORIES {
+            states = summarised(states);
+        }
+        self.histories = states.iter().map(|s| s.effects.clone()).collect();
+        self.registers = Some(states);
+        true
+    }
+
+    /// The frame's deferred calls run because of a panic. Afterwards it may be recovered, and the
+    /// frames outside run on; or not, and theirs are run the same way.
+    fn unwind(&mut self, index: usize, frame: &StackFrame, routine: &Arc<Routine>) -> bool {
+        let fp = self.g.sp.offset(frame.fp_offset);
+        let sp = self.g.sp.offset(frame.sp_offset);
+        self.executor.world.live_from(sp.0);
+        let memory = &*self.target.memory;
+        let mut closures = defers::open_coded(memory, self.code.image(), &routine.function, fp);
+        for history in &mut self.histories {
+            let deferred = Rc::make_mut(&mut history.deferred);
+            while let Some(next) = deferred.pop_if(|next| next.sp == sp.0) {
+                if !closures.contains(&next.closure) {
+                    closures.push(next.closure);
+                }
+            }
+        }
+        for closure in closures {
+            let mut after = Vec::new();
+            for history in std::mem::take(&mut self.histories) {
+                let outcome = self.executor.run_closure(index, closure, history.clone());
+                if outcome.exits.is_empty() {
+                    let unknown_code = true;
+                    after.push(Effects {
+                        unknown_code,
+                        ..history
+                    });
+                }
+                after.extend(outcome.exits.into_iter().map(|exit| exit.effects));
+            }
+            after.dedup();
+            after.truncate(MAX_HISTORIES);
+            self.histories = after;
+        }
+        true
+    }
+
+    /// The memory of the frames that somebody else writes before the goroutine runs again: what a
+    /// receive receives into.
+    fn changing_memory(&mut self) {
+        let layout = self.code.image().layout();
+        let memory = &self.target.memory;
+        let receives = |w: &crate::snapshot::WaitOn| w.operation == Operation::Receive;
+        if !self.g.waits_on.iter().any(receives) {
+            return;
+        }
+        let mut next = memory.read_addr(self.g.g.offset(layout.g.waiting)).ok();
+        for _ in 0..self.g.waits_on.len().min(1024) {
+            let Some(sudog) = next.filter(|sudog| !sudog.is_nil()) else {
+                break;
+            };
+            let element = memory.read_u64(sudog.offset(layout.sudog.elem));
+            let channel = memory.read_addr(sudog.offset(layout.sudog.c));
+            if let (Ok(element), Ok(channel)) = (element, channel) {
+                let size = memory.read_u32(channel.offset(layout.hchan.elemsize));
+                let size = u64::from(size.unwrap_or(0) & 0xffff);
+                if element != 0 {
+                    self.executor
+                        .world
+                        .changes(element..element.saturating_add(size));
+                }
+            }
+            next = memory.read_addr(sudog.offset(layout.sudog.waitlink)).ok();
+        }
+    }
+
+    /// Everything seen released, with how certain that is.
+    fn releases(&self) -> Vec<PendingRelease> {
+        let mut releases = self.protocol();
+        for (&(kind, object), sighting) in &self.executor.seen {
+            let (count, certainty) = self.weigh(kind, object);
+            let release = PendingRelease {
+                object,
+                kind,
+                certainty,
+                evidence: Evidence {
+                    frame: sighting.frame,
+                    site: sighting.site,
+                    held: sighting.held,
+                },
+            };
+            for _ in 0..count.max(1) {
+                releases.push(release.clone());
+            }
+        }
+        releases.sort_by_key(|r| (r.evidence.frame, r.evidence.site, r.object, r.kind));
+        releases
+    }
+
+    /// How often all paths release `object`, and how certain that makes it.
+    fn weigh(&self, kind: ReleaseKind, object: TargetAddr) -> (u32, Certainty) {
+        let mut count = u32::MAX;
+        let mut after_unknown = false;
+        for end in &self.ends {
+            let found = end
+                .released
+                .iter()
+                .find(|r| r.kind == kind && r.object == object.0);
+            count = count.min(found.map_or(0, |r| r.count));
+            after_unknown |= found.is_some_and(|r| r.after_unknown);
+        }
+        if self.ends.is_empty() || count == 0 || !self.g.status.is_parked() {
+            return (1, Certainty::Possible);
+        }
+        if after_unknown {
+            return (count, Certainty::Conditional);
+        }
+        (count, Certainty::Certain)
+    }
+
+    /// A writer that waits for the readers to leave keeps other writers and new readers out.
+    fn protocol(&self) -> Vec<PendingRelease> {
+        let drains = |w: &&crate::snapshot::WaitOn| w.operation == Operation::DrainReaders;
+        let frame = self.g.stack.frames.iter().position(|frame| {
+            self.code
+                .callee(frame.pc)
+                .is_some_and(|c| &*c.function.name == "sync.(*RWMutex).Lock")
+        });
+        let site = |index: usize| self.g.stack.frames.get(index).map(|f| f.pc);
+        self.g
+            .waits_on
+            .iter()
+            .filter(drains)
+            .map(|wait| PendingRelease {
+                object: wait.object.addr,
+                kind: ReleaseKind::WriteUnlock,
+                certainty: if self.g.status.is_parked() {
+                    Certainty::Certain
+                } else {
+                    Certainty::Possible
+                },
+                evidence: Evidence {
+                    frame: frame.unwrap_or(0),
+                    site: frame.and_then(site).unwrap_or(ImageAddr(0)),
+                    held: Held::Protocol,
+                },
+            })
+            .collect()
+    }
+}
+
+/// Too many different histories: what they have in common. What one of them has taken counts as
+/// taken, so that releasing it proves nothing.
+fn summarised(states: Vec<State>) -> Vec<State> {
+    let mut states = states.into_iter();
+    let Some(mut common) = states.next() else {
+        return Vec::new();
+    };
+    for state in states {
+        let (mine, other) = (&mut common.effects, &state.effects);
+        mine.released.retain_mut(|r| {
+            let same = other
+                .released
+                .iter()
+                .find(|o| o.kind == r.kind && o.object == r.object);
+            if let Some(same) = same {
+                r.count = r.count.min(same.count);
+                r.after_unknown |= same.after_unknown;
+            }
+            same.is_some()
+        });
+        for lock in &other.held {
+            if !mine.held.contains(lock) {
+                mine.acquire(*lock);
+            }
+        }
+        mine.unknown_code |= other.unknown_code;
+        common.registers = [Value::Unknown; super::isa::REGISTERS];
+    }
+    common.cells = State::new(Arc::clone(&common.routine), 0).cells;
+    vec![common]
+}

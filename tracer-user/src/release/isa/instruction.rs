@@ -1,0 +1,315 @@
+//! The instruction form that the executor runs: what is left of a machine's instruction set when
+//! only the flow of addresses and of control matters.
+
+use crate::ids::ImageAddr;
+
+/// How many general registers a machine has at most.
+pub const REGISTERS: usize = 32;
+/// How many 16-byte vector registers are followed.
+pub const WIDE_REGISTERS: usize = 16;
+
+/// A general register.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub struct Register(pub u8);
+
+/// A 16-byte vector register.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub struct WideRegister(pub u8);
+
+/// The address that a memory operand names.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub struct MemoryOperand {
+    /// What the displacement counts from.
+    pub base: Base,
+    /// A register times a scale, if there is one.
+    pub index: Option<(Register, u8)>,
+    /// Bytes on top; with [`Base::Image`] the address itself, as linked.
+    pub displacement: i64,
+}
+
+/// What a memory operand's displacement counts from.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Base {
+    /// Address 0.
+    Absolute,
+    /// The image's load bias: an operand relative to the program counter.
+    Image,
+    /// A register.
+    Register(Register),
+    /// Something not followed, such as thread-local storage.
+    Elsewhere,
+}
+
+/// Where an instruction takes a value from, or puts it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Operand {
+    /// A register, of which the lowest bytes count.
+    Register(Register),
+    /// A number, sign-extended to 64 bits.
+    Constant(u64),
+    /// Memory.
+    Memory(MemoryOperand),
+}
+
+/// How a narrower value fills a register.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Extend {
+    /// The upper bytes become zero.
+    Zero,
+    /// The upper bytes repeat the sign.
+    Sign,
+    /// The upper bytes stay as they are.
+    Keep,
+}
+
+/// Arithmetic whose results matter.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Arithmetic {
+    /// Sum.
+    Add,
+    /// Difference.
+    Subtract,
+    /// Bitwise and.
+    And,
+    /// Bitwise or.
+    Or,
+    /// Bitwise exclusive or.
+    Xor,
+    /// Shift towards the high bits.
+    ShiftLeft,
+    /// Shift towards the low bits, zeros from above.
+    ShiftRight,
+    /// Shift towards the low bits, signs from above.
+    ShiftRightSigned,
+    /// Product, low half.
+    Multiply,
+}
+
+/// A condition on the flags.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Condition {
+    /// Equal, zero.
+    Equal,
+    /// Not equal, not zero.
+    NotEqual,
+    /// Less, unsigned.
+    Below,
+    /// Less or equal, unsigned.
+    BelowOrEqual,
+    /// Greater, unsigned.
+    Above,
+    /// Greater or equal, unsigned.
+    AboveOrEqual,
+    /// Less, signed.
+    Less,
+    /// Less or equal, signed.
+    LessOrEqual,
+    /// Greater, signed.
+    Greater,
+    /// Greater or equal, signed.
+    GreaterOrEqual,
+    /// The sign bit is set.
+    Negative,
+    /// The sign bit is clear.
+    NotNegative,
+    /// Overflow or parity: not followed.
+    Other,
+}
+
+/// Where a direct jump goes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Target {
+    /// An instruction of the same function, by index.
+    Inside(u32),
+    /// Another function.
+    Outside(ImageAddr),
+}
+
+/// Which side of a conditional jump is a slow path that does, for this analysis, the same as the
+/// other side: growing the stack, the write barrier, waking waiters after an unlock.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Cold {
+    /// Neither.
+    Neither,
+    /// The jump's target.
+    Taken,
+    /// The next instruction.
+    Next,
+}
+
+/// A read-modify-write that other processors see at once.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Atomic {
+    /// Adds; the old value goes to the operand if it is a register.
+    Add(Operand),
+    /// Stores if equal; the flags say whether it did.
+    CompareAndSwap,
+    /// Stores, the old value goes to the register.
+    Swap(Register),
+    /// And, or: no lock is taken or released by these.
+    Other,
+}
+
+/// What one instruction does.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Operation {
+    /// Nothing that matters.
+    Nothing,
+    /// Copies `width` bytes.
+    Move {
+        /// Destination.
+        to: Operand,
+        /// Source.
+        from: Operand,
+        /// Bytes copied.
+        width: u8,
+        /// What becomes of the rest of a destination register.
+        extend: Extend,
+    },
+    /// Copies if the condition holds.
+    MoveIf {
+        /// Destination.
+        to: Register,
+        /// Source.
+        from: Operand,
+        /// Bytes copied.
+        width: u8,
+        /// When.
+        condition: Condition,
+    },
+    /// 0 or 1 to one byte.
+    SetIf {
+        /// Destination.
+        to: Operand,
+        /// When 1.
+        condition: Condition,
+    },
+    /// Computes an address.
+    Address {
+        /// Destination.
+        to: Register,
+        /// The address.
+        of: MemoryOperand,
+        /// Bytes of the result.
+        width: u8,
+    },
+    /// Computes and sets the flags.
+    Compute {
+        /// What.
+        arithmetic: Arithmetic,
+        /// Where the result goes; `None`: comparisons.
+        to: Option<Operand>,
+        /// First operand.
+        left: Operand,
+        /// Second operand.
+        right: Operand,
+        /// Bytes.
+        width: u8,
+        /// Whether the carry is as for an addition or a subtraction (`inc` and `dec` leave it).
+        carry: bool,
+    },
+    /// Copies 16 bytes between vector registers and memory.
+    LoadWide {
+        /// Destination.
+        to: WideRegister,
+        /// Source.
+        from: MemoryOperand,
+    },
+    /// Copies 16 bytes from a vector register to memory.
+    StoreWide {
+        /// Destination.
+        to: MemoryOperand,
+        /// Source.
+        from: WideRegister,
+    },
+    /// Copies one vector register to another.
+    CopyWide {
+        /// Destination.
+        to: WideRegister,
+        /// Source.
+        from: WideRegister,
+    },
+    /// Zeroes a vector register.
+    ZeroWide {
+        /// Which.
+        register: WideRegister,
+    },
+    /// Pushes 8 bytes.
+    Push(Operand),
+    /// Pops 8 bytes.
+    Pop(Operand),
+    /// Exchanges two registers.
+    Exchange(Register, Register),
+    /// An atomic read-modify-write.
+    Atomic {
+        /// What.
+        atomic: Atomic,
+        /// Where.
+        memory: MemoryOperand,
+        /// Bytes.
+        width: u8,
+    },
+    /// Goes on elsewhere.
+    Jump(Target),
+    /// Goes on elsewhere if the condition holds.
+    JumpIf {
+        /// When.
+        condition: Condition,
+        /// Where to.
+        target: Target,
+        /// Which side need not be followed.
+        cold: Cold,
+    },
+    /// Goes on at a computed place.
+    JumpTo(Operand),
+    /// Calls a function.
+    Call(ImageAddr),
+    /// Calls a computed function.
+    CallTo(Operand),
+    /// Returns.
+    Return,
+    /// Never goes on: `ud2`, `int3`.
+    Trap,
+    /// Does something else; these registers and this memory are not known afterwards.
+    Clobber {
+        /// General registers written, as a bit set.
+        registers: u32,
+        /// Vector registers written, as a bit set.
+        wide: u16,
+        /// Memory written: where, and how many bytes (0: unknown, the rest of the stack).
+        memory: Option<(MemoryOperand, u32)>,
+        /// Whether the flags are still known.
+        keeps_flags: bool,
+    },
+}
+
+/// An instruction with its place.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Instruction {
+    /// Its address.
+    pub at: ImageAddr,
+    /// What it does.
+    pub operation: Operation,
+}
+
+/// A decoded function body.
+#[derive(Debug)]
+pub struct Body {
+    /// The instructions by ascending address.
+    pub instructions: Vec<Instruction>,
+}
+
+impl Body {
+    /// The index of the instruction at exactly `at`.
+    #[must_use]
+    pub fn index_of(&self, at: ImageAddr) -> Option<u32> {
+        let index = self.instructions.binary_search_by_key(&at, |i| i.at).ok()?;
+        u32::try_from(index).ok()
+    }
+
+    /// The instruction at `index`.
+    #[must_use]
+    pub fn get(&self, index: u32) -> Option<&Instruction> {
+        self.instructions.get(usize::try_from(index).ok()?)
+    }
+}
