@@ -8,9 +8,9 @@ pub mod ids;
 
 pub mod graph;
 
-pub mod process;
-
 pub mod image;
+
+pub mod process;
 
 pub mod memory;
 

@@ -1,10 +1,14 @@
 //! Why a process cannot be looked at, in words a user can act on.
 
-use std::io;
+use std::{io, path::PathBuf, sync::Arc};
 
 use procfs::ProcError;
 
-use crate::ids::{Pid, Tid};
+use super::Process;
+use crate::{
+    ids::{Pid, Tid},
+    image::ImageError,
+};
 
 /// Why reading `/proc` about a process failed.
 #[derive(Debug, thiserror::Error)]
@@ -84,6 +88,57 @@ impl ProcessError {
             Self::Kernel(_) => "give the pid of a Go program; `gostuck ps` lists them",
             Self::Denied { .. } => "run as root, or with CAP_SYS_PTRACE and CAP_DAC_READ_SEARCH",
             Self::Unreadable { .. } => "try again; if it persists, check that /proc is mounted",
+        }
+    }
+}
+
+/// Why a process cannot be traced.
+#[derive(Debug, Clone, thiserror::Error)]
+pub enum Untraceable {
+    /// Its executable was not built by Go.
+    #[error("not a Go program: {} has no Go build information", exe.display())]
+    NotGo {
+        /// The executable.
+        exe: PathBuf,
+    },
+    /// Its executable is a Go program that cannot be understood.
+    #[error("{error}")]
+    Image {
+        /// What was wrong with it.
+        error: Arc<ImageError>,
+    },
+    /// The process itself cannot be looked at.
+    #[error("{0}")]
+    Process(Arc<ProcessError>),
+}
+
+impl From<ProcessError> for Untraceable {
+    fn from(error: ProcessError) -> Self {
+        Self::Process(Arc::new(error))
+    }
+}
+
+impl Untraceable {
+    pub(super) fn from_image(process: &Process, error: &Arc<ImageError>) -> Self {
+        match **error {
+            ImageError::NotGo { .. } => Self::NotGo {
+                exe: process.exe.path.clone(),
+            },
+            _ => Self::Image {
+                error: Arc::clone(error),
+            },
+        }
+    }
+
+    /// What the user can do about it.
+    #[must_use]
+    pub fn next_step(&self) -> &'static str {
+        match self {
+            Self::NotGo { .. } => "give the pid of a Go program; `gostuck ps` lists them",
+            Self::Image { .. } => {
+                "gostuck reads Go 1.19 and later on amd64 and arm64; `gostuck doctor` lists what it needs"
+            }
+            Self::Process(error) => error.next_step(),
         }
     }
 }
