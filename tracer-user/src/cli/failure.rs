@@ -2,6 +2,13 @@
 
 use std::{error::Error, fmt, io};
 
+use crate::{
+    finding::LookError,
+    memory::ReadError,
+    process::{ProcessError, Untraceable},
+    snapshot::SnapshotError,
+};
+
 /// What the user reads when a command fails.
 #[derive(Debug)]
 pub struct Failure {
@@ -35,6 +42,43 @@ impl<E: Into<anyhow::Error>> From<E> for Failure {
             what: error.into(),
             next_step: None,
         }
+    }
+}
+
+/// A failed look, with what to do about it.
+pub fn from_look(error: LookError) -> Failure {
+    let next_step = next_step(&error);
+    Failure {
+        what: error.into(),
+        next_step: next_step.map(str::to_owned),
+    }
+}
+
+/// Whether a look failed because the process is no longer there.
+pub fn is_gone(error: &LookError) -> bool {
+    match error {
+        LookError::Untraceable(Untraceable::Process(error)) => {
+            matches!(**error, ProcessError::Gone(_) | ProcessError::Replaced(_))
+        }
+        LookError::Snapshot(SnapshotError::Memory(ReadError::Gone)) => true,
+        LookError::Untraceable(_) | LookError::Snapshot(_) => false,
+    }
+}
+
+fn next_step(error: &LookError) -> Option<&'static str> {
+    match error {
+        LookError::Untraceable(error) => Some(error.next_step()),
+        LookError::Snapshot(SnapshotError::Memory(ReadError::Denied)) => {
+            Some("run as root, or with CAP_SYS_PTRACE (gostuck doctor says what restricts reading)")
+        }
+        LookError::Snapshot(SnapshotError::Memory(ReadError::Gone)) => {
+            Some("list the Go processes with `gostuck ps`")
+        }
+        LookError::Snapshot(SnapshotError::Layout { .. } | SnapshotError::NoGoroutines { .. }) => {
+            Some("gostuck knows Go 1.19 to 1.27; update it, or send the image with a bug report")
+        }
+        LookError::Snapshot(SnapshotError::NotStarted) => Some("try again in a moment"),
+        LookError::Snapshot(_) => None,
     }
 }
 

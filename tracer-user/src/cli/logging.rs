@@ -10,6 +10,7 @@ const VARIABLE: &str = "GOSTUCK_LOG";
 
 /// How much to log.
 #[derive(Debug, Clone, Copy, Args)]
+#[group(skip)]
 pub struct Options {
     /// Log more on standard error: -v what is done, -vv details, -vvv everything.
     /// GOSTUCK_LOG sets it by module, for example GOSTUCK_LOG=info,tracer_user::probes=debug

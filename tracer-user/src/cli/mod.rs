@@ -2,7 +2,17 @@
 
 mod doctor;
 mod failure;
+mod fleet;
+mod follow;
+mod inspect;
 mod logging;
+mod output;
+mod percent;
+mod ps;
+mod run;
+mod threshold;
+mod top;
+mod watch;
 
 use std::process::ExitCode;
 
@@ -40,7 +50,7 @@ Examples:
   sudo gostuck inspect 4711                one look at one process: who is stuck, and why
   sudo gostuck watch --for 30s 4711        findings as they appear and clear
   sudo gostuck watch --fail-on proven -- go test ./...
-  sudo gostuck run --listen 127.0.0.1:9464 the daemon: metrics, JSON, web page
+  sudo gostuck run --listen 127.0.0.1:9102 the daemon: metrics, JSON, web page
   gostuck doctor                           what this machine lacks, and what that costs
 
 Exit status:
@@ -50,6 +60,16 @@ Exit status:
 
 #[derive(Debug, Subcommand)]
 enum Command {
+    /// List the Go processes of this host
+    Ps(ps::Options),
+    /// Look at one process: who is stuck, on what, behind whom
+    Inspect(inspect::Options),
+    /// Print the findings of a process or a command as they appear and clear
+    Watch(watch::Options),
+    /// Run the daemon: trace all Go processes; serve metrics, a JSON API and a web page
+    Run(run::Options),
+    /// Show the Go processes of this host in the terminal, stuck and growing ones first
+    Top(top::Options),
     /// Say what this machine offers gostuck, and what each missing thing costs
     Doctor(doctor::Options),
 }
@@ -60,6 +80,11 @@ pub fn main() -> ExitCode {
     let cli = Cli::parse();
     cli.logging.start();
     let outcome = match cli.command {
+        Command::Ps(options) => ps::run(&options),
+        Command::Inspect(options) => inspect::run(&options),
+        Command::Watch(options) => watch::run(&options),
+        Command::Run(options) => run::run(&options),
+        Command::Top(options) => top::run(&options),
         Command::Doctor(options) => doctor::run(&options),
     };
     outcome.unwrap_or_else(|failure| {

@@ -1,6 +1,6 @@
 //! Growth without end: goroutines by the `go` statement that made them, and threads.
 
-use std::collections::VecDeque;
+use std::{collections::VecDeque, time::Duration};
 
 use rustc_hash::FxHashMap;
 
@@ -19,8 +19,8 @@ use crate::{
 
 /// Most looks remembered.
 const LOOKS: usize = 60;
-/// Looks older than this are forgotten.
-const WINDOW_NS: u64 = 15 * 60 * 1_000_000_000;
+/// Looks older than this are forgotten, unless asked otherwise.
+const WINDOW: Duration = Duration::from_secs(15 * 60);
 /// Most creation sites remembered of one look, those with most goroutines.
 const SITES: usize = 32;
 
@@ -32,9 +32,16 @@ const LEAST_STEADINESS: f64 = 0.9;
 const LEAST_GAIN: u64 = 20;
 
 /// The counts of one process over the last looks.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub struct Growth {
     looks: VecDeque<Counts>,
+    window: Duration,
+}
+
+impl Default for Growth {
+    fn default() -> Self {
+        Self::over(WINDOW)
+    }
 }
 
 #[derive(Debug)]
@@ -59,9 +66,19 @@ pub struct SiteGrowth {
 }
 
 impl Growth {
+    /// Growth over the last `window`.
+    #[must_use]
+    pub const fn over(window: Duration) -> Self {
+        Self {
+            looks: VecDeque::new(),
+            window,
+        }
+    }
+
     /// Remembers the counts of a look.
     pub fn add(&mut self, snapshot: &Snapshot) {
-        let oldest = snapshot.taken_ns.saturating_sub(WINDOW_NS);
+        let window_ns = u64::try_from(self.window.as_nanos()).unwrap_or(u64::MAX);
+        let oldest = snapshot.taken_ns.saturating_sub(window_ns);
         while self.looks.len() >= LOOKS
             || self.looks.front().is_some_and(|look| look.at_ns < oldest)
         {

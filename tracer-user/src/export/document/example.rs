@@ -56,6 +56,10 @@ impl Symbols for Table {
             })
             .collect()
     }
+
+    fn frame_lines(&self, stack: &Stack, index: usize) -> Vec<Frame> {
+        self.lines(stack.frames[index].pc, true)
+    }
 }
 
 fn stack(pcs: &[u64]) -> Arc<Stack> {

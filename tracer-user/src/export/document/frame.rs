@@ -91,23 +91,36 @@ fn text<S: Serializer>(text: &Arc<str>, serializer: S) -> Result<S::Ok, S::Error
 pub trait Symbols {
     /// The lines at `pc`, innermost inlined call first; empty where nothing is known.
     fn lines(&self, pc: ImageAddr, is_return_address: bool) -> Vec<Frame>;
+
+    /// The lines of a stack's physical frame `index`, likewise.
+    fn frame_lines(&self, stack: &Stack, index: usize) -> Vec<Frame>;
 }
 
 impl Symbols for Image {
     fn lines(&self, pc: ImageAddr, is_return_address: bool) -> Vec<Frame> {
-        let frame = |frame: SourceFrame| Frame {
+        let lines = self.symbolize(pc, is_return_address);
+        lines.into_iter().map(Frame::from).collect()
+    }
+
+    fn frame_lines(&self, stack: &Stack, index: usize) -> Vec<Frame> {
+        let lines = stack.symbolize(self, index);
+        lines.into_iter().map(Frame::from).collect()
+    }
+}
+
+impl From<SourceFrame> for Frame {
+    fn from(frame: SourceFrame) -> Self {
+        Self {
             function: frame.function,
             file: frame.file,
             line: frame.line,
             pc: frame.pc.into(),
             inlined: frame.inlined,
-        };
-        let lines = self.symbolize(pc, is_return_address);
-        lines.into_iter().map(frame).collect()
+        }
     }
 }
 
-/// Symbolises every program counter once, and every stack once.
+/// Symbolises every place once, and every stack once.
 pub struct Symbolizer<'a> {
     symbols: &'a dyn Symbols,
     lines: FxHashMap<(ImageAddr, bool), Arc<[Frame]>>,
@@ -147,10 +160,15 @@ impl<'a> Symbolizer<'a> {
         frames
     }
 
-    fn expand(&mut self, stack: &Stack) -> Arc<[Frame]> {
+    fn expand(&self, stack: &Stack) -> Arc<[Frame]> {
         let mut frames = Vec::with_capacity(stack.frames.len());
-        for (depth, frame) in stack.frames.iter().enumerate() {
-            frames.extend_from_slice(&self.at(frame.pc, depth > 0));
+        for (index, frame) in stack.frames.iter().enumerate() {
+            let lines = self.symbols.frame_lines(stack, index);
+            if lines.is_empty() {
+                frames.push(Frame::unknown(frame.pc));
+            } else {
+                frames.extend(lines);
+            }
         }
         frames.into()
     }
@@ -185,15 +203,22 @@ impl<'a> Symbolizer<'a> {
 
 fn frames_at(symbols: &dyn Symbols, pc: ImageAddr, is_return_address: bool) -> Arc<[Frame]> {
     let lines = symbols.lines(pc, is_return_address);
-    if !lines.is_empty() {
-        return lines.into();
+    if lines.is_empty() {
+        Arc::new([Frame::unknown(pc)])
+    } else {
+        lines.into()
     }
-    let unknown = Site::unknown();
-    Arc::new([Frame {
-        function: unknown.function,
-        file: unknown.file,
-        line: unknown.line,
-        pc: pc.into(),
-        inlined: false,
-    }])
+}
+
+impl Frame {
+    fn unknown(pc: ImageAddr) -> Self {
+        let site = Site::unknown();
+        Self {
+            function: site.function,
+            file: site.file,
+            line: site.line,
+            pc: pc.into(),
+            inlined: false,
+        }
+    }
 }

@@ -81,7 +81,9 @@ impl Goroutine {
             stack_truncated: goroutine.stack.truncated,
             created_by: goroutine
                 .created_at
-                .map(|pc| symbolizer.innermost(pc, true)),
+                .map(|pc| symbolizer.innermost(pc, true))
+                // The runtime makes the first goroutine in assembly (rt0_go); that is no `go`.
+                .filter(|site| &*site.function != "runtime.newproc"),
             parent_id: goroutine.parent,
             waits_on: goroutine
                 .waits_on

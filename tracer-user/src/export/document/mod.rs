@@ -16,7 +16,11 @@ mod threads;
 
 use serde::Serialize;
 
-use crate::{finding::Diagnosis, ids::Goid, image::Image, process::CpuLimit, snapshot};
+use crate::{
+    finding::{Diagnosis, Look},
+    ids::Goid,
+    snapshot,
+};
 
 pub use address::Address;
 pub use clock::Clock;
@@ -64,18 +68,15 @@ pub struct Incomplete {
 }
 
 impl Document {
-    /// What `diagnosis` says of `process`, which runs `image`.
+    /// What was seen in `look`.
     #[must_use]
-    pub fn new(
-        process: &crate::process::Process,
-        image: &Image,
-        cpu_limit: Option<CpuLimit>,
-        diagnosis: &Diagnosis,
-    ) -> Self {
-        let facts = ImageFacts::new(image, &diagnosis.snapshot);
+    pub fn new(look: &Look) -> Self {
+        let diagnosis = &look.diagnosis;
+        let facts = ImageFacts::new(&look.image, &diagnosis.snapshot);
         let clock = Clock::at(diagnosis.snapshot.taken_ns);
-        let process = Process::new(process, facts, cpu_limit, &diagnosis.snapshot, &clock);
-        Self::with(process, diagnosis, image, &clock)
+        let snapshot = &diagnosis.snapshot;
+        let process = Process::new(&look.process, facts, look.cpu_limit, snapshot, &clock);
+        Self::with(process, diagnosis, &*look.image, &clock)
     }
 
     /// The document of a process that is already described, symbolised by `symbols`.

@@ -25,10 +25,23 @@ pub fn write(out: &mut impl Write, document: &Document, options: Options) -> io:
         if position > 0 {
             writeln!(out)?;
         }
-        finding(out, one, options)?;
-        members(out, document, one, options)?;
+        with_stacks(out, document, one, options)?;
     }
     Ok(())
+}
+
+/// Prints one finding of a document with the stacks it speaks of.
+///
+/// # Errors
+/// When `out` cannot be written.
+pub fn with_stacks(
+    out: &mut impl Write,
+    document: &Document,
+    one: &Finding,
+    options: Options,
+) -> io::Result<()> {
+    finding(out, one, options)?;
+    members(out, document, one, options)
 }
 
 /// Prints one finding without stacks.

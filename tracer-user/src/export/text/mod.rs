@@ -10,7 +10,7 @@ mod words;
 
 use std::io::{self, Write};
 
-pub use findings::{finding, kind, verdict, write as findings};
+pub use findings::{finding, kind, verdict, with_stacks as finding_with_stacks, write as findings};
 pub use paint::{Paint, Painted, Style, clean};
 pub use stacks::one_at_margin as goroutine;
 pub use threads::write as threads;

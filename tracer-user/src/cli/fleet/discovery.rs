@@ -1,0 +1,125 @@
+//! Which processes came and went.
+
+use std::{
+    collections::BTreeMap,
+    time::{Duration, Instant},
+};
+
+use rustc_hash::FxHashSet;
+
+use crate::{
+    ids::Pid,
+    process::{GoCheck, GoProcesses, Process, ProcessError, ProcessKey, all_pids},
+};
+
+/// How often the list of pids is read.
+const INTERVAL: Duration = Duration::from_secs(2);
+/// How often every process is looked at again: one known as a shell may have become a Go program by
+/// `exec`, and a pid may have gone to another process between two readings.
+const FULL_INTERVAL: Duration = Duration::from_secs(60);
+
+/// Finds processes by reading the list of pids, and opens only the new ones.
+#[derive(Debug)]
+pub struct Discovery {
+    scanner: GoProcesses,
+    known: FxHashSet<Pid>,
+    due: Instant,
+    full_due: Instant,
+}
+
+/// What a look around found.
+#[derive(Debug, Default)]
+pub struct Seen {
+    /// Go processes that were not known.
+    pub started: Vec<Process>,
+    /// Processes that are no longer there.
+    pub gone: Vec<ProcessKey>,
+    /// How many could not be looked at.
+    pub failed: usize,
+}
+
+impl Default for Discovery {
+    fn default() -> Self {
+        let now = Instant::now();
+        Self {
+            scanner: GoProcesses::new(),
+            known: FxHashSet::default(),
+            due: now,
+            full_due: now + FULL_INTERVAL,
+        }
+    }
+}
+
+impl Discovery {
+    /// Whether it is time to look around.
+    pub fn is_due(&self, now: Instant) -> bool {
+        self.due <= now
+    }
+
+    /// Looks at `pid` again next time, whatever was known of it.
+    pub fn forget(&mut self, pid: Pid) {
+        self.known.remove(&pid);
+    }
+
+    /// Reads the list of pids and compares it with `members`.
+    pub fn look_around<T>(&mut self, now: Instant, members: &BTreeMap<ProcessKey, T>) -> Seen {
+        self.due = now + INTERVAL;
+        if self.full_due <= now {
+            self.full_due = now + FULL_INTERVAL;
+            self.known.clear();
+        }
+        let pids: FxHashSet<Pid> = all_pids().into_iter().collect();
+        self.known.retain(|pid| pids.contains(pid));
+        let mut seen = Seen {
+            gone: members
+                .keys()
+                .filter(|key| !pids.contains(&key.pid))
+                .copied()
+                .collect(),
+            ..Seen::default()
+        };
+        let own = Pid(std::process::id());
+        for pid in pids {
+            if pid == own || !self.known.insert(pid) {
+                continue;
+            }
+            match self.open_go(pid) {
+                Ok(Some(process)) if !members.contains_key(&process.key) => {
+                    seen.started.push(process);
+                }
+                Ok(_) => {}
+                Err(ProcessError::Gone(_) | ProcessError::Kernel(_)) => {}
+                Err(error) => {
+                    tracing::debug!(%error, "passed over");
+                    seen.failed += 1;
+                }
+            }
+        }
+        seen
+    }
+
+    fn open_go(&mut self, pid: Pid) -> Result<Option<Process>, ProcessError> {
+        let process = Process::open(pid)?;
+        let check = self.scanner.check(&process)?;
+        Ok((check == GoCheck::Go).then_some(process))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn known_pids_are_not_opened_again_until_the_full_look() {
+        let mut discovery = Discovery::default();
+        let members = BTreeMap::<ProcessKey, ()>::new();
+        let now = Instant::now();
+        discovery.look_around(now, &members);
+        let known = discovery.known.len();
+        assert!(known > 0 && !discovery.known.contains(&Pid(0)));
+        assert!(!discovery.is_due(now));
+        assert!(discovery.is_due(now + INTERVAL));
+        discovery.look_around(now + FULL_INTERVAL, &members);
+        assert!(discovery.full_due > now + FULL_INTERVAL);
+    }
+}

@@ -1,0 +1,104 @@
+//! How often processes are looked at: as often as asked, as long as that stays within the budget,
+//! and seldom while they do nothing.
+
+use std::time::{Duration, Instant};
+
+use nix::{
+    time::{ClockId, clock_getcpuclockid, clock_gettime},
+    unistd,
+};
+
+use crate::ids::Pid;
+
+/// Processes younger than this are left alone: most of them are gone by then.
+const SETTLING: Duration = Duration::from_secs(2);
+/// A process that does not run is looked at this often nevertheless: waits grow old.
+const LONGEST_IDLE: Duration = Duration::from_secs(60);
+/// Longest pause after failures.
+const LONGEST_PAUSE: Duration = Duration::from_secs(300);
+
+/// The pace of looks.
+#[derive(Debug, Clone, Copy)]
+pub struct Pace {
+    interval: Duration,
+    budget: f64,
+}
+
+impl Pace {
+    /// One look an `interval`, unless that costs more than the share `budget` of one CPU.
+    pub const fn new(interval: Duration, budget: f64) -> Self {
+        Self { interval, budget }
+    }
+
+    /// When a new process is looked at first.
+    pub const fn settling(&self) -> Duration {
+        SETTLING
+    }
+
+    /// When to look again after a look that cost `cost`, where one look at every process costs
+    /// `total`.
+    pub fn after(&self, cost: Duration, total: Duration) -> Duration {
+        let affordable = cost.max(total).as_secs_f64() / self.budget;
+        self.interval
+            .max(Duration::from_secs_f64(affordable.min(3600.0)))
+    }
+
+    /// When to check again whether an idle process has run.
+    pub const fn idle(&self) -> Duration {
+        self.interval
+    }
+
+    /// Whether a process that was due at `due` has gone without a look for too long.
+    pub fn is_stale(&self, last_look: Instant) -> bool {
+        last_look.elapsed() >= LONGEST_IDLE
+    }
+
+    /// When to try again after so many failures in a row.
+    pub fn after_failures(&self, failures: u32) -> Duration {
+        let doubled = self.interval.saturating_mul(1 << failures.min(10));
+        doubled.min(LONGEST_PAUSE)
+    }
+}
+
+/// The CPU time of a process, to the nanosecond. Equal twice: it has not run in between.
+pub fn cpu_time_of(pid: Pid) -> Option<Duration> {
+    let clock = clock_getcpuclockid(unistd::Pid::from_raw(pid.0.cast_signed())).ok()?;
+    clock_gettime(clock).ok().map(Duration::from)
+}
+
+/// The CPU time of this thread.
+pub fn own_cpu_time() -> Duration {
+    clock_gettime(ClockId::CLOCK_THREAD_CPUTIME_ID).map_or(Duration::ZERO, Duration::from)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn dear_looks_are_seldom() {
+        let pace = Pace::new(Duration::from_secs(5), 0.01);
+        let ms = Duration::from_millis;
+        assert_eq!(pace.after(ms(1), ms(10)), Duration::from_secs(5));
+        assert_eq!(pace.after(ms(300), ms(400)), Duration::from_secs(40));
+    }
+
+    #[test]
+    fn failures_double_the_pause_up_to_a_limit() {
+        let pace = Pace::new(Duration::from_secs(5), 0.01);
+        assert_eq!(pace.after_failures(1), Duration::from_secs(10));
+        assert_eq!(pace.after_failures(60), LONGEST_PAUSE);
+    }
+
+    #[test]
+    fn a_process_that_runs_is_seen_to_run() {
+        let own = Pid(std::process::id());
+        let before = cpu_time_of(own).unwrap();
+        let mut sum = 0_u64;
+        while cpu_time_of(own).unwrap() == before {
+            sum = sum.wrapping_add(std::hint::black_box(1));
+        }
+        assert!(sum > 0 || cpu_time_of(own).unwrap() > before);
+        assert!(cpu_time_of(Pid(u32::MAX >> 1)).is_none());
+    }
+}

@@ -1,0 +1,122 @@
+//! One process followed from look to look: what appeared, what cleared, what grows.
+
+use std::{
+    collections::BTreeMap,
+    time::{SystemTime, UNIX_EPOCH},
+};
+
+use crate::{
+    export::{
+        board::{Entry, Findings, Listed, Mode, Rates},
+        document::{Clock, ImageFacts, Process as Facts},
+        histogram::WaitHistogram,
+        metrics::Figures,
+    },
+    finding::{Change, Finding, Growth, Life, Look, Symbols, Verdict},
+};
+
+/// Most creation sites whose growth is told; the rest is added up as `other`.
+const TOLD_SITES: usize = 10;
+
+/// A process over time.
+#[derive(Debug, Default)]
+pub struct Followed {
+    life: Life,
+    growth: Growth,
+    /// Lengths of the waits that ended, by reason, as the probes saw them.
+    pub waits: BTreeMap<&'static str, WaitHistogram>,
+    threads_created: u64,
+}
+
+impl Followed {
+    /// One that forgets looks older than `growth_window`.
+    pub fn new(growth: Growth) -> Self {
+        Self {
+            growth,
+            ..Self::default()
+        }
+    }
+
+    /// Takes in a look: adds what only time shows to its findings, dates them, and tells what is
+    /// new.
+    pub fn take(&mut self, look: &mut Look) -> Vec<Change> {
+        let diagnosis = &mut look.diagnosis;
+        self.growth.add(&diagnosis.snapshot);
+        let growing = self
+            .growth
+            .findings(diagnosis.process, &diagnosis.snapshot, &*look.image);
+        diagnosis.findings.extend(growing);
+        self.life
+            .update(&mut diagnosis.findings, diagnosis.snapshot.taken_ns)
+    }
+
+    /// The findings of the last look.
+    pub fn standing(&self) -> impl Iterator<Item = &Finding> {
+        self.life.standing()
+    }
+
+    /// What the board shows after `look`.
+    pub fn entry(&mut self, look: &Look, mode: Mode, stuck_after_ns: u64) -> Entry {
+        let diagnosis = &look.diagnosis;
+        let snapshot = &diagnosis.snapshot;
+        let facts = ImageFacts::new(&look.image, snapshot);
+        let clock = Clock::at(snapshot.taken_ns);
+        let process = Facts::new(&look.process, facts, look.cpu_limit, snapshot, &clock);
+        let mut figures = Figures::new(snapshot, &diagnosis.findings, stuck_after_ns);
+        // The newest thread may have ended since; the count never goes back.
+        self.threads_created = self.threads_created.max(figures.threads_created);
+        figures.threads_created = self.threads_created;
+        let number = |verdict| {
+            let findings = diagnosis.findings.iter();
+            findings
+                .filter(|finding| finding.verdict == verdict)
+                .count()
+        };
+        let rates = self.rates(look);
+        Entry {
+            listed: Listed {
+                goroutines_total: process.goroutines,
+                threads_total: process.threads,
+                process,
+                findings: Findings {
+                    proven: number(Verdict::Proven),
+                    suspected: number(Verdict::Suspected),
+                },
+                mode,
+                cost_ratio: rates.overhead,
+                // Whole numbers, so that noise does not count as a change of the list.
+                growth_per_minute: self.growth.goroutines_per_minute().map(f64::round),
+            },
+            figures,
+            rates,
+            detector_armed: diagnosis.detector.as_ref().map(|detector| detector.armed),
+            waits: self.waits.clone(),
+            over_budget: false,
+            looked_at: SystemTime::now()
+                .duration_since(UNIX_EPOCH)
+                .map_or(0.0, |since| since.as_secs_f64()),
+        }
+    }
+
+    fn rates(&self, look: &Look) -> Rates {
+        let mut goroutines_by_site = BTreeMap::new();
+        if let Some(all) = self.growth.goroutines_per_minute() {
+            goroutines_by_site.insert(String::new(), all);
+        }
+        let sites = self.growth.sites();
+        for (position, site) in sites.iter().enumerate() {
+            let name = if position < TOLD_SITES {
+                let place = look.image.sites(site.created_at, true).into_iter().next();
+                place.map_or_else(|| site.created_at.to_string(), |place| place.to_string())
+            } else {
+                "other".to_owned()
+            };
+            *goroutines_by_site.entry(name).or_default() += site.per_minute;
+        }
+        Rates {
+            goroutines_by_site,
+            threads: self.growth.threads_per_minute(),
+            overhead: None,
+        }
+    }
+}

@@ -1,0 +1,93 @@
+//! `gostuck inspect`: one look at one process.
+
+use std::{
+    io::{self, BufWriter, IsTerminal, Write},
+    process::ExitCode,
+    time::Duration,
+};
+
+use clap::Args;
+
+use super::{
+    EXIT_FINDING, Failure,
+    failure::from_look,
+    output::{self, Format},
+    threshold::FailOn,
+};
+use crate::{
+    export::{document::Document, text},
+    finding::{self, Looker},
+    ids::Pid,
+};
+
+const AFTER_HELP: &str = "\
+Examples:
+  sudo gostuck inspect 4711                    findings, goroutines by stack, threads
+  sudo gostuck inspect 4711 --all              every goroutine with its whole stack
+  sudo gostuck inspect 4711 --format json | jq '.findings'
+  sudo gostuck inspect 4711 --format dot | dot -Tsvg > waits.svg
+  sudo gostuck inspect 4711 --format pprof > g.pb.gz && go tool pprof -top g.pb.gz
+
+The process is neither paused nor changed. Without root, your own processes can be inspected
+where the kernel's ptrace scope allows it (gostuck doctor).
+
+Exit status: 0 done, 1 failed, 3 --fail-on saw such a finding.";
+
+/// Options of `gostuck inspect`.
+#[derive(Debug, Args)]
+#[command(after_help = AFTER_HELP)]
+pub struct Options {
+    /// The process
+    pid: u32,
+    /// How to print it
+    #[arg(long, value_enum, default_value_t = Format::Text)]
+    format: Format,
+    /// Print every goroutine with its whole stack
+    #[arg(long)]
+    all: bool,
+    /// From when on a wait is told of, without proof of a deadlock
+    #[arg(long, value_name = "TIME", default_value = "30s", value_parser = humantime::parse_duration)]
+    stuck_after: Duration,
+    /// Exit with status 3 when there is such a finding
+    #[arg(long, value_enum, value_name = "VERDICT")]
+    fail_on: Option<FailOn>,
+    #[command(flatten)]
+    output: output::Options,
+}
+
+/// Looks at the process and prints what was seen.
+///
+/// # Errors
+/// [`Failure`] with the next step: no such process, not a Go program, not permitted, …
+pub fn run(options: &Options) -> Result<ExitCode, Failure> {
+    if options.format == Format::Pprof && io::stdout().is_terminal() {
+        return Err(Failure::with_next_step(
+            anyhow::anyhow!("a profile is binary and would garble the terminal"),
+            format!(
+                "gostuck inspect {} --format pprof > goroutines.pb.gz",
+                options.pid
+            ),
+        ));
+    }
+    let looker = Looker::new(finding::Options {
+        stuck_after: options.stuck_after,
+    });
+    let look = looker.look(Pid(options.pid)).map_err(from_look)?;
+    let document = Document::new(&look);
+    let text = text::Options {
+        paint: options.output.paint(),
+        width: output::width(),
+        all: options.all,
+    };
+    let mut out = BufWriter::new(io::stdout().lock());
+    output::print(&mut out, &document, options.format, text)?;
+    out.flush()?;
+    let failed = options
+        .fail_on
+        .is_some_and(|fail_on| look.diagnosis.findings.iter().any(|f| fail_on.is_met_by(f)));
+    Ok(if failed {
+        ExitCode::from(EXIT_FINDING)
+    } else {
+        ExitCode::SUCCESS
+    })
+}

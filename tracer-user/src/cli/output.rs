@@ -1,0 +1,94 @@
+//! What commands print: formats, colour, width.
+
+use std::io::{self, IsTerminal, Write};
+
+use clap::{Args, ValueEnum};
+use ratatui::crossterm::terminal::window_size;
+
+use crate::export::{
+    document::Document,
+    dot, folded, pprof,
+    text::{self, Paint},
+};
+
+/// How to print a document.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum Format {
+    /// What a person reads: findings, goroutines by stack, threads
+    Text,
+    /// Schema gostuck/1 (docs/json.md)
+    Json,
+    /// The wait graph for Graphviz: pipe it to `dot -Tsvg`
+    Dot,
+    /// One stack a line with its count, for flame-graph tools
+    Folded,
+    /// A profile for `go tool pprof`, with labels for reason and finding
+    Pprof,
+}
+
+/// When to colour.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum Colour {
+    /// On a terminal, unless NO_COLOR is set
+    Auto,
+    /// Always
+    Always,
+    /// Never
+    Never,
+}
+
+/// Options of commands that print for people.
+#[derive(Debug, Clone, Copy, Args)]
+#[group(skip)]
+pub struct Options {
+    /// When to colour
+    #[arg(long, value_enum, default_value_t = Colour::Auto, value_name = "WHEN")]
+    color: Colour,
+}
+
+impl Options {
+    /// Whether to colour standard output.
+    pub fn paint(self) -> Paint {
+        let colour = match self.color {
+            Colour::Always => true,
+            Colour::Never => false,
+            Colour::Auto => {
+                io::stdout().is_terminal()
+                    && std::env::var_os("NO_COLOR").is_none_or(|value| value.is_empty())
+                    && std::env::var_os("TERM").is_none_or(|term| term != "dumb")
+            }
+        };
+        if colour { Paint::Colour } else { Paint::Plain }
+    }
+}
+
+/// Columns of the terminal on standard output; 80 where it is none.
+pub fn width() -> usize {
+    const NARROWEST: usize = 40;
+    const WIDEST: usize = 120;
+    if !io::stdout().is_terminal() {
+        return 80;
+    }
+    window_size().map_or(80, |size| {
+        usize::from(size.columns).clamp(NARROWEST, WIDEST)
+    })
+}
+
+/// Prints `document` on `out`.
+pub fn print(
+    out: &mut impl Write,
+    document: &Document,
+    format: Format,
+    options: text::Options,
+) -> io::Result<()> {
+    match format {
+        Format::Text => text::write(out, document, options),
+        Format::Json => {
+            serde_json::to_writer(&mut *out, document)?;
+            writeln!(out)
+        }
+        Format::Dot => dot::write(out, document),
+        Format::Folded => folded::write(out, document),
+        Format::Pprof => pprof::write(out, document),
+    }
+}

@@ -1,0 +1,169 @@
+//! `gostuck ps`: the Go processes of this host.
+
+use std::{
+    io::{self, Write},
+    process::ExitCode,
+    sync::Arc,
+};
+
+use clap::{Args, ValueEnum};
+use serde::Serialize;
+
+use super::Failure;
+use crate::{
+    export::{
+        document::{Clock, ImageFacts, Process as Facts, command},
+        text::{clean, count},
+    },
+    finding::LookError,
+    ids::Pid,
+    process::{GoProcesses, ImageCache, Process, cpu_limit},
+    snapshot::{self, Target},
+};
+
+const AFTER_HELP: &str = "\
+Examples:
+  gostuck ps                                   your own processes
+  sudo gostuck ps                              everybody's
+  sudo gostuck ps --format json | jq '.[] | select(.goroutines > 10000)'
+
+Columns: goroutines include the runtime's own; FLAGS: c linked with C, s stripped.
+A process that cannot be traced is listed with the reason.";
+
+/// Options of `gostuck ps`.
+#[derive(Debug, Args)]
+#[command(after_help = AFTER_HELP)]
+pub struct Options {
+    /// How to print it
+    #[arg(long, value_enum, default_value_t = Format::Text)]
+    format: Format,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+enum Format {
+    /// A table
+    Text,
+    /// An array of objects: the `process` object of docs/json.md, with `traceable` and `why_not`
+    Json,
+}
+
+/// One Go process.
+#[derive(Debug, Serialize)]
+struct Row {
+    pid: Pid,
+    traceable: bool,
+    /// Why it cannot be traced.
+    why_not: Option<String>,
+    /// What is known of a traceable process.
+    #[serde(flatten)]
+    facts: Option<Facts>,
+    #[serde(skip)]
+    command: String,
+}
+
+/// Prints the Go processes.
+///
+/// # Errors
+/// When standard output cannot be written.
+pub fn run(options: &Options) -> Result<ExitCode, Failure> {
+    let (processes, failed) = GoProcesses::new().scan();
+    let images = ImageCache::new();
+    let rows: Vec<Row> = processes
+        .iter()
+        .map(|process| row(process, &images))
+        .collect();
+    let mut out = io::stdout().lock();
+    match options.format {
+        Format::Text => write_table(&mut out, &rows)?,
+        Format::Json => {
+            serde_json::to_writer_pretty(&mut out, &rows)?;
+            writeln!(out)?;
+        }
+    }
+    out.flush()?;
+    if !failed.is_empty() {
+        eprintln!(
+            "{} could not be looked at (-v says why; root may look at all)",
+            count(failed.len(), "other process").replace("processs", "processes")
+        );
+        for error in failed {
+            tracing::info!("{error}");
+        }
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+fn row(process: &Process, images: &ImageCache) -> Row {
+    let facts = facts(process, images);
+    Row {
+        pid: process.pid(),
+        traceable: facts.is_ok(),
+        why_not: facts.as_ref().err().map(ToString::to_string),
+        facts: facts.ok(),
+        command: command(process),
+    }
+}
+
+fn facts(process: &Process, images: &ImageCache) -> Result<Facts, LookError> {
+    let image = images.image_of(process)?;
+    let snapshot = snapshot::take(&Target::live(process, Arc::clone(&image))?)?;
+    let facts = ImageFacts::new(&image, &snapshot);
+    let clock = Clock::at(snapshot.taken_ns);
+    Ok(Facts::new(
+        process,
+        facts,
+        cpu_limit(process),
+        &snapshot,
+        &clock,
+    ))
+}
+
+fn write_table(out: &mut impl Write, rows: &[Row]) -> io::Result<()> {
+    if rows.is_empty() {
+        return writeln!(out, "No Go process that this user may look at.");
+    }
+    writeln!(
+        out,
+        "{:>7}  {:<20} {:<9} {:>10} {:>7} {:>5} {:>5}  {:<5} CONTAINER",
+        "PID", "COMMAND", "GO", "GOROUTINES", "THREADS", "PROCS", "CPUS", "FLAGS"
+    )?;
+    for row in rows {
+        let command: String = clean(&row.command).chars().take(20).collect();
+        match (&row.facts, &row.why_not) {
+            (Some(facts), _) => write_facts(out, &command, facts)?,
+            (None, why) => writeln!(
+                out,
+                "{:>7}  {command:<20} not traceable: {}",
+                row.pid,
+                clean(why.as_deref().unwrap_or_default())
+            )?,
+        }
+    }
+    Ok(())
+}
+
+fn write_facts(out: &mut impl Write, command: &str, facts: &Facts) -> io::Result<()> {
+    let or_dash = |number: Option<String>| number.unwrap_or_else(|| "-".to_owned());
+    let flags = [(facts.image.cgo, 'c'), (facts.image.stripped, 's')];
+    let flags: String = flags
+        .iter()
+        .filter(|(is, _)| *is)
+        .map(|(_, flag)| flag)
+        .collect();
+    let identity = facts.identity.as_ref();
+    let container = identity.and_then(|identity| {
+        let name = identity.container.as_deref();
+        name.or_else(|| identity.container_id.as_ref()?.get(..12))
+    });
+    writeln!(
+        out,
+        "{:>7}  {command:<20} {:<9} {:>10} {:>7} {:>5} {:>5}  {flags:<5} {}",
+        facts.pid,
+        clean(facts.image.go_version.trim_start_matches("go")),
+        facts.goroutines,
+        facts.threads,
+        or_dash(facts.gomaxprocs.map(|procs| procs.to_string())),
+        or_dash(facts.cpu_limit.map(|limit| limit.to_string())),
+        clean(container.unwrap_or("-")),
+    )
+}

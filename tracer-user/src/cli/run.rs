@@ -1,0 +1,175 @@
+//! `gostuck run`: the daemon.
+
+use std::{
+    net::SocketAddr,
+    path::PathBuf,
+    process::ExitCode,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+    thread,
+    time::Duration,
+};
+
+use clap::Args;
+use tokio::{
+    net::TcpListener,
+    signal::unix::{SignalKind, signal},
+};
+
+use super::{
+    Failure,
+    failure::is_gone,
+    fleet::{self, Fleet, Selection, Shared},
+    percent::share,
+};
+use crate::{
+    export::{
+        board::Board,
+        document::Document,
+        http::{Access, Health, Looks, Refusal, Service, Token},
+        metrics::{Metrics, Own},
+    },
+    finding::{self, Looker},
+    ids::Pid,
+};
+
+const AFTER_HELP: &str = "\
+Examples:
+  sudo gostuck run                              metrics at http://127.0.0.1:9102/metrics
+  sudo gostuck run --listen 0.0.0.0:9102 --allow-remote --token-file /etc/gostuck/token
+  sudo gostuck run --command shop --command cart
+
+Serves /metrics, /healthz, /readyz, the web page at /, and the JSON API: /api/v1/processes,
+/api/v1/processes/PID, /api/v1/events (docs/json.md, docs/metrics.md). The API shows stacks:
+function names, files and addresses of every traced program.
+
+SIGTERM and SIGINT end it cleanly.";
+
+/// Options of `gostuck run`.
+#[derive(Debug, Args)]
+#[command(after_help = AFTER_HELP)]
+pub struct Options {
+    /// Where to listen
+    #[arg(long, value_name = "ADDR:PORT", default_value = "127.0.0.1:9102")]
+    listen: SocketAddr,
+    /// Allow to listen beyond this machine
+    #[arg(long)]
+    allow_remote: bool,
+    /// File with the bearer token that the API asks for (its first line, 16 bytes at least);
+    /// /metrics, /healthz, /readyz and the page's own files need none
+    #[arg(long, value_name = "FILE")]
+    token_file: Option<PathBuf>,
+    /// What tracing may cost: a share of one CPU
+    #[arg(long, value_name = "SHARE", default_value = "1%", value_parser = share)]
+    budget: f64,
+    /// From when on a wait is told of, without proof of a deadlock
+    #[arg(long, value_name = "TIME", default_value = "30s", value_parser = humantime::parse_duration)]
+    stuck_after: Duration,
+    /// How often to look at a process, where the budget allows
+    #[arg(long, value_name = "TIME", default_value = "5s", value_parser = humantime::parse_duration)]
+    interval: Duration,
+    #[command(flatten)]
+    selection: Selection,
+}
+
+/// Runs the daemon until a signal ends it.
+///
+/// # Errors
+/// [`Failure`] when the listener cannot be opened or the token not be read.
+pub fn run(options: &Options) -> Result<ExitCode, Failure> {
+    if !options.listen.ip().is_loopback() && !options.allow_remote {
+        return Err(Failure::with_next_step(
+            anyhow::anyhow!("{} can be reached from other machines", options.listen),
+            "add --allow-remote, and --token-file: the API shows the stacks of every program",
+        ));
+    }
+    let token = match &options.token_file {
+        Some(path) => Some(Token::read(path).map_err(|error| {
+            Failure::with_next_step(
+                anyhow::anyhow!("cannot use {}: {error}", path.display()),
+                "write a random token there, for example: openssl rand -hex 32",
+            )
+        })?),
+        None => None,
+    };
+    let access = Access::new(token, options.listen);
+    tokio::runtime::Builder::new_multi_thread()
+        .worker_threads(1)
+        .max_blocking_threads(4)
+        .enable_all()
+        .build()?
+        .block_on(daemon(options, access))
+}
+
+async fn daemon(options: &Options, access: Access) -> Result<ExitCode, Failure> {
+    // Before anything slow: a signal that comes early must not be lost.
+    let mut interrupt = signal(SignalKind::interrupt())?;
+    let mut terminate = signal(SignalKind::terminate())?;
+    let listener = TcpListener::bind(options.listen).await.map_err(|error| {
+        Failure::with_next_step(
+            anyhow::anyhow!("cannot listen on {}: {error}", options.listen),
+            "choose another --listen ADDR:PORT, or end whoever uses it",
+        )
+    })?;
+    tracing::info!(address = %listener.local_addr()?, "listening");
+    let shared = Shared {
+        looker: Arc::new(Looker::new(finding::Options {
+            stuck_after: options.stuck_after,
+        })),
+        board: Arc::new(Board::default()),
+        own: Own::default(),
+        health: Arc::new(Health::default()),
+        stop: Arc::new(AtomicBool::new(false)),
+    };
+    let service = Service {
+        board: Arc::clone(&shared.board),
+        metrics: Arc::new(Metrics::new(Arc::clone(&shared.board), &shared.own)),
+        looks: Arc::new(ByPid(shared.clone())),
+        health: Arc::clone(&shared.health),
+        access,
+    };
+    let fleet = Fleet::new(
+        shared.clone(),
+        fleet::Options {
+            interval: options.interval,
+            stuck_after: options.stuck_after,
+            budget: options.budget,
+            selection: options.selection.clone(),
+        },
+    );
+    let tracing_side = thread::Builder::new()
+        .name("gostuck-fleet".to_owned())
+        .spawn(|| fleet.run())?;
+    service
+        .serve(listener, async move {
+            tokio::select! {
+                _ = interrupt.recv() => {}
+                _ = terminate.recv() => {}
+            }
+        })
+        .await?;
+    shared.stop.store(true, Ordering::Relaxed);
+    if tracing_side.join().is_err() {
+        return Err(anyhow::anyhow!("the tracing side broke off").into());
+    }
+    tracing::info!("ended");
+    Ok(ExitCode::SUCCESS)
+}
+
+/// Looks at processes of the board for clients of the API.
+struct ByPid(Shared);
+
+impl Looks for ByPid {
+    fn document(&self, pid: Pid) -> Result<Document, Refusal> {
+        let not_found = || Refusal::NotFound(format!("no Go process {pid} is traced here"));
+        let key = self.0.board.key_of(pid).ok_or_else(not_found)?;
+        match self.0.looker.look(pid) {
+            Ok(look) if look.process.key == key => Ok(Document::new(&look)),
+            Ok(_) => Err(not_found()),
+            Err(error) if is_gone(&error) => Err(not_found()),
+            Err(error) => Err(Refusal::Failed(error.to_string())),
+        }
+    }
+}

@@ -1,0 +1,158 @@
+//! `gostuck watch`: findings of one process, or of a command and what it starts, as they appear and
+//! clear.
+
+mod child;
+mod report;
+mod targets;
+
+use std::{
+    process::ExitCode,
+    time::{Duration, Instant},
+};
+
+use clap::{Args, ValueEnum};
+use tokio::signal::unix::{SignalKind, signal};
+
+use self::{child::Child, report::Report, targets::Targets};
+use super::{EXIT_FINDING, Failure, output, threshold::FailOn};
+use crate::{
+    finding::{self, Looker},
+    ids::Pid,
+};
+
+const AFTER_HELP: &str = "\
+Examples:
+  sudo gostuck watch 4711                       until interrupted
+  sudo gostuck watch --for 30s --fail-on proven 4711
+  sudo gostuck watch --fail-on proven -- go test ./...
+  sudo gostuck watch --format json 4711         one object a line (docs/json.md)
+
+With a command, every Go process below it is watched; findings go to standard error, because
+standard output is the command's. With --fail-on the first such finding ends the watch and the
+command.
+
+Exit status: 3 when --fail-on saw such a finding; else the command's own status (128 + signal when
+a signal ended it), or 0.";
+
+/// Options of `gostuck watch`.
+#[derive(Debug, Args)]
+#[command(after_help = AFTER_HELP, override_usage = "gostuck watch [OPTIONS] <PID>\n       gostuck watch [OPTIONS] -- <COMMAND>...")]
+pub struct Options {
+    /// The process to watch
+    #[arg(required_unless_present = "command", conflicts_with = "command")]
+    pid: Option<u32>,
+    /// The command to start and to watch, with its arguments
+    #[arg(last = true, value_name = "COMMAND")]
+    command: Vec<String>,
+    /// Stop after this time
+    #[arg(long = "for", value_name = "TIME", value_parser = humantime::parse_duration)]
+    duration: Option<Duration>,
+    /// End with status 3 as soon as there is such a finding
+    #[arg(long, value_enum, value_name = "VERDICT")]
+    fail_on: Option<FailOn>,
+    /// How to print findings
+    #[arg(long, value_enum, default_value_t = Format::Text)]
+    format: Format,
+    /// From when on a wait is told of, without proof of a deadlock
+    #[arg(long, value_name = "TIME", default_value = "30s", value_parser = humantime::parse_duration)]
+    stuck_after: Duration,
+    /// Over which time growth is judged
+    #[arg(long, value_name = "TIME", default_value = "15m", value_parser = humantime::parse_duration)]
+    growth_window: Duration,
+    /// How often to look
+    #[arg(long, value_name = "TIME", default_value = "1s", value_parser = humantime::parse_duration)]
+    interval: Duration,
+    #[command(flatten)]
+    output: output::Options,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+enum Format {
+    /// Stories with stacks
+    Text,
+    /// One object a line
+    Json,
+}
+
+/// Watches until the time is over, the process ends, or a signal comes.
+///
+/// # Errors
+/// [`Failure`] when the process cannot be looked at or the command not be started.
+pub fn run(options: &Options) -> Result<ExitCode, Failure> {
+    tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()?
+        .block_on(watch(options))
+}
+
+async fn watch(options: &Options) -> Result<ExitCode, Failure> {
+    let mut interrupt = signal(SignalKind::interrupt())?;
+    let mut terminate = signal(SignalKind::terminate())?;
+    let looker = Looker::new(finding::Options {
+        stuck_after: options.stuck_after,
+    });
+    let mut child = match options.command.split_first() {
+        Some((program, arguments)) => Some(Child::start(program, arguments)?),
+        None => None,
+    };
+    let root = child
+        .as_ref()
+        .map_or(Pid(options.pid.unwrap_or_default()), Child::pid);
+    let mut targets = Targets::new(looker, root, child.is_some(), options.growth_window);
+    let mut report = Report::new(
+        options.format == Format::Json,
+        child.is_some(),
+        options.output.paint(),
+    );
+    let end = options.duration.map(|duration| Instant::now() + duration);
+    let outcome = loop {
+        let began = Instant::now();
+        let news = targets.look(&mut report)?;
+        if options
+            .fail_on
+            .is_some_and(|fail_on| news.iter().any(|finding| fail_on.is_met_by(finding)))
+        {
+            break Outcome::Failed;
+        }
+        if targets.is_over() {
+            break Outcome::Over;
+        }
+        let rest = options.interval.saturating_sub(began.elapsed());
+        let rest = end.map_or(rest, |end| rest.min(end.saturating_duration_since(began)));
+        tokio::select! {
+            () = tokio::time::sleep(rest) => {}
+            _ = interrupt.recv() => break Outcome::Over,
+            _ = terminate.recv() => break Outcome::Over,
+            status = child::ended(child.as_mut()) => break Outcome::Ended(status?),
+        }
+        if end.is_some_and(|end| end <= Instant::now()) {
+            break Outcome::Over;
+        }
+    };
+    report.summary(&targets)?;
+    match outcome {
+        Outcome::Failed => {
+            if let Some(child) = child {
+                child.stop(targets.pids()).await;
+            }
+            Ok(ExitCode::from(EXIT_FINDING))
+        }
+        Outcome::Ended(status) => Ok(status),
+        // The command goes on without us, as a process watched by its pid does; an interrupt from
+        // the terminal reaches it as well.
+        Outcome::Over => match child {
+            Some(child) if options.duration.is_none() => child.wait().await,
+            _ => Ok(ExitCode::SUCCESS),
+        },
+    }
+}
+
+/// Why the watch ends.
+enum Outcome {
+    /// A finding that `--fail-on` names.
+    Failed,
+    /// The command ended with this status.
+    Ended(ExitCode),
+    /// The time is over, the process gone, or a signal came.
+    Over,
+}

@@ -1,0 +1,198 @@
+//! What `watch` prints.
+
+use std::{
+    io::{self, Write},
+    time::SystemTime,
+};
+
+use serde::Serialize;
+
+use super::targets::Targets;
+use crate::{
+    cli::output,
+    export::{
+        document::{self, Document},
+        text::{self, Paint, Style},
+    },
+    finding::{Change, Look, Verdict},
+    ids::Pid,
+};
+
+/// Prints changes as they come.
+pub struct Report {
+    json: bool,
+    /// Standard output belongs to the command that is watched.
+    to_stderr: bool,
+    paint: Paint,
+}
+
+/// A line of `--format json`.
+#[derive(Serialize)]
+struct Line<'a> {
+    event: &'static str,
+    time: String,
+    pid: Pid,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    finding: Option<&'a document::Finding>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    seen_for_seconds: Option<f64>,
+}
+
+/// The last line of `--format json`.
+#[derive(Serialize)]
+struct Summary {
+    event: &'static str,
+    time: String,
+    findings: Findings,
+}
+
+#[derive(Serialize)]
+struct Findings {
+    proven: usize,
+    suspected: usize,
+}
+
+impl Report {
+    /// Prints as `json` lines or as text.
+    pub const fn new(json: bool, to_stderr: bool, paint: Paint) -> Self {
+        Self {
+            json,
+            to_stderr,
+            paint,
+        }
+    }
+
+    fn out(&self) -> Box<dyn Write> {
+        if self.to_stderr {
+            Box::new(io::stderr().lock())
+        } else {
+            Box::new(io::stdout().lock())
+        }
+    }
+
+    /// Prints what a look changed.
+    pub fn changes(&self, look: &Look, changes: &[Change]) -> io::Result<()> {
+        if changes.is_empty() {
+            return Ok(());
+        }
+        let document = Document::new(look);
+        let clock = document::Clock::at(look.diagnosis.snapshot.taken_ns);
+        let mut out = self.out();
+        for change in changes {
+            let (event, finding, seen_for_ns) = match change {
+                Change::Appeared(finding) => ("appeared", finding, None),
+                Change::Changed(finding) => ("changed", finding, None),
+                Change::Cleared {
+                    finding,
+                    seen_for_ns,
+                } => ("cleared", finding, Some(*seen_for_ns)),
+            };
+            let finding = document::Finding::new(finding, &clock);
+            let seen_for = seen_for_ns.map(document::seconds);
+            if self.json {
+                let line = Line {
+                    event,
+                    time: now(),
+                    pid: document.process.pid,
+                    finding: Some(&finding),
+                    seen_for_seconds: seen_for,
+                };
+                serde_json::to_writer(&mut out, &line)?;
+                writeln!(out)?;
+            } else {
+                self.text(&mut out, &document, event, &finding, seen_for)?;
+            }
+        }
+        out.flush()
+    }
+
+    fn text(
+        &self,
+        out: &mut impl Write,
+        document: &Document,
+        event: &str,
+        finding: &document::Finding,
+        seen_for: Option<f64>,
+    ) -> io::Result<()> {
+        let process = &document.process;
+        let heading = format!(
+            "{} {} (pid {}): {event}",
+            now(),
+            text::clean(&process.command),
+            process.pid
+        );
+        let heading = self.paint.style(Style::Faint, heading);
+        if let Some(seen_for) = seen_for {
+            return writeln!(
+                out,
+                "{heading} after {}: {}  {}",
+                text::duration(seen_for),
+                text::clean(&finding.summary),
+                self.paint.style(Style::Faint, &finding.id)
+            );
+        }
+        let options = text::Options {
+            paint: self.paint,
+            width: output::width(),
+            all: false,
+        };
+        writeln!(out, "{heading}")?;
+        text::finding_with_stacks(out, document, finding, options)?;
+        writeln!(out)
+    }
+
+    /// Says that the watched process has ended.
+    pub fn gone(&self, pid: Pid) -> io::Result<()> {
+        let mut out = self.out();
+        if self.json {
+            let line = Line {
+                event: "ended",
+                time: now(),
+                pid,
+                finding: None,
+                seen_for_seconds: None,
+            };
+            serde_json::to_writer(&mut out, &line)?;
+            return writeln!(out);
+        }
+        let text = format!("{} process {pid} has ended", now());
+        writeln!(out, "{}", self.paint.style(Style::Faint, text))
+    }
+
+    /// Says what stands at the end.
+    pub fn summary(&self, targets: &Targets) -> io::Result<()> {
+        let findings = Findings {
+            proven: targets.standing(Verdict::Proven),
+            suspected: targets.standing(Verdict::Suspected),
+        };
+        let mut out = self.out();
+        if self.json {
+            let summary = Summary {
+                event: "summary",
+                time: now(),
+                findings,
+            };
+            serde_json::to_writer(&mut out, &summary)?;
+            return writeln!(out);
+        }
+        let (style, text) = match findings {
+            Findings {
+                proven: 0,
+                suspected: 0,
+            } => (Style::Good, "no finding stands".to_owned()),
+            Findings { proven, suspected } => (
+                if proven > 0 {
+                    Style::Proven
+                } else {
+                    Style::Suspected
+                },
+                format!("standing: {proven} proven, {suspected} suspected"),
+            ),
+        };
+        writeln!(out, "gostuck: {}", self.paint.style(style, text))
+    }
+}
+
+fn now() -> String {
+    humantime::format_rfc3339_seconds(SystemTime::now()).to_string()
+}

@@ -1,0 +1,163 @@
+//! One look at one process, from its pid to findings: the only place where the rooms are put
+//! together. `inspect`, `watch`, the daemon and the terminal view all look through it.
+
+use std::{
+    sync::{Arc, Mutex, PoisonError},
+    thread,
+    time::Duration,
+};
+
+use rustc_hash::FxHashMap;
+
+use super::{Diagnosis, Evidence, Options, diagnose};
+use crate::{
+    ids::{Goid, Pid},
+    image::Image,
+    process::{CpuLimit, FileIdentity, ImageCache, Process, ProcessError, Untraceable, cpu_limit},
+    release::{Analyzer, PendingRelease, holders},
+    snapshot::{ObjectKind, Snapshot, SnapshotError, Target, take},
+};
+
+/// How long the target goes on between the look that suspects and the one that proves.
+const BETWEEN_LOOKS: Duration = Duration::from_millis(30);
+/// Most images whose analysis is remembered; all are forgotten when it is full.
+const ANALYZERS_LIMIT: usize = 256;
+/// Up to so many goroutines all are analysed; of more only if somebody waits for a lock, because
+/// channels alone are explained, but never proven, by what their partners would do.
+const ANALYSED_ALWAYS: usize = 2_000;
+
+/// Why there is no look.
+#[derive(Debug, thiserror::Error)]
+pub enum LookError {
+    /// The process cannot be traced.
+    #[error(transparent)]
+    Untraceable(#[from] Untraceable),
+    /// Its runtime could not be read.
+    #[error(transparent)]
+    Snapshot(#[from] SnapshotError),
+}
+
+impl From<ProcessError> for LookError {
+    fn from(error: ProcessError) -> Self {
+        Self::Untraceable(error.into())
+    }
+}
+
+/// A process, and what one look said of it.
+#[derive(Debug, Clone)]
+pub struct Look {
+    /// The process.
+    pub process: Process,
+    /// What it executes.
+    pub image: Arc<Image>,
+    /// CPUs that its cgroups allow.
+    pub cpu_limit: Option<CpuLimit>,
+    /// What was found.
+    pub diagnosis: Diagnosis,
+}
+
+/// Looks at processes. What it learns of an image serves all processes that run it; many threads
+/// may look through one.
+#[derive(Debug, Default)]
+pub struct Looker {
+    options: Options,
+    images: ImageCache,
+    analyzers: Mutex<FxHashMap<FileIdentity, Arc<Analyzer>>>,
+}
+
+impl Looker {
+    /// One that knows no image yet.
+    #[must_use]
+    pub fn new(options: Options) -> Self {
+        Self {
+            options,
+            ..Self::default()
+        }
+    }
+
+    /// Looks at the process that has `pid` now; twice when the first look suspects what a second
+    /// can prove.
+    ///
+    /// # Errors
+    /// [`LookError`].
+    pub fn look(&self, pid: Pid) -> Result<Look, LookError> {
+        let process = Process::open(pid)?;
+        let image = self.images.image_of(&process)?;
+        let target = Target::live(&process, Arc::clone(&image))?;
+        let analyzer = self.analyzer(process.exe.file, &image);
+        let cpu_limit = cpu_limit(&process);
+        let once = |earlier: Option<&Diagnosis>| -> Result<Diagnosis, LookError> {
+            let snapshot = Arc::new(take(&target)?);
+            let pending = pending(&analyzer, &target, &snapshot);
+            // What was read belongs to this process only if it is still there.
+            process.check_same()?;
+            let evidence = Evidence {
+                process: process.key,
+                cpu_limit,
+                holders: holders(&snapshot, &pending),
+                snapshot,
+                pending,
+            };
+            Ok(diagnose(evidence, None, earlier, &*image, &self.options))
+        };
+        let mut diagnosis = once(None)?;
+        if diagnosis.wants_confirmation() {
+            thread::sleep(BETWEEN_LOOKS);
+            diagnosis = once(Some(&diagnosis))?;
+        }
+        drop(target);
+        Ok(Look {
+            process,
+            image,
+            cpu_limit,
+            diagnosis,
+        })
+    }
+
+    /// The image of `process`, from the same cache.
+    ///
+    /// # Errors
+    /// [`Untraceable`].
+    pub fn image_of(&self, process: &Process) -> Result<Arc<Image>, Untraceable> {
+        self.images.image_of(process)
+    }
+
+    fn analyzer(&self, file: FileIdentity, image: &Arc<Image>) -> Arc<Analyzer> {
+        let mut analyzers = self
+            .analyzers
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner);
+        if analyzers.len() >= ANALYZERS_LIMIT && !analyzers.contains_key(&file) {
+            analyzers.clear();
+        }
+        let analyzer = analyzers
+            .entry(file)
+            .or_insert_with(|| Arc::new(Analyzer::new(Arc::clone(image))));
+        Arc::clone(analyzer)
+    }
+}
+
+/// What the goroutines will release.
+fn pending(
+    analyzer: &Analyzer,
+    target: &Target,
+    snapshot: &Snapshot,
+) -> FxHashMap<Goid, Vec<PendingRelease>> {
+    let mut objects = snapshot.objects.values();
+    let locked = objects.any(|object| {
+        let is_lock = matches!(
+            object.id.kind,
+            ObjectKind::Mutex | ObjectKind::RwMutex | ObjectKind::WaitGroup
+        );
+        is_lock && !object.waiters.is_empty()
+    });
+    if !locked && snapshot.goroutines.len() > ANALYSED_ALWAYS {
+        return FxHashMap::default();
+    }
+    snapshot
+        .goroutines
+        .iter()
+        .map(|goroutine| (goroutine.goid, analyzer.pending(target, goroutine)))
+        .filter(|(_, pending)| !pending.is_empty())
+        .collect()
+}
