@@ -176,6 +176,7 @@ impl Code {
         let code = self.image.code(&function)?;
         let mut body = Body {
             instructions: self.isa.decode(&code, function.entry),
+            targets: Vec::new(),
         };
         self.link(&mut body, &function);
         let atomics = self.atomics(&body, &function);
@@ -206,6 +207,7 @@ impl Code {
 
     /// Turns jump targets into indices and finds the cold sides.
     fn link(&self, body: &mut Body, function: &Function) {
+        body.targets = vec![false; body.instructions.len()];
         let inside = |at: ImageAddr| function.entry <= at && at < function.end;
         for i in 0..body.instructions.len() {
             let Some(target) = body
@@ -219,6 +221,9 @@ impl Code {
                 && let Some(instruction) = body.instructions.get_mut(i)
             {
                 set_jump_target(&mut instruction.operation, Target::Inside(index));
+                if let Some(is_target) = body.targets.get_mut(index as usize) {
+                    *is_target = true;
+                }
             }
         }
         for i in 0..body.instructions.len() {

@@ -232,6 +232,7 @@ impl Walk<'_> {
             state.routine = Arc::clone(routine);
             state.at = at;
             state.returns.clear();
+            state.last = None;
             state.cells.forget(stack.start, sp);
             state.set_register(isa.stack_pointer(), Value::exact(sp));
             state.set_register(isa.frame_pointer(), frame_pointer);

@@ -13,38 +13,26 @@ impl Executor<'_> {
     pub(super) fn jump_if(
         &mut self,
         state: &mut State,
-        from: u32,
         condition: Condition,
         target: Target,
         cold: Cold,
     ) -> Step {
         match cold {
             Cold::Taken => return Step::Go,
-            Cold::Next => return self.jump(state, from, target),
+            Cold::Next => return self.jump(state, target),
             Cold::Neither => {}
         }
         match state.flags.decide(condition) {
-            Some(true) => return self.jump(state, from, target),
+            Some(true) => return self.jump(state, target),
             Some(false) => return Step::Go,
             None => {}
         }
         state.forks += 1;
         let mut taken = state.clone();
-        if matches!(self.jump(&mut taken, from, target), Step::Go)
-            && self.is_worth(&mut taken, from)
-        {
-            self.open.push(taken);
+        if matches!(self.jump(&mut taken, target), Step::Meet) {
+            self.queue.push(taken, &self.world);
         }
-        if self.meets_something_new(state, false) {
-            Step::Go
-        } else {
-            Step::End
-        }
-    }
-
-    /// Forward jumps meet other paths here; backward ones did in [`Self::jump`].
-    fn is_worth(&mut self, taken: &mut State, from: u32) -> bool {
-        taken.at <= from || self.meets_something_new(taken, false)
+        Step::Go
     }
 
     pub(super) fn jump_to(&mut self, state: &mut State, operand: Operand) -> Step {
@@ -76,9 +64,7 @@ impl Executor<'_> {
             found = true;
             let mut taken = state.clone();
             taken.at = index;
-            if self.meets_something_new(&mut taken, false) {
-                self.open.push(taken);
-            }
+            self.queue.push(taken, &self.world);
         }
         if found {
             Step::End
@@ -92,7 +78,7 @@ impl Executor<'_> {
         match state.routine.body.index_of(image) {
             Some(index) => {
                 state.at = index;
-                Step::Go
+                Step::Meet
             }
             None => self.tail_call(state, image),
         }

@@ -135,7 +135,7 @@ impl Executor<'_> {
             && callee.effect != CallEffect::Code
         {
             return match self.call(state, target, target) {
-                Step::Go => self.return_(state),
+                Step::Go | Step::Meet => self.return_(state),
                 end => end,
             };
         }
@@ -144,11 +144,7 @@ impl Executor<'_> {
             Some((routine, at)) => {
                 state.routine = routine;
                 state.at = at;
-                if self.meets_something_new(state, true) {
-                    Step::Go
-                } else {
-                    Step::End
-                }
+                Step::Meet
             }
             None => self.lose_track(state),
         }
@@ -241,11 +237,7 @@ impl Executor<'_> {
         if let Some(sp) = back.sp.bits() {
             state.cells.forget(self.stack().start, sp);
         }
-        if self.meets_something_new(state, false) {
-            Step::Go
-        } else {
-            Step::End
-        }
+        Step::Meet
     }
 
     fn try_acquire(&mut self, state: &mut State, kind: LockKind, object: Value) {
@@ -260,7 +252,7 @@ impl Executor<'_> {
             taken.set_register(result, Value::exact(1));
             state.set_register(result, Value::exact(0));
         }
-        self.open.push(taken);
+        self.queue.push(taken, &self.world);
     }
 
     fn give(
@@ -347,7 +339,7 @@ impl Executor<'_> {
         other.forks += 1;
         other.effects.held.clear();
         if self.call_closure(&mut other, closure, None, false) {
-            self.open.push(other);
+            self.queue.push(other, &self.world);
         }
     }
 

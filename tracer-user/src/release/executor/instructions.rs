@@ -27,12 +27,12 @@ impl Executor<'_> {
         };
         state.at += 1;
         match &instruction.operation {
-            Operation::Jump(target) => self.jump(state, index, *target),
+            Operation::Jump(target) => self.jump(state, *target),
             Operation::JumpIf {
                 condition,
                 target,
                 cold,
-            } => self.jump_if(state, index, *condition, *target, *cold),
+            } => self.jump_if(state, *condition, *target, *cold),
             Operation::JumpTo(operand) => self.jump_to(state, *operand),
             Operation::Call(target) => self.call(state, instruction.at, *target),
             Operation::CallTo(operand) => self.call_to(state, instruction.at, *operand),
@@ -266,7 +266,7 @@ impl Executor<'_> {
                 let mut failed = state.clone();
                 failed.flags = Flags::Zero(false);
                 failed.forks += 1;
-                self.open.push(failed);
+                self.queue.push(failed, &self.world);
                 state.flags = Flags::Zero(true);
                 state.forks += 1;
                 if width == 4 {
@@ -428,14 +428,11 @@ impl Executor<'_> {
         }
     }
 
-    pub(super) fn jump(&mut self, state: &mut State, from: u32, target: Target) -> Step {
+    pub(super) fn jump(&mut self, state: &mut State, target: Target) -> Step {
         match target {
             Target::Inside(index) => {
                 state.at = index;
-                if index <= from && !self.meets_something_new(state, true) {
-                    return Step::End;
-                }
-                Step::Go
+                Step::Meet
             }
             Target::Outside(at) => self.tail_call(state, at),
         }

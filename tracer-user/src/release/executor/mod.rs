@@ -12,6 +12,8 @@ mod calls;
 mod cells;
 mod instructions;
 mod memory;
+mod progress;
+mod queue;
 mod state;
 mod value;
 
@@ -22,6 +24,9 @@ use rustc_hash::{FxHashMap, FxHashSet};
 pub use memory::World;
 pub use state::{Deferred, Effects, State};
 pub use value::Value;
+
+use progress::{Meeting, Progress};
+use queue::{Place, Queue};
 
 use super::{
     code::Code,
@@ -37,17 +42,16 @@ use crate::{
 const FRAME_BUDGET: u32 = 30_000;
 /// Paths that wait to be followed at most.
 const MAX_OPEN: usize = 2_000;
-/// Joins of different values at one place before what differs is forgotten.
-const PRECISE_VISITS: u32 = 10;
-/// The same while no branch was taken without knowing: a loop that the frame's memory decides.
-const PRECISE_VISITS_DECIDED: u32 = 600;
+/// States with which one place is gone through at most while the frame's memory decides every
+/// branch: a loop over the locks of a slice.
+const PRECISE_VISITS: usize = 600;
 
 /// What a frame's continuation comes to.
 #[derive(Debug, Default)]
 pub struct Outcome {
     /// The states in which the frame returns.
     pub exits: Vec<State>,
-    /// What had been done where the frame's code went round in a loop.
+    /// If it never does: what it will have done in the loops that it stays in.
     pub loops: Vec<Effects>,
     /// Whether it was too much to follow.
     pub exhausted: bool,
@@ -77,17 +81,14 @@ pub struct Executor<'a> {
     frame: usize,
     deferred_frame: bool,
     budget: u32,
-    open: Vec<State>,
+    queue: Queue,
     visits: FxHashMap<Place, Visits>,
+    progress: Progress,
     outcome: Outcome,
 }
 
-/// Where paths meet: the instruction, the call depth, and what was done to locks before.
-type Place = (ImageAddr, u32, usize, u64);
-
-#[derive(Default)]
 struct Visits {
-    count: u32,
+    meeting: Meeting,
     states: FxHashSet<u64>,
     joined: Option<Box<State>>,
 }
@@ -96,6 +97,8 @@ struct Visits {
 enum Step {
     /// It goes on.
     Go,
+    /// It goes on from a place where it can meet others.
+    Meet,
     /// It ends here and does not count.
     End,
     /// The frame returns.
@@ -115,8 +118,9 @@ impl<'a> Executor<'a> {
             frame: 0,
             deferred_frame: false,
             budget: 0,
-            open: Vec::new(),
+            queue: Queue::default(),
             visits: FxHashMap::default(),
+            progress: Progress::default(),
             outcome: Outcome::default(),
         }
     }
@@ -127,11 +131,19 @@ impl<'a> Executor<'a> {
         self.frame = frame;
         self.deferred_frame = deferred;
         self.budget = FRAME_BUDGET;
-        self.open = entries;
         self.visits.clear();
+        self.progress = Progress::default();
         self.outcome = Outcome::default();
-        while let Some(state) = self.open.pop() {
-            self.follow(state);
+        for entry in entries {
+            self.queue.push(entry, &self.world);
+        }
+        while let Some((place, mut state)) = self.queue.pop() {
+            if self.is_new(place, &mut state) {
+                self.follow(state);
+            }
+        }
+        if self.outcome.exits.is_empty() {
+            self.outcome.loops = self.progress.in_final_loops();
         }
         std::mem::take(&mut self.outcome)
     }
@@ -144,9 +156,10 @@ impl<'a> Executor<'a> {
         }
     }
 
+    /// Runs one path until it ends or comes to where it can meet others.
     fn follow(&mut self, mut state: State) {
         loop {
-            if self.budget == 0 || self.open.len() > MAX_OPEN {
+            if self.budget == 0 || self.queue.len() > MAX_OPEN {
                 self.outcome.exhausted = true;
                 self.opaque(&mut state);
                 state.returns.clear();
@@ -155,7 +168,8 @@ impl<'a> Executor<'a> {
             }
             self.budget -= 1;
             match self.step(&mut state) {
-                Step::Go => {}
+                Step::Go if !state.routine.body.is_target(state.at) => {}
+                Step::Go | Step::Meet => return self.queue.push(state, &self.world),
                 Step::End => return,
                 Step::Exit => {
                     self.outcome.exits.push(state);
@@ -165,37 +179,35 @@ impl<'a> Executor<'a> {
         }
     }
 
-    /// Called where paths can meet. False: this path adds nothing to those that came before.
-    fn meets_something_new(&mut self, state: &mut State, backward: bool) -> bool {
-        let place = (
-            state.routine.function.entry,
-            state.at,
-            state.returns.len(),
-            hash_of(&(&state.effects, state.register(self.isa.stack_pointer()))),
-        );
-        let visits = self.visits.entry(place).or_default();
-        let is_new = visits.states.insert(state.fingerprint());
-        visits.count += 1;
-        let precise = if state.forks == 0 {
-            PRECISE_VISITS_DECIDED
-        } else {
-            PRECISE_VISITS
-        };
-        let goes_on = is_new
-            && (visits.count <= precise || {
-                let joined = match &visits.joined {
-                    None => state.clone(),
-                    Some(before) => before.join(state, &self.world),
-                };
-                let grew = visits.joined.as_ref().is_none_or(|b| !b.same(&joined));
-                visits.joined = Some(Box::new(joined.clone()));
-                *state = joined;
-                grew
-            });
-        if !goes_on && backward && state.returns.is_empty() {
-            self.outcome.loops.push(state.effects.clone());
+    /// Whether `state` differs from those that went on from the same place before. Once a branch
+    /// was taken without knowing, it goes on as what they have in common.
+    fn is_new(&mut self, place: Place, state: &mut State) -> bool {
+        let progress = &mut self.progress;
+        let visits = self.visits.entry(place).or_insert_with(|| Visits {
+            meeting: progress.add(&state.effects),
+            states: FxHashSet::default(),
+            joined: None,
+        });
+        if let Some(last) = state.last {
+            progress.connect(last, visits.meeting);
         }
-        goes_on
+        state.last = Some(visits.meeting);
+        if state.forks == 0 && visits.states.len() < PRECISE_VISITS {
+            return visits.states.insert(state.fingerprint());
+        }
+        match &mut visits.joined {
+            None => visits.joined = Some(Box::new(state.clone())),
+            Some(before) => {
+                let joined = before.join(state, &self.world);
+                if before.same(&joined) {
+                    return false;
+                }
+                state.clone_from(&joined);
+                state.last = Some(visits.meeting);
+                **before = joined;
+            }
+        }
+        true
     }
 
     /// Notes a release at the current instruction of `state`.
@@ -218,11 +230,4 @@ impl<'a> Executor<'a> {
     fn stack(&self) -> Range<u64> {
         self.world.stack()
     }
-}
-
-fn hash_of(value: &impl std::hash::Hash) -> u64 {
-    use std::hash::Hasher as _;
-    let mut hasher = rustc_hash::FxHasher::default();
-    value.hash(&mut hasher);
-    hasher.finish()
 }

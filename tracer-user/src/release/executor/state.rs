@@ -11,6 +11,7 @@ use super::{
     },
     cells::Cells,
     memory::World,
+    progress::Meeting,
     value::{Value, sign_extend, truncate},
 };
 
@@ -216,6 +217,8 @@ pub struct State {
     pub returns: Vec<Return>,
     /// How many branches on the way were taken without knowing.
     pub forks: u32,
+    /// Where the path last met others.
+    pub last: Option<Meeting>,
 }
 
 impl State {
@@ -232,7 +235,20 @@ impl State {
             effects: Effects::default(),
             returns: Vec::new(),
             forks: 0,
+            last: None,
         }
+    }
+
+    /// Identifies from where the calls that are being followed were made.
+    #[must_use]
+    pub fn calls(&self) -> u64 {
+        use std::hash::{Hash as _, Hasher as _};
+        let mut hasher = rustc_hash::FxHasher::default();
+        for back in &self.returns {
+            let to = back.to.as_ref().map(|(r, at)| (r.function.entry, *at));
+            (to, back.sp, back.deferred).hash(&mut hasher);
+        }
+        hasher.finish()
     }
 
     /// The value of `register`.

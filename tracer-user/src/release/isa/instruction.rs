@@ -297,6 +297,8 @@ pub struct Instruction {
 pub struct Body {
     /// The instructions by ascending address.
     pub instructions: Vec<Instruction>,
+    /// Which of them are the target of a jump.
+    pub targets: Vec<bool>,
 }
 
 impl Body {
@@ -305,6 +307,12 @@ impl Body {
     pub fn index_of(&self, at: ImageAddr) -> Option<u32> {
         let index = self.instructions.binary_search_by_key(&at, |i| i.at).ok()?;
         u32::try_from(index).ok()
+    }
+
+    /// Whether some jump leads to the instruction at `index`.
+    #[must_use]
+    pub fn is_target(&self, index: u32) -> bool {
+        usize::try_from(index).is_ok_and(|index| self.targets.get(index) == Some(&true))
     }
 
     /// The instruction at `index`.

@@ -1,0 +1,78 @@
+//! The paths still to be followed, in the order in which they meet soonest: inside the deepest call
+//! first, then from low addresses to high, so that both sides of a branch have come to where they
+//! join before anything after it is looked at.
+
+use std::collections::BTreeMap;
+
+use super::{memory::World, state::State};
+use crate::ids::ImageAddr;
+
+/// Where paths meet: the same instruction, called from the same places, with the same effects.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub struct Place {
+    entry: ImageAddr,
+    at: u32,
+    calls: u64,
+    effects: u64,
+}
+
+impl Place {
+    fn of(state: &State) -> Self {
+        Self {
+            entry: state.routine.function.entry,
+            at: state.at,
+            calls: state.calls(),
+            effects: hash_of(&state.effects),
+        }
+    }
+}
+
+/// The paths still to be followed.
+#[derive(Debug, Default)]
+pub struct Queue {
+    by_order: BTreeMap<(usize, u32), Vec<(Place, State)>>,
+    len: usize,
+}
+
+impl Queue {
+    /// Adds a path. It becomes one with a path that waits at the same place, if either came there
+    /// by a branch taken without knowing.
+    pub fn push(&mut self, state: State, world: &World<'_>) {
+        let order = (usize::MAX - state.returns.len(), state.at);
+        let place = Place::of(&state);
+        let waiting = self.by_order.entry(order).or_default();
+        let same = waiting
+            .iter_mut()
+            .find(|(other, waits)| *other == place && waits.forks + state.forks > 0);
+        match same {
+            Some((_, waits)) => *waits = waits.join(&state, world),
+            None => {
+                waiting.push((place, state));
+                self.len += 1;
+            }
+        }
+    }
+
+    /// The next path.
+    pub fn pop(&mut self) -> Option<(Place, State)> {
+        let mut first = self.by_order.first_entry()?;
+        let next = first.get_mut().pop();
+        if first.get().is_empty() {
+            first.remove();
+        }
+        self.len -= 1;
+        next
+    }
+
+    /// How many paths wait.
+    pub fn len(&self) -> usize {
+        self.len
+    }
+}
+
+fn hash_of(value: &impl std::hash::Hash) -> u64 {
+    use std::hash::Hasher as _;
+    let mut hasher = rustc_hash::FxHasher::default();
+    value.hash(&mut hasher);
+    hasher.finish()
+}
