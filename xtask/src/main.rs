@@ -3,6 +3,7 @@
 mod bench;
 mod command;
 mod demo;
+mod layouts;
 mod paths;
 mod setup;
 mod test;
@@ -30,6 +31,8 @@ enum Task {
     Demo,
     /// Runs all tests: unit, property, end to end with real eBPF on real Go programs.
     Test(test::Options),
+    /// Rewrites the table of runtime struct layouts from real toolchains.
+    Layouts(layouts::Options),
     /// Measures, and writes the tables of docs/performance.md.
     Bench(bench::Options),
 }
@@ -46,6 +49,7 @@ fn main() -> Result<()> {
         }
         Task::Demo => demo::run(),
         Task::Test(options) => test::run(&options),
+        Task::Layouts(options) => layouts::run(&options),
         Task::Bench(options) => bench::run(&options),
     }
 }

@@ -21,7 +21,7 @@ pub(crate) const DEFAULT: &str = "1.27.3";
 const DEBIAN: (&str, &str, &str) = ("1.19.8", "golang-1.19-go", "/usr/lib/go-1.19");
 
 /// Installs one toolchain into the cache unless it is there.
-pub(super) fn toolchain(version: &str) -> Result<()> {
+pub(crate) fn toolchain(version: &str) -> Result<()> {
     let go = paths::go(version)?;
     if go.is_file() {
         step(&format!("Go {version}: found {}", go.display()));

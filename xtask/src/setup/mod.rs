@@ -8,7 +8,7 @@ mod mounts;
 use anyhow::Result;
 use clap::Args;
 
-pub(crate) use go::{DEFAULT as DEFAULT_GO, VERSIONS as GO_VERSIONS};
+pub(crate) use go::{DEFAULT as DEFAULT_GO, VERSIONS as GO_VERSIONS, toolchain as go_toolchain};
 
 /// What to set up.
 #[derive(Debug, Default, Args)]

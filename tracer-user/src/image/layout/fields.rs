@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use super::super::GoVersion;
 
 /// Struct name → field name → offset; the struct's size is under `size`.
-pub(in crate::image) type StructOffsets = BTreeMap<String, BTreeMap<String, u64>>;
+pub type StructOffsets = BTreeMap<String, BTreeMap<String, u64>>;
 
 macro_rules! layouts {
     ($($(#[$doc:meta])* $name:ident = $go:literal { $($field:ident: $go_field:literal,)* } optional { $($option:ident: $go_option:literal,)* })*) => {

@@ -5,12 +5,14 @@ mod dwarf;
 mod fields;
 mod table;
 
-pub(super) use fields::StructOffsets;
+pub use fields::StructOffsets;
 pub use fields::{
     CoroLayout, DeferLayout, GLayout, GobufLayout, HchanLayout, HeapArenaLayout, Layout, MLayout,
     MheapLayout, ModuleDataLayout, MspanLayout, PLayout, PanicLayout, PollDescLayout, SchedLayout,
     SemaRootLayout, SudogLayout, TimerLayout, TimersLayout,
 };
+
+use std::path::Path;
 
 use super::{GoVersion, elf::Elf};
 
@@ -34,4 +36,10 @@ pub(super) fn load(elf: &Elf, version: &GoVersion) -> Result<(Layout, LayoutSour
     }
     let (structs, source) = table::lookup(version)?;
     Ok((Layout::new(&structs, version)?, source))
+}
+
+/// The wanted structs by a file's debug information alone: what the table is made of.
+#[must_use]
+pub fn from_debug_information(path: &Path) -> Option<StructOffsets> {
+    dwarf::read(&Elf::open(path).ok()?)
 }
