@@ -64,9 +64,23 @@ impl<'a> Key<'a> {
 /// The goroutines of a document in groups, largest first, the runtime's own last.
 #[must_use]
 pub fn groups(document: &Document) -> Vec<Group<'_>> {
+    let mut groups = group(document.goroutines.iter());
+    groups.sort_by_key(|group| {
+        let first = group.first();
+        (
+            first.is_some_and(|g| g.system),
+            std::cmp::Reverse(group.members.len()),
+            first.map(|g| g.id),
+        )
+    });
+    groups
+}
+
+/// Goroutines of one document in groups, in the order in which their first members come.
+pub fn group<'a>(goroutines: impl Iterator<Item = &'a Goroutine>) -> Vec<Group<'a>> {
     let mut index = FxHashMap::default();
     let mut groups: Vec<Group<'_>> = Vec::new();
-    for goroutine in &document.goroutines {
+    for goroutine in goroutines {
         let at = *index.entry(Key::of(goroutine)).or_insert(groups.len());
         if at == groups.len() {
             groups.push(Group {
@@ -79,14 +93,6 @@ pub fn groups(document: &Document) -> Vec<Group<'_>> {
             group.oldest_wait = longest(group.oldest_wait, goroutine.wait_seconds);
         }
     }
-    groups.sort_by_key(|group| {
-        let first = group.first();
-        (
-            first.is_some_and(|g| g.system),
-            std::cmp::Reverse(group.members.len()),
-            first.map(|g| g.id),
-        )
-    });
     groups
 }
 

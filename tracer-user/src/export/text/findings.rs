@@ -4,8 +4,12 @@ use std::io::{self, Write};
 
 use super::{Options, Style, clean, count, duration, stacks, wrap};
 use crate::{
-    export::document::{Document, Finding},
+    export::{
+        document::{Document, Finding},
+        groups::group,
+    },
     finding::{FindingKind, Verdict},
+    ids::Goid,
 };
 
 /// Most stacks printed below one finding.
@@ -59,6 +63,7 @@ pub fn finding(out: &mut impl Write, finding: &Finding, options: Options) -> io:
     };
     let age = finding
         .age_seconds
+        .filter(|age| *age >= 1.0)
         .map_or_else(String::new, |age| format!(", for {}", duration(age)));
     writeln!(
         out,
@@ -71,11 +76,6 @@ pub fn finding(out: &mut impl Write, finding: &Finding, options: Options) -> io:
     paragraph(out, &finding.summary, "  ", options)?;
     for line in &finding.story {
         paragraph(out, line, "    ", options)?;
-    }
-    if finding.waiting_behind > 0 {
-        let behind = usize::try_from(finding.waiting_behind).unwrap_or(usize::MAX);
-        let line = format!("{} more wait behind them.", count(behind, "goroutine"));
-        paragraph(out, &line, "    ", options)?;
     }
     for doubt in &finding.doubts {
         paragraph(out, &format!("Not certain: {doubt}"), "    ", options)?;
@@ -105,22 +105,43 @@ fn members(
         }
         return Ok(());
     }
-    let limit = if options.all { usize::MAX } else { STACK_LIMIT };
     let members = finding.goroutines.iter();
-    let members = members.filter_map(|&goid| document.goroutine(goid));
-    for member in members.take(limit) {
+    let groups = group(members.filter_map(|&goid| document.goroutine(goid)));
+    let limit = if options.all { usize::MAX } else { STACK_LIMIT };
+    for group in groups.iter().take(limit) {
         writeln!(out)?;
-        stacks::one(out, member, "    ", options)?;
+        let Some(first) = group.first().filter(|_| !options.all) else {
+            for goroutine in &group.members {
+                stacks::one(out, goroutine, "    ", options)?;
+            }
+            continue;
+        };
+        stacks::one(out, first, "    ", options)?;
+        let others: Vec<Goid> = group
+            .members
+            .iter()
+            .skip(1)
+            .map(|member| member.id)
+            .collect();
+        if !others.is_empty() {
+            let line = format!("and {} there: {}", others.len(), listed(&others));
+            paragraph(out, &line, "      ", options)?;
+        }
     }
-    let number = finding.goroutines.len();
-    if number > limit {
-        writeln!(
-            out,
-            "\n    and {} more (--all prints them)",
-            count(number - limit, "goroutine")
-        )?;
+    if groups.len() > limit {
+        let more = count(groups.len() - limit, "other place");
+        writeln!(out, "\n    and at {more} (--all prints them)")?;
     }
     Ok(())
+}
+
+/// Most goroutines named in a line.
+const LISTED: usize = 10;
+
+fn listed(goids: &[Goid]) -> String {
+    let names: Vec<String> = goids.iter().take(LISTED).map(Goid::to_string).collect();
+    let more = if goids.len() > LISTED { ", …" } else { "" };
+    names.join(", ") + more
 }
 
 /// The verdict in one word.

@@ -50,7 +50,11 @@ pub fn write(out: &mut impl Write, document: &Document, options: Options) -> io:
     let Some(detector) = &document.deadlock_detector else {
         return Ok(());
     };
-    let state = if detector.armed { "armed" } else { "silent" };
+    let state = match (detector.fires, detector.armed) {
+        (true, _) => "fires now",
+        (false, true) => "could fire, but does not now",
+        (false, false) => "cannot fire in this process",
+    };
     let heading = options.paint.style(Style::Heading, "Go's own detector");
     writeln!(out, "{heading}: {state}")?;
     for line in wrap(&clean(&detector.reason), options.width.saturating_sub(2)) {
