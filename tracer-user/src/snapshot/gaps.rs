@@ -59,7 +59,9 @@ impl Gap {
             Self::Restless => "the goroutines ran each time they were looked at",
             Self::TruncatedStack => "the stack tables do not lead to their first function",
             Self::UnknownObject => "the object waited on was not found",
-            Self::Threads | Self::Tasks | Self::Scheduler | Self::Semaphores => "not readable",
+            Self::Threads | Self::Tasks | Self::Scheduler | Self::Semaphores => {
+                "not readable, or not what it should be"
+            }
         }
     }
 }

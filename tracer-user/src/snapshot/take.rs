@@ -24,6 +24,9 @@ use crate::{
 /// (`runtime/sema.go`: `s.g.waiting = s`).
 const POINTS_TO_SEMAPHORE: u32 = 26;
 
+/// One broken `g` in so many living ones shows a wrong layout, not a torn read.
+const LAYOUT_TOLERANCE: u64 = 4;
+
 /// Reads the runtime state of `target` once, without stopping it.
 ///
 /// # Errors
@@ -132,11 +135,15 @@ impl Snapshots {
             goroutines.push(goroutine(target, look, system, tids));
         })?;
         let (broken, example) = gaps.of(Gap::BrokenGoroutine);
-        if broken > goroutines.len() as u64 / 4 {
+        if broken > goroutines.len() as u64 / LAYOUT_TOLERANCE {
             return Err(SnapshotError::Layout {
                 version: target.image.go_version().raw.clone(),
                 what: example.to_owned(),
             });
+        }
+        // Every started runtime has goroutines of its own.
+        if goroutines.is_empty() {
+            return Err(SnapshotError::NotStarted);
         }
         Ok((goroutines, entries))
     }

@@ -29,8 +29,8 @@ pub(super) struct MRecord {
     spinning: bool,
     blocked: bool,
     extra: bool,
-    /// Its first function, a `*funcval`; nil for most.
-    start_fn: TargetAddr,
+    /// Whether it does nothing but the runtime's own work, without a P: `sysmon`, `templateThread`.
+    system: bool,
 }
 
 /// The threads by the address of their `m`.
@@ -47,10 +47,14 @@ impl Ms {
         let mut seen = FxHashSet::default();
         let mut at = target.memory.read_addr(list.in_target(target.bias))?;
         while !at.is_nil() && found.len() < THREADS_LIMIT && seen.insert(at) {
-            match read_m(target, at) {
-                Ok((record, next)) => {
+            match is_m(target, at).and_then(|is_m| Ok((is_m, read_m(target, at)?))) {
+                Ok((true, (record, next))) => {
                     found.push(record);
                     at = next;
+                }
+                Ok((false, _)) => {
+                    gaps.note(Gap::Threads, || format!("m.g0.m is not the m at {at}"));
+                    break;
                 }
                 Err(ReadError::Gone) => return Err(ReadError::Gone),
                 Err(error) => {
@@ -102,7 +106,7 @@ impl Ms {
         let waits = |m: &&MRecord| {
             m.tid.is_some()
                 && m.current_g.is_nil()
-                && m.start_fn.is_nil()
+                && !m.system
                 && !m.has_p
                 && !m.blocked
                 && !m.extra
@@ -131,9 +135,29 @@ fn read_m(target: &Target, at: TargetAddr) -> Result<(MRecord, TargetAddr), Read
         spinning: f.u8(m.spinning) != 0,
         blocked: f.u8(m.blocked) != 0,
         extra: m.isextra.is_some_and(|offset| f.u8(offset) != 0),
-        start_fn: f.addr(m.mstartfn),
+        system: is_system(target, f.addr(m.mstartfn)),
     };
     Ok((record, f.addr(m.alllink)))
+}
+
+/// Whether `start` (`m.mstartfn`, a `*funcval` or nil) is a function that never runs goroutines.
+/// Ordinary threads may have one too: `mspinning` for those started to look for work.
+fn is_system(target: &Target, start: TargetAddr) -> bool {
+    if start.is_nil() {
+        return false;
+    }
+    let Ok(entry) = target.memory.read_addr(start) else {
+        return false;
+    };
+    let function = target.image.function_at(entry.in_image(target.bias));
+    function.is_some_and(|f| matches!(&*f.name, "runtime.sysmon" | "runtime.templateThread"))
+}
+
+/// Whether `at` is an `m`: the `g` of its scheduler stack points back to it.
+fn is_m(target: &Target, at: TargetAddr) -> Result<bool, ReadError> {
+    let layout = target.image.layout();
+    let g0 = target.memory.read_addr(at.offset(layout.m.g0))?;
+    Ok(target.memory.read_addr(g0.offset(layout.g.m))? == at)
 }
 
 impl MRecord {
@@ -164,7 +188,7 @@ impl MRecord {
             None if self.tid.is_none() => ThreadState::Extra,
             None if !self.locked_g.is_nil() => ThreadState::IdleLocked,
             None if polls => ThreadState::NetPoll,
-            None if !self.start_fn.is_nil() => ThreadState::Runtime,
+            None if self.system => ThreadState::Runtime,
             None if self.blocked && !self.has_p => ThreadState::Idle,
             None => ThreadState::Runtime,
         }
