@@ -32,8 +32,12 @@ impl Options {
         }
     }
 
-    /// Starts logging for the rest of the process.
-    pub fn start(self) {
+    /// Starts logging for the rest of the process, unless it would write over a view that fills the
+    /// terminal.
+    pub fn start(self, fills_terminal: bool) {
+        if fills_terminal && io::stderr().is_terminal() {
+            return;
+        }
         let filter = EnvFilter::try_from_env(VARIABLE).unwrap_or_else(|_| self.directive().into());
         // A second start (tests) keeps the first subscriber.
         let _ = tracing_subscriber::fmt()

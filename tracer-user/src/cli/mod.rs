@@ -78,7 +78,7 @@ enum Command {
 #[must_use]
 pub fn main() -> ExitCode {
     let cli = Cli::parse();
-    cli.logging.start();
+    cli.logging.start(matches!(cli.command, Command::Top(_)));
     let outcome = match cli.command {
         Command::Ps(options) => ps::run(&options),
         Command::Inspect(options) => inspect::run(&options),

@@ -48,6 +48,15 @@ pub struct Listed {
     pub growth_per_minute: Option<f64>,
 }
 
+impl Listed {
+    /// Whether a reader would see no difference, but for the time that has passed.
+    fn shows_the_same(&self, other: &Self) -> bool {
+        let mut other = other.clone();
+        other.process.uptime_seconds = self.process.uptime_seconds;
+        *self == other
+    }
+}
+
 /// How many findings stand.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize)]
 pub struct Findings {
@@ -140,7 +149,7 @@ impl Board {
             .write()
             .unwrap_or_else(PoisonError::into_inner)
             .insert(key, Arc::new(entry));
-        if before.is_none_or(|before| before.listed != listed) {
+        if before.is_none_or(|before| !before.listed.shows_the_same(&listed)) {
             self.changes.send_modify(|count| *count += 1);
         }
     }
@@ -252,6 +261,7 @@ mod tests {
         changes.mark_unchanged();
         let mut later = entry.clone();
         later.looked_at += 1.0;
+        later.listed.process.uptime_seconds += 1;
         board.show(key, later);
         assert!(!changes.has_changed().unwrap());
         board.remove(key);

@@ -20,6 +20,7 @@ use super::{failure::is_gone, follow::Followed};
 use crate::{
     export::{
         board::{Board, Mode},
+        document::command,
         http::Health,
         metrics::{ErrorKind, Outcome, Own, Traced},
     },
@@ -137,7 +138,7 @@ impl Fleet {
         let mut untraceable = seen.failed;
         for process in seen.started {
             if self.options.selection.takes(&process) {
-                tracing::info!(pid = %process.pid(), command = %process.comm, "found");
+                tracing::info!(pid = %process.pid(), command = %command(&process), "found");
                 let member = Member::new(now + self.pace.settling());
                 self.members.insert(process.key, member);
             }

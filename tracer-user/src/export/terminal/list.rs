@@ -84,11 +84,11 @@ impl List {
             Constraint::Min(12),
             Constraint::Length(7),
             Constraint::Length(6),
-            Constraint::Length(7),
+            Constraint::Length(4),
             Constraint::Length(10),
             Constraint::Length(6),
-            Constraint::Length(7),
-            Constraint::Length(9),
+            Constraint::Length(5),
+            Constraint::Length(6),
         ];
         let rows = self.processes.iter().map(row);
         let table = Table::new(rows, widths)
@@ -145,7 +145,7 @@ fn row(listed: &Listed) -> Row<'static> {
     };
     let mode = match listed.mode {
         Mode::Events => "events",
-        Mode::Snapshots => "snapshots",
+        Mode::Snapshots => "looks",
         Mode::Unprobed => "-",
     };
     let growth = listed

@@ -73,14 +73,14 @@ impl ProcessView {
     pub fn keys(&self) -> &'static [(&'static str, &'static str)] {
         match (self.tab, self.opened) {
             (Tab::Goroutines, false) => &[
-                ("Tab", "findings/goroutines/threads"),
+                ("Tab", "next part"),
                 ("↑↓", "select"),
                 ("Enter", "stack"),
                 ("Esc", "back"),
                 ("q", "quit"),
             ],
             _ => &[
-                ("Tab", "findings/goroutines/threads"),
+                ("Tab", "next part"),
                 ("↑↓", "scroll"),
                 ("r", "refresh"),
                 ("Esc", "back"),
