@@ -3,9 +3,22 @@
 //! A goroutine blocked on a channel, `WaitGroup` or `Cond` that nobody alive can reach never runs
 //! again. docs/verdicts.md says what is claimed here, and under which assumptions.
 
+mod actors;
+mod anatomy;
+mod error;
+mod frames;
 pub mod freeze;
+mod goroutine;
 pub mod heap;
 pub mod mark;
+mod proof;
 mod quiet;
+mod roots;
+mod stacks;
+mod system_stacks;
+mod walk;
 
+pub use error::ReachError;
+pub use proof::{Certainty, Options, Proof, Prover, WalkStatistics};
 pub use quiet::Activity;
+pub use walk::{HeapWalk, Retained};

@@ -49,6 +49,7 @@ pub(super) fn read(
         .map(|u| u.at)
         .collect();
     let flag = |index: usize| flags.get(index).copied();
+    let allfin = allfin(&finder.uses("runtime.queuefinalizer"));
     Globals {
         allgs: slice(&finder.uses("runtime.allgadd")),
         allm: finder.allm(sched_range.as_ref()),
@@ -67,9 +68,22 @@ pub(super) fn read(
         cgo_has_extra_m: flag(3),
         panicking: word_after(&checkdead, flag(1)),
         extra_m_length: word_after(&checkdead, flag(3)),
-        allfin: None,
-        gc_cleanups: None,
+        allfin,
+        gc_cleanups: allfin.and_then(|allfin| finder.gc_cleanups(allfin)),
     }
+}
+
+/// `queuefinalizer` chains a new block: `finc.alllink = allfin; allfin = finc` (`runtime/mfinal.go`)
+/// uses the two in turn.
+fn allfin(uses: &[Use]) -> Option<ImageAddr> {
+    uses.windows(4)
+        .find(|four| {
+            let [finc, allfin] = [four[0].at, four[1].at];
+            finc != allfin
+                && [four[2].at, four[3].at] == [finc, allfin]
+                && four.iter().all(|u| u.size == 8)
+        })
+        .map(|four| four[1].at)
 }
 
 /// The first 32-bit variable used behind the use of `after`.
@@ -164,6 +178,22 @@ impl Finder<'_> {
     fn addresses(&self, name: &str) -> Vec<ImageAddr> {
         let uses = self.uses(name);
         uses.iter().filter(|u| u.size == 0).map(|u| u.at).collect()
+    }
+
+    /// `markroot` scans the finalizers' blocks, then the cleanups' (`runtime/mgcmark.go`, Go 1.25
+    /// and later): `gcCleanups.all`, two cache lines into the variable (`runtime/mcleanup.go`).
+    fn gc_cleanups(&self, allfin: ImageAddr) -> Option<ImageAddr> {
+        if self
+            .table
+            .named(self.elf, "runtime.(*cleanupQueue).enqueue")
+            .is_empty()
+        {
+            return None;
+        }
+        let uses = self.uses("runtime.markroot");
+        let finalizers = uses.iter().position(|u| u.at == allfin)?;
+        let next = uses.get(finalizers + 1).filter(|u| u.size == 8)?;
+        Some(ImageAddr(next.at.0.wrapping_sub(2 * 64)))
     }
 
     fn sched(&self, layout: &Layout) -> Option<ImageAddr> {

@@ -36,9 +36,9 @@ pub struct Globals {
     pub isarchive: Option<ImageAddr>,
     /// `runtime.panicking`, a uint32.
     pub panicking: Option<ImageAddr>,
-    /// `runtime.allfin`, list of finalizer blocks. By symbol only.
+    /// `runtime.allfin`, list of finalizer blocks.
     pub allfin: Option<ImageAddr>,
-    /// `runtime.gcCleanups` (1.25 and later). By symbol only.
+    /// `runtime.gcCleanups` (1.25 and later).
     pub gc_cleanups: Option<ImageAddr>,
 }
 

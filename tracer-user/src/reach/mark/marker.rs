@@ -50,6 +50,7 @@ struct Marks {
     low: u64,
     width: u64,
     reached: ObjectSet,
+    reached_bytes: u64,
     pending: ObjectSet,
     queue: VecDeque<SpanId>,
     queued: FxHashSet<SpanId>,
@@ -95,10 +96,22 @@ impl Marker {
         self.reader.bytes_read
     }
 
+    /// Ranges that could not be read.
+    #[must_use]
+    pub fn unreadable(&self) -> u64 {
+        self.reader.unreadable
+    }
+
     /// Number of objects reached.
     #[must_use]
     pub fn reached_objects(&self) -> u64 {
         self.marks.reached.len() - self.marks.opaque.len() as u64
+    }
+
+    /// Bytes of the objects reached.
+    #[must_use]
+    pub fn reached_bytes(&self) -> u64 {
+        self.marks.reached_bytes
     }
 
     /// Number of pages that are held to be changing.
@@ -328,6 +341,7 @@ impl Marks {
         if !self.reached.insert(object, span.elements) {
             return;
         }
+        self.reached_bytes += span.element_size;
         if !self.weak.is_empty()
             && let Some(targets) = self.weak.get(&object)
         {

@@ -1,0 +1,3 @@
+module gostuck.dev/programs/leaks
+
+go 1.19

@@ -1,0 +1,3 @@
+module gostuck.dev/programs/reach-healthy
+
+go 1.19

@@ -1,0 +1,26 @@
+//! Why a walk could not be made.
+
+use super::freeze::FreezeError;
+use crate::memory::ReadError;
+
+/// Why a walk could not be made. The waits concerned stay `suspected`.
+#[derive(Debug, thiserror::Error)]
+pub enum ReachError {
+    /// A structure that the walk cannot do without is not known for this image.
+    #[error("{what} of this image is not known")]
+    Unknown {
+        /// Which, for example `runtime.mheap_`.
+        what: &'static str,
+    },
+    /// The target's tables could not be read.
+    #[error("reading {what}: {source}")]
+    Read {
+        /// What was being read.
+        what: &'static str,
+        /// Why it failed.
+        source: ReadError,
+    },
+    /// The target could not be held still.
+    #[error(transparent)]
+    Freeze(#[from] FreezeError),
+}

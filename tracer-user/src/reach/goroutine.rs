@@ -1,0 +1,188 @@
+//! The goroutines as they are now: read again and again, cheaply, to see who moved.
+
+use crate::{
+    ids::{Goid, TargetAddr},
+    memory::{Gather, Memory, MemoryExt as _, ReadError},
+};
+
+/// `_Gidle`, `_Gdead` and the unused number of an old status (`runtime/runtime2.go`).
+const IDLE: u32 = 0;
+const RUNNABLE: u32 = 1;
+const SYSCALL: u32 = 3;
+const WAITING: u32 = 4;
+const DEAD: u32 = 6;
+/// `_Gpreempted`.
+const PREEMPTED: u32 = 9;
+/// `_Gleaked` (Go 1.26 and later).
+const LEAKED: u32 = 10;
+/// `_Gdeadextra` (Go 1.26 and later): the g of an extra M that no C thread uses.
+const DEAD_EXTRA: u32 = 11;
+/// `_Gscan`: the collector looks at its stack.
+const SCAN: u32 = 0x1000;
+
+/// More goroutines than this are no list of goroutines.
+const MAX_GOROUTINES: u64 = 1 << 26;
+/// A larger stack than Go allows (`maxstackceiling`, 2 GB on 64-bit).
+const MAX_STACK_BYTES: u64 = 2 << 30;
+
+/// Offsets inside `runtime.g`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct GoroutineLayout {
+    /// Size of the struct.
+    pub size: u64,
+    /// `stack`, of which `lo` and `hi` are the two words.
+    pub stack: u64,
+    /// `sched.sp`.
+    pub sched_sp: u64,
+    /// `syscallsp`.
+    pub syscall_sp: u64,
+    /// `atomicstatus`.
+    pub status: u64,
+    /// `goid`.
+    pub goid: u64,
+    /// `waitreason`.
+    pub wait_reason: u64,
+    /// `trackingSeq`.
+    pub tracking_seq: Option<u64>,
+    /// `_defer`: the innermost deferred call.
+    pub defers: u64,
+    /// Size of `runtime._defer`.
+    pub defer_size: u64,
+    /// `_defer.link`.
+    pub defer_link: u64,
+}
+
+/// What a goroutine is doing, as far as its stack is concerned.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Doing {
+    /// Parked: its frames stand still and their maps hold.
+    Parked,
+    /// Ready to run, or stopped at any instruction.
+    Runnable,
+    /// On a thread: anything of its stack may matter, and its registers.
+    Running,
+    /// In a system call or in C.
+    Syscall,
+}
+
+/// One goroutine at one moment.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct GoroutineNow {
+    /// Its `g` struct.
+    pub g: TargetAddr,
+    /// Its id.
+    pub goid: Goid,
+    /// What it is doing.
+    pub doing: Doing,
+    /// `g.waitreason`, raw.
+    pub wait_reason: u8,
+    /// Stack bounds `[lo, hi)`.
+    pub stack: (TargetAddr, TargetAddr),
+    /// Lowest address of its stack in use: `sched.sp`, or `syscallsp` in a system call. Means
+    /// nothing while it runs.
+    pub sp: TargetAddr,
+    /// `g.trackingSeq`: counts how often it stopped running, modulo 256.
+    pub runs: Option<u8>,
+}
+
+impl GoroutineNow {
+    fn decode(g: TargetAddr, bytes: &[u8], layout: &GoroutineLayout) -> Option<Self> {
+        let word = |offset: u64| {
+            let at = usize::try_from(offset).ok()?;
+            Some(u64::from_le_bytes(bytes.get(at..at + 8)?.try_into().ok()?))
+        };
+        let byte = |offset: u64| bytes.get(usize::try_from(offset).ok()?).copied();
+        let status = (word(layout.status)? & 0xffff_ffff) as u32 & !SCAN;
+        let (lo, hi) = (word(layout.stack)?, word(layout.stack + 8)?);
+        let syscall_sp = word(layout.syscall_sp)?;
+        let doing = match status {
+            IDLE | DEAD | DEAD_EXTRA => return None,
+            WAITING | LEAKED => Doing::Parked,
+            RUNNABLE | PREEMPTED => Doing::Runnable,
+            SYSCALL => Doing::Syscall,
+            // `_Grunning`, `_Gcopystack` and whatever comes new count as running.
+            _ => Doing::Running,
+        };
+        let sp = match doing {
+            Doing::Syscall if syscall_sp != 0 => syscall_sp,
+            _ => word(layout.sched_sp)?,
+        };
+        Some(Self {
+            g,
+            goid: Goid(word(layout.goid)?),
+            doing,
+            wait_reason: byte(layout.wait_reason)?,
+            stack: (TargetAddr(lo), TargetAddr(hi)),
+            sp: TargetAddr(sp),
+            runs: match layout.tracking_seq {
+                Some(offset) => Some(byte(offset)?),
+                None => None,
+            },
+        })
+    }
+
+    /// Whether its stack bounds make sense.
+    #[must_use]
+    pub fn has_stack(&self) -> bool {
+        let (lo, hi) = self.stack;
+        !lo.is_nil() && lo < hi && hi.0 - lo.0 <= MAX_STACK_BYTES
+    }
+
+    /// Whether `sp` lies in its stack.
+    #[must_use]
+    pub fn sp_is_sound(&self) -> bool {
+        self.has_stack() && self.stack.0 <= self.sp && self.sp < self.stack.1
+    }
+}
+
+/// Where the list of all goroutines is: `runtime.allgs`, a slice.
+#[derive(Debug, Clone, Copy)]
+pub struct AllGoroutines {
+    /// Address of the slice header.
+    pub slice: TargetAddr,
+}
+
+impl AllGoroutines {
+    /// The addresses of all `g` structs ever made; they are reused, not freed.
+    ///
+    /// # Errors
+    /// When the list cannot be read or is longer than one can be.
+    pub fn list(&self, memory: &dyn Memory) -> Result<Vec<TargetAddr>, ReadError> {
+        // Length first: `allgadd` (runtime/proc.go) publishes a grown array before the length, and
+        // old arrays stay as they were.
+        let len = memory.read_u64(self.slice.offset(8))?;
+        let array = memory.read_addr(self.slice)?;
+        let limit = usize::try_from(8 * MAX_GOROUTINES).unwrap_or(usize::MAX);
+        let bytes = usize::try_from(len.saturating_mul(8)).unwrap_or(usize::MAX);
+        let list = memory.read_vec(array, bytes, limit)?;
+        Ok(list
+            .chunks_exact(8)
+            .filter_map(|word| word.try_into().ok().map(u64::from_le_bytes))
+            .filter(|g| *g != 0)
+            .map(TargetAddr)
+            .collect())
+    }
+}
+
+/// Reads the goroutines whose structs are `gs`; dead ones are left out.
+///
+/// # Errors
+/// When the target is gone.
+pub fn read_all(
+    memory: &dyn Memory,
+    layout: &GoroutineLayout,
+    gs: &[TargetAddr],
+) -> Result<Vec<GoroutineNow>, ReadError> {
+    let size = usize::try_from(layout.size.min(4096)).unwrap_or(0);
+    let mut gather = Gather::new();
+    let mut found = Vec::with_capacity(gs.len());
+    for group in gs.chunks(16 << 10) {
+        let ranges: Vec<_> = group.iter().map(|g| (*g, size)).collect();
+        gather.read(memory, &ranges)?;
+        for (index, g) in group.iter().enumerate() {
+            let bytes = gather.get(index);
+            found.extend(bytes.and_then(|b| GoroutineNow::decode(*g, b, layout)));
+        }
+    }
+    Ok(found)
+}

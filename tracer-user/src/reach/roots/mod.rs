@@ -1,0 +1,11 @@
+//! Where marking starts besides the stacks: globals, and what the runtime itself will run.
+
+mod finalizer_queue;
+mod globals;
+mod specials;
+mod timers;
+
+pub use finalizer_queue::{CleanupQueue, FinalizerQueue};
+pub use globals::{Module, ModuleLayout, global_words};
+pub use specials::{SpecialLayout, SpecialRoots, read_specials};
+pub use timers::{Timer, TimerCode, TimerHeap, TimerLayout};

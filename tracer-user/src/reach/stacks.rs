@@ -1,0 +1,269 @@
+//! Stacks as roots: by their maps where a goroutine stands still at a call, word by word elsewhere.
+
+use super::{
+    frames::{FrameMaps, StackPlan},
+    goroutine::{self, Doing, GoroutineLayout, GoroutineNow},
+    mark::{Marker, Range, RangeReader},
+};
+use crate::{
+    ids::TargetAddr,
+    memory::{Gather, Memory, MemoryExt as _, ReadError},
+};
+
+/// How often a stack that moves away under the reader is chased within one look.
+const TRIES: usize = 3;
+/// Stacks are read in groups of about this many bytes.
+const GROUP_BYTES: u64 = 4 << 20;
+/// A longer list of deferred calls than any goroutine's.
+const MAX_DEFERS: usize = 1 << 16;
+/// A longer stack is read word by word, in pieces.
+const MAX_PLANNED_BYTES: u64 = 1 << 20;
+
+/// Reads stacks and hands what they refer to to a [`Marker`].
+#[derive(Debug)]
+pub struct StackReader<'t> {
+    maps: FrameMaps<'t>,
+    reader: RangeReader,
+}
+
+/// A parked goroutine whose stack maps apply.
+struct Planned<'p> {
+    now: GoroutineNow,
+    plan: &'p StackPlan,
+    range: Range,
+}
+
+impl<'t> StackReader<'t> {
+    /// A reader that knows the frames by `maps`.
+    #[must_use]
+    pub fn new(maps: FrameMaps<'t>) -> Self {
+        Self {
+            maps,
+            reader: RangeReader::default(),
+        }
+    }
+
+    /// Ranges that could not be read.
+    #[must_use]
+    pub fn unreadable(&self) -> u64 {
+        self.reader.unreadable
+    }
+
+    /// Marks from the stacks and the `g` structs of `goroutines`. A goroutine that moved while its
+    /// stack was read is read again, as one that runs.
+    ///
+    /// # Errors
+    /// When the target is gone.
+    pub fn scan(
+        &mut self,
+        memory: &dyn Memory,
+        layout: &GoroutineLayout,
+        goroutines: &[GoroutineNow],
+        marker: &mut Marker,
+    ) -> Result<(), ReadError> {
+        let mut todo = goroutines.to_vec();
+        for _ in 0..TRIES {
+            if todo.is_empty() {
+                break;
+            }
+            self.scan_once(memory, layout, &todo, marker)?;
+            let gs: Vec<TargetAddr> = todo.iter().map(|now| now.g).collect();
+            let after = goroutine::read_all(memory, layout, &gs)?;
+            let before: rustc_hash::FxHashMap<_, _> =
+                todo.iter().map(|now| (now.g, *now)).collect();
+            todo = after
+                .into_iter()
+                .filter(|after| before.get(&after.g).is_none_or(|b| has_moved(b, after)))
+                .map(|after| GoroutineNow {
+                    doing: Doing::Running,
+                    ..after
+                })
+                .collect();
+        }
+        Ok(())
+    }
+
+    fn scan_once(
+        &mut self,
+        memory: &dyn Memory,
+        layout: &GoroutineLayout,
+        goroutines: &[GoroutineNow],
+        marker: &mut Marker,
+    ) -> Result<(), ReadError> {
+        let mut whole = Vec::new();
+        let mut planned = Vec::new();
+        for now in goroutines {
+            match self.maps.plan(now) {
+                Some(plan) if plan.extent() <= MAX_PLANNED_BYTES => planned.push(Planned {
+                    now: *now,
+                    plan,
+                    range: Range::between(now.sp, now.sp.offset(plan.extent())),
+                }),
+                _ => whole.extend(word_by_word(now, layout)),
+            }
+        }
+        let mut group: Vec<Planned<'_>> = Vec::new();
+        let mut bytes = 0;
+        for stack in planned {
+            bytes += stack.range.len;
+            group.push(stack);
+            if bytes >= GROUP_BYTES {
+                whole.extend(follow(memory, layout, &group, marker)?);
+                group.clear();
+                bytes = 0;
+            }
+        }
+        whole.extend(follow(memory, layout, &group, marker)?);
+        self.reader
+            .read(memory, &whole, |_, bytes| marker.words(bytes))
+    }
+}
+
+/// Follows what the plans of `group` say; returns the stacks that must be read whole instead.
+fn follow(
+    memory: &dyn Memory,
+    layout: &GoroutineLayout,
+    group: &[Planned<'_>],
+    marker: &mut Marker,
+) -> Result<Vec<Range>, ReadError> {
+    let size = usize::try_from(layout.size.min(4096)).unwrap_or(0);
+    let ranges: Vec<_> = group
+        .iter()
+        .flat_map(|stack| {
+            let len = usize::try_from(stack.range.len).unwrap_or(0);
+            [(stack.range.at, len), (stack.now.g, size)]
+        })
+        .collect();
+    let mut gather = Gather::new();
+    gather.read(memory, &ranges)?;
+    let mut whole = Vec::new();
+    for (index, stack) in group.iter().enumerate() {
+        let (Some(bytes), Some(g)) = (gather.get(2 * index), gather.get(2 * index + 1)) else {
+            whole.extend(word_by_word(&stack.now, layout));
+            continue;
+        };
+        let mut more = words(g);
+        more.extend(defers(memory, layout, g, stack.range.at, bytes));
+        stack
+            .plan
+            .pointers(stack.range.at, bytes, &more, |word| marker.word(word));
+        for word in more {
+            marker.word(word);
+        }
+    }
+    Ok(whole)
+}
+
+fn words(bytes: &[u8]) -> Vec<u64> {
+    bytes
+        .chunks_exact(8)
+        .filter_map(|word| word.try_into().ok().map(u64::from_le_bytes))
+        .collect()
+}
+
+/// Every word of the deferred calls that lie on the stack, `bytes` from `at` on. No map covers
+/// them: the collector follows them from the `g`, too (`scanstack`, runtime/mgcmark.go). Those on
+/// the heap are ordinary objects, but the list weaves between stack and heap.
+fn defers(
+    memory: &dyn Memory,
+    layout: &GoroutineLayout,
+    g: &[u8],
+    at: TargetAddr,
+    bytes: &[u8],
+) -> Vec<u64> {
+    let mut found = Vec::new();
+    let head = usize::try_from(layout.defers).ok();
+    let head = head.and_then(|at| g.get(at..at + 8)?.try_into().ok().map(u64::from_le_bytes));
+    let mut defer = TargetAddr(head.unwrap_or(0));
+    let size = usize::try_from(layout.defer_size.min(256)).unwrap_or(0);
+    for _ in 0..MAX_DEFERS {
+        if defer.is_nil() {
+            break;
+        }
+        found.push(defer.0);
+        let here = usize::try_from(defer.0.wrapping_sub(at.0)).unwrap_or(usize::MAX);
+        let end = here.saturating_add(size);
+        let record = match bytes.get(here..end) {
+            Some(record) => record.to_vec(),
+            None => memory.read_vec(defer, size, 256).unwrap_or_default(),
+        };
+        let record = words(&record);
+        let link = usize::try_from(layout.defer_link / 8).unwrap_or(usize::MAX);
+        defer = TargetAddr(record.get(link).copied().unwrap_or(0));
+        found.extend(record);
+    }
+    found
+}
+
+/// Its `g` struct and all of its stack that can matter.
+fn word_by_word(now: &GoroutineNow, layout: &GoroutineLayout) -> impl Iterator<Item = Range> {
+    let g = Range {
+        at: now.g,
+        len: layout.size / 8 * 8,
+    };
+    [g].into_iter().chain(conservative(now))
+}
+
+/// All of its stack that can matter.
+fn conservative(now: &GoroutineNow) -> Option<Range> {
+    let (lo, hi) = now.stack;
+    if !now.has_stack() {
+        return None;
+    }
+    // While it runs, registers are stored below any stack pointer we could know: an asynchronous
+    // preemption (runtime/preempt.go: every 10 ms of running) saves all of them on this stack, and
+    // what it saved stays there until other frames overwrite it.
+    let from = match now.doing {
+        Doing::Parked | Doing::Runnable | Doing::Syscall if now.sp_is_sound() => now.sp,
+        _ => lo,
+    };
+    Some(Range::between(from, hi))
+}
+
+fn has_moved(before: &GoroutineNow, after: &GoroutineNow) -> bool {
+    if before.doing == Doing::Running {
+        before.stack != after.stack
+    } else {
+        before != after
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::ids::Goid;
+
+    fn goroutine(doing: Doing, sp: u64) -> GoroutineNow {
+        GoroutineNow {
+            g: TargetAddr(0x100),
+            goid: Goid(1),
+            doing,
+            wait_reason: 0,
+            stack: (TargetAddr(0x1000), TargetAddr(0x2000)),
+            sp: TargetAddr(sp),
+            runs: Some(1),
+        }
+    }
+
+    #[test]
+    fn a_running_stack_counts_whole_and_a_parked_one_from_its_pointer() {
+        let start = |doing, sp| conservative(&goroutine(doing, sp)).unwrap().at.0;
+        assert_eq!(start(Doing::Parked, 0x1800), 0x1800);
+        assert_eq!(start(Doing::Syscall, 0x1800), 0x1800);
+        assert_eq!(start(Doing::Running, 0x1800), 0x1000);
+        assert_eq!(start(Doing::Parked, 0x800), 0x1000);
+    }
+
+    #[test]
+    fn a_parked_goroutine_that_ran_has_moved() {
+        let before = goroutine(Doing::Parked, 0x1800);
+        let after = GoroutineNow {
+            runs: Some(2),
+            ..before
+        };
+        assert!(has_moved(&before, &after));
+        assert!(!has_moved(&before, &before));
+        let running = goroutine(Doing::Running, 0x1800);
+        assert!(!has_moved(&running, &goroutine(Doing::Running, 0x1700)));
+    }
+}

@@ -1,0 +1,253 @@
+//! The heap walk on real Go programs: everything leaked is found, nothing healthy is.
+
+mod go_program;
+
+use std::{
+    collections::BTreeSet,
+    env,
+    sync::Arc,
+    time::{Duration, Instant},
+};
+
+use go_program::{Link, Running, build, target, toolchain};
+use rustc_hash::FxHashMap;
+use tracer_user::{
+    finding::{self, Evidence},
+    graph::GoroutineNode,
+    ids::{Goid, Pid},
+    image::Image,
+    process::Process,
+    reach::{Certainty, Options, Proof, Prover},
+    snapshot::{Goroutine, Snapshot, Target, take},
+};
+
+const VERSIONS: [&str; 8] = [
+    "1.19.8", "1.21.13", "1.22.10", "1.23.9", "1.24.11", "1.25.5", "1.26.6", "1.27.3",
+];
+
+/// The graph of `snapshot` in which nobody is known to hold a lock: only what cannot be reached
+/// can be dead.
+fn nodes(target: &Target, snapshot: &Snapshot) -> Vec<GoroutineNode> {
+    let evidence = Evidence {
+        process: Process::open(target.pid).unwrap().key,
+        cpu_limit: None,
+        snapshot: Arc::new(snapshot.clone()),
+        holders: FxHashMap::default(),
+        pending: FxHashMap::default(),
+    };
+    finding::diagnose(
+        evidence,
+        None,
+        None,
+        &*target.image,
+        &finding::Options::default(),
+    )
+    .nodes
+}
+
+fn look(target: &Target, options: Options) -> (Snapshot, Proof) {
+    let snapshot = take(target).unwrap();
+    let nodes = nodes(target, &snapshot);
+    let proof = Prover::new(target, &snapshot, options)
+        .prove(&nodes)
+        .unwrap();
+    (snapshot, proof)
+}
+
+/// The names of the functions on a goroutine's stack, and of the one that created it.
+fn functions(image: &Image, goroutine: &Goroutine) -> Vec<String> {
+    let stack = goroutine.stack.frames.iter().map(|frame| frame.pc);
+    stack
+        .chain(goroutine.created_at)
+        .flat_map(|pc| image.symbolize(pc, true))
+        .map(|frame| frame.function.to_string())
+        .collect()
+}
+
+fn is_leak(image: &Image, goroutine: &Goroutine) -> bool {
+    let functions = functions(image, goroutine);
+    functions.iter().any(|name| name.starts_with("main.leak"))
+}
+
+fn dead(proof: &Proof) -> BTreeSet<Goid> {
+    proof.verdicts.dead.iter().map(|(goid, _)| *goid).collect()
+}
+
+/// Goroutines of a `leak…` function are dead, at most `missed` of them not, and no other.
+///
+/// A few may be missed: a word that happens to look like a pointer, or one that a system stack or
+/// register has kept, holds what it points to, for the walk as for the collector.
+fn check_leaks(target: &Target, snapshot: &Snapshot, proof: &Proof, context: &str, missed: usize) {
+    let dead = dead(proof);
+    assert!(
+        proof.certainty.is_proof(),
+        "{context}: {:?}",
+        proof.certainty
+    );
+    let mut leaks = 0;
+    let (mut wrong, mut misses) = (Vec::new(), 0);
+    for goroutine in &snapshot.goroutines {
+        let leak = is_leak(&target.image, goroutine);
+        leaks += usize::from(leak);
+        if leak && !dead.contains(&goroutine.goid) {
+            misses += 1;
+        }
+        if dead.contains(&goroutine.goid) != leak {
+            wrong.push(format!(
+                "goroutine {} {:?} {:?}",
+                goroutine.goid,
+                goroutine.wait_reason,
+                functions(&target.image, goroutine)
+            ));
+        }
+    }
+    assert!(
+        misses == wrong.len() && misses <= missed,
+        "{context}: {:?} {:?}\n{}",
+        proof.certainty,
+        proof.statistics,
+        wrong.join("\n")
+    );
+    assert!(leaks >= 39, "{context}: {leaks} leaks");
+}
+
+fn check_version(version: &str, link: Link) {
+    let Some(go) = toolchain(version) else { return };
+    let directory = tempfile::tempdir().unwrap();
+    let running = Running::start(&build(&go, "leaks", link, directory.path()), &[]);
+    let target = running.target();
+    let context = format!("{version} {link:?}");
+    let (snapshot, proof) = look(&target, Options::default());
+    check_leaks(&target, &snapshot, &proof, &context, 1);
+    let frozen = Options {
+        freeze: Some(Duration::from_secs(5)),
+        ..Options::default()
+    };
+    let (snapshot, proof) = look(&target, frozen);
+    assert_eq!(proof.certainty, Certainty::Exact);
+    check_leaks(&target, &snapshot, &proof, &format!("{context} frozen"), 4);
+}
+
+#[test]
+fn every_leak_and_nothing_else_is_dead() {
+    for version in VERSIONS {
+        check_version(version, Link::Plain);
+    }
+}
+
+#[test]
+fn the_same_in_stripped_images() {
+    for version in VERSIONS {
+        check_version(version, Link::Stripped);
+    }
+}
+
+#[test]
+fn a_group_of_leaks_is_weighed() {
+    let Some(go) = toolchain("1.27.3") else {
+        return;
+    };
+    let directory = tempfile::tempdir().unwrap();
+    let running = Running::start(&build(&go, "leaks", Link::Plain, directory.path()), &[]);
+    let target = running.target();
+    let snapshot = take(&target).unwrap();
+    let nodes = nodes(&target, &snapshot);
+    let mut prover = Prover::new(&target, &snapshot, Options::default());
+    prover.prove(&nodes).unwrap();
+    let holders: Vec<Goid> = snapshot
+        .goroutines
+        .iter()
+        .filter(|g| {
+            functions(&target.image, g)
+                .iter()
+                .any(|f| f.contains("leakBuffered"))
+        })
+        .map(|g| g.goid)
+        .collect();
+    let retained = prover.retained(&holders).unwrap();
+    // It holds 1 MiB in hand and 64 KiB in the channel.
+    let expected = (1 << 20) + (1 << 16);
+    assert!(
+        (expected..expected + (1 << 16)).contains(&retained.heap_bytes),
+        "{retained:?}"
+    );
+    assert_eq!(prover.retained(&holders).unwrap().heap_bytes, 0);
+}
+
+/// Looks in a loop for `GOSTUCK_STRESS_SECONDS` (3) at a program that does everything at once.
+fn stress(version: &str, link: Link, options: Options) {
+    let Some(go) = toolchain(version) else { return };
+    let directory = tempfile::tempdir().unwrap();
+    let running = Running::start(
+        &build(&go, "reach-healthy", link, directory.path()),
+        &["-load"],
+    );
+    let target = running.target();
+    let seconds = env::var("GOSTUCK_STRESS_SECONDS").map_or(3, |s| s.parse().unwrap());
+    let until = Instant::now() + Duration::from_secs(seconds);
+    let (mut looks, mut proofs) = (0, 0);
+    while Instant::now() < until {
+        let (snapshot, proof) = look(&target, options);
+        let dead = dead(&proof);
+        looks += 1;
+        proofs += usize::from(proof.certainty.is_proof());
+        for goroutine in &snapshot.goroutines {
+            assert!(
+                !dead.contains(&goroutine.goid),
+                "{version} {link:?} look {looks}: goroutine {} {:?} {:?} {:?} {:?}",
+                goroutine.goid,
+                goroutine.wait_reason,
+                functions(&target.image, goroutine),
+                proof.certainty,
+                proof.statistics,
+            );
+        }
+    }
+    println!("{version} {link:?}: {looks} looks, {proofs} came to an end");
+    assert!(proofs > 0, "no look of {looks} came to an end");
+}
+
+#[test]
+fn nothing_healthy_is_dead_however_hard_it_works() {
+    for version in VERSIONS {
+        stress(version, Link::Plain, Options::default());
+    }
+    stress("1.27.3", Link::Cgo, Options::default());
+}
+
+#[test]
+fn nothing_healthy_is_dead_while_held_still() {
+    let frozen = Options {
+        freeze: Some(Duration::from_secs(5)),
+        ..Options::default()
+    };
+    stress("1.27.3", Link::Cgo, frozen);
+    stress("1.19.8", Link::Plain, frozen);
+}
+
+/// A look at any process: `GOSTUCK_PID=… cargo test --test reach -- --ignored --nocapture pid`.
+#[test]
+#[ignore = "looks at a process of your choice"]
+fn pid() {
+    let pid = Pid(env::var("GOSTUCK_PID").unwrap().parse().unwrap());
+    let target = target(pid);
+    let (snapshot, proof) = look(&target, Options::default());
+    println!("{:?} {:?}", proof.certainty, proof.statistics);
+    for g in &snapshot.goroutines {
+        println!(
+            "{} g={} {:?} {:?}",
+            g.goid,
+            g.g,
+            g.waits_on,
+            functions(&target.image, g)
+        );
+    }
+    println!("dead:");
+    for goid in dead(&proof) {
+        let g = snapshot.goroutines.iter().find(|g| g.goid == goid);
+        println!(
+            "{goid} {:?}",
+            g.map(|g| (&g.waits_on, functions(&target.image, g)))
+        );
+    }
+}
