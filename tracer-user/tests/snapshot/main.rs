@@ -3,6 +3,7 @@
 mod detector;
 mod dump;
 mod go_program;
+mod hostile;
 
 use dump::{DumpedFrame, DumpedGoroutine};
 use go_program::{Link, Running, build, toolchain};
