@@ -312,13 +312,11 @@ mod tests {
         let followed = |more: &[u64]| {
             let mut found = Vec::new();
             plan.pointers(at, &stack, more, |word| found.push(word));
+            found.sort_unstable();
             found
         };
         assert_eq!(followed(&[]), [0xa, 0xb]);
-        assert_eq!(
-            followed(&[0x1020]),
-            [0xa, 0xb, 0xc].map(|w| w).to_vec().as_slice()
-        );
+        assert_eq!(followed(&[0x1020]), [0xa, 0xb, 0xc]);
     }
 
     #[test]

@@ -118,7 +118,7 @@ fn check_version(version: &str, link: Link) {
     let target = running.target();
     let context = format!("{version} {link:?}");
     let (snapshot, proof) = look(&target, Options::default());
-    check_leaks(&target, &snapshot, &proof, &context, 1);
+    check_leaks(&target, &snapshot, &proof, &context, 2);
     let frozen = Options {
         freeze: Some(Duration::from_secs(5)),
         ..Options::default()
