@@ -408,34 +408,17 @@ impl Walk<'_> {
     }
 }
 
-/// Too many different histories: what they have in common. What one of them has taken counts as
-/// taken, so that releasing it proves nothing.
+/// Too many different histories: what they have in common.
 fn summarised(states: Vec<State>) -> Vec<State> {
     let mut states = states.into_iter();
-    let Some(mut common) = states.next() else {
+    let Some(first) = states.next() else {
         return Vec::new();
     };
+    let mut common = State::new(Arc::clone(&first.routine), first.at);
+    common.effects = first.effects;
+    common.forks = 1;
     for state in states {
-        let (mine, other) = (&mut common.effects, &state.effects);
-        mine.released.retain_mut(|r| {
-            let same = other
-                .released
-                .iter()
-                .find(|o| o.kind == r.kind && o.object == r.object);
-            if let Some(same) = same {
-                r.count = r.count.min(same.count);
-                r.after_unknown |= same.after_unknown;
-            }
-            same.is_some()
-        });
-        for lock in &other.held {
-            if !mine.held.contains(lock) {
-                mine.acquire(*lock);
-            }
-        }
-        mine.unknown_code |= other.unknown_code;
-        common.registers = [Value::Unknown; super::isa::REGISTERS];
+        common.effects.summarise(&state.effects);
     }
-    common.cells = State::new(Arc::clone(&common.routine), 0).cells;
     vec![common]
 }

@@ -151,7 +151,11 @@ impl Writer {
     /// How the code names lock number `lock`, and how it is to be taken.
     fn way(&mut self, lock: usize) -> (String, &'static str) {
         if lock >= LOCKS / 2 {
-            let kind = if self.random.chance(5) { "read" } else { "write" };
+            let kind = if self.random.chance(5) {
+                "read"
+            } else {
+                "write"
+            };
             let way = match self.random.below(3) {
                 0 => format!("t.rw[{lock}]"),
                 1 => {

@@ -42,6 +42,8 @@ use crate::{
 const FRAME_BUDGET: u32 = 30_000;
 /// Paths that wait to be followed at most.
 const MAX_OPEN: usize = 2_000;
+/// Histories of locks that are told apart at one place at most.
+const MAX_HISTORIES: usize = 24;
 /// States with which one place is gone through at most while the frame's memory decides every
 /// branch: a loop over the locks of a slice.
 const PRECISE_VISITS: usize = 600;
@@ -83,6 +85,8 @@ pub struct Executor<'a> {
     budget: u32,
     queue: Queue,
     visits: FxHashMap<Place, Visits>,
+    /// How many histories came to a place, and what they have in common.
+    histories: FxHashMap<Place, (usize, Effects)>,
     progress: Progress,
     outcome: Outcome,
 }
@@ -120,6 +124,7 @@ impl<'a> Executor<'a> {
             budget: 0,
             queue: Queue::default(),
             visits: FxHashMap::default(),
+            histories: FxHashMap::default(),
             progress: Progress::default(),
             outcome: Outcome::default(),
         }
@@ -132,6 +137,7 @@ impl<'a> Executor<'a> {
         self.deferred_frame = deferred;
         self.budget = FRAME_BUDGET;
         self.visits.clear();
+        self.histories.clear();
         self.progress = Progress::default();
         self.outcome = Outcome::default();
         for entry in entries {
@@ -182,6 +188,7 @@ impl<'a> Executor<'a> {
     /// Whether `state` differs from those that went on from the same place before. Once a branch
     /// was taken without knowing, it goes on as what they have in common.
     fn is_new(&mut self, place: Place, state: &mut State) -> bool {
+        let place = self.limit_histories(place, state);
         let progress = &mut self.progress;
         let visits = self.visits.entry(place).or_insert_with(|| Visits {
             meeting: progress.add(&state.effects),
@@ -208,6 +215,24 @@ impl<'a> Executor<'a> {
             }
         }
         true
+    }
+
+    /// Where too many histories of locks lead to one place, the further ones go on as one.
+    fn limit_histories(&mut self, place: Place, state: &mut State) -> Place {
+        if state.forks == 0 || self.visits.contains_key(&place) {
+            return place;
+        }
+        let histories = self
+            .histories
+            .entry(place.whatever_was_done())
+            .or_insert_with(|| (0, state.effects.clone()));
+        histories.0 += 1;
+        if histories.0 <= MAX_HISTORIES {
+            return place;
+        }
+        histories.1.summarise(&state.effects);
+        state.effects.clone_from(&histories.1);
+        Place::of(state)
     }
 
     /// Notes a release at the current instruction of `state`.

@@ -13,17 +13,25 @@ pub struct Place {
     entry: ImageAddr,
     at: u32,
     calls: u64,
+    deferred: u64,
     effects: u64,
 }
 
 impl Place {
-    fn of(state: &State) -> Self {
+    /// Where `state` is.
+    pub fn of(state: &State) -> Self {
         Self {
             entry: state.routine.function.entry,
             at: state.at,
             calls: state.calls(),
+            deferred: hash_of(&state.effects.deferred),
             effects: hash_of(&state.effects),
         }
+    }
+
+    /// The same place for all states that only differ in what was done to locks before.
+    pub fn whatever_was_done(self) -> Self {
+        Self { effects: 0, ..self }
     }
 }
 

@@ -152,6 +152,28 @@ impl Effects {
         true
     }
 
+    /// Keeps what both histories have in common. What one of them has taken counts as taken, so that
+    /// releasing it later proves nothing. The deferred calls must be the same.
+    pub fn summarise(&mut self, other: &Self) {
+        self.released.retain_mut(|mine| {
+            let same = other
+                .released
+                .iter()
+                .find(|r| r.kind == mine.kind && r.object == mine.object);
+            if let Some(same) = same {
+                mine.count = mine.count.min(same.count);
+                mine.after_unknown |= same.after_unknown;
+            }
+            same.is_some()
+        });
+        for lock in &other.held {
+            if self.held.binary_search(lock).is_err() {
+                self.acquire(*lock);
+            }
+        }
+        self.unknown_code |= other.unknown_code;
+    }
+
     /// Performs `count` releases of something that the path does not own.
     pub fn give(&mut self, kind: ReleaseKind, object: u64, count: u32) {
         let key = (kind, object);
@@ -180,8 +202,8 @@ impl Effects {
     }
 }
 
-/// More releases of one object on one path are not told apart.
-const MAX_COUNT: u32 = 64;
+/// More releases of one object on one path are not told apart, so that loops come to an end.
+const MAX_COUNT: u32 = 4;
 
 /// Where a followed call returns to.
 #[derive(Debug, Clone)]

@@ -1,0 +1,186 @@
+//! Runs a program that says who holds what, and compares.
+
+use std::{
+    collections::BTreeMap,
+    io::{BufRead as _, BufReader},
+    path::{Path, PathBuf},
+    process::{Child, Command, Stdio},
+    sync::Arc,
+};
+
+use rustc_hash::FxHashMap;
+use tracer_user::{
+    ids::{Goid, Pid, TargetAddr},
+    image::Image,
+    process::Process,
+    release::{Analyzer, LockHolders, holders},
+    snapshot::{self, ObjectState, Operation, Snapshot, Target},
+};
+
+/// One line of the truth.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub(crate) struct Fact {
+    pub(crate) shape: String,
+    pub(crate) goid: Goid,
+    pub(crate) lock: TargetAddr,
+    pub(crate) kind: String,
+}
+
+/// What came out.
+#[derive(Debug, Default)]
+pub(crate) struct Score {
+    /// Facts found exactly.
+    pub(crate) right: usize,
+    /// Facts not found, or not for certain.
+    pub(crate) missed: BTreeMap<String, Vec<String>>,
+    /// Complete holder sets without the true holder: the worst mistake there is.
+    pub(crate) wrong: Vec<String>,
+}
+
+/// Go's toolchains that are installed, by version, oldest first.
+pub(crate) fn toolchains() -> Vec<(String, PathBuf)> {
+    let cache = std::env::var_os("XDG_CACHE_HOME")
+        .filter(|dir| !dir.is_empty())
+        .map(PathBuf::from)
+        .or_else(|| Some(PathBuf::from(std::env::var_os("HOME")?).join(".cache")));
+    let mut found: Vec<(String, PathBuf)> = cache
+        .and_then(|dir| std::fs::read_dir(dir.join("gostuck/go")).ok())
+        .into_iter()
+        .flatten()
+        .filter_map(|entry| {
+            let path = entry.ok()?.path();
+            let version = path.file_name()?.to_str()?.to_owned();
+            let go = path.join("go/bin/go");
+            go.is_file().then_some((version, go))
+        })
+        .collect();
+    found.sort();
+    found
+}
+
+/// Builds the package in `folder`.
+pub(crate) fn build(go: &Path, folder: &Path, flags: &[&str], name: &str) -> PathBuf {
+    let work = Path::new(env!("CARGO_TARGET_TMPDIR")).join("holders");
+    let program = work.join(name);
+    let status = Command::new(go)
+        .current_dir(folder)
+        .env("GOTOOLCHAIN", "local")
+        .env("GOFLAGS", "-mod=mod")
+        .env("GOCACHE", work.join("cache"))
+        .env("CGO_ENABLED", "0")
+        .arg("build")
+        .args(flags)
+        .arg("-o")
+        .arg(&program)
+        .arg(".")
+        .status()
+        .expect("go runs");
+    assert!(status.success(), "{name} does not build");
+    program
+}
+
+struct Running(Child);
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        let _ = self.0.kill();
+        let _ = self.0.wait();
+    }
+}
+
+/// Runs `program`, reads what it says, and compares that with what the analysis finds.
+pub(crate) fn score(program: &Path) -> Score {
+    let child = Command::new(program)
+        .stdout(Stdio::piped())
+        .stderr(Stdio::null())
+        .spawn()
+        .expect("the program starts");
+    let mut running = Running(child);
+    let output = running.0.stdout.take().expect("a pipe");
+    let mut facts = Vec::new();
+    for line in BufReader::new(output).lines() {
+        let line = line.expect("text");
+        if line == "READY" {
+            break;
+        }
+        facts.extend(fact(&line));
+    }
+    compare(running.0.id(), &facts)
+}
+
+fn fact(line: &str) -> Option<Fact> {
+    let mut words = line.strip_prefix("HOLDS ")?.split(' ');
+    Some(Fact {
+        shape: words.next()?.to_owned(),
+        goid: Goid(words.next()?.parse().ok()?),
+        lock: TargetAddr(u64::from_str_radix(words.next()?.strip_prefix("0x")?, 16).ok()?),
+        kind: words.next()?.to_owned(),
+    })
+}
+
+fn compare(pid: u32, facts: &[Fact]) -> Score {
+    let process = Process::open(Pid(pid)).expect("the process is there");
+    let image = Image::open(Path::new(&format!("/proc/{pid}/exe"))).expect("a Go image");
+    let image = Arc::new(image);
+    let target = Target::live(&process, Arc::clone(&image)).expect("a target");
+    let snapshot = snapshot::take(&target).expect("a snapshot");
+    let analyzer = Analyzer::new(image);
+    let pending: FxHashMap<_, _> = snapshot
+        .goroutines
+        .iter()
+        .map(|g| (g.goid, analyzer.pending(&target, g)))
+        .collect();
+    judge(&snapshot, &holders(&snapshot, &pending), facts)
+}
+
+fn judge(snapshot: &Snapshot, found: &FxHashMap<TargetAddr, LockHolders>, facts: &[Fact]) -> Score {
+    let mut score = Score::default();
+    for fact in facts {
+        let known = found.get(&fact.lock);
+        let set = known.map(|known| match fact.kind.as_str() {
+            "read" => &known.readers,
+            _ => &known.exclusive,
+        });
+        if set.is_some_and(|set| set.complete && set.holders == [fact.goid]) {
+            score.right += 1;
+        } else {
+            let missed = score.missed.entry(fact.shape.clone()).or_default();
+            missed.push(format!("{fact:?}: {known:?}"));
+        }
+    }
+    for (lock, known) in found {
+        let truth = |read: bool| -> Vec<Goid> {
+            let same = |f: &&Fact| f.lock == *lock && (f.kind == "read") == read;
+            facts.iter().filter(same).map(|f| f.goid).collect()
+        };
+        for (read, set) in [(false, &known.exclusive), (true, &known.readers)] {
+            let mut truth = truth(read);
+            if !read {
+                truth.extend(draining(snapshot, *lock));
+            }
+            let has_true_one = set.holders.iter().any(|holder| truth.contains(holder));
+            if set.complete && !set.holders.is_empty() && !has_true_one {
+                score
+                    .wrong
+                    .push(format!("{lock} read={read} {known:?}, in truth {truth:?}"));
+            }
+        }
+    }
+    score
+}
+
+/// The writer that waits for the readers of the RWMutex `lock` to leave: no program can print that
+/// it holds the writer side while it does.
+fn draining(snapshot: &Snapshot, lock: TargetAddr) -> Vec<Goid> {
+    let is_rwmutex = snapshot
+        .objects
+        .get(&lock)
+        .is_some_and(|o| matches!(o.state, Some(ObjectState::RwMutex { .. })));
+    let drains = |g: &&snapshot::Goroutine| {
+        g.waits_on
+            .iter()
+            .any(|w| w.object.addr == lock && w.operation == Operation::DrainReaders)
+    };
+    let goroutines = snapshot.goroutines.iter().filter(drains);
+    goroutines.filter(|_| is_rwmutex).map(|g| g.goid).collect()
+}

@@ -1,0 +1,88 @@
+//! Who holds which lock, against programs that say so themselves: every shape of code in
+//! `programs/holders/shapes`, and random programs. Needs Go toolchains and the right to read another
+//! process's memory; without either the tests pass and say why.
+
+mod compare;
+mod generate;
+
+use std::path::{Path, PathBuf};
+
+use compare::Score;
+
+/// Random programs tried by an ordinary test run; `GOSTUCK_HOLDERS_PROGRAMS` asks for more.
+const PROGRAMS: u64 = 2;
+
+fn may_look() -> bool {
+    let root = nix::unistd::geteuid().is_root();
+    if !root {
+        eprintln!("skipped: reading another process's memory needs root");
+    }
+    root
+}
+
+#[test]
+fn every_shape_is_found_on_every_version() {
+    if !may_look() {
+        return;
+    }
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../programs/holders/shapes");
+    let flavours: [(&str, &[&str]); 3] = [
+        ("plain", &[]),
+        ("pie-stripped", &["-buildmode=pie", "-ldflags=-s -w"]),
+        ("unoptimised", &["-gcflags=all=-N -l"]),
+    ];
+    for (version, go) in compare::toolchains() {
+        for (flavour, flags) in flavours {
+            let name = format!("shapes-{version}-{flavour}");
+            let program = compare::build(&go, &folder, flags, &name);
+            let score = compare::score(&program);
+            assert!(score.wrong.is_empty(), "{name}: {:#?}", score.wrong);
+            assert!(score.missed.is_empty(), "{name}: {:#?}", score.missed);
+            assert!(score.right > 150, "{name}: only {} facts", score.right);
+        }
+    }
+}
+
+#[test]
+fn random_programs_never_get_a_wrong_holder() {
+    if !may_look() {
+        return;
+    }
+    let asked = std::env::var("GOSTUCK_HOLDERS_PROGRAMS").ok();
+    let programs = asked.and_then(|n| n.parse().ok()).unwrap_or(PROGRAMS);
+    let toolchains = compare::toolchains();
+    let (mut right, mut missed) = (0, 0);
+    for seed in 1..=programs {
+        let count = u64::try_from(toolchains.len()).unwrap_or(1).max(1);
+        let Some((version, go)) = usize::try_from((seed * 5) % count)
+            .ok()
+            .and_then(|n| toolchains.get(n))
+        else {
+            return;
+        };
+        let score = run(seed, version, go);
+        assert!(score.wrong.is_empty(), "seed {seed}: {:#?}", score.wrong);
+        let misses: usize = score.missed.values().map(Vec::len).sum();
+        println!(
+            "seed {seed}, Go {version}: {} right, {misses} missed",
+            score.right
+        );
+        right += score.right;
+        missed += misses;
+    }
+    println!("{right} holders right, {missed} left open, none wrong");
+    assert!(right > 9 * missed, "{right} right, {missed} missed");
+}
+
+fn run(seed: u64, version: &str, go: &Path) -> Score {
+    let folder = source_folder(seed);
+    std::fs::create_dir_all(&folder).expect("a folder");
+    std::fs::write(folder.join("go.mod"), "module random\n\ngo 1.19\n").expect("go.mod");
+    std::fs::write(folder.join("main.go"), generate::program(seed)).expect("main.go");
+    let program = compare::build(go, &folder, &[], &format!("random-{seed}-{version}"));
+    compare::score(&program)
+}
+
+fn source_folder(seed: u64) -> PathBuf {
+    Path::new(env!("CARGO_TARGET_TMPDIR")).join(format!("holders/random-{seed}"))
+}
