@@ -92,6 +92,14 @@ impl WaitGraph {
         self.derive(suspects);
     }
 
+    /// As [`WaitGraph::set`], but does nothing when nothing changed.
+    pub fn update(&mut self, goid: Goid, disposition: &Disposition) {
+        let known = self.nodes.get(&goid).map(|node| &node.disposition);
+        if known != Some(disposition) {
+            self.set(goid, disposition.clone());
+        }
+    }
+
     /// Forgets a goroutine that has ended. Whoever waits for it waits for somebody unknown.
     pub fn remove(&mut self, goid: Goid) {
         self.disconnect(goid);

@@ -1,1 +1,122 @@
-//! One process over time: events and snapshots in, waits out.
+//! One process over time: events and snapshots in, waits with their true beginnings out.
+//!
+//! Events say when, memory says what is so. Nothing here claims that a goroutine is parked: a
+//! snapshot says that, and what events told is used only where it agrees with the snapshot. The
+//! runtime wakes goroutines by ways that no probe sees (netpoll, the scheduler, coroutine
+//! switches), and records get lost.
+
+mod event;
+mod schedule;
+mod waits;
+
+use crate::{
+    graph::{GoroutineNode, WaitGraph},
+    ids::Goid,
+    snapshot::Snapshot,
+};
+
+pub use event::{Event, Parked};
+pub use schedule::{Schedule, Why};
+pub use waits::{EndedWait, MAX_WAITS};
+
+use rustc_hash::FxHashSet;
+use waits::Waits;
+
+/// What is known of one process between and across looks.
+#[derive(Debug, Default)]
+pub struct ProcessState {
+    waits: Waits,
+    graph: WaitGraph,
+    listed: FxHashSet<Goid>,
+    last_look_ns: Option<u64>,
+    lost_since_look: bool,
+    lost: u64,
+    threads_started: u64,
+}
+
+impl ProcessState {
+    /// A process that nobody has looked at.
+    #[must_use]
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// Takes one event in.
+    pub fn apply(&mut self, event: Event) {
+        match event {
+            Event::Parked(wait) => self.lost_since_look |= !self.waits.begin(wait),
+            Event::Woken { g, at_ns } => self.waits.end(g, at_ns),
+            Event::ThreadStarted => self.threads_started += 1,
+            Event::Lost { count } => {
+                self.lost += count;
+                self.lost_since_look = true;
+                self.waits.forget_events();
+            }
+        }
+    }
+
+    /// Takes a snapshot in, and writes into it since when each goroutine waits.
+    pub fn apply_snapshot(&mut self, snapshot: &mut Snapshot) {
+        self.waits.date(snapshot);
+        self.last_look_ns = Some(snapshot.taken_ns);
+        self.lost_since_look = false;
+    }
+
+    /// Takes in what a look said that each goroutine needs: costs what changed.
+    pub fn apply_graph(&mut self, nodes: &[GoroutineNode]) {
+        let mut listed = FxHashSet::default();
+        for node in nodes {
+            listed.insert(node.goid);
+            self.graph.update(node.goid, &node.disposition);
+        }
+        for gone in self.listed.difference(&listed) {
+            self.graph.remove(*gone);
+        }
+        self.listed = listed;
+    }
+
+    /// The wait graph as the last look saw it.
+    #[must_use]
+    pub const fn graph(&self) -> &WaitGraph {
+        &self.graph
+    }
+
+    /// Why the process should be looked at now, if it should.
+    pub fn needs_look(&mut self, now_ns: u64, schedule: &Schedule) -> Option<Why> {
+        let Some(last_ns) = self.last_look_ns else {
+            return Some(Why::Never);
+        };
+        let rested_ns = now_ns.saturating_sub(last_ns);
+        if rested_ns < schedule.least_gap_ns() {
+            return None;
+        }
+        if self.lost_since_look {
+            return Some(Why::Lost);
+        }
+        let long_ago = now_ns.saturating_sub(schedule.long_wait_ns());
+        if self.waits.unexamined_lock_wait(long_ago) {
+            return Some(Why::LongWait);
+        }
+        (rested_ns >= schedule.interval_ns()).then_some(Why::Interval)
+    }
+
+    /// The waits that have ended since this was last asked, for histograms.
+    pub fn take_ended(&mut self) -> Vec<EndedWait> {
+        self.waits.take_ended()
+    }
+
+    /// How many events were lost, ever.
+    #[must_use]
+    pub const fn lost(&self) -> u64 {
+        self.lost
+    }
+
+    /// How many threads were seen to start.
+    #[must_use]
+    pub const fn threads_started(&self) -> u64 {
+        self.threads_started
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,190 @@
+//! Since when goroutines wait: by events where they agree with memory, else by the first look that
+//! found them in the same wait.
+
+use std::collections::VecDeque;
+
+use rustc_hash::FxHashMap;
+
+use super::event::Parked;
+use crate::{
+    ids::{Goid, TargetAddr},
+    image::WaitReason,
+    snapshot::{Goroutine, Snapshot, WaitSince},
+};
+
+/// Most waits remembered of one process: of events, and of looks.
+pub const MAX_WAITS: usize = 1 << 18;
+
+/// Most ended waits kept until somebody asks.
+const MAX_ENDED: usize = 1 << 14;
+
+/// A wait that is over.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct EndedWait {
+    /// Why the goroutine was parked.
+    pub reason: WaitReason,
+    /// How long, in nanoseconds.
+    pub lasted_ns: u64,
+}
+
+#[derive(Debug, Default)]
+pub(super) struct Waits {
+    /// Parks whose wake was not seen, by `g`.
+    begun: FxHashMap<TargetAddr, Parked>,
+    /// Waits for locks since the last look, oldest first; some may be over.
+    unexamined: VecDeque<Parked>,
+    /// The waits that the last look saw.
+    seen: FxHashMap<Goid, Seen>,
+    ended: Vec<EndedWait>,
+}
+
+/// A wait as a look saw it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+struct Seen {
+    g: TargetAddr,
+    sp: TargetAddr,
+    parks: Option<u8>,
+    reason: Option<WaitReason>,
+    since: WaitSince,
+}
+
+impl Waits {
+    /// Remembers a park. False when there are too many to remember.
+    pub(super) fn begin(&mut self, parked: Parked) -> bool {
+        if self.begun.len() >= MAX_WAITS && !self.begun.contains_key(&parked.g) {
+            return false;
+        }
+        self.begun.insert(parked.g, parked);
+        if is_lock(parked.reason) {
+            if self.unexamined.len() >= MAX_WAITS {
+                self.drop_ended();
+            }
+            if self.unexamined.len() >= MAX_WAITS {
+                return false;
+            }
+            self.unexamined.push_back(parked);
+        }
+        true
+    }
+
+    pub(super) fn end(&mut self, g: TargetAddr, at_ns: u64) {
+        let Some(parked) = self.begun.remove(&g) else {
+            return;
+        };
+        if self.ended.len() < MAX_ENDED {
+            self.ended.push(EndedWait {
+                reason: parked.reason,
+                lasted_ns: at_ns.saturating_sub(parked.at_ns),
+            });
+        }
+    }
+
+    /// A lost wake would leave a wait that began too early: none can be trusted.
+    pub(super) fn forget_events(&mut self) {
+        self.begun.clear();
+        self.unexamined.clear();
+    }
+
+    pub(super) fn take_ended(&mut self) -> Vec<EndedWait> {
+        std::mem::take(&mut self.ended)
+    }
+
+    /// Whether a wait for a lock that began at `long_ago_ns` or before still lasts, as far as
+    /// events tell, and no look has seen it.
+    pub(super) fn unexamined_lock_wait(&mut self, long_ago_ns: u64) -> bool {
+        while let Some(parked) = self.unexamined.front() {
+            if self.begun.get(&parked.g) == Some(parked) {
+                return parked.at_ns <= long_ago_ns;
+            }
+            self.unexamined.pop_front();
+        }
+        false
+    }
+
+    fn drop_ended(&mut self) {
+        let begun = &self.begun;
+        self.unexamined
+            .retain(|parked| begun.get(&parked.g) == Some(parked));
+    }
+
+    /// Dates the waits of `snapshot`, and forgets what it contradicts.
+    pub(super) fn date(&mut self, snapshot: &mut Snapshot) {
+        let taken_ns = snapshot.taken_ns;
+        let mut seen = FxHashMap::default();
+        let mut confirmed = FxHashMap::default();
+        for goroutine in &mut snapshot.goroutines {
+            if !goroutine.status.is_parked() {
+                continue;
+            }
+            let event = self.begun.get(&goroutine.g).copied();
+            let event = event.filter(|parked| Some(parked.reason) == goroutine.wait_reason);
+            goroutine.since = self.since(goroutine, event, taken_ns);
+            if let Some(parked) = event {
+                confirmed.insert(parked.g, parked);
+            }
+            if seen.len() < MAX_WAITS && !goroutine.system {
+                seen.insert(goroutine.goid, Seen::of(goroutine));
+            }
+        }
+        self.seen = seen;
+        // A park that is older than the snapshot, and that the snapshot does not show, is over.
+        self.begun
+            .retain(|g, parked| parked.at_ns > taken_ns || confirmed.contains_key(g));
+        self.unexamined.retain(|parked| parked.at_ns > taken_ns);
+    }
+
+    fn since(&self, goroutine: &Goroutine, event: Option<Parked>, taken_ns: u64) -> WaitSince {
+        if let Some(parked) = event.filter(|parked| parked.at_ns <= taken_ns) {
+            return WaitSince::Exact(parked.at_ns);
+        }
+        let before = self.seen.get(&goroutine.goid);
+        match before.filter(|before| before.is_same(goroutine)) {
+            Some(before) => earlier(before.since, goroutine.since),
+            None => earlier(goroutine.since, WaitSince::AtLeast(taken_ns)),
+        }
+    }
+}
+
+impl Seen {
+    fn of(goroutine: &Goroutine) -> Self {
+        Self {
+            g: goroutine.g,
+            sp: goroutine.sp,
+            parks: goroutine.parks,
+            reason: goroutine.wait_reason,
+            since: goroutine.since,
+        }
+    }
+
+    /// Whether `goroutine` has not run since.
+    fn is_same(&self, goroutine: &Goroutine) -> bool {
+        let now = Self::of(goroutine);
+        Self {
+            since: now.since,
+            ..*self
+        } == now
+    }
+}
+
+/// The better of two dates of one wait: an exact one, else the earlier.
+fn earlier(a: WaitSince, b: WaitSince) -> WaitSince {
+    match (a, b) {
+        (WaitSince::Exact(ns), _) | (_, WaitSince::Exact(ns)) => WaitSince::Exact(ns),
+        (WaitSince::AtLeast(a), WaitSince::AtLeast(b)) => WaitSince::AtLeast(a.min(b)),
+        (WaitSince::AtLeast(ns), WaitSince::Unknown)
+        | (WaitSince::Unknown, WaitSince::AtLeast(ns)) => WaitSince::AtLeast(ns),
+        (WaitSince::Unknown, WaitSince::Unknown) => WaitSince::Unknown,
+    }
+}
+
+/// Waits that others have to end by a release, and that therefore can be part of a cycle.
+const fn is_lock(reason: WaitReason) -> bool {
+    matches!(
+        reason,
+        WaitReason::MutexLock
+            | WaitReason::RwMutexRLock
+            | WaitReason::RwMutexLock
+            | WaitReason::WaitGroupWait
+            | WaitReason::Semacquire
+    )
+}
