@@ -3,11 +3,13 @@
 //! Everything read here is hostile: callers bound every length and check every value.
 
 mod cached;
+mod core;
 mod fake;
 mod gather;
 mod live;
 
 pub use cached::CachedMemory;
+pub use core::{CoreError, CoreMemory};
 pub use fake::FakeMemory;
 pub use gather::Gather;
 pub use live::LiveMemory;

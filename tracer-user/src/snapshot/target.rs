@@ -1,13 +1,16 @@
 //! What a snapshot is taken of.
 
-use std::sync::Arc;
+use std::{fs::File, os::unix::fs::FileExt as _, path::Path, sync::Arc};
 
 use crate::{
     ids::{LoadBias, Pid, Tid},
     image::Image,
-    memory::{LiveMemory, Memory},
+    memory::{CoreError, CoreMemory, LiveMemory, Memory},
     process::{Process, ProcessError},
 };
+
+/// Offset of `e_entry` in a 64-bit ELF header.
+const E_ENTRY_OFFSET: u64 = 24;
 
 /// A traced process: its image, where that lies, and its memory.
 #[derive(Clone)]
@@ -45,6 +48,37 @@ impl Target {
             bias: process.load_bias()?,
             memory: Arc::new(LiveMemory::new(process.pid())),
             threads: KernelThreads::Live,
+        })
+    }
+
+    /// The process of a core file, which executed `image`, a copy of which is at `executable`.
+    ///
+    /// # Errors
+    /// [`CoreError`] when the executable cannot be read, or the core does not say where it was
+    /// loaded.
+    pub fn of_core(
+        core: CoreMemory,
+        image: Arc<Image>,
+        executable: &Path,
+    ) -> Result<Self, CoreError> {
+        let failed = |source| CoreError::Io {
+            path: executable.to_owned(),
+            source,
+        };
+        let file = File::open(executable).map_err(failed)?;
+        let mut linked = [0; 8];
+        file.read_exact_at(&mut linked, E_ENTRY_OFFSET)
+            .map_err(failed)?;
+        let loaded = core.entry().ok_or_else(|| CoreError::Malformed {
+            path: executable.to_owned(),
+            reason: "its core does not say where it was loaded",
+        })?;
+        Ok(Self {
+            pid: core.pid().unwrap_or_default(),
+            image,
+            bias: LoadBias(loaded.0.wrapping_sub(u64::from_le_bytes(linked))),
+            threads: KernelThreads::Recorded(core.threads().to_vec()),
+            memory: Arc::new(core.with_executable(file)),
         })
     }
 }

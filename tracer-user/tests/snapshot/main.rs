@@ -1,5 +1,6 @@
 //! Snapshots of real Go programs, compared with what the programs say of themselves.
 
+mod core_file;
 mod detector;
 mod dump;
 mod go_program;
