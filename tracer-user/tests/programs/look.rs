@@ -68,8 +68,12 @@ impl Target {
                 String::from_utf8_lossy(&output.stderr)
             ));
         }
-        serde_json::from_slice(&output.stdout)
-            .map_err(|error| format!("inspect printed no JSON: {error}"))
+        let document = serde_json::from_slice(&output.stdout)
+            .map_err(|error| format!("inspect printed no JSON: {error}"))?;
+        match json_schema::violations(&document).as_slice() {
+            [] => Ok(document),
+            violations => Err(format!("against the schema: {}", violations.join("; "))),
+        }
     }
 
     /// The findings as `watch` sees them over `seconds`, with `options`.

@@ -4,6 +4,8 @@
 mod expectation;
 #[path = "../support/go.rs"]
 mod go;
+#[path = "../support/json_schema.rs"]
+mod json_schema;
 mod look;
 
 use libtest_mimic::{Arguments, Failed, Trial};

@@ -10,6 +10,9 @@ pub mod example;
 mod finding;
 mod frame;
 mod goroutine;
+#[cfg(test)]
+#[path = "../../../tests/support/json_schema.rs"]
+mod json_schema;
 mod object;
 mod process;
 mod threads;
@@ -132,4 +135,38 @@ fn objects(diagnosis: &Diagnosis, symbolizer: &mut Symbolizer<'_>) -> Vec<Object
             Object::new(object, holders, goroutine, symbolizer)
         })
         .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::{Value, json};
+
+    use super::{example, json_schema::violations};
+
+    fn document() -> Value {
+        serde_json::to_value(example::document()).unwrap()
+    }
+
+    #[test]
+    fn documents_follow_the_schema() {
+        assert_eq!(violations(&document()), [""; 0]);
+    }
+
+    #[test]
+    fn what_breaks_the_schema_is_noticed() {
+        let breaks = |pointer: &str, value: Value| {
+            let mut document = document();
+            *document.pointer_mut(pointer).unwrap() = value;
+            !violations(&document).is_empty()
+        };
+        assert!(breaks("/schema", json!("gostuck/2")));
+        assert!(breaks("/process/pid", json!("4711")));
+        assert!(breaks("/goroutines/0/status", json!("asleep")));
+        assert!(breaks("/objects/0/holders/0/release/how", json!("magic")));
+        assert!(breaks("/findings/0/edges/0", json!({"from": 1, "to": 2})));
+        assert!(breaks("/findings/0/objects/0", json!(824633802752_u64)));
+        let mut surplus = document();
+        surplus["goroutines"][0]["mood"] = json!("fine");
+        assert!(!violations(&surplus).is_empty());
+    }
 }
