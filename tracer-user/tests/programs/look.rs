@@ -11,7 +11,10 @@ use std::{
 
 use serde_json::Value;
 
-use crate::expectation::{Expectation, Header};
+use crate::{
+    expectation::{Expectation, Header},
+    json_schema,
+};
 
 /// Looks at a healthy program: each a chance to be wrong.
 const HEALTHY_LOOKS: usize = 15;
