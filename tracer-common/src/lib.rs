@@ -2,3 +2,15 @@
 //! values, counter indices. No dependencies, no allocation; every type is `repr(C)` without
 //! implicit padding.
 #![no_std]
+
+mod counters;
+mod histogram;
+mod park;
+mod record;
+mod target;
+
+pub use counters::{HostCounters, TargetCounters};
+pub use histogram::{BUCKETS, Histogram, bucket_of, bucket_upper_ns, histogram_key};
+pub use park::{Park, park_g, park_key, park_slot};
+pub use record::{Record, RecordKind};
+pub use target::{CLASSES, REASONS, Target, WaitClass, flags};

@@ -1,5 +1,29 @@
-//! Loading and attaching the BPF programs, reading the ring buffer, calibrating and governing what they cost.
+//! Loading and attaching the BPF programs, reading the ring buffer and the park table, calibrating
+//! and governing what they cost.
+//!
+//! Events say *when* goroutines parked and woke, never *that* one waits: some wakes bypass
+//! `runtime.ready`. The goroutine's memory decides that.
 
+mod attachment;
+mod bpf_call;
+mod calibration;
+mod error;
+mod event;
+mod governor;
+mod multi;
 mod object;
+mod park_table;
+mod statistics;
+mod target;
+mod tracer;
+mod wire;
 
+pub use attachment::AttachMethod;
+pub use calibration::HitCost;
+pub use error::ProbeError;
+pub use event::Event;
+pub use governor::{Budget, Governor, Switch};
 pub use object::OBJECT;
+pub use park_table::ParkedWait;
+pub use statistics::{Statistics, TargetStatistics, WaitHistogram};
+pub use tracer::{Options, Probes};

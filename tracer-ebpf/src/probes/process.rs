@@ -1,0 +1,41 @@
+//! Processes that start a program or end. Raw tracepoints: they need neither tracefs nor a
+//! tracepoint's id, and nothing of their arguments.
+
+use aya_ebpf::{
+    helpers::{bpf_get_current_pid_tgid, bpf_ktime_get_ns},
+    macros::raw_tracepoint,
+    programs::RawTracePointContext,
+};
+use tracer_common::{Record, RecordKind};
+
+use crate::{maps::TARGETS, send::send};
+
+#[raw_tracepoint(tracepoint = "sched_process_exec")]
+pub fn process_exec(_context: RawTracePointContext) -> i32 {
+    let ids = bpf_get_current_pid_tgid();
+    tell(RecordKind::ProcessStarted, ids);
+    0
+}
+
+/// Hit by every thread that ends; told for the leader of a target.
+#[raw_tracepoint(tracepoint = "sched_process_exit")]
+pub fn process_exit(_context: RawTracePointContext) -> i32 {
+    let ids = bpf_get_current_pid_tgid();
+    let (tgid, tid) = ((ids >> 32) as u32, ids as u32);
+    if tgid == tid && TARGETS.get_ptr(tgid).is_some() {
+        tell(RecordKind::ProcessExited, ids);
+    }
+    0
+}
+
+#[inline(always)]
+fn tell(kind: RecordKind, ids: u64) {
+    send(&Record {
+        // SAFETY: no arguments.
+        time_ns: unsafe { bpf_ktime_get_ns() },
+        tgid: (ids >> 32) as u32,
+        tid: ids as u32,
+        kind: kind as u8,
+        ..Record::default()
+    });
+}

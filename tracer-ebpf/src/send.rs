@@ -1,0 +1,39 @@
+//! Sending records.
+
+use tracer_common::Record;
+
+use crate::maps::{EVENTS, HOST};
+
+const BPF_RB_NO_WAKEUP: u64 = 1;
+const BPF_RB_FORCE_WAKEUP: u64 = 2;
+const BPF_RB_AVAIL_DATA: u64 = 0;
+
+/// Bytes waiting in the ring buffer from which the reader is woken. Below, its timer is enough: a
+/// wake-up a record would double the cost of a hit.
+#[unsafe(no_mangle)]
+static WAKE_FROM_BYTES: u64 = 256 * 1024;
+
+/// Puts a record into the ring buffer; says whether there was room.
+#[inline(always)]
+pub fn send(record: &Record) -> bool {
+    let Some(host) = HOST.get_ptr_mut(0) else {
+        return false;
+    };
+    let Some(mut entry) = EVENTS.reserve::<Record>(0) else {
+        // SAFETY: a value of a per-CPU array, which no other CPU touches.
+        unsafe { (*host).lost += 1 };
+        return false;
+    };
+    entry.write(*record);
+    // SAFETY: a static that the loader set and nobody writes.
+    let wake_from = unsafe { core::ptr::read_volatile(&raw const WAKE_FROM_BYTES) };
+    let wake = EVENTS.query(BPF_RB_AVAIL_DATA) >= wake_from;
+    entry.submit(if wake {
+        BPF_RB_FORCE_WAKEUP
+    } else {
+        BPF_RB_NO_WAKEUP
+    });
+    // SAFETY: as above.
+    unsafe { (*host).sent += 1 };
+    true
+}

@@ -1,0 +1,96 @@
+//! What can go wrong with probes, and what is missing.
+
+use std::{io, path::PathBuf};
+
+use thiserror::Error;
+
+use crate::ids::Pid;
+
+/// Why probes could not be loaded, attached or read.
+#[derive(Debug, Error)]
+pub enum ProbeError {
+    /// The kernel refuses BPF to this user.
+    #[error("the kernel refuses BPF to this user: run as root, or with CAP_BPF and CAP_PERFMON")]
+    NoPrivilege,
+    /// The kernel refuses perf-event uprobes, the only kind it has.
+    #[error(
+        "the kernel refuses uprobes by perf events: they need CAP_SYS_ADMIN here, or Linux 6.6 with \
+         uprobe_multi"
+    )]
+    NoPerfPrivilege,
+    /// A BPF object that does not load.
+    #[error("loading the BPF programs: {0}")]
+    Load(#[from] aya::EbpfError),
+    /// A program that does not load or attach.
+    #[error("BPF program {program}: {source}")]
+    Program {
+        /// Its name.
+        program: &'static str,
+        /// What aya says.
+        source: aya::programs::ProgramError,
+    },
+    /// A map that misbehaves.
+    #[error("BPF map {map}: {source}")]
+    Map {
+        /// Its name.
+        map: &'static str,
+        /// What aya says.
+        source: aya::maps::MapError,
+    },
+    /// The object lacks something it must have: it belongs to another version of gostuck.
+    #[error("the BPF object has no {0}: it belongs to another version of gostuck")]
+    Missing(&'static str),
+    /// A bpf(2) call that failed.
+    #[error("{call} ({subject}): {source}")]
+    Call {
+        /// Which command.
+        call: &'static str,
+        /// About what.
+        subject: String,
+        /// The kernel's answer.
+        source: io::Error,
+    },
+    /// A program that the kernel's verifier refuses.
+    #[error("the kernel's verifier refuses BPF program {program}: {source}\n{log}")]
+    Verifier {
+        /// Its name.
+        program: &'static str,
+        /// The kernel's answer.
+        source: io::Error,
+        /// Its reasons.
+        log: String,
+    },
+    /// An image without the functions that have to be probed.
+    #[error("{path}: no function {function}")]
+    NoSite {
+        /// The image.
+        path: PathBuf,
+        /// The function.
+        function: &'static str,
+    },
+    /// An offset of the runtime's structs that cannot be right.
+    #[error("{path}: the offset of {field} in the runtime's structs is out of range")]
+    Layout {
+        /// The image.
+        path: PathBuf,
+        /// The field.
+        field: &'static str,
+    },
+    /// The image's file cannot be looked at.
+    #[error("{path}: {source}")]
+    Image {
+        /// The image.
+        path: PathBuf,
+        /// Why.
+        source: io::Error,
+    },
+    /// No room for another target.
+    #[error("{limit} processes are traced already, the limit of this run")]
+    TooManyTargets {
+        /// The limit.
+        limit: u32,
+    },
+    /// A process that is not a target.
+    #[error("process {0} is not traced")]
+    NotATarget(Pid),
+}

@@ -1,0 +1,87 @@
+//! Reading the park table: which goroutines parked when, without an event a park.
+
+use std::{io, os::fd::BorrowedFd};
+
+use tracer_common::{Park, park_g, park_slot};
+
+use super::bpf_call::{delete_keys, lookup_batch};
+use crate::{
+    ids::{Pid, TargetAddr},
+    image::WaitReason,
+};
+
+/// Entries a system call.
+const BATCH: usize = 4096;
+
+/// A goroutine that parked and was not seen to wake.
+///
+/// To join it with a snapshot compare the address of `g` and the wait reason: an entry outlives a
+/// wait whose end bypassed `runtime.ready`, until the goroutine parks again.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct ParkedWait {
+    /// Process.
+    pub pid: Pid,
+    /// Address of the goroutine's `g`.
+    pub g: TargetAddr,
+    /// When it parked, `CLOCK_MONOTONIC` nanoseconds: exact.
+    pub since_ns: u64,
+    /// What it waits for.
+    pub reason: WaitReason,
+    /// The semaphore for waits of package sync, else the lock argument of `gopark`.
+    pub object: TargetAddr,
+}
+
+/// Calls `visit` with every entry of the table. A table that changes meanwhile may show an entry
+/// twice or not at all; the next scan repairs that.
+pub(super) fn scan(
+    map: BorrowedFd<'_>,
+    entries: u32,
+    mut visit: impl FnMut(u64, &Park),
+) -> io::Result<()> {
+    let mut keys = vec![0_u64; BATCH];
+    let mut values = vec![Park::default(); BATCH];
+    let mut cursor = None;
+    // Twice the table's size bounds a scan of a table that is rehashed under our eyes.
+    let rounds = 2 * (entries as usize).div_ceil(BATCH) + 16;
+    for _ in 0..rounds {
+        let (count, ended) = match lookup_batch(map, &mut cursor, &mut keys, &mut values) {
+            Ok(read) => read,
+            // A bucket with more entries than the batch has room for.
+            Err(error) if error.raw_os_error() == Some(libc::ENOSPC) => {
+                keys.resize(keys.len() * 2, 0);
+                values.resize(keys.len(), Park::default());
+                continue;
+            }
+            Err(error) => return Err(error),
+        };
+        for (key, park) in keys.iter().zip(&values).take(count) {
+            visit(*key, park);
+        }
+        if ended {
+            break;
+        }
+    }
+    Ok(())
+}
+
+/// Removes all entries of one slot.
+pub(super) fn clear_slot(map: BorrowedFd<'_>, entries: u32, slot: u32) -> io::Result<()> {
+    let mut doomed = Vec::new();
+    scan(map, entries, |key, _| {
+        if park_slot(key) == slot {
+            doomed.push(key);
+        }
+    })?;
+    delete_keys(map, &doomed)
+}
+
+/// The wait of an entry; `None` while its goroutine runs.
+pub(super) fn wait_of(key: u64, park: &Park, pid: Pid, reason: WaitReason) -> Option<ParkedWait> {
+    (park.since_ns != 0).then_some(ParkedWait {
+        pid,
+        g: TargetAddr(park_g(key)),
+        since_ns: park.since_ns,
+        reason,
+        object: TargetAddr(park.object),
+    })
+}
