@@ -35,7 +35,7 @@ func viaCleanup() {
 			ch := make(chan int)
 			func() { runtime.AddCleanup(new(holder), func(ch chan int) { close(ch) }, ch) }()
 			done := make(chan int)
-			go func() { <-ch; close(done) }()
+			go func(ch chan int) { <-ch; close(done) }(ch)
 			ch = nil
 			<-done
 			time.Sleep(time.Microsecond)

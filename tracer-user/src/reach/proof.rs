@@ -19,6 +19,7 @@ use super::{
     error::ReachError,
     frames::FrameMaps,
     freeze::{Freeze, ThreadRegisters},
+    goroutine::{Doing, GoroutineNow},
     quiet::Activity,
     stacks::StackReader,
     system_stacks::SystemStacks,
@@ -28,7 +29,7 @@ use crate::{
     graph::{self, Disposition, GoroutineNode, Requirement, Verdicts},
     ids::Goid,
     memory::ReadError,
-    snapshot::{Snapshot, Target},
+    snapshot::{Goroutine, Snapshot, Target},
 };
 
 /// Looks in a row that must find nothing new.
@@ -192,6 +193,13 @@ fn failed(what: &'static str, source: ReadError) -> ReachError {
     ReachError::Read { what, source }
 }
 
+/// Whether a goroutine has run since the snapshot, or runs. `g.sched` and the counter alone do not
+/// tell: both change only when it stops running.
+fn ran(then: &Goroutine, now: &GoroutineNow) -> bool {
+    let parked = then.status.is_parked() && now.doing == Doing::Parked;
+    !parked || now.g != then.g || now.sp != then.sp || now.runs != then.parks
+}
+
 fn live(goid: Goid) -> (Goid, GoroutineNode) {
     let disposition = Disposition::Live;
     (goid, GoroutineNode { goid, disposition })
@@ -214,11 +222,7 @@ impl<'t> Looks<'t> {
         let moved_before = snapshot
             .goroutines
             .iter()
-            .filter(|then| {
-                first.get(&then.goid).is_none_or(|now| {
-                    now.g != then.g || now.sp != then.sp || now.runs != then.parks
-                })
-            })
+            .filter(|then| first.get(&then.goid).is_none_or(|now| ran(then, now)))
             .map(|then| then.goid)
             .collect();
         for node in nodes {

@@ -175,12 +175,12 @@ fn a_group_of_leaks_is_weighed() {
 }
 
 /// Looks in a loop for `GOSTUCK_STRESS_SECONDS` (3) at a program that does everything at once.
-fn stress(version: &str, link: Link, options: Options) {
+fn stress(version: &str, link: Link, arguments: &[&str], options: Options) {
     let Some(go) = toolchain(version) else { return };
     let directory = tempfile::tempdir().unwrap();
     let running = Running::start(
         &build(&go, "reach-healthy", link, directory.path()),
-        &["-load"],
+        arguments,
     );
     let target = running.target();
     let seconds = env::var("GOSTUCK_STRESS_SECONDS").map_or(3, |s| s.parse().unwrap());
@@ -210,9 +210,10 @@ fn stress(version: &str, link: Link, options: Options) {
 #[test]
 fn nothing_healthy_is_dead_however_hard_it_works() {
     for version in VERSIONS {
-        stress(version, Link::Plain, Options::default());
+        stress(version, Link::Plain, &["-load"], Options::default());
     }
-    stress("1.27.3", Link::Cgo, Options::default());
+    stress("1.27.3", Link::Cgo, &["-load"], Options::default());
+    stress("1.27.3", Link::Cgo, &[], Options::default());
 }
 
 #[test]
@@ -221,8 +222,8 @@ fn nothing_healthy_is_dead_while_held_still() {
         freeze: Some(Duration::from_secs(5)),
         ..Options::default()
     };
-    stress("1.27.3", Link::Cgo, frozen);
-    stress("1.19.8", Link::Plain, frozen);
+    stress("1.27.3", Link::Cgo, &["-load"], frozen);
+    stress("1.19.8", Link::Plain, &["-load"], frozen);
 }
 
 /// A look at any process: `GOSTUCK_PID=… cargo test --test reach -- --ignored --nocapture pid`.
