@@ -18,6 +18,7 @@ use crate::{
     export::{document::Document, text},
     finding::{self, Looker},
     ids::Pid,
+    reach,
 };
 
 const AFTER_HELP: &str = "\
@@ -28,7 +29,7 @@ Examples:
   sudo gostuck inspect 4711 --format dot | dot -Tsvg > waits.svg
   sudo gostuck inspect 4711 --format pprof > g.pb.gz && go tool pprof -top g.pb.gz
 
-The process is neither paused nor changed. Without root, your own processes can be inspected
+The process is neither paused (but with --freeze) nor changed. Without root, your own processes can be inspected
 where the kernel's ptrace scope allows it (gostuck doctor).
 
 Exit status: 0 done, 1 failed, 3 --fail-on saw such a finding.";
@@ -48,6 +49,19 @@ pub struct Options {
     /// From when on a wait is told of, without proof of a deadlock
     #[arg(long, value_name = "TIME", default_value = "30s", value_parser = humantime::parse_duration)]
     stuck_after: Duration,
+    /// Do not walk the heap for goroutines that nobody can wake any more
+    #[arg(long)]
+    no_reach: bool,
+    /// Hold the process still while its heap is walked, for so long at most
+    #[arg(
+        long,
+        value_name = "TIME",
+        num_args = 0..=1,
+        default_missing_value = "2s",
+        conflicts_with = "no_reach",
+        value_parser = humantime::parse_duration
+    )]
+    freeze: Option<Duration>,
     /// Exit with status 3 when there is such a finding
     #[arg(long, value_enum, value_name = "VERDICT")]
     fail_on: Option<FailOn>,
@@ -71,6 +85,10 @@ pub fn run(options: &Options) -> Result<ExitCode, Failure> {
     }
     let looker = Looker::new(finding::Options {
         stuck_after: options.stuck_after,
+        reach: (!options.no_reach).then(|| reach::Options {
+            freeze: options.freeze,
+            ..reach::Options::default()
+        }),
     });
     let look = looker.look(Pid(options.pid)).map_err(from_look)?;
     let document = Document::new(&look);

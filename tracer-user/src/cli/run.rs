@@ -117,6 +117,7 @@ async fn daemon(options: &Options, access: Access) -> Result<ExitCode, Failure> 
     let shared = Shared {
         looker: Arc::new(Looker::new(finding::Options {
             stuck_after: options.stuck_after,
+            ..finding::Options::default()
         })),
         board: Arc::new(Board::default()),
         own: Own::default(),

@@ -78,6 +78,7 @@ pub fn run(options: &Options) -> Result<ExitCode, Failure> {
     let shared = Shared {
         looker: Arc::new(Looker::new(finding::Options {
             stuck_after: options.stuck_after,
+            ..finding::Options::default()
         })),
         board: Arc::new(Board::default()),
         own: Own::default(),

@@ -25,6 +25,7 @@ use crate::{
     graph::{AssumeReachable, Cause, Disposition, GoroutineNode, Requirement, Verdicts, solve},
     ids::{Goid, TargetAddr},
     process::{CpuLimit, ProcessKey},
+    reach,
     release::{LockHolders, PendingRelease},
     snapshot::{Incomplete, Snapshot},
 };
@@ -44,17 +45,20 @@ pub struct Evidence {
     pub pending: FxHashMap<Goid, Vec<PendingRelease>>,
 }
 
-/// What counts as long.
-#[derive(Debug, Clone, PartialEq, Eq)]
+/// What counts as long, and what may be done to find out.
+#[derive(Debug, Clone)]
 pub struct Options {
     /// From when on a wait is suspected.
     pub stuck_after: Duration,
+    /// How the heap is walked to find what live goroutines can reach; `None`: not at all.
+    pub reach: Option<reach::Options>,
 }
 
 impl Default for Options {
     fn default() -> Self {
         Self {
             stuck_after: Duration::from_secs(30),
+            reach: Some(reach::Options::default()),
         }
     }
 }

@@ -9,11 +9,13 @@ use std::{
 
 use rustc_hash::FxHashMap;
 
-use super::{Diagnosis, Evidence, Options, diagnose};
+use super::{Diagnosis, Evidence, HeapWalker, Options, Past, Walked, diagnose};
 use crate::{
+    graph::GoroutineNode,
     ids::{Goid, Pid},
     image::Image,
     process::{CpuLimit, FileIdentity, ImageCache, Process, ProcessError, Untraceable, cpu_limit},
+    reach::{Certainty, Prover},
     release::{Analyzer, PendingRelease, holders},
     snapshot::{ObjectKind, Snapshot, SnapshotError, Target, take},
 };
@@ -76,36 +78,54 @@ impl Looker {
     }
 
     /// Looks at the process that has `pid` now; twice when the first look suspects what a second
-    /// can prove.
+    /// can prove, and then with a walk of its heap where that may tell more.
     ///
     /// # Errors
     /// [`LookError`].
     pub fn look(&self, pid: Pid) -> Result<Look, LookError> {
+        self.look_again(pid, &mut Past::of_single_look())
+    }
+
+    /// As [`Looker::look`], for a process looked at before: waits are dated by what the `past`
+    /// saw, and the heap is walked now and then only.
+    ///
+    /// # Errors
+    /// [`LookError`].
+    pub fn look_again(&self, pid: Pid, past: &mut Past) -> Result<Look, LookError> {
         let process = Process::open(pid)?;
+        past.begin(process.key);
         let image = self.images.image_of(&process)?;
         let target = Target::live(&process, Arc::clone(&image))?;
         let analyzer = self.analyzer(process.exe.file, &image);
         let cpu_limit = cpu_limit(&process);
-        let once = |earlier: Option<&Diagnosis>| -> Result<Diagnosis, LookError> {
-            let snapshot = Arc::new(take(&target)?);
-            let pending = pending(&analyzer, &target, &snapshot);
+        let read = |past: &mut Past| -> Result<Evidence, LookError> {
+            let mut snapshot = take(&target)?;
             // What was read belongs to this process only if it is still there.
             process.check_same()?;
-            let evidence = Evidence {
+            past.state.apply_snapshot(&mut snapshot);
+            let pending = pending(&analyzer, &target, &snapshot);
+            Ok(Evidence {
                 process: process.key,
                 cpu_limit,
                 holders: holders(&snapshot, &pending),
-                snapshot,
+                snapshot: Arc::new(snapshot),
                 pending,
-            };
-            Ok(diagnose(evidence, None, earlier, &*image, &self.options))
+            })
         };
-        let mut diagnosis = once(None)?;
-        if diagnosis.wants_confirmation() {
+        let mut diagnosis = diagnose(read(past)?, None, None, &*image, &self.options);
+        let walk = self
+            .options
+            .reach
+            .filter(|_| diagnosis.wants_walk() && past.wants_walk(&diagnosis.snapshot));
+        if walk.is_some() || diagnosis.wants_confirmation() {
             thread::sleep(BETWEEN_LOOKS);
-            diagnosis = once(Some(&diagnosis))?;
+            let evidence = read(past)?;
+            let snapshot = Arc::clone(&evidence.snapshot);
+            let mut walker = walk.map(|options| Walker(Prover::new(&target, &snapshot, options)));
+            let walker = walker.as_mut().map(|walker| walker as &mut dyn HeapWalker);
+            diagnosis = diagnose(evidence, walker, Some(&diagnosis), &*image, &self.options);
         }
-        drop(target);
+        past.end(&mut diagnosis);
         Ok(Look {
             process,
             image,
@@ -134,6 +154,27 @@ impl Looker {
             .entry(file)
             .or_insert_with(|| Arc::new(Analyzer::new(Arc::clone(image))));
         Arc::clone(analyzer)
+    }
+}
+
+/// The heap walk of `reach`, as a diagnosis wants it.
+struct Walker<'t>(Prover<'t>);
+
+impl HeapWalker for Walker<'_> {
+    fn solve(&mut self, nodes: &[GoroutineNode]) -> Result<Walked, String> {
+        let proof = self.0.prove(nodes).map_err(|error| error.to_string())?;
+        Ok(Walked {
+            verdicts: proof.verdicts,
+            unsettled: match proof.certainty {
+                Certainty::Unsettled { why } => Some(why),
+                Certainty::Exact | Certainty::Settled { .. } => None,
+            },
+        })
+    }
+
+    fn retained_bytes(&mut self, goroutines: &[Goid]) -> Option<u64> {
+        let retained = self.0.retained(goroutines).ok()?;
+        Some(retained.stack_bytes.saturating_add(retained.heap_bytes))
     }
 }
 

@@ -16,6 +16,7 @@ mod limits;
 mod look;
 mod members;
 mod model;
+mod past;
 mod phrase;
 mod proof;
 mod root_blocker;
@@ -36,6 +37,7 @@ pub use growth::{Growth, SiteGrowth};
 pub use life::{Change, Life};
 pub use look::{Look, LookError, Looker};
 pub use model::{Edge, Finding, FindingId, FindingKind, Group, MAX_LISTED, Verdict};
+pub use past::Past;
 pub use site::{Site, Symbols, is_plumbing};
 pub use walk::{HeapWalker, Walked};
 

@@ -24,7 +24,7 @@ use crate::{
         http::Health,
         metrics::{ErrorKind, Outcome, Own, Traced},
     },
-    finding::{Change, Growth, LookError, Looker},
+    finding::{Change, Growth, LookError, Looker, Past},
     process::ProcessKey,
 };
 
@@ -70,6 +70,8 @@ pub struct Fleet {
 
 struct Member {
     followed: Followed,
+    /// What earlier looks leave to the next.
+    past: Past,
     due: Instant,
     /// When it was last looked at.
     looked: Option<Instant>,
@@ -170,7 +172,7 @@ impl Fleet {
         }
         let own_before = pace::own_cpu_time();
         let began = Instant::now();
-        let outcome = self.shared.looker.look(key.pid);
+        let outcome = self.shared.looker.look_again(key.pid, &mut member.past);
         let cost = pace::own_cpu_time().saturating_sub(own_before);
         member.cost = cost.max(Duration::from_micros(1));
         member.cpu_time = cpu_time;
@@ -230,6 +232,7 @@ impl Fleet {
 impl Member {
     fn new(due: Instant) -> Self {
         Self {
+            past: Past::default(),
             followed: Followed::new(Growth::default()),
             due,
             looked: None,

@@ -90,6 +90,7 @@ async fn watch(options: &Options) -> Result<ExitCode, Failure> {
     let mut terminate = signal(SignalKind::terminate())?;
     let looker = Looker::new(finding::Options {
         stuck_after: options.stuck_after,
+        ..finding::Options::default()
     });
     let mut child = match options.command.split_first() {
         Some((program, arguments)) => Some(Child::start(program, arguments)?),

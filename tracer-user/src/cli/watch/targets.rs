@@ -11,7 +11,7 @@ use crate::{
         failure::{from_look, is_gone},
         follow::Followed,
     },
-    finding::{Change, Finding, Growth, LookError, Looker, Verdict},
+    finding::{Change, Finding, Growth, LookError, Looker, Past, Verdict},
     ids::Pid,
     process::{GoCheck, GoProcesses, Process, ProcessKey, all_pids},
 };
@@ -28,6 +28,8 @@ pub struct Targets {
     growth_window: Duration,
     scanner: GoProcesses,
     followed: BTreeMap<ProcessKey, Followed>,
+    /// What earlier looks leave to later ones.
+    pasts: BTreeMap<Pid, Past>,
     over: bool,
 }
 
@@ -41,6 +43,7 @@ impl Targets {
             growth_window,
             scanner: GoProcesses::new(),
             followed: BTreeMap::new(),
+            pasts: BTreeMap::new(),
             over: false,
         }
     }
@@ -49,8 +52,11 @@ impl Targets {
     /// or changed.
     pub fn look(&mut self, report: &mut Report) -> Result<Vec<Finding>, Failure> {
         let mut news = Vec::new();
-        for pid in self.pids() {
-            match self.looker.look(pid) {
+        let pids = self.pids();
+        self.pasts.retain(|pid, _| pids.contains(pid));
+        for pid in pids {
+            let past = self.pasts.entry(pid).or_default();
+            match self.looker.look_again(pid, past) {
                 Ok(mut look) => {
                     let growth_window = self.growth_window;
                     let followed = self

@@ -1,0 +1,124 @@
+//! What earlier looks at a process leave to later ones.
+
+use std::{sync::Arc, time::Duration};
+
+use rustc_hash::FxHashSet;
+
+use super::{
+    confirm::unmoved,
+    diagnose::Diagnosis,
+    model::{Finding, FindingKind},
+};
+use crate::{
+    ids::Goid,
+    process::ProcessKey,
+    snapshot::{Goroutine, Snapshot, WaitSince},
+    state::ProcessState,
+};
+
+/// Least time between two walks of one process's heap.
+const WALK_EVERY: Duration = Duration::from_secs(30);
+/// A process that is followed is walked once somebody has waited so long.
+const LONG_WAIT: Duration = Duration::from_secs(1);
+
+/// A process's past, as far as it matters to the next look.
+#[derive(Debug, Default)]
+pub struct Past {
+    /// Its waits over time.
+    pub state: ProcessState,
+    process: Option<ProcessKey>,
+    /// Whether there will be no later look.
+    once: bool,
+    walked: Option<Walk>,
+}
+
+/// The last walk that was made.
+#[derive(Debug)]
+struct Walk {
+    snapshot: Arc<Snapshot>,
+    /// What it found out of reach, and who waits behind that.
+    leaks: Vec<Finding>,
+}
+
+impl Past {
+    /// For a look that is to tell all there is, now.
+    pub(super) fn of_single_look() -> Self {
+        Self {
+            once: true,
+            ..Self::default()
+        }
+    }
+
+    /// A look at `process` begins: the past of another is none.
+    pub(super) fn begin(&mut self, process: ProcessKey) {
+        if self.process != Some(process) {
+            *self = Self {
+                process: Some(process),
+                once: self.once,
+                ..Self::default()
+            };
+        }
+    }
+
+    /// Whether it is time to walk the heap: always in a single look, else now and then while
+    /// somebody waits for long.
+    pub(super) fn wants_walk(&self, now: &Snapshot) -> bool {
+        if self.once {
+            return true;
+        }
+        let ago = |ns: u64| Duration::from_nanos(now.taken_ns.saturating_sub(ns));
+        let due = self
+            .walked
+            .as_ref()
+            .is_none_or(|walk| ago(walk.snapshot.taken_ns) >= WALK_EVERY);
+        let long = |g: &Goroutine| match g.since {
+            WaitSince::Exact(ns) | WaitSince::AtLeast(ns) => ago(ns) >= LONG_WAIT,
+            WaitSince::Unknown => false,
+        };
+        let mut users = now.goroutines.iter().filter(|g| !g.system);
+        due && users.any(|g| !g.waits_on.is_empty() && long(g))
+    }
+
+    /// A look has ended. Without a walk of its own it keeps what the last walk found out of reach,
+    /// as long as nobody concerned has moved: who is out of reach once remains so.
+    pub(super) fn end(&mut self, diagnosis: &mut Diagnosis) {
+        self.state.apply_graph(&diagnosis.nodes);
+        if diagnosis.reach_walked {
+            let leaks = diagnosis.findings.iter().filter(|f| is_leak(f));
+            self.walked = Some(Walk {
+                snapshot: Arc::clone(&diagnosis.snapshot),
+                leaks: leaks.cloned().collect(),
+            });
+        } else if let Some(walk) = &self.walked {
+            let now = &diagnosis.snapshot;
+            let stands = |finding: &&Finding| {
+                finding
+                    .goroutines
+                    .iter()
+                    .all(|goid| goroutine(now, *goid).is_some_and(|g| unmoved(&walk.snapshot, g)))
+            };
+            let known = |finding: &&Finding| diagnosis.findings.iter().all(|f| f.id != finding.id);
+            let kept = walk.leaks.iter().filter(stands).filter(known);
+            let kept: Vec<Finding> = kept.cloned().collect();
+            let told = kept.iter().flat_map(|f| f.goroutines.iter().copied());
+            let told: FxHashSet<Goid> = told.collect();
+            diagnosis.findings.retain(|finding| {
+                finding.kind != FindingKind::StuckWait
+                    || !finding.goroutines.iter().all(|goid| told.contains(goid))
+            });
+            diagnosis.findings.splice(0..0, kept);
+        }
+    }
+}
+
+fn is_leak(finding: &Finding) -> bool {
+    matches!(
+        finding.kind,
+        FindingKind::Unreachable | FindingKind::Queued | FindingKind::WholeProcessDeadlock
+    )
+}
+
+fn goroutine(snapshot: &Snapshot, goid: Goid) -> Option<&Goroutine> {
+    let at = snapshot.goroutines.binary_search_by_key(&goid, |g| g.goid);
+    snapshot.goroutines.get(at.ok()?)
+}
