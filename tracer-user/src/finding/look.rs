@@ -102,7 +102,7 @@ impl Looker {
             let mut snapshot = take(&target)?;
             // What was read belongs to this process only if it is still there.
             process.check_same()?;
-            past.state.apply_snapshot(&mut snapshot);
+            past.date(&mut snapshot);
             let pending = pending(&analyzer, &target, &snapshot);
             Ok(Evidence {
                 process: process.key,

@@ -13,28 +13,34 @@ use super::{
 };
 use crate::{ids::Goid, ids::TargetAddr, snapshot::Goroutine};
 
-/// Goroutines that wait at one place and were created at one place.
+/// Goroutines that wait at one place and were created by one function.
 #[derive(Debug)]
 pub(super) struct Members<'a> {
     pub(super) blocked_at: Option<Arc<Site>>,
+    /// The `go` statement of the first that was met.
     pub(super) created_at: Option<Arc<Site>>,
     /// Never empty; the one that has waited longest first.
     pub(super) goroutines: Vec<&'a Goroutine>,
 }
 
-/// Groups `goroutines`, the largest group first.
+/// Groups `goroutines`, the largest group first. Several `go` statements of one function count as
+/// one place.
 pub(super) fn by_site<'a>(
     scene: &Scene<'_>,
     goroutines: impl Iterator<Item = &'a Goroutine>,
 ) -> Vec<Members<'a>> {
     let address = |site: &Option<Arc<Site>>| site.as_ref().map_or(0, |s| Arc::as_ptr(s).addr());
+    let mut creators: FxHashMap<Option<Arc<str>>, usize> = FxHashMap::default();
     let mut index: FxHashMap<(usize, usize), usize> = FxHashMap::default();
     let mut groups: Vec<Members<'a>> = Vec::new();
     for g in goroutines {
         let blocked_at = scene.blocked_at(g);
         let created_at = scene.created_at(g);
+        let number = creators.len();
+        let creator = created_at.as_ref().map(|site| Arc::clone(&site.function));
+        let creator = *creators.entry(creator).or_insert(number);
         let at = *index
-            .entry((address(&blocked_at), address(&created_at)))
+            .entry((address(&blocked_at), creator))
             .or_insert_with(|| {
                 groups.push(Members {
                     blocked_at,
@@ -108,16 +114,18 @@ impl<'a> Members<'a> {
 
     /// What makes this group itself, whoever its members are.
     pub(super) fn identity(&self, scene: &Scene<'_>, kind: FindingKind) -> Identity {
-        [&self.blocked_at, &self.created_at].into_iter().fold(
-            Identity::new(scene.process, kind),
-            |id, site| match site {
-                None => id.number(0),
-                Some(site) => id
-                    .text(&site.function)
-                    .text(&site.file)
-                    .number(site.line.into()),
-            },
-        )
+        let id = Identity::new(scene.process, kind);
+        let id = match &self.blocked_at {
+            None => id.number(0),
+            Some(site) => id
+                .text(&site.function)
+                .text(&site.file)
+                .number(site.line.into()),
+        };
+        match &self.created_at {
+            None => id.number(0),
+            Some(site) => id.text(&site.function),
+        }
     }
 
     /// ` at main.f (x.go:3), created by main.g (x.go:9)`.

@@ -60,6 +60,14 @@ impl Past {
         }
     }
 
+    /// Writes into `snapshot` since when goroutines wait. The look that is to tell all there is has
+    /// nothing to add to what the runtime says.
+    pub(super) fn date(&mut self, snapshot: &mut Snapshot) {
+        if !self.once {
+            self.state.apply_snapshot(snapshot);
+        }
+    }
+
     /// Whether it is time to walk the heap: always in a single look, else now and then while
     /// somebody waits for long.
     pub(super) fn wants_walk(&self, now: &Snapshot) -> bool {
