@@ -301,18 +301,40 @@ impl Looker<'_> {
                     .get(place)
                     .map(|bytes| Sudog::decode(*at, bytes, layout))
                     .filter(|sudog| sudog.g == goroutine.g);
-                let Some(sudog) = sudog else {
-                    continue;
-                };
-                goroutine.entries.push(sudog);
-                // In a semaphore's queue waitlink leads to another goroutine.
-                if sudog.is_select && !sudog.wait_link.is_nil() && !loops(&goroutine.entries) {
-                    further.push((*index, sudog.wait_link));
+                match sudog.map(|sudog| goroutine.add_entry(sudog)) {
+                    Some(Chain::Ends) => {}
+                    Some(Chain::GoesOn(link)) => further.push((*index, link)),
+                    Some(Chain::Broken) | None => goroutine.entries.clear(),
                 }
             }
             next = further;
         }
+        // Half a select would look blocked where its other half is not: all cases or none.
+        for (index, _) in next {
+            still[index].entries.clear();
+        }
         Ok(())
+    }
+}
+
+/// How a goroutine's chain of queue entries goes on.
+enum Chain {
+    Ends,
+    GoesOn(TargetAddr),
+    Broken,
+}
+
+impl Still {
+    fn add_entry(&mut self, sudog: Sudog) -> Chain {
+        self.entries.push(sudog);
+        // In a semaphore's queue waitlink leads to another goroutine.
+        if !sudog.is_select || sudog.wait_link.is_nil() {
+            Chain::Ends
+        } else if loops(&self.entries) {
+            Chain::Broken
+        } else {
+            Chain::GoesOn(sudog.wait_link)
+        }
     }
 }
 

@@ -15,11 +15,13 @@ use super::{
 use crate::{
     ids::TargetAddr,
     image::WaitReason,
-    memory::{Gather, ReadError},
+    memory::{CachedMemory, Gather, MemoryExt as _, ReadError},
 };
 
 /// How many objects are read at once.
 const OBJECTS_CHUNK: usize = 16 << 10;
+/// Most queue entries read that belong to no goroutine known to wait.
+const STRANGERS_LIMIT: usize = 1 << 16;
 /// Offset of `notify` in `sync.Cond`, the same in every Go version.
 const COND_NOTIFY: u64 = 16;
 
@@ -48,16 +50,23 @@ pub(super) fn join(
     gaps: &mut Gaps,
 ) -> Result<FxHashMap<TargetAddr, SyncObject>, ReadError> {
     let mut channels = Channels::read(target, goroutines, entries)?;
-    channels.find_receivers(entries);
+    channels.find_directions(target, entries)?;
     let mut calls = SyncCalls::default();
     let mut resolved = Vec::with_capacity(entries.len());
+    let mut unknown = FxHashSet::default();
     for entry in entries {
         let goroutine = &mut goroutines[entry.goroutine as usize];
         let Some(reason) = goroutine.wait_reason else {
             continue;
         };
         let wait = if operation::is_channel(reason) {
-            channels.wait(reason, &entry.sudog)
+            match channels.wait(reason, &entry.sudog) {
+                Some(wait) => wait,
+                None => {
+                    unknown.insert(entry.goroutine);
+                    continue;
+                }
+            }
         } else {
             let by_stack = calls.of(target, &goroutine.stack);
             let call = operation::operation(reason, by_stack);
@@ -74,6 +83,11 @@ pub(super) fn join(
             wait,
             next,
         });
+    }
+    // Half a select would look blocked where its other half is not: all cases or none.
+    resolved.retain(|r: &Resolved| !unknown.contains(&r.entry.goroutine));
+    for goroutine in unknown {
+        goroutines[goroutine as usize].waits_on.clear();
     }
     note_unknown(goroutines, gaps);
     let mut objects = collect(goroutines, resolved);
@@ -125,15 +139,16 @@ impl SyncCalls {
     }
 }
 
-/// A channel's bytes, and the entries known to stand in its queue of receivers.
+/// The channels, and in which queue each entry stands.
 struct Channels {
     states: FxHashMap<TargetAddr, Channel>,
-    receivers: FxHashSet<TargetAddr>,
+    directions: FxHashMap<TargetAddr, Operation>,
 }
 
 struct Channel {
     state: ObjectState,
     first_receiver: TargetAddr,
+    first_sender: TargetAddr,
 }
 
 impl Channels {
@@ -169,52 +184,70 @@ impl Channels {
                 let channel = Channel {
                     state: object_state::decode(id, bytes, layout),
                     first_receiver: Fields(bytes).addr(layout.hchan.recvq),
+                    first_sender: Fields(bytes).addr(layout.hchan.sendq),
                 };
                 states.insert(*addr, channel);
             }
         }
         Ok(Self {
             states,
-            receivers: FxHashSet::default(),
+            directions: FxHashMap::default(),
         })
     }
 
-    /// Walks every channel's queue of receivers over the entries that are known. A select's case
-    /// tells neither its direction nor its queue; the channel does.
-    fn find_receivers(&mut self, entries: &[Entry]) {
+    /// Walks every channel's queues. A select's case tells neither its direction nor its queue; the
+    /// channel does.
+    fn find_directions(&mut self, target: &Target, entries: &[Entry]) -> Result<(), ReadError> {
         let next: FxHashMap<TargetAddr, TargetAddr> = entries
             .iter()
             .map(|entry| (entry.sudog.at, entry.sudog.next))
             .collect();
+        let memory = CachedMemory::new(&*target.memory);
+        let next_offset = target.image.layout().sudog.next;
+        let mut strangers = 0;
         for channel in self.states.values() {
-            let mut at = channel.first_receiver;
-            // A loop ends at the first entry seen before.
-            while let Some(following) = next.get(&at) {
-                if !self.receivers.insert(at) {
-                    break;
+            for (first, operation) in [
+                (channel.first_receiver, Operation::Receive),
+                (channel.first_sender, Operation::Send),
+            ] {
+                let mut at = first;
+                // A loop ends at the first entry seen before.
+                while !at.is_nil() && self.directions.insert(at, operation).is_none() {
+                    at = match next.get(&at) {
+                        Some(next) => *next,
+                        // Of a goroutine that ran while it was looked at.
+                        None if strangers < STRANGERS_LIMIT => {
+                            strangers += 1;
+                            match memory.read_addr(at.offset(next_offset)) {
+                                Ok(next) => next,
+                                Err(error @ (ReadError::Gone | ReadError::Denied)) => {
+                                    return Err(error);
+                                }
+                                Err(_) => break,
+                            }
+                        }
+                        None => break,
+                    };
                 }
-                at = *following;
             }
         }
+        Ok(())
     }
 
-    fn wait(&self, reason: WaitReason, sudog: &Sudog) -> WaitOn {
-        let receives = match reason {
-            WaitReason::ChanReceive => true,
-            WaitReason::ChanSend => false,
-            _ => self.receivers.contains(&sudog.at),
+    /// What the entry means; `None` for a select's case that stands in no queue of its channel,
+    /// which has just been served or belongs to another moment.
+    fn wait(&self, reason: WaitReason, sudog: &Sudog) -> Option<WaitOn> {
+        let operation = match reason {
+            WaitReason::ChanReceive => Operation::Receive,
+            WaitReason::ChanSend => Operation::Send,
+            _ => *self.directions.get(&sudog.at)?,
         };
-        WaitOn {
-            object: ObjectId {
-                addr: sudog.channel,
-                kind: ObjectKind::Channel,
-            },
-            operation: if receives {
-                Operation::Receive
-            } else {
-                Operation::Send
-            },
-        }
+        let kind = ObjectKind::Channel;
+        let addr = sudog.channel;
+        (!addr.is_nil()).then_some(WaitOn {
+            object: ObjectId { addr, kind },
+            operation,
+        })
     }
 }
 
