@@ -8,6 +8,7 @@ use rustc_hash::{FxHashMap, FxHashSet};
 
 use super::{
     isa::{self, Body, Isa, Operation, Target},
+    packages,
     sites::{self, AtomicEffect, CallEffect, SlowPath},
 };
 use crate::{
@@ -116,13 +117,13 @@ impl Code {
     /// package of the standard library, or nothing it leads to touches a lock.
     #[must_use]
     pub fn is_inert(&self, caller: &str, target: &Function) -> bool {
-        if sites::is_standard_library(&target.name) {
-            let own = sites::package(&target.name);
+        if packages::is_standard_library(&target.name) {
+            let own = packages::package(&target.name);
             let follows = matches!(
                 own,
                 "sync" | "internal/sync" | "slices" | "maps" | "iter" | "sort"
             );
-            if !follows && own != sites::package(caller) {
+            if !follows && own != packages::package(caller) {
                 return true;
             }
         }
@@ -155,7 +156,8 @@ impl Code {
                 match self.callee(target) {
                     None => return false,
                     Some(callee) => match callee.effect {
-                        CallEffect::Code if sites::is_standard_library(&callee.function.name) => {}
+                        CallEffect::Code
+                            if packages::is_standard_library(&callee.function.name) => {}
                         CallEffect::Code => open.push(callee.function.entry),
                         CallEffect::Inert
                         | CallEffect::KeepsRegisters

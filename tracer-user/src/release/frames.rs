@@ -6,11 +6,11 @@ use super::{
     code::{Code, Routine},
     defers,
     executor::{Effects, Executor, Outcome, State, Value, World},
-    model::{Certainty, Evidence, Held, PendingRelease, ReleaseKind},
+    model::PendingRelease,
     sites::LockKind,
+    verdict,
 };
 use crate::{
-    ids::{ImageAddr, TargetAddr},
     memory::MemoryExt as _,
     snapshot::{Goroutine, ObjectKind, Operation, StackFrame, Target},
 };
@@ -93,7 +93,7 @@ pub fn pending(code: &Code, target: &Target, g: &Goroutine) -> Vec<PendingReleas
     };
     walk.changing_memory();
     walk.frames();
-    walk.releases()
+    verdict::releases(code, g, &walk.executor, &walk.ends)
 }
 
 /// What the goroutine has when it resumes: the lock it waits for, and its deferred calls.
@@ -331,80 +331,6 @@ impl Walk<'_> {
             }
             next = memory.read_addr(sudog.offset(layout.sudog.waitlink)).ok();
         }
-    }
-
-    /// Everything seen released, with how certain that is.
-    fn releases(&self) -> Vec<PendingRelease> {
-        let mut releases = self.protocol();
-        for (&(kind, object), sighting) in &self.executor.seen {
-            let (count, certainty) = self.weigh(kind, object);
-            let release = PendingRelease {
-                object,
-                kind,
-                certainty,
-                evidence: Evidence {
-                    frame: sighting.frame,
-                    site: sighting.site,
-                    held: sighting.held,
-                },
-            };
-            for _ in 0..count.max(1) {
-                releases.push(release.clone());
-            }
-        }
-        releases.sort_by_key(|r| (r.evidence.frame, r.evidence.site, r.object, r.kind));
-        releases
-    }
-
-    /// How often all paths release `object`, and how certain that makes it.
-    fn weigh(&self, kind: ReleaseKind, object: TargetAddr) -> (u32, Certainty) {
-        let mut count = u32::MAX;
-        let mut after_unknown = false;
-        for end in &self.ends {
-            let found = end
-                .released
-                .iter()
-                .find(|r| r.kind == kind && r.object == object.0);
-            count = count.min(found.map_or(0, |r| r.count));
-            after_unknown |= found.is_some_and(|r| r.after_unknown);
-        }
-        if self.ends.is_empty() || count == 0 || !self.g.status.is_parked() {
-            return (1, Certainty::Possible);
-        }
-        if after_unknown {
-            return (count, Certainty::Conditional);
-        }
-        (count, Certainty::Certain)
-    }
-
-    /// A writer that waits for the readers to leave keeps other writers and new readers out.
-    fn protocol(&self) -> Vec<PendingRelease> {
-        let drains = |w: &&crate::snapshot::WaitOn| w.operation == Operation::DrainReaders;
-        let frame = self.g.stack.frames.iter().position(|frame| {
-            self.code
-                .callee(frame.pc)
-                .is_some_and(|c| &*c.function.name == "sync.(*RWMutex).Lock")
-        });
-        let site = |index: usize| self.g.stack.frames.get(index).map(|f| f.pc);
-        self.g
-            .waits_on
-            .iter()
-            .filter(drains)
-            .map(|wait| PendingRelease {
-                object: wait.object.addr,
-                kind: ReleaseKind::WriteUnlock,
-                certainty: if self.g.status.is_parked() {
-                    Certainty::Certain
-                } else {
-                    Certainty::Possible
-                },
-                evidence: Evidence {
-                    frame: frame.unwrap_or(0),
-                    site: frame.and_then(site).unwrap_or(ImageAddr(0)),
-                    held: Held::Protocol,
-                },
-            })
-            .collect()
     }
 }
 

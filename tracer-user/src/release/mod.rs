@@ -11,7 +11,9 @@ mod frames;
 mod holders;
 mod isa;
 mod model;
+mod packages;
 mod sites;
+mod verdict;
 
 pub use analyzer::Analyzer;
 pub use holders::holders;

@@ -310,81 +310,6 @@ fn branch_after(body: &Body, index: u32) -> Option<[u32; 2]> {
     None
 }
 
-/// Whether a package of the standard library other than `sync` defines the function.
-///
-/// Such code keeps its own locks to itself: it neither returns with a caller's lock taken nor
-/// releases one, except through functions it is given.
-#[must_use]
-pub fn is_standard_library(name: &str) -> bool {
-    const ROOTS: [&str; 48] = [
-        "archive",
-        "bufio",
-        "bytes",
-        "cmp",
-        "compress",
-        "container",
-        "context",
-        "crypto",
-        "database",
-        "debug",
-        "embed",
-        "encoding",
-        "errors",
-        "expvar",
-        "flag",
-        "fmt",
-        "go",
-        "hash",
-        "html",
-        "image",
-        "index",
-        "internal",
-        "io",
-        "iter",
-        "log",
-        "maps",
-        "math",
-        "mime",
-        "net",
-        "os",
-        "path",
-        "plugin",
-        "reflect",
-        "regexp",
-        "runtime",
-        "slices",
-        "sort",
-        "strconv",
-        "strings",
-        "structs",
-        "sync",
-        "syscall",
-        "testing",
-        "text",
-        "time",
-        "unicode",
-        "unique",
-        "unsafe",
-    ];
-    let root_end = name.find(['/', '.']).unwrap_or(name.len());
-    name.get(..root_end)
-        .is_some_and(|root| ROOTS.binary_search(&root).is_ok())
-}
-
-/// The import path of the package that defines the function `name`.
-#[must_use]
-pub fn package(name: &str) -> &str {
-    let last_slash = name
-        .find('[')
-        .map_or(name, |end| &name[..end])
-        .rfind('/')
-        .map_or(0, |i| i + 1);
-    let dot = name[last_slash..]
-        .find('.')
-        .map_or(name.len(), |i| last_slash + i);
-    &name[..dot]
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -406,16 +331,5 @@ mod tests {
         assert_eq!(call_effect("runtime.newobject"), CallEffect::Inert);
         assert_eq!(call_effect("main.(*Mutex).Unlock"), CallEffect::Code);
         assert_eq!(call_effect("sync.(*Once).doSlow"), CallEffect::Code);
-    }
-
-    #[test]
-    fn packages_of_functions() {
-        assert_eq!(package("net/http.(*conn).serve"), "net/http");
-        assert_eq!(package("example.com/a/b.F"), "example.com/a/b");
-        assert_eq!(package("main.Map[go.shape.struct { a/b.T }].Get"), "main");
-        assert!(is_standard_library("net/http.(*conn).serve"));
-        assert!(is_standard_library("fmt.Println"));
-        assert!(!is_standard_library("main.main"));
-        assert!(!is_standard_library("example.com/fmt.Println"));
     }
 }

@@ -66,7 +66,10 @@ pub(crate) fn build(go: &Path, folder: &Path, flags: &[&str], name: &str) -> Pat
         .current_dir(folder)
         .env("GOTOOLCHAIN", "local")
         .env("GOFLAGS", "-mod=mod")
-        .env("GOCACHE", work.join("cache"))
+        .env(
+            "GOCACHE",
+            Path::new(env!("CARGO_TARGET_TMPDIR")).join("programs/cache"),
+        )
         .env("CGO_ENABLED", "0")
         .arg("build")
         .args(flags)

@@ -1,6 +1,6 @@
 //! Calls: what they do to locks, and which are followed.
 
-use std::{rc::Rc, sync::Arc};
+use std::sync::Arc;
 
 use super::{
     super::{
@@ -9,7 +9,7 @@ use super::{
         model::ReleaseKind,
         sites::{CallEffect, LockKind},
     },
-    Deferred, Effects, Executor, State, Step,
+    Effects, Executor, State, Step,
     cells::Cells,
     state::{Flags, Return},
     value::{Trust, Value},
@@ -68,7 +68,7 @@ impl Executor<'_> {
                 self.defer(state, callee.effect, first);
                 return Step::Go;
             }
-            CallEffect::RunDeferred => return self.run_deferred(state, site),
+            CallEffect::RunDeferred => return self.run_deferred(state),
             CallEffect::Spawn => self.spawn(state, first),
             CallEffect::CopyMemory => {
                 if let Some(at) = first.bits().filter(|at| self.stack().contains(at)) {
@@ -184,7 +184,7 @@ impl Executor<'_> {
     }
 
     /// Calls the closure at `closure`; false when its code cannot be followed.
-    fn call_closure(
+    pub(super) fn call_closure(
         &mut self,
         state: &mut State,
         closure: Value,
@@ -294,44 +294,6 @@ impl Executor<'_> {
         }
     }
 
-    fn defer(&mut self, state: &mut State, effect: CallEffect, first: Value) {
-        let closure = match effect {
-            CallEffect::DeferRecord => {
-                let field = first.map(|record| record.wrapping_add(self.layout.defer.fn_));
-                self.load(state, field, 8)
-            }
-            _ => first,
-        };
-        let sp = state.register(self.isa.stack_pointer()).bits();
-        self.after_call(state);
-        if let Some(sp) = sp {
-            Rc::make_mut(&mut state.effects.deferred).push(Deferred { sp, closure });
-        }
-        // A recovered panic comes back here with 1 (`runtime/panic.go`).
-        if let Some(&result) = self.isa.arguments().first() {
-            state.set_register(result, Value::exact(0));
-        }
-    }
-
-    /// Runs the newest deferred call of the frame, then comes back for the next.
-    fn run_deferred(&mut self, state: &mut State, _site: ImageAddr) -> Step {
-        let sp = state.register(self.isa.stack_pointer()).bits();
-        let next = state.effects.deferred.last().copied();
-        let Some(next) = next.filter(|next| Some(next.sp) == sp) else {
-            self.after_call(state);
-            return Step::Go;
-        };
-        Rc::make_mut(&mut state.effects.deferred).pop();
-        let again = state.at - 1;
-        let back = Some((Arc::clone(&state.routine), again));
-        state.at = again;
-        if !self.call_closure(state, next.closure, back, true) {
-            self.opaque(state);
-            state.at = again;
-        }
-        Step::Go
-    }
-
     /// A new goroutine will run `closure`: what it releases is handed over to it, so it is seen,
     /// but this path does not do it.
     fn spawn(&mut self, state: &State, closure: Value) {
@@ -395,16 +357,9 @@ impl Executor<'_> {
     /// The path goes on where it cannot be followed: it counts as a return after unknown code.
     pub(super) fn lose_track(&mut self, state: &mut State) -> Step {
         self.opaque(state);
-        while let Some(back) = state.returns.pop() {
-            let Some((routine, at)) = back.to else {
-                return Step::End;
-            };
-            state.routine = routine;
-            state.at = at;
-            state.set_register(self.isa.stack_pointer(), back.sp);
-            state.set_register(self.isa.frame_pointer(), back.fp);
-            return Step::Go;
+        if state.returns.is_empty() {
+            return Step::Exit;
         }
-        Step::Exit
+        self.return_(state)
     }
 }

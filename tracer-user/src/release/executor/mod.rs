@@ -7,9 +7,12 @@
 //! that loops come to an end. Every path carries which locks it took and what it released without
 //! having taken it: that is what the goroutine holds now.
 
+mod access;
+mod atomics;
 mod branches;
 mod calls;
 mod cells;
+mod deferred;
 mod instructions;
 mod memory;
 mod progress;

@@ -1,0 +1,45 @@
+//! Deferred calls: noted where they are deferred, run where the function returns.
+
+use std::{rc::Rc, sync::Arc};
+
+use super::{super::sites::CallEffect, Deferred, Executor, State, Step, value::Value};
+
+impl Executor<'_> {
+    pub(super) fn defer(&mut self, state: &mut State, effect: CallEffect, first: Value) {
+        let closure = match effect {
+            CallEffect::DeferRecord => {
+                let field = first.map(|record| record.wrapping_add(self.layout.defer.fn_));
+                self.load(state, field, 8)
+            }
+            _ => first,
+        };
+        let sp = state.register(self.isa.stack_pointer()).bits();
+        self.after_call(state);
+        if let Some(sp) = sp {
+            Rc::make_mut(&mut state.effects.deferred).push(Deferred { sp, closure });
+        }
+        // A recovered panic comes back here with 1 (`runtime/panic.go`).
+        if let Some(&result) = self.isa.arguments().first() {
+            state.set_register(result, Value::exact(0));
+        }
+    }
+
+    /// Runs the newest deferred call of the frame, then comes back for the next.
+    pub(super) fn run_deferred(&mut self, state: &mut State) -> Step {
+        let sp = state.register(self.isa.stack_pointer()).bits();
+        let next = state.effects.deferred.last().copied();
+        let Some(next) = next.filter(|next| Some(next.sp) == sp) else {
+            self.after_call(state);
+            return Step::Go;
+        };
+        Rc::make_mut(&mut state.effects.deferred).pop();
+        let again = state.at - 1;
+        let back = Some((Arc::clone(&state.routine), again));
+        state.at = again;
+        if !self.call_closure(state, next.closure, back, true) {
+            self.opaque(state);
+            state.at = again;
+        }
+        Step::Go
+    }
+}

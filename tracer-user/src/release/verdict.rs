@@ -1,0 +1,93 @@
+//! What the ends of all paths have in common: how certain each release is.
+
+use super::{
+    code::Code,
+    executor::{Effects, Executor},
+    model::{Certainty, Evidence, Held, PendingRelease, ReleaseKind},
+};
+use crate::{
+    ids::{ImageAddr, TargetAddr},
+    snapshot::{Goroutine, Operation, WaitOn},
+};
+
+/// Everything seen released, with how certain that is.
+pub fn releases(
+    code: &Code,
+    g: &Goroutine,
+    executor: &Executor<'_>,
+    ends: &[Effects],
+) -> Vec<PendingRelease> {
+    let mut releases = protocol(code, g);
+    for (&(kind, object), sighting) in &executor.seen {
+        let (count, certainty) = weigh(g, ends, kind, object);
+        let release = PendingRelease {
+            object,
+            kind,
+            certainty,
+            evidence: Evidence {
+                frame: sighting.frame,
+                site: sighting.site,
+                held: sighting.held,
+            },
+        };
+        for _ in 0..count.max(1) {
+            releases.push(release.clone());
+        }
+    }
+    releases.sort_by_key(|r| (r.evidence.frame, r.evidence.site, r.object, r.kind));
+    releases
+}
+
+/// How often all paths release `object`, and how certain that makes it.
+fn weigh(
+    g: &Goroutine,
+    ends: &[Effects],
+    kind: ReleaseKind,
+    object: TargetAddr,
+) -> (u32, Certainty) {
+    let mut count = u32::MAX;
+    let mut after_unknown = false;
+    for end in ends {
+        let found = end
+            .released
+            .iter()
+            .find(|r| r.kind == kind && r.object == object.0);
+        count = count.min(found.map_or(0, |r| r.count));
+        after_unknown |= found.is_some_and(|r| r.after_unknown);
+    }
+    if ends.is_empty() || count == 0 || !g.status.is_parked() {
+        return (1, Certainty::Possible);
+    }
+    if after_unknown {
+        return (count, Certainty::Conditional);
+    }
+    (count, Certainty::Certain)
+}
+
+/// A writer that waits for the readers to leave keeps other writers and new readers out.
+fn protocol(code: &Code, g: &Goroutine) -> Vec<PendingRelease> {
+    let drains = |w: &&WaitOn| w.operation == Operation::DrainReaders;
+    let frame = g.stack.frames.iter().position(|frame| {
+        code.callee(frame.pc)
+            .is_some_and(|c| &*c.function.name == "sync.(*RWMutex).Lock")
+    });
+    let site = |index: usize| g.stack.frames.get(index).map(|f| f.pc);
+    g.waits_on
+        .iter()
+        .filter(drains)
+        .map(|wait| PendingRelease {
+            object: wait.object.addr,
+            kind: ReleaseKind::WriteUnlock,
+            certainty: if g.status.is_parked() {
+                Certainty::Certain
+            } else {
+                Certainty::Possible
+            },
+            evidence: Evidence {
+                frame: frame.unwrap_or(0),
+                site: frame.and_then(site).unwrap_or(ImageAddr(0)),
+                held: Held::Protocol,
+            },
+        })
+        .collect()
+}
