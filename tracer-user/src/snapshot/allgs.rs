@@ -38,7 +38,7 @@ impl Header {
             len: fields.u64(8),
         };
         let cap = fields.u64(16);
-        let sound = header.array.0 % 8 == 0
+        let sound = header.array.0.is_multiple_of(8)
             && (0x1000..USER_MEMORY_END).contains(&header.array.0)
             && (1..=cap).contains(&header.len)
             && cap < USER_MEMORY_END / 8;
@@ -67,7 +67,7 @@ pub(super) fn read(target: &Target) -> Result<AllGs, SnapshotError> {
         let list = array
             .chunks_exact(8)
             .map(|word| Fields(word).addr(0))
-            .filter(|g| !g.is_nil() && g.0 % 8 == 0)
+            .filter(|g| !g.is_nil() && g.0.is_multiple_of(8))
             .collect();
         return Ok(AllGs {
             list,
@@ -143,7 +143,7 @@ fn looks_like_goroutines(target: &Target, header: Header) -> bool {
 fn is_goroutine(target: &Target, g: TargetAddr) -> bool {
     let layout = target.image.layout();
     let len = GRecord::len(layout);
-    g.0 % 8 == 0
+    g.0.is_multiple_of(8)
         && (0x1000..USER_MEMORY_END).contains(&g.0)
         && target.memory.read_vec(g, len, len).is_ok_and(|bytes| {
             match GRecord::decode(&bytes, layout) {

@@ -77,7 +77,8 @@ impl Search<'_> {
         };
         for word in words.chunks_exact(8) {
             let candidate = Fields(word).addr(0);
-            if candidate.0 % 8 == 0 && candidate.0 > 0x1000 && self.tried.insert(candidate) {
+            if candidate.0.is_multiple_of(8) && candidate.0 > 0x1000 && self.tried.insert(candidate)
+            {
                 self.follow(candidate)?;
                 if self.found.contains_key(&goroutine.g) {
                     break;
@@ -101,7 +102,11 @@ impl Search<'_> {
         let mut list: Vec<Sudog> = Vec::new();
         let mut seen = FxHashSet::default();
         let mut at = head;
-        while !at.is_nil() && at.0 % 8 == 0 && seen.len() < WAITERS_LIMIT && seen.insert(at) {
+        while !at.is_nil()
+            && at.0.is_multiple_of(8)
+            && seen.len() < WAITERS_LIMIT
+            && seen.insert(at)
+        {
             let Ok(bytes) = self.memory.read_vec(at, len, len) else {
                 return Ok(());
             };
