@@ -1,5 +1,7 @@
 //! Measurements. Each prints its table, with ratios measured in one run.
 
+mod probes;
+
 use anyhow::Result;
 use clap::{Args, Subcommand};
 
@@ -11,8 +13,13 @@ pub(crate) struct Options {
 }
 
 #[derive(Debug, Subcommand)]
-enum What {}
+enum What {
+    /// What probes cost a Go program that does nothing but park, bare and probed in turn.
+    Probes,
+}
 
 pub(crate) fn run(options: &Options) -> Result<()> {
-    match options.what {}
+    match options.what {
+        What::Probes => probes::run(),
+    }
 }
