@@ -182,14 +182,6 @@ impl Process {
         self.object(addr, ObjectKind::Channel, state);
     }
 
-    pub(super) fn cond(&mut self, addr: u64, waiters: u32) {
-        let state = ObjectState::Cond {
-            waiters,
-            locker: TargetAddr(0),
-        };
-        self.object(addr, ObjectKind::Cond, state);
-    }
-
     /// A mutex that one of `candidates` holds.
     pub(super) fn mutex(
         &mut self,
