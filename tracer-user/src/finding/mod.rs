@@ -10,6 +10,7 @@ mod diagnose;
 mod disposition;
 mod forever;
 mod growth;
+mod heap_walk;
 mod identity;
 mod life;
 mod limits;
