@@ -2,6 +2,7 @@
 //! clear.
 
 mod child;
+mod probing;
 mod report;
 mod targets;
 
@@ -13,8 +14,8 @@ use std::{
 use clap::{Args, ValueEnum};
 use tokio::signal::unix::{SignalKind, signal};
 
-use self::{child::Child, report::Report, targets::Targets};
-use super::{EXIT_FINDING, Failure, output, threshold::FailOn};
+use self::{child::Child, probing::Probing, report::Report, targets::Targets};
+use super::{EXIT_FINDING, Failure, output, percent::share, threshold::FailOn};
 use crate::{
     finding::{self, Looker},
     ids::Pid,
@@ -62,6 +63,12 @@ pub struct Options {
     /// How often to look
     #[arg(long, value_name = "TIME", default_value = "1s", value_parser = humantime::parse_duration)]
     interval: Duration,
+    /// Place no probes: look at intervals only
+    #[arg(long)]
+    no_probes: bool,
+    /// What probes may cost a process: a share of one CPU
+    #[arg(long, value_name = "SHARE", default_value = "1%", value_parser = share)]
+    budget: f64,
     #[command(flatten)]
     output: output::Options,
 }
@@ -99,7 +106,14 @@ async fn watch(options: &Options) -> Result<ExitCode, Failure> {
     let root = child
         .as_ref()
         .map_or(Pid(options.pid.unwrap_or_default()), Child::pid);
-    let mut targets = Targets::new(looker, root, child.is_some(), options.growth_window);
+    let probing = Probing::start(!options.no_probes, options.budget);
+    let mut targets = Targets::new(
+        looker,
+        probing,
+        root,
+        child.is_some(),
+        options.growth_window,
+    );
     let mut report = Report::new(
         options.format == Format::Json,
         child.is_some(),

@@ -2,7 +2,7 @@
 
 use std::{
     io::{self, Write},
-    time::SystemTime,
+    time::{Duration, SystemTime},
 };
 
 use serde::Serialize;
@@ -16,6 +16,7 @@ use crate::{
     },
     finding::{Change, Look, Verdict},
     ids::Pid,
+    probes::WaitHistogram,
 };
 
 /// Prints changes as they come.
@@ -44,6 +45,35 @@ struct Summary {
     event: &'static str,
     time: String,
     findings: Findings,
+    waits: Vec<Waits>,
+}
+
+/// How long waits for one reason lasted.
+#[derive(Serialize)]
+struct Waits {
+    pid: Pid,
+    reason: &'static str,
+    count: u64,
+    sum_seconds: f64,
+    /// Upper bounds in seconds (`null`: none) with the number of waits in each bucket.
+    buckets: Vec<(Option<f64>, u64)>,
+}
+
+impl Waits {
+    fn new(pid: Pid, waits: &WaitHistogram) -> Self {
+        let bound = |bound: &Option<Duration>| bound.map(|bound| bound.as_secs_f64());
+        Self {
+            pid,
+            reason: waits.reason,
+            count: waits.count(),
+            sum_seconds: waits.sum.as_secs_f64(),
+            buckets: waits
+                .buckets
+                .iter()
+                .map(|(upper, count)| (bound(upper), *count))
+                .collect(),
+        }
+    }
 }
 
 #[derive(Serialize)]
@@ -165,12 +195,20 @@ impl Report {
             proven: targets.standing(Verdict::Proven),
             suspected: targets.standing(Verdict::Suspected),
         };
+        let waits: Vec<Waits> = targets
+            .probing
+            .histograms()
+            .iter()
+            .flat_map(|(pid, all)| all.iter().map(|waits| Waits::new(*pid, waits)))
+            .filter(|waits| waits.count > 0)
+            .collect();
         let mut out = self.out();
         if self.json {
             let summary = Summary {
                 event: "summary",
                 time: now(),
                 findings,
+                waits,
             };
             serde_json::to_writer(&mut out, &summary)?;
             return writeln!(out);
@@ -189,7 +227,17 @@ impl Report {
                 format!("standing: {proven} proven, {suspected} suspected"),
             ),
         };
-        writeln!(out, "gostuck: {}", self.paint.style(style, text))
+        writeln!(out, "gostuck: {}", self.paint.style(style, text))?;
+        for waits in waits {
+            #[expect(clippy::cast_precision_loss, reason = "a mean shown to a person")]
+            let mean = waits.sum_seconds / waits.count as f64;
+            writeln!(
+                out,
+                "  {:<20} {:>9} waits ended, {mean:.6} s on average",
+                waits.reason, waits.count
+            )?;
+        }
+        Ok(())
     }
 }
 

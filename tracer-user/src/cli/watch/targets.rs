@@ -4,7 +4,7 @@ use std::{collections::BTreeMap, time::Duration};
 
 use rustc_hash::FxHashMap;
 
-use super::report::Report;
+use super::{probing::Probing, report::Report};
 use crate::{
     cli::{
         Failure,
@@ -28,6 +28,8 @@ pub struct Targets {
     growth_window: Duration,
     scanner: GoProcesses,
     followed: BTreeMap<ProcessKey, Followed>,
+    /// The probes on them.
+    pub probing: Probing,
     /// What earlier looks leave to later ones.
     pasts: BTreeMap<Pid, Past>,
     over: bool,
@@ -35,7 +37,13 @@ pub struct Targets {
 
 impl Targets {
     /// Watches `root`, and with `tree` everything below it.
-    pub fn new(looker: Looker, root: Pid, tree: bool, growth_window: Duration) -> Self {
+    pub fn new(
+        looker: Looker,
+        probing: Probing,
+        root: Pid,
+        tree: bool,
+        growth_window: Duration,
+    ) -> Self {
         Self {
             looker,
             root,
@@ -43,6 +51,7 @@ impl Targets {
             growth_window,
             scanner: GoProcesses::new(),
             followed: BTreeMap::new(),
+            probing,
             pasts: BTreeMap::new(),
             over: false,
         }
@@ -56,8 +65,10 @@ impl Targets {
         self.pasts.retain(|pid, _| pids.contains(pid));
         for pid in pids {
             let past = self.pasts.entry(pid).or_default();
+            self.probing.date(pid, past);
             match self.looker.look_again(pid, past) {
                 Ok(mut look) => {
+                    self.probing.follow(&look);
                     let growth_window = self.growth_window;
                     let followed = self
                         .followed
