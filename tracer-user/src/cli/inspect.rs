@@ -49,7 +49,6 @@ pub struct Options {
     /// From when on a wait is told of, without proof of a deadlock
     #[arg(long, value_name = "TIME", default_value = "30s", value_parser = humantime::parse_duration)]
     stuck_after: Duration,
-<<<<<<< HEAD
     /// Do not walk the heap for goroutines that nobody can wake any more
     #[arg(long)]
     no_reach: bool,
@@ -62,14 +61,6 @@ pub struct Options {
         conflicts_with = "no_reach",
         value_parser = humantime::parse_duration
     )]
-=======
-    /// Do not walk the heap for channels that nobody alive can reach
-    #[arg(long)]
-    no_reach: bool,
-    /// Hold the process still while its heap is walked, for so long at most: exact, but a pause
-    #[arg(long, value_name = "TIME", num_args = 0..=1, default_missing_value = "1s",
-          value_parser = humantime::parse_duration, conflicts_with = "no_reach")]
->>>>>>> 2c39fb6 (Walk the heap in inspect: --no-reach, --freeze)
     freeze: Option<Duration>,
     /// Exit with status 3 when there is such a finding
     #[arg(long, value_enum, value_name = "VERDICT")]
@@ -92,26 +83,13 @@ pub fn run(options: &Options) -> Result<ExitCode, Failure> {
             ),
         ));
     }
-    let mut looker = Looker::new(finding::Options {
+    let looker = Looker::new(finding::Options {
         stuck_after: options.stuck_after,
         reach: (!options.no_reach).then(|| reach::Options {
             freeze: options.freeze,
             ..reach::Options::default()
         }),
     });
-    if !options.no_reach {
-        looker = looker.walking(reach::Options {
-            freeze: options.freeze,
-            ..reach::Options::default()
-        });
-    }
-    if let Some(limit) = options.freeze {
-        eprintln!(
-            "holding process {} still for {} at most",
-            options.pid,
-            humantime::format_duration(limit)
-        );
-    }
     let look = looker.look(Pid(options.pid)).map_err(from_look)?;
     let document = Document::new(&look);
     let text = text::Options {

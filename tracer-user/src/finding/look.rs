@@ -9,21 +9,13 @@ use std::{
 
 use rustc_hash::FxHashMap;
 
-<<<<<<< HEAD
 use super::{Diagnosis, Evidence, HeapWalker, Options, Past, Walked, diagnose};
-=======
-use super::{Diagnosis, Evidence, HeapWalker, Options, diagnose};
->>>>>>> 2c39fb6 (Walk the heap in inspect: --no-reach, --freeze)
 use crate::{
     graph::GoroutineNode,
     ids::{Goid, Pid},
     image::Image,
     process::{CpuLimit, FileIdentity, ImageCache, Process, ProcessError, Untraceable, cpu_limit},
-<<<<<<< HEAD
     reach::{Certainty, Prover},
-=======
-    reach::{self, Prover},
->>>>>>> 2c39fb6 (Walk the heap in inspect: --no-reach, --freeze)
     release::{Analyzer, PendingRelease, holders},
     snapshot::{ObjectKind, Snapshot, SnapshotError, Target, take},
 };
@@ -71,8 +63,6 @@ pub struct Look {
 #[derive(Debug, Default)]
 pub struct Looker {
     options: Options,
-    /// How the heap is walked in the confirming look; `None`: not at all.
-    walk: Option<reach::Options>,
     images: ImageCache,
     analyzers: Mutex<FxHashMap<FileIdentity, Arc<Analyzer>>>,
 }
@@ -84,16 +74,6 @@ impl Looker {
         Self {
             options,
             ..Self::default()
-        }
-    }
-
-    /// The same, but it walks the heap for what live goroutines can reach when somebody waits for a
-    /// channel or the like.
-    #[must_use]
-    pub fn walking(self, walk: reach::Options) -> Self {
-        Self {
-            walk: Some(walk),
-            ..self
         }
     }
 
@@ -118,16 +98,8 @@ impl Looker {
         let target = Target::live(&process, Arc::clone(&image))?;
         let analyzer = self.analyzer(process.exe.file, &image);
         let cpu_limit = cpu_limit(&process);
-<<<<<<< HEAD
         let read = |past: &mut Past| -> Result<Evidence, LookError> {
             let mut snapshot = take(&target)?;
-=======
-        let once = |earlier: Option<&Diagnosis>,
-                    walk: Option<reach::Options>|
-         -> Result<Diagnosis, LookError> {
-            let snapshot = Arc::new(take(&target)?);
-            let pending = pending(&analyzer, &target, &snapshot);
->>>>>>> 2c39fb6 (Walk the heap in inspect: --no-reach, --freeze)
             // What was read belongs to this process only if it is still there.
             process.check_same()?;
             past.date(&mut snapshot);
@@ -136,7 +108,6 @@ impl Looker {
                 process: process.key,
                 cpu_limit,
                 holders: holders(&snapshot, &pending),
-<<<<<<< HEAD
                 snapshot: Arc::new(snapshot),
                 pending,
             })
@@ -153,20 +124,6 @@ impl Looker {
             let mut walker = walk.map(|options| Walker(Prover::new(&target, &snapshot, options)));
             let walker = walker.as_mut().map(|walker| walker as &mut dyn HeapWalker);
             diagnosis = diagnose(evidence, walker, Some(&diagnosis), &*image, &self.options);
-=======
-                snapshot: Arc::clone(&snapshot),
-                pending,
-            };
-            let mut prover = walk.map(|walk| Prover::new(&target, &snapshot, walk));
-            let walker = prover.as_mut().map(|prover| prover as &mut dyn HeapWalker);
-            Ok(diagnose(evidence, walker, earlier, &*image, &self.options))
-        };
-        let mut diagnosis = once(None, None)?;
-        let walk = self.walk.filter(|_| diagnosis.wants_walk());
-        if walk.is_some() || diagnosis.wants_confirmation() {
-            thread::sleep(BETWEEN_LOOKS);
-            diagnosis = once(Some(&diagnosis), walk)?;
->>>>>>> 2c39fb6 (Walk the heap in inspect: --no-reach, --freeze)
         }
         past.end(&mut diagnosis);
         Ok(Look {

@@ -10,7 +10,6 @@ mod diagnose;
 mod disposition;
 mod forever;
 mod growth;
-mod heap_walk;
 mod identity;
 mod life;
 mod limits;
