@@ -1,5 +1,10 @@
 //! Probes on real Go programs. Needs root; says so and passes without.
 
+#![allow(
+    clippy::unwrap_used,
+    reason = "a failed step of a test is a failed test"
+)]
+
 mod load;
 
 use std::{

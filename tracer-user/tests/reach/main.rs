@@ -1,5 +1,10 @@
 //! The heap walk on real Go programs: everything leaked is found, nothing healthy is.
 
+#![allow(
+    clippy::unwrap_used,
+    reason = "a failed step of a test is a failed test"
+)]
+
 mod go_program;
 
 use std::{

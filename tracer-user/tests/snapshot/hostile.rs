@@ -30,16 +30,17 @@ impl Lying {
     /// What the word at `at` is said to be; `None` for the truth.
     fn lie(&self, at: u64, truth: u64) -> Option<u64> {
         let dice = scramble(self.seed ^ scramble(at));
-        (dice % self.one_in == 0).then(|| match (dice >> 32) % 8 {
-            0 => 0,
-            1 => u64::MAX,
-            2 => scramble(dice),
-            3 => at,
-            4 => at & !0xff,
-            5 => truth.wrapping_add(8),
-            6 => truth ^ (1 << ((dice >> 40) % 64)),
-            _ => truth << 16 | truth >> 48,
-        })
+        dice.is_multiple_of(self.one_in)
+            .then(|| match (dice >> 32) % 8 {
+                0 => 0,
+                1 => u64::MAX,
+                2 => scramble(dice),
+                3 => at,
+                4 => at & !0xff,
+                5 => truth.wrapping_add(8),
+                6 => truth ^ (1 << ((dice >> 40) % 64)),
+                _ => truth.rotate_left(16),
+            })
     }
 }
 

@@ -1,5 +1,10 @@
 //! Snapshots of real Go programs, compared with what the programs say of themselves.
 
+#![allow(
+    clippy::unwrap_used,
+    reason = "a failed step of a test is a failed test"
+)]
+
 mod core_file;
 mod detector;
 mod dump;

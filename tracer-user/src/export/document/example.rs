@@ -19,9 +19,9 @@ use crate::{
     },
 };
 
-const MUTEX_A: TargetAddr = TargetAddr(0xc000_0140_00);
-const MUTEX_B: TargetAddr = TargetAddr(0xc000_0140_08);
-const CHANNEL: TargetAddr = TargetAddr(0xc000_0200_60);
+const MUTEX_A: TargetAddr = TargetAddr(0xc0_0001_4000);
+const MUTEX_B: TargetAddr = TargetAddr(0xc0_0001_4008);
+const CHANNEL: TargetAddr = TargetAddr(0xc0_0002_0060);
 const NOW_NS: u64 = 1_000_000_000_000;
 
 /// Functions at pc 0x1000, 0x2000, …
@@ -84,7 +84,7 @@ fn goroutine(
 ) -> snapshot::Goroutine {
     snapshot::Goroutine {
         goid: Goid(goid),
-        g: TargetAddr(0xc000_0000_00 + goid * 0x200),
+        g: TargetAddr(0xc0_0000_0000 + goid * 0x200),
         status: Status::Waiting,
         wait_reason: Some(reason),
         since: WaitSince::Exact(NOW_NS - 192_000_000_000),
