@@ -1,6 +1,7 @@
 // A server that leaks one goroutine per request, and a client that keeps asking.
 //
 // expect: growth in=main.handle
+// expect: proven unreachable goroutines=+ in=main.slow
 package main
 
 import (

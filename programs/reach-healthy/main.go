@@ -1,7 +1,6 @@
 // Many goroutines wait, each for something that exactly one live thing can still reach: a map, a
-// closure, a timer, a register, a channel in flight. Nothing may ever be proven here.
-//
-// expect: healthy
+// closure, a timer, a register, a channel in flight. Nothing may ever be proven here: tests/reach
+// looks at it under load, live and held still.
 package main
 
 import (
@@ -92,7 +91,7 @@ func viaPool() {
 		for {
 			v := pool.Get()
 			if v == nil {
-				panic("the pool lost it")
+				v = ch // two collections in a row empty a pool
 			}
 			pool.Put(v)
 			time.Sleep(time.Millisecond)

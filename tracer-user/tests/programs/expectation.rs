@@ -3,6 +3,7 @@
 //! ```text
 //! // expect: proven KIND goroutines=N [in=FUNCTION]   exactly N goroutines in proven findings of KIND,
 //! //                                                  each with FUNCTION on its stack; KIND may be *
+//! // expect: proven KIND goroutines=+ [in=FUNCTION]   at least one
 //! // expect: suspected KIND goroutines=N [in=…]       the same for suspected findings, others allowed
 //! // expect: growth in=FUNCTION                       growth is found where FUNCTION creates goroutines
 //! // expect: threads pinned=N                         N threads are pinned
@@ -22,7 +23,8 @@ pub(crate) enum Expectation {
     Finding {
         verdict: String,
         kind: String,
-        goroutines: usize,
+        /// `None` for `+`: at least one.
+        goroutines: Option<usize>,
         function: Option<String>,
     },
     Growth {
@@ -120,7 +122,10 @@ fn expectation(text: &str) -> Option<Expectation> {
         verdict @ ("proven" | "suspected") => Some(Expectation::Finding {
             verdict: verdict.to_owned(),
             kind: (*words.get(1)?).to_owned(),
-            goroutines: value("goroutines")?.parse().ok()?,
+            goroutines: match value("goroutines")?.as_str() {
+                "+" => None,
+                number => Some(number.parse().ok()?),
+            },
             function: value("in"),
         }),
         _ => None,

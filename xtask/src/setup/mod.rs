@@ -19,7 +19,7 @@ pub(crate) struct Options {
     /// Every Go toolchain that the tests use, not just the newest.
     #[arg(long)]
     pub(crate) all_go: bool,
-    /// Programs that only tests use: Prometheus, Alertmanager, wrk.
+    /// Programs that only tests use: Prometheus, Alertmanager, gdb's gcore, strip.
     #[arg(long)]
     pub(crate) test_tools: bool,
 }
@@ -44,6 +44,8 @@ pub(crate) fn run(options: &Options) -> Result<()> {
         for (program, package) in [
             ("prometheus", "prometheus"),
             ("prometheus-alertmanager", "prometheus-alertmanager"),
+            ("gcore", "gdb"),
+            ("strip", "binutils"),
         ] {
             apt::want(program, package);
         }
