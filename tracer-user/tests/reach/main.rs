@@ -154,7 +154,7 @@ fn check_version(version: &str, link: Link) {
         let target = running.target();
         let (snapshot, proof) = look(&target, Options::default());
         let live = check_leaks(&target, &snapshot, &proof, &context, 2);
-        let (snapshot, proof) = look(&target, frozen.clone());
+        let (snapshot, proof) = look(&target, frozen);
         assert_eq!(proof.certainty, Certainty::Exact);
         let still = format!("{context} frozen");
         let held = check_leaks(&target, &snapshot, &proof, &still, 4);
