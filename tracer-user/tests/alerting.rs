@@ -10,11 +10,13 @@
 mod go;
 
 use std::{
+    collections::BTreeSet,
     fs,
     io::{Read as _, Write as _},
     net::{TcpListener, TcpStream},
     path::Path,
     process::{Child, Command, Stdio},
+    sync::Mutex,
     thread,
     time::{Duration, Instant},
 };
@@ -44,9 +46,37 @@ fn start(program: &str, arguments: &[String]) -> Running {
     Running(child.unwrap_or_else(|error| panic!("cannot start {program}: {error}")))
 }
 
+/// A port that nobody listens on, and that no other test was given.
 fn free_port() -> u16 {
-    let listener = TcpListener::bind("127.0.0.1:0").expect("a free port");
-    listener.local_addr().expect("its address").port()
+    static GIVEN: Mutex<BTreeSet<u16>> = Mutex::new(BTreeSet::new());
+    let mut given = GIVEN.lock().expect("no test panics in here");
+    loop {
+        let listener = TcpListener::bind("127.0.0.1:0").expect("a free port");
+        let port = listener.local_addr().expect("its address").port();
+        if given.insert(port) {
+            return port;
+        }
+    }
+}
+
+/// Starts a server on a free port, on another one when it ends at once: some connection may have
+/// taken the port meanwhile. `arguments` are made for the port.
+fn start_server(program: &str, arguments: impl Fn(u16) -> Vec<String>) -> (Running, u16) {
+    for _ in 0..5 {
+        let port = free_port();
+        let mut server = start(program, &arguments(port));
+        let started = Instant::now();
+        while started.elapsed() < PATIENCE {
+            if TcpStream::connect(("127.0.0.1", port)).is_ok() {
+                return (server, port);
+            }
+            if server.0.try_wait().expect("a child of ours").is_some() {
+                break;
+            }
+            thread::sleep(Duration::from_millis(50));
+        }
+    }
+    panic!("{program} does not start");
 }
 
 fn get(port: u16, path: &str) -> Option<String> {
@@ -101,7 +131,6 @@ fn a_deadlock_fires_an_alert_that_names_the_process_and_resolves() {
         return;
     }
     let folder = tempfile::tempdir().expect("a folder");
-    let (daemon_port, prometheus_port, alertmanager_port) = (free_port(), free_port(), free_port());
     let toolchain = go::installed()
         .pop()
         .expect("a Go toolchain: run `cargo xtask setup`");
@@ -109,29 +138,23 @@ fn a_deadlock_fires_an_alert_that_names_the_process_and_resolves() {
     let mut target = start(&program.display().to_string(), &[]);
     let pid = target.0.id().to_string();
 
-    let _daemon = start(
-        env!("CARGO_BIN_EXE_gostuck"),
-        &[
-            "run".into(),
-            "--listen".into(),
-            format!("127.0.0.1:{daemon_port}"),
-        ],
-    );
+    let gostuck = env!("CARGO_BIN_EXE_gostuck");
+    let listen = |port| vec!["run".into(), "--listen".into(), format!("127.0.0.1:{port}")];
+    let (_daemon, daemon_port) = start_server(gostuck, listen);
     let alertmanager_config = folder.path().join("alertmanager.yml");
     fs::write(
         &alertmanager_config,
         "route: {receiver: none, group_wait: 0s}\nreceivers: [{name: none}]\n",
     )
     .expect("written");
-    let _alertmanager = start(
-        "prometheus-alertmanager",
-        &[
+    let (_alertmanager, alertmanager_port) = start_server("prometheus-alertmanager", |port| {
+        vec![
             format!("--config.file={}", alertmanager_config.display()),
             format!("--storage.path={}", folder.path().join("alerts").display()),
-            format!("--web.listen-address=127.0.0.1:{alertmanager_port}"),
+            format!("--web.listen-address=127.0.0.1:{port}"),
             "--cluster.listen-address=".into(),
-        ],
-    );
+        ]
+    });
     let config = folder.path().join("prometheus.yml");
     let text = format!(
         "global: {{scrape_interval: 1s, evaluation_interval: 1s}}\n\
@@ -141,17 +164,16 @@ fn a_deadlock_fires_an_alert_that_names_the_process_and_resolves() {
         impatient_rules(folder.path()).display()
     );
     fs::write(&config, text).expect("written");
-    let _prometheus = start(
-        "prometheus",
-        &[
+    let _prometheus = start_server("prometheus", |port| {
+        vec![
             format!("--config.file={}", config.display()),
             format!(
                 "--storage.tsdb.path={}",
                 folder.path().join("data").display()
             ),
-            format!("--web.listen-address=127.0.0.1:{prometheus_port}"),
-        ],
-    );
+            format!("--web.listen-address=127.0.0.1:{port}"),
+        ]
+    });
 
     let active = || -> Option<Vec<Value>> {
         let body = get(alertmanager_port, "/api/v2/alerts?active=true")?;
@@ -198,11 +220,9 @@ fn promtool_likes_the_metrics() {
         println!("test promtool_likes_the_metrics ... ignored, needs root and promtool");
         return;
     }
-    let port = free_port();
-    let _daemon = start(
-        env!("CARGO_BIN_EXE_gostuck"),
-        &["run".into(), "--listen".into(), format!("127.0.0.1:{port}")],
-    );
+    let (_daemon, port) = start_server(env!("CARGO_BIN_EXE_gostuck"), |port| {
+        vec!["run".into(), "--listen".into(), format!("127.0.0.1:{port}")]
+    });
     wait_for("readiness", || get(port, "/readyz"));
     let metrics = wait_for("metrics", || get(port, "/metrics"));
     assert!(metrics.contains("gostuck_build_info"), "{metrics}");
