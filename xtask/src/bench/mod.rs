@@ -1,6 +1,13 @@
-//! Measurements. Each prints its table, with ratios measured in one run.
+//! Measurements: each prints its tables and writes them to its own section of docs/performance.md.
 
+mod daemon;
+mod http;
+mod inspect;
+mod numbers;
+mod page;
 mod probes;
+mod program;
+mod tool;
 
 use anyhow::Result;
 use clap::{Args, Subcommand};
@@ -10,16 +17,32 @@ use clap::{Args, Subcommand};
 pub(crate) struct Options {
     #[command(subcommand)]
     what: What,
+    /// Fewer and shorter rounds, to see that it works; docs/performance.md is left alone
+    #[arg(long, global = true)]
+    quick: bool,
 }
 
-#[derive(Debug, Subcommand)]
+#[derive(Debug, Clone, Copy, Subcommand)]
 enum What {
-    /// What probes cost a Go program that does nothing but park, bare and probed in turn.
+    /// One look at 100,000 and 1,000,000 goroutines, beside the process's own pprof
+    Inspect,
+    /// The daemon with 100 idle Go processes
+    Daemon,
+    /// What probes cost a Go program that does nothing but park, bare and probed in turn
     Probes,
+    /// All of these
+    All,
 }
 
 pub(crate) fn run(options: &Options) -> Result<()> {
     match options.what {
+        What::Inspect => inspect::run(options.quick),
+        What::Daemon => daemon::run(options.quick),
         What::Probes => probes::run(),
+        What::All => {
+            inspect::run(options.quick)?;
+            daemon::run(options.quick)?;
+            probes::run()
+        }
     }
 }

@@ -1,0 +1,107 @@
+//! The daemon beside many idle processes: docs/performance.md, "The daemon at rest".
+
+use std::{
+    fs,
+    process::Command,
+    thread,
+    time::{Duration, Instant},
+};
+
+use anyhow::{Context as _, Result};
+
+use super::{
+    numbers::{mebibytes, of, percent},
+    page::Section,
+    program::{self, Running},
+    tool,
+};
+use crate::command::step;
+
+/// The port that the measured daemon listens on, beside the usual one.
+const LISTEN: &str = "127.0.0.1:19102";
+
+/// What the daemon had used at a moment.
+#[derive(Debug, Clone, Copy)]
+struct Used {
+    cpu: Duration,
+    resident: u64,
+}
+
+fn used(pid: u32) -> Result<Used> {
+    let stat = fs::read_to_string(format!("/proc/{pid}/stat")).context("the daemon has ended")?;
+    let status = fs::read_to_string(format!("/proc/{pid}/status"))?;
+    // After the command, which may hold anything: utime and stime are the 12th and 13th fields.
+    let after = stat.rsplit_once(')').map_or("", |(_, rest)| rest);
+    let ticks: u64 = after
+        .split_whitespace()
+        .skip(11)
+        .take(2)
+        .filter_map(|field| field.parse::<u64>().ok())
+        .sum();
+    let resident = status
+        .lines()
+        .find_map(|line| line.strip_prefix("VmRSS:")?.trim().strip_suffix(" kB"))
+        .and_then(|kibibytes| kibibytes.parse::<u64>().ok())
+        .context("no VmRSS")?;
+    // USER_HZ is 100 on every architecture that Go runs on.
+    Ok(Used {
+        cpu: Duration::from_millis(ticks * 10),
+        resident: resident << 10,
+    })
+}
+
+/// Ends the daemon however the measurement ends.
+struct Daemon(std::process::Child);
+
+impl Drop for Daemon {
+    fn drop(&mut self) {
+        let _ = self.0.kill();
+        let _ = self.0.wait();
+    }
+}
+
+pub(crate) fn run(quick: bool) -> Result<()> {
+    let gostuck = tool::gostuck()?;
+    let program = program::build("bench/parked")?;
+    let (processes, window) = if quick {
+        (10, Duration::from_secs(10))
+    } else {
+        (100, Duration::from_secs(60))
+    };
+    step(&format!("starting {processes} idle Go processes"));
+    let targets: Vec<Running> = (0..processes)
+        .map(|_| Running::start(Command::new(&program).arg("50")))
+        .collect::<Result<_>>()?;
+    let daemon = Daemon(
+        Command::new(&gostuck)
+            .args(["run", "--listen", LISTEN])
+            .stderr(std::process::Stdio::null())
+            .spawn()
+            .context("cannot start the daemon")?,
+    );
+    // It finds and attaches to all of them, and looks at each once.
+    thread::sleep(Duration::from_secs(20));
+    let before = used(daemon.0.id())?;
+    step(&format!("watching the daemon for {window:.0?}"));
+    let started = Instant::now();
+    thread::sleep(window);
+    let elapsed = started.elapsed();
+    let after = used(daemon.0.id())?;
+    let share = of(after.cpu.saturating_sub(before.cpu)) / of(elapsed);
+    let mut section = Section::new(
+        "The daemon at rest",
+        "`cargo xtask bench daemon`, as root. Idle Go 1.27.3 servers with fifty goroutines each; twenty \
+         seconds after its start, the daemon's processor time (resolution: 10 ms) and resident memory \
+         over the window.",
+    );
+    section.table(
+        &["processes", "window", "CPU of the daemon", "resident"],
+        &[vec![
+            targets.len().to_string(),
+            format!("{window:.0?}"),
+            percent(share),
+            mebibytes(after.resident),
+        ]],
+    );
+    section.publish(quick)
+}

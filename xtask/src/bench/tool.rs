@@ -1,0 +1,53 @@
+//! The release build of gostuck, run and metered.
+
+use std::{
+    path::PathBuf,
+    process::{Command, Stdio},
+    time::{Duration, Instant},
+};
+
+use anyhow::{Context as _, Result, ensure};
+use wait4::Wait4 as _;
+
+use crate::{command, paths};
+
+/// What one run of a command took.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Cost {
+    /// From start to end.
+    pub(crate) elapsed: Duration,
+    /// Of processors, user and system together.
+    pub(crate) cpu: Duration,
+    /// The most memory it had, in bytes.
+    pub(crate) peak: u64,
+}
+
+/// Builds gostuck for release and gives its path.
+pub(crate) fn gostuck() -> Result<PathBuf> {
+    command::cargo(["build", "--release", "--locked", "--package", "tracer-user"])?;
+    let target = std::env::var_os("CARGO_TARGET_DIR")
+        .map_or_else(|| paths::workspace().join("target"), PathBuf::from);
+    Ok(target.join("release/gostuck"))
+}
+
+/// Runs `command` with its output thrown away.
+pub(crate) fn meter(command: &mut Command) -> Result<Cost> {
+    let started = Instant::now();
+    let mut child = command
+        .stdout(Stdio::null())
+        .stderr(Stdio::null())
+        .spawn()
+        .with_context(|| format!("cannot start {}", command.get_program().to_string_lossy()))?;
+    let end = child.wait4().context("waiting for a metered command")?;
+    ensure!(
+        end.status.success(),
+        "{} failed: {}",
+        command.get_program().to_string_lossy(),
+        end.status
+    );
+    Ok(Cost {
+        elapsed: started.elapsed(),
+        cpu: end.rusage.utime + end.rusage.stime,
+        peak: end.rusage.maxrss,
+    })
+}
