@@ -32,9 +32,7 @@ pub struct HostCounters {
     pub lost: u64,
     /// Hits in processes that are not targets but share an image with one.
     pub foreign_hits: u64,
-    /// Hits of the private function that the cost of a hit is measured with.
-    pub calibration_hits: u64,
 }
 
 const _: () = assert!(size_of::<TargetCounters>() == 64);
-const _: () = assert!(size_of::<HostCounters>() == 32);
+const _: () = assert!(size_of::<HostCounters>() == 24);

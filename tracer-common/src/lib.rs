@@ -13,4 +13,4 @@ pub use counters::{HostCounters, TargetCounters};
 pub use histogram::{BUCKETS, Histogram, bucket_of, bucket_upper_ns, histogram_key};
 pub use park::{Park, park_g, park_key, park_slot};
 pub use record::{Record, RecordKind};
-pub use target::{CLASSES, REASONS, Target, WaitClass, flags};
+pub use target::{CLASSES, LOCK_HINT_GAP_NS, REASONS, Target, WaitClass, flags};

@@ -14,6 +14,9 @@ pub enum RecordKind {
     ProcessStarted = 4,
     /// A target's last thread or its leader ended.
     ProcessExited = 5,
+    /// A goroutine of a target takes a contended semaphore, and perhaps parks on it. Told at most
+    /// once every [`crate::LOCK_HINT_GAP_NS`] a target.
+    LockWait = 6,
 }
 
 impl RecordKind {
@@ -26,6 +29,7 @@ impl RecordKind {
             3 => Self::ThreadStarted,
             4 => Self::ProcessStarted,
             5 => Self::ProcessExited,
+            6 => Self::LockWait,
             _ => return None,
         })
     }
@@ -46,7 +50,7 @@ pub struct Record {
     /// Its id; 0 when it could not be read.
     pub goid: u64,
     /// `Parked`: what it waits on ([`crate::Park::object`]). `Woken`: the id of the waker, 0 when
-    /// a timer, the netpoller or the scheduler did it.
+    /// a timer, the netpoller or the scheduler did it. `LockWait`: the semaphore.
     pub other: u64,
     /// `Parked`: the lock argument of `gopark`. `Woken`: how long it waited, in nanoseconds.
     pub value: u64,

@@ -6,6 +6,10 @@ pub const REASONS: usize = 64;
 /// Number of [`WaitClass`]es, rounded up to a power of two so that an index can be masked.
 pub const CLASSES: usize = 16;
 
+/// Least time between two hints of one target that its goroutines wait for locks, in nanoseconds:
+/// a wait begins at most so long after the last hint.
+pub const LOCK_HINT_GAP_NS: u64 = 50_000_000;
+
 /// Wait reasons as the BPF programs tell them apart: independent of the Go version's numbering.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 #[repr(u8)]
@@ -92,8 +96,11 @@ pub struct Target {
     pub park_entries: u64,
     /// Waits that last at least so long are sent when they end, in nanoseconds.
     pub send_wakes_from_ns: u64,
+    /// When the last [`crate::RecordKind::LockWait`] was sent (`CLOCK_MONOTONIC`, nanoseconds);
+    /// written by the BPF programs.
+    pub lock_hint_ns: u64,
     /// [`WaitClass`] of each wait reason of the target's Go version.
     pub classes: [u8; REASONS],
 }
 
-const _: () = assert!(size_of::<Target>() == 104);
+const _: () = assert!(size_of::<Target>() == 112);

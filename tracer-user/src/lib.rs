@@ -6,6 +6,8 @@
 
 pub mod ids;
 
+pub mod clock;
+
 pub mod graph;
 
 pub mod image;

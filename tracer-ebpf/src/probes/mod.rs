@@ -1,6 +1,5 @@
 //! One file a probe.
 
-mod calibrate;
 mod newm;
 pub mod park;
 mod process;

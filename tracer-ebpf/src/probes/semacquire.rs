@@ -1,11 +1,14 @@
 //! `func semacquire1(addr *uint32, lifo bool, …)` (`runtime/sema.go`): the current goroutine takes a
 //! semaphore and perhaps parks on it. `gopark` is then given the address of the semaphore table's
 //! lock, which says nothing; so the semaphore's own address is kept for the park that may follow.
+//!
+//! Every wait for a lock begins here, so here the daemon is told that there may be one: a hint, now
+//! and then, which costs a contended lock next to nothing.
 
-use aya_ebpf::{macros::uprobe, programs::ProbeContext};
-use tracer_common::{Park, flags, park_key};
+use aya_ebpf::{helpers::bpf_ktime_get_ns, macros::uprobe, programs::ProbeContext};
+use tracer_common::{LOCK_HINT_GAP_NS, Park, Record, RecordKind, flags, park_key};
 
-use crate::{maps::PARKS, probes::park::insert, registers::Registers, target::Hit};
+use crate::{maps::PARKS, probes::park::insert, registers::Registers, send::send, target::Hit};
 
 #[uprobe]
 pub fn go_semacquire(context: ProbeContext) -> u32 {
@@ -21,7 +24,8 @@ fn semacquire(mut hit: Hit, registers: Registers<'_>) {
     if hit.target.flags & flags::SEMACQUIRE_AT_JUMP != 0 && registers.stack_check_fails() {
         return;
     }
-    let key = park_key(hit.target.slot, registers.g());
+    let g = registers.g();
+    let key = park_key(hit.target.slot, g);
     if let Some(entry) = PARKS.get_ptr_mut(key) {
         // SAFETY: a map value; only the thread that runs this goroutine writes the entry now.
         let entry = unsafe { &mut *entry };
@@ -34,5 +38,32 @@ fn semacquire(mut hit: Hit, registers: Registers<'_>) {
             ..Park::default()
         };
         insert(&mut hit, key, &park);
+    }
+    hint(&mut hit, g, registers.first());
+}
+
+/// Tells of a possible wait for a lock, unless that was told just now.
+#[inline(always)]
+fn hint(hit: &mut Hit, g: u64, semaphore: u64) {
+    // SAFETY: no arguments.
+    let now = unsafe { bpf_ktime_get_ns() };
+    let told = &raw const hit.target.lock_hint_ns;
+    // SAFETY: a word of a map value. Two threads at once may both tell, which does no harm.
+    if now.wrapping_sub(unsafe { told.read_volatile() }) < LOCK_HINT_GAP_NS {
+        return;
+    }
+    // SAFETY: as above.
+    unsafe { told.cast_mut().write_volatile(now) };
+    let sent = send(&Record {
+        time_ns: now,
+        tgid: hit.tgid,
+        tid: hit.tid,
+        g,
+        other: semaphore,
+        kind: RecordKind::LockWait as u8,
+        ..Record::default()
+    });
+    if !sent {
+        hit.counters.lost += 1;
     }
 }

@@ -7,9 +7,8 @@ use std::{
 
 use crate::{
     export::{
-        board::{Entry, Findings, Listed, Mode, Rates},
+        board::{Entry, Findings, Listed, Mode, Probed, Rates},
         document::{Clock, ImageFacts, Process as Facts},
-        histogram::WaitHistogram,
         metrics::Figures,
     },
     finding::{Change, Finding, Growth, Life, Look, Symbols, Verdict},
@@ -23,8 +22,6 @@ const TOLD_SITES: usize = 10;
 pub struct Followed {
     life: Life,
     growth: Growth,
-    /// Lengths of the waits that ended, by reason, as the probes saw them.
-    pub waits: BTreeMap<&'static str, WaitHistogram>,
     threads_created: u64,
 }
 
@@ -55,8 +52,8 @@ impl Followed {
         self.life.standing()
     }
 
-    /// What the board shows after `look`.
-    pub fn entry(&mut self, look: &Look, mode: Mode, stuck_after_ns: u64) -> Entry {
+    /// What the board shows after `look`, with what the probes tell.
+    pub fn entry(&mut self, look: &Look, probed: Probed, stuck_after_ns: u64) -> Entry {
         let diagnosis = &look.diagnosis;
         let snapshot = &diagnosis.snapshot;
         let facts = ImageFacts::new(&look.image, snapshot);
@@ -73,7 +70,7 @@ impl Followed {
                 .count()
         };
         let rates = self.rates(look);
-        Entry {
+        let mut entry = Entry {
             listed: Listed {
                 goroutines_total: process.goroutines,
                 threads_total: process.threads,
@@ -82,20 +79,22 @@ impl Followed {
                     proven: number(Verdict::Proven),
                     suspected: number(Verdict::Suspected),
                 },
-                mode,
-                cost_ratio: rates.overhead,
+                mode: Mode::Unprobed,
+                cost_ratio: None,
                 // Whole numbers, so that noise does not count as a change of the list.
                 growth_per_minute: self.growth.goroutines_per_minute().map(f64::round),
             },
             figures,
             rates,
             detector_armed: diagnosis.detector.as_ref().map(|detector| detector.armed),
-            waits: self.waits.clone(),
+            waits: BTreeMap::new(),
             over_budget: false,
             looked_at: SystemTime::now()
                 .duration_since(UNIX_EPOCH)
                 .map_or(0.0, |since| since.as_secs_f64()),
-        }
+        };
+        probed.write_to(&mut entry);
+        entry
     }
 
     fn rates(&self, look: &Look) -> Rates {

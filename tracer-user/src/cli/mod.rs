@@ -8,6 +8,7 @@ mod inspect;
 mod logging;
 mod output;
 mod percent;
+mod probing;
 mod ps;
 mod run;
 mod threshold;

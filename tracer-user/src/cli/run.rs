@@ -23,6 +23,7 @@ use super::{
     failure::is_gone,
     fleet::{self, Fleet, Selection, Shared},
     percent::share,
+    probing::{Probing, Settings},
 };
 use crate::{
     export::{
@@ -61,7 +62,8 @@ pub struct Options {
     /// /metrics, /healthz, /readyz and the page's own files need none
     #[arg(long, value_name = "FILE")]
     token_file: Option<PathBuf>,
-    /// What tracing may cost: a share of one CPU
+    /// What tracing may cost, as a share of one CPU: probes each process, and looks at all of them
+    /// gostuck
     #[arg(long, value_name = "SHARE", default_value = "1%", value_parser = share)]
     budget: f64,
     /// From when on a wait is told of, without proof of a deadlock
@@ -70,6 +72,9 @@ pub struct Options {
     /// How often to look at a process, where the budget allows
     #[arg(long, value_name = "TIME", default_value = "5s", value_parser = humantime::parse_duration)]
     interval: Duration,
+    /// Place no probes: look at intervals only
+    #[arg(long)]
+    no_probes: bool,
     #[command(flatten)]
     selection: Selection,
 }
@@ -131,8 +136,16 @@ async fn daemon(options: &Options, access: Access) -> Result<ExitCode, Failure> 
         health: Arc::clone(&shared.health),
         access,
     };
+    let probing = Probing::start(
+        Settings {
+            wanted: !options.no_probes,
+            budget: options.budget,
+        },
+        shared.own.clone(),
+    );
     let fleet = Fleet::new(
         shared.clone(),
+        probing,
         fleet::Options {
             interval: options.interval,
             stuck_after: options.stuck_after,

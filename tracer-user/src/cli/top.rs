@@ -21,6 +21,7 @@ use super::{
     Failure,
     fleet::{self, Fleet, Selection, Shared},
     percent::share,
+    probing::{Probing, Settings},
 };
 use crate::{
     export::{
@@ -57,9 +58,13 @@ pub struct Options {
     /// How often to look at a process, where the budget allows
     #[arg(long, value_name = "TIME", default_value = "2s", value_parser = humantime::parse_duration)]
     interval: Duration,
-    /// What looking may cost: a share of one CPU
+    /// What tracing may cost, as a share of one CPU: probes each process, and looks at all of them
+    /// gostuck
     #[arg(long, value_name = "SHARE", default_value = "5%", value_parser = share)]
     budget: f64,
+    /// Place no probes: look at intervals only
+    #[arg(long)]
+    no_probes: bool,
     #[command(flatten)]
     selection: Selection,
 }
@@ -85,8 +90,16 @@ pub fn run(options: &Options) -> Result<ExitCode, Failure> {
         health: Arc::new(Health::default()),
         stop: Arc::new(AtomicBool::new(false)),
     };
+    let probing = Probing::start(
+        Settings {
+            wanted: !options.no_probes,
+            budget: options.budget,
+        },
+        shared.own.clone(),
+    );
     let fleet = Fleet::new(
         shared.clone(),
+        probing,
         fleet::Options {
             interval: options.interval,
             stuck_after: options.stuck_after,

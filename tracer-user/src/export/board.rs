@@ -123,6 +123,31 @@ pub struct Entry {
     pub looked_at: f64,
 }
 
+/// What the probes on one process tell, between looks as well.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Probed {
+    /// How it is followed.
+    pub mode: Mode,
+    /// What its probes cost it lately, as a share of one CPU.
+    pub cost_ratio: Option<f64>,
+    /// Whether its probes are off because they cost too much.
+    pub over_budget: bool,
+    /// Lengths of the waits that ended, by reason.
+    pub waits: BTreeMap<&'static str, WaitHistogram>,
+}
+
+impl Probed {
+    /// Writes it into what is shown.
+    pub fn write_to(self, entry: &mut Entry) {
+        entry.listed.mode = self.mode;
+        // Ten-thousandths, so that noise does not count as a change of the list.
+        entry.listed.cost_ratio = self.cost_ratio.map(|ratio| (ratio * 1e4).round() / 1e4);
+        entry.rates.overhead = self.cost_ratio;
+        entry.over_budget = self.over_budget;
+        entry.waits = self.waits;
+    }
+}
+
 /// The board.
 #[derive(Debug)]
 pub struct Board {
@@ -150,6 +175,23 @@ impl Board {
             .unwrap_or_else(PoisonError::into_inner)
             .insert(key, Arc::new(entry));
         if before.is_none_or(|before| !before.listed.shows_the_same(&listed)) {
+            self.changes.send_modify(|count| *count += 1);
+        }
+    }
+
+    /// Shows `probed` of the process `key`, if that is shown at all.
+    pub fn show_probed(&self, key: ProcessKey, probed: Probed) {
+        let changed = {
+            let mut entries = self.entries.write().unwrap_or_else(PoisonError::into_inner);
+            let Some(entry) = entries.get_mut(&key) else {
+                return;
+            };
+            let entry = Arc::make_mut(entry);
+            let before = (entry.listed.mode, entry.listed.cost_ratio);
+            probed.write_to(entry);
+            before != (entry.listed.mode, entry.listed.cost_ratio)
+        };
+        if changed {
             self.changes.send_modify(|count| *count += 1);
         }
     }
@@ -203,18 +245,24 @@ impl Board {
 /// An entry for the tests of what reads the board.
 #[cfg(test)]
 pub mod example {
+    use std::time::Duration;
+
     use super::{Entry, Findings, Listed, Mode, ProcessKey, Rates, WaitHistogram};
     use crate::{
         export::{document::example, metrics::Figures},
         ids::Pid,
+        probes,
         process::StartTime,
     };
 
     /// The process of the example document.
     pub fn entry() -> (ProcessKey, Entry) {
         let process = example::document().process;
-        let mut waits = WaitHistogram::default();
-        waits.observe(1_500_000);
+        let waits = WaitHistogram::from(&probes::WaitHistogram {
+            reason: "sync.Mutex.Lock",
+            buckets: vec![(Some(Duration::from_micros(2_097)), 1)],
+            sum: Duration::from_micros(1_500),
+        });
         let key = ProcessKey {
             pid: Pid(4711),
             start_time: StartTime(100),

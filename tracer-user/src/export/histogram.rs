@@ -1,9 +1,12 @@
 //! How long waits lasted, in buckets that cover a microsecond to an hour.
 
+use crate::probes;
+
 /// Number of buckets, the one without an upper bound included.
 const BUCKETS: usize = 17;
-/// Upper bound of the first bucket in nanoseconds; each further one is four times the last.
-const FIRST_NS: u64 = 1_000;
+/// Upper bound of the first bucket in nanoseconds; each further one is four times the last. So each
+/// bucket holds two of those that the BPF side counts in (`tracer_common::bucket_upper_ns`).
+const FIRST_NS: u64 = 1_024;
 
 /// Counts of waits by length.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -13,15 +16,6 @@ pub struct WaitHistogram {
 }
 
 impl WaitHistogram {
-    /// Counts a wait of `ns` nanoseconds.
-    pub fn observe(&mut self, ns: u64) {
-        let bucket = (0..BUCKETS - 1).position(|bucket| ns <= bound_ns(bucket));
-        if let Some(count) = self.counts.get_mut(bucket.unwrap_or(BUCKETS - 1)) {
-            *count += 1;
-        }
-        self.sum_ns += u128::from(ns);
-    }
-
     /// Adds the counts of another histogram.
     pub fn merge(&mut self, other: &Self) {
         for (count, more) in self.counts.iter_mut().zip(other.counts) {
@@ -64,24 +58,54 @@ impl WaitHistogram {
     }
 }
 
+impl From<&probes::WaitHistogram> for WaitHistogram {
+    fn from(counted: &probes::WaitHistogram) -> Self {
+        let mut all = Self {
+            sum_ns: counted.sum.as_nanos(),
+            ..Self::default()
+        };
+        for (upper, count) in &counted.buckets {
+            let fits = |bucket: &usize| {
+                upper.is_some_and(|upper| upper.as_nanos() <= u128::from(bound_ns(*bucket)))
+            };
+            let bucket = (0..BUCKETS - 1).find(fits).unwrap_or(BUCKETS - 1);
+            if let Some(all) = all.counts.get_mut(bucket) {
+                *all += count;
+            }
+        }
+        all
+    }
+}
+
 const fn bound_ns(bucket: usize) -> u64 {
     FIRST_NS << (2 * bucket)
 }
 
 #[cfg(test)]
 mod tests {
+    use std::time::Duration;
+
     use super::WaitHistogram;
+    use crate::probes;
 
     #[test]
-    fn every_wait_falls_into_one_bucket() {
-        let mut waits = WaitHistogram::default();
-        for ns in [0, 1_000, 1_001, 4_000_000_000, u64::MAX] {
-            waits.observe(ns);
-        }
+    fn every_wait_of_the_probes_falls_into_the_bucket_that_ends_where_its_own_does_or_next() {
+        let counted = probes::WaitHistogram {
+            reason: "chan send",
+            buckets: (0..tracer_common::BUCKETS)
+                .map(|bucket| {
+                    let upper = tracer_common::bucket_upper_ns(bucket);
+                    (upper.map(Duration::from_nanos), 1)
+                })
+                .collect(),
+            sum: Duration::from_millis(5),
+        };
+        let waits = WaitHistogram::from(&counted);
         let buckets = waits.buckets();
-        assert_eq!(waits.count(), 5);
-        assert_eq!(buckets[0], (1e-6, 2));
-        assert_eq!(buckets[1], (4e-6, 1));
+        assert_eq!(waits.count(), counted.count());
+        assert_eq!(buckets[0], (1.024e-6, 1));
+        assert_eq!(buckets[1], (4.096e-6, 2));
         assert_eq!(buckets.last(), Some(&(f64::MAX, 1)));
+        assert!((waits.sum_seconds() - 5e-3).abs() < 1e-12);
     }
 }

@@ -50,6 +50,20 @@ pub enum WaitReason {
 }
 
 impl WaitReason {
+    /// Whether others have to end such a wait by a release, so that it can be part of a cycle of
+    /// locks. All park in `semacquire1` (`sync/runtime.go`, Go 1.19 to 1.27).
+    #[must_use]
+    pub const fn is_lock_wait(self) -> bool {
+        matches!(
+            self,
+            Self::MutexLock
+                | Self::RwMutexRLock
+                | Self::RwMutexLock
+                | Self::WaitGroupWait
+                | Self::Semacquire
+        )
+    }
+
     /// The reason that the runtime spells `text`, of any Go version.
     #[must_use]
     pub fn from_runtime_text(text: &str) -> Self {

@@ -20,23 +20,17 @@ use aya::{
 };
 use rustc_hash::FxHashMap;
 
-use super::{error::ProbeError, multi, object::OBJECT};
+use super::{error::ProbeError, governor::Level, multi, object::OBJECT};
 use crate::{
     ids::{FileOffset, Pid},
-    image::ProbeSites,
+    image::{ProbeSite, ProbeSites},
 };
 
 /// Processes of one image that get attachments of their own at most: each hit walks all of them.
 const OWN_ATTACHMENTS: usize = 32;
 
 /// The uprobe programs.
-pub(super) const PROGRAMS: [&str; 5] = [
-    "go_park",
-    "go_ready",
-    "go_semacquire",
-    "go_newm",
-    "calibrate",
-];
+pub(super) const PROGRAMS: [&str; 4] = ["go_park", "go_ready", "go_semacquire", "go_newm"];
 
 /// How probes are attached.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -147,32 +141,53 @@ fn uprobe<'a>(ebpf: &'a mut Ebpf, name: &'static str) -> Result<&'a mut UProbe, 
 struct Member {
     /// Its executable, as we reach it.
     path: PathBuf,
-    /// Whether its park and wake probes are wanted.
-    wanted: bool,
+    /// The probes it is to have.
+    level: Level,
 }
 
-/// The probes of park and wake, which cost the most.
-enum Hot {
+/// Probes that come and go together.
+struct Group {
+    /// Where each program goes, in the order of attachment.
+    sites: Vec<(&'static str, FileOffset)>,
+    /// The level from which on a process has them.
+    from: Level,
+    placed: Placed,
+}
+
+enum Placed {
     Off,
-    Shared { _links: Vec<Link> },
+    Shared(Vec<Link>),
     Own(BTreeMap<Pid, Vec<Link>>),
 }
 
 /// The probes on one image.
 pub(super) struct ImageProbes {
-    sites: ProbeSites,
     members: BTreeMap<Pid, Member>,
-    hot: Hot,
-    threads: Option<Link>,
+    /// Park and wake, which cost the most.
+    waits: Group,
+    /// Contended locks.
+    locks: Group,
+    /// Threads.
+    threads: Group,
 }
 
 impl ImageProbes {
-    pub const fn new(sites: ProbeSites) -> Self {
+    pub fn new(sites: ProbeSites) -> Self {
+        let group = |from, sites: &[(&'static str, Option<ProbeSite>)]| Group {
+            sites: sites
+                .iter()
+                .filter_map(|(program, site)| Some((*program, site.as_ref()?.offset)))
+                .collect(),
+            from,
+            placed: Placed::Off,
+        };
+        // The wake first: a park that is seen whose wake is not would look like a long wait.
+        let waits = [("go_ready", sites.ready), ("go_park", sites.park)];
         Self {
-            sites,
             members: BTreeMap::new(),
-            hot: Hot::Off,
-            threads: None,
+            waits: group(Level::All, &waits),
+            locks: group(Level::Locks, &[("go_semacquire", sites.semacquire)]),
+            threads: group(Level::Threads, &[("go_newm", sites.newm)]),
         }
     }
 
@@ -182,11 +197,22 @@ impl ImageProbes {
 
     /// Whether the park and wake probes of `pid` are attached.
     pub fn is_probing(&self, pid: Pid) -> bool {
-        match &self.hot {
-            Hot::Off => false,
-            Hot::Shared { .. } => self.members.contains_key(&pid),
-            Hot::Own(links) => links.contains_key(&pid),
+        match &self.waits.placed {
+            Placed::Off => false,
+            Placed::Shared(_) => self.members.contains_key(&pid),
+            Placed::Own(links) => links.contains_key(&pid),
         }
+    }
+
+    /// How many uprobes are in place.
+    pub fn attached(&self) -> usize {
+        let groups = [&self.waits, &self.locks, &self.threads];
+        let links = groups.map(|group| match &group.placed {
+            Placed::Off => 0,
+            Placed::Shared(links) => links.len(),
+            Placed::Own(links) => links.values().map(Vec::len).sum(),
+        });
+        links.iter().sum()
     }
 
     pub fn add(
@@ -196,13 +222,11 @@ impl ImageProbes {
         pid: Pid,
         path: &Path,
     ) -> Result<(), ProbeError> {
-        let path = path.to_owned();
-        if self.threads.is_none()
-            && let Some(site) = self.sites.newm
-        {
-            self.threads = Some(programs.attach(ebpf, "go_newm", &path, site.offset, None)?);
-        }
-        self.members.insert(pid, Member { path, wanted: true });
+        let member = Member {
+            path: path.to_owned(),
+            level: Level::All,
+        };
+        self.members.insert(pid, member);
         self.settle(programs, ebpf)
     }
 
@@ -213,80 +237,85 @@ impl ImageProbes {
         pid: Pid,
     ) -> Result<(), ProbeError> {
         self.members.remove(&pid);
-        if self.members.is_empty() {
-            self.hot = Hot::Off;
-            self.threads = None;
-            return Ok(());
-        }
         self.settle(programs, ebpf)
     }
 
-    /// Switches the park and wake probes of one process.
+    /// Sets which probes one process is to have.
     pub fn switch(
         &mut self,
         programs: &Programs,
         ebpf: &mut Ebpf,
         pid: Pid,
-        wanted: bool,
+        level: Level,
     ) -> Result<(), ProbeError> {
         if let Some(member) = self.members.get_mut(&pid) {
-            member.wanted = wanted;
+            member.level = level;
         }
         self.settle(programs, ebpf)
     }
 
     /// Attaches and detaches until what is attached is what the members want.
     fn settle(&mut self, programs: &Programs, ebpf: &mut Ebpf) -> Result<(), ProbeError> {
-        let wanted = self.members.values().filter(|member| member.wanted).count();
-        if wanted == self.members.len() {
-            if !matches!(self.hot, Hot::Shared { .. }) {
-                self.hot = Hot::Off;
-                let path = self.members.values().next().map(|member| &member.path);
-                let links = match path {
-                    Some(path) => self.attach_hot(programs, ebpf, path, None)?,
-                    None => return Ok(()),
-                };
-                self.hot = Hot::Shared { _links: links };
-            }
-            return Ok(());
+        // Locks before waits: a park takes the semaphore from what was seen of the lock.
+        for group in [&mut self.threads, &mut self.locks, &mut self.waits] {
+            group.settle(&self.members, programs, ebpf)?;
         }
-        if wanted == 0 || wanted > OWN_ATTACHMENTS {
-            self.hot = Hot::Off;
+        Ok(())
+    }
+}
+
+impl Group {
+    fn settle(
+        &mut self,
+        members: &BTreeMap<Pid, Member>,
+        programs: &Programs,
+        ebpf: &mut Ebpf,
+    ) -> Result<(), ProbeError> {
+        let wanted: Vec<(&Pid, &Member)> = members
+            .iter()
+            .filter(|(_, member)| member.level >= self.from)
+            .collect();
+        // Any will do, but one that has just ended.
+        let alive = wanted.iter().find(|(_, member)| member.path.exists());
+        let Some((_, first)) = alive.or(wanted.first()) else {
+            self.placed = Placed::Off;
             return Ok(());
-        }
-        let mut own = match std::mem::replace(&mut self.hot, Hot::Off) {
-            Hot::Own(own) => own,
-            Hot::Off | Hot::Shared { .. } => BTreeMap::new(),
         };
-        own.retain(|pid, _| self.members.get(pid).is_some_and(|member| member.wanted));
-        for (pid, member) in self.members.iter().filter(|(_, member)| member.wanted) {
+        if wanted.len() == members.len() {
+            if !matches!(self.placed, Placed::Shared(_)) {
+                self.placed = Placed::Off;
+                self.placed = Placed::Shared(self.attach(programs, ebpf, &first.path, None)?);
+            }
+            return Ok(());
+        }
+        let mut own = match std::mem::replace(&mut self.placed, Placed::Off) {
+            Placed::Own(own) => own,
+            Placed::Off | Placed::Shared(_) => BTreeMap::new(),
+        };
+        if wanted.len() > OWN_ATTACHMENTS {
+            return Ok(());
+        }
+        own.retain(|pid, _| wanted.iter().any(|(wanted, _)| *wanted == pid));
+        for (pid, member) in wanted {
             if !own.contains_key(pid) {
-                own.insert(
-                    *pid,
-                    self.attach_hot(programs, ebpf, &member.path, Some(*pid))?,
-                );
+                let links = self.attach(programs, ebpf, &member.path, Some(*pid))?;
+                own.insert(*pid, links);
             }
         }
-        self.hot = Hot::Own(own);
+        self.placed = Placed::Own(own);
         Ok(())
     }
 
-    fn attach_hot(
+    fn attach(
         &self,
         programs: &Programs,
         ebpf: &mut Ebpf,
         path: &Path,
         process: Option<Pid>,
     ) -> Result<Vec<Link>, ProbeError> {
-        // The wake first: a park that is seen whose wake is not would look like a long wait.
-        [
-            ("go_ready", self.sites.ready),
-            ("go_semacquire", self.sites.semacquire),
-            ("go_park", self.sites.park),
-        ]
-        .into_iter()
-        .filter_map(|(name, site)| Some((name, site?)))
-        .map(|(name, site)| programs.attach(ebpf, name, path, site.offset, process))
-        .collect()
+        self.sites
+            .iter()
+            .map(|(name, site)| programs.attach(ebpf, name, path, *site, process))
+            .collect()
     }
 }

@@ -57,6 +57,18 @@ pub enum Event {
         /// When.
         at_ns: u64,
     },
+    /// A goroutine takes a contended lock, and perhaps waits for it. Told now and then only, at
+    /// most [`tracer_common::LOCK_HINT_GAP_NS`] after the last such wait began.
+    LockWait {
+        /// Process.
+        pid: Pid,
+        /// The goroutine's `g`.
+        g: TargetAddr,
+        /// The semaphore of the lock.
+        semaphore: TargetAddr,
+        /// When.
+        at_ns: u64,
+    },
     /// A process, any of the host, executed a program.
     ProcessStarted {
         /// Process.
@@ -105,6 +117,12 @@ impl Event {
             RecordKind::ThreadStarted => Self::ThreadStarted {
                 pid,
                 goid: id(record.goid),
+                at_ns: record.time_ns,
+            },
+            RecordKind::LockWait => Self::LockWait {
+                pid,
+                g: TargetAddr(record.g),
+                semaphore: TargetAddr(record.other),
                 at_ns: record.time_ns,
             },
             RecordKind::ProcessStarted => Self::ProcessStarted {

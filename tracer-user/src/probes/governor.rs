@@ -1,9 +1,9 @@
 //! Keeping each target's probes within a budget: hits times the cost of a hit, against a share of
-//! one CPU. Pure: counts and times go in, switches come out.
+//! one CPU. Pure: counts and times go in, levels come out.
 
 use std::time::Duration;
 
-use super::calibration::HitCost;
+use super::{calibration::HitCost, statistics::TargetStatistics};
 
 /// The share of one CPU that probes may cost a target.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -15,13 +15,15 @@ impl Default for Budget {
     }
 }
 
-/// What to do with the park and wake probes of a target.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Switch {
-    /// Take them off; snapshots at an interval take over.
-    Off,
-    /// Put them back.
-    On,
+/// Which probes a target has, from few to all.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Level {
+    /// `newm` alone: seldom hit, never too dear.
+    Threads,
+    /// `semacquire1`, too: contended locks hint that somebody may be stuck.
+    Locks,
+    /// `gopark` and `ready`, too: waits are dated exactly.
+    All,
 }
 
 /// One target's governor.
@@ -32,84 +34,136 @@ pub enum Switch {
 pub struct Governor {
     budget: Budget,
     cost: HitCost,
-    probing: bool,
-    last_hits: u64,
+    level: Level,
+    last: TargetStatistics,
+    window: Window,
     pause: Duration,
     paused: Duration,
-    within: u32,
+    /// Windows since the last trial began, or since the beginning.
+    calm: u32,
+    /// Whether the park and wake probes ever had to go.
+    tripped: bool,
     ratio: f64,
 }
 
+/// What was spent since the window began.
+#[derive(Debug, Clone, Copy, Default)]
+struct Window {
+    all: Duration,
+    /// Of `semacquire1` and `newm` alone.
+    cheap: Duration,
+    length: Duration,
+}
+
 impl Governor {
+    /// What may be spent at once is the budget of so long a time.
+    const WINDOW: Duration = Duration::from_secs(1);
     /// First pause after going over budget.
     const SHORTEST_PAUSE: Duration = Duration::from_secs(10);
     /// Longest pause between trials.
     const LONGEST_PAUSE: Duration = Duration::from_secs(600);
-    /// Looks within budget after which the next excess counts as the first again.
+    /// Windows within budget after which the next excess counts as the first again.
     const CALM: u32 = 30;
 
-    /// A governor of a target whose probes are on.
+    /// A governor of a target that has all probes and has hit none.
     #[must_use]
-    pub const fn new(budget: Budget, cost: HitCost) -> Self {
+    pub fn new(budget: Budget, cost: HitCost) -> Self {
         Self {
             budget,
             cost,
-            probing: true,
-            last_hits: 0,
+            level: Level::All,
+            last: TargetStatistics::default(),
+            window: Window::default(),
             pause: Self::SHORTEST_PAUSE,
             paused: Duration::ZERO,
-            within: 0,
+            calm: 0,
+            tripped: false,
             ratio: 0.0,
         }
     }
 
-    /// Whether the park and wake probes should be on now.
+    /// The probes that the target should have now.
     #[must_use]
-    pub const fn is_probing(&self) -> bool {
-        self.probing
+    pub const fn level(&self) -> Level {
+        self.level
     }
 
-    /// Share of one CPU that the target paid for probes over the last look.
+    /// Share of one CPU that the target paid for probes lately.
     #[must_use]
     pub const fn cost_ratio(&self) -> f64 {
         self.ratio
     }
 
-    /// One look: `hits` is the target's total so far, `elapsed` the time since the last look.
-    pub fn look(&mut self, hits: u64, elapsed: Duration) -> Option<Switch> {
-        let new = hits.saturating_sub(self.last_hits);
-        self.last_hits = hits;
-        if elapsed.is_zero() {
-            return None;
-        }
-        self.ratio = self.cost.of_hits(new).as_secs_f64() / elapsed.as_secs_f64();
-        if !self.probing {
+    /// One look: `hits` are the target's counts so far, `elapsed` the time since the last look.
+    /// Answers the new level when that changes.
+    pub fn look(&mut self, hits: TargetStatistics, elapsed: Duration) -> Option<Level> {
+        let new = |now: u64, before: u64| self.cost.of_hits(now.saturating_sub(before));
+        self.window.all += new(hits.hits(), self.last.hits());
+        self.window.cheap += new(
+            hits.semacquire_hits + hits.newm_hits,
+            self.last.semacquire_hits + self.last.newm_hits,
+        );
+        self.window.length += elapsed;
+        self.last = hits;
+        if self.level != Level::All {
             self.paused += elapsed;
-            if self.paused < self.pause {
-                return None;
-            }
-            self.probing = true;
-            self.within = 0;
-            return Some(Switch::On);
         }
-        if self.ratio <= self.budget.0 {
-            self.within = self.within.saturating_add(1);
-            if self.within >= Self::CALM {
+        let allowed = Self::WINDOW.mul_f64(self.budget.0);
+        if self.window.all > allowed && self.level > Level::Threads {
+            return Some(self.lower(allowed));
+        }
+        if self.window.length >= Self::WINDOW {
+            self.close_window();
+            self.calm = self.calm.saturating_add(1);
+            if self.level == Level::All && self.calm >= Self::CALM {
                 self.pause = Self::SHORTEST_PAUSE;
+                self.tripped = false;
             }
-            return None;
         }
-        if self.within < Self::CALM && self.paused > Duration::ZERO {
-            self.pause = (self.pause * 2).min(Self::LONGEST_PAUSE);
+        (self.level != Level::All && self.paused >= self.pause).then(|| self.raise())
+    }
+
+    /// Over budget. The cheap probes stay if they alone would have been within.
+    fn lower(&mut self, allowed: Duration) -> Level {
+        // Probes that are on trial count as another excess of the same load.
+        if self.level == Level::All {
+            if self.tripped && self.calm < Self::CALM {
+                self.pause = (self.pause * 2).min(Self::LONGEST_PAUSE);
+            }
+            // The trial itself may have cost more than the budget of the shortest pause.
+            let repaid = self.window.all.as_secs_f64() / self.budget.0.max(1e-6);
+            let longest = Self::LONGEST_PAUSE.as_secs_f64();
+            let repaid = Duration::from_secs_f64(repaid.min(longest));
+            self.pause = self.pause.max(repaid);
+            self.paused = Duration::ZERO;
+            self.tripped = true;
         }
-        // The trial itself may have cost more than the budget of the shortest pause.
-        let spent = self.cost.of_hits(new).as_secs_f64() / self.budget.0.max(1e-6);
-        self.pause = self.pause.max(Duration::from_secs_f64(
-            spent.min(Self::LONGEST_PAUSE.as_secs_f64()),
-        ));
-        self.probing = false;
-        self.paused = Duration::ZERO;
-        Some(Switch::Off)
+        // Scaled to a whole window: the excess may have come early in it.
+        let share = self.window.length.as_secs_f64() / Self::WINDOW.as_secs_f64();
+        let affordable = self.level == Level::All && self.window.cheap <= allowed.mul_f64(share);
+        self.level = if affordable {
+            Level::Locks
+        } else {
+            Level::Threads
+        };
+        self.close_window();
+        self.level
+    }
+
+    /// The pause is over: all probes return, on trial.
+    fn raise(&mut self) -> Level {
+        self.level = Level::All;
+        self.calm = 0;
+        self.close_window();
+        Level::All
+    }
+
+    fn close_window(&mut self) {
+        let length = self.window.length.as_secs_f64();
+        if length > 0.0 {
+            self.ratio = self.window.all.as_secs_f64() / length;
+        }
+        self.window = Window::default();
     }
 }
 
@@ -117,50 +171,80 @@ impl Governor {
 mod tests {
     use super::*;
 
-    const SECOND: Duration = Duration::from_secs(1);
+    const TICK: Duration = Duration::from_millis(250);
 
     fn governor() -> Governor {
         Governor::new(Budget(0.01), HitCost::from_nanos(500))
     }
 
+    fn hits(park: u64, semacquire: u64) -> TargetStatistics {
+        TargetStatistics {
+            park_hits: park,
+            semacquire_hits: semacquire,
+            ..TargetStatistics::default()
+        }
+    }
+
     #[test]
     fn a_target_within_budget_keeps_its_probes() {
         let mut governor = governor();
-        for second in 1..1000 {
-            assert_eq!(governor.look(second * 19_000, SECOND), None);
+        for tick in 1..4000 {
+            assert_eq!(governor.look(hits(tick * 4_900, 0), TICK), None);
         }
-        assert!((governor.cost_ratio() - 0.0095).abs() < 1e-9);
+        assert!((governor.cost_ratio() - 0.0098).abs() < 1e-9);
+    }
+
+    #[test]
+    fn a_burst_that_the_second_around_it_pays_for_changes_nothing() {
+        let mut governor = governor();
+        let mut park = 0;
+        for tick in 0..400 {
+            park += if tick % 4 == 0 { 19_000 } else { 0 };
+            assert_eq!(governor.look(hits(park, 0), TICK), None);
+        }
     }
 
     #[test]
     fn over_budget_they_come_off_and_return_on_trial_after_longer_and_longer_pauses() {
         let mut governor = governor();
-        let mut hits = 0;
+        let mut park = 0;
         let mut offs = Vec::new();
-        for second in 0_u32..4000 {
-            if governor.is_probing() {
-                hits += 100_000;
+        for tick in 0_u32..16_000 {
+            if governor.level() == Level::All {
+                park += 25_000;
             }
-            if governor.look(hits, SECOND) == Some(Switch::Off) {
-                offs.push(second);
+            if governor.look(hits(park, 0), TICK) == Some(Level::Locks) {
+                offs.push(tick);
             }
         }
         let pauses: Vec<_> = offs.windows(2).map(|pair| pair[1] - pair[0]).collect();
         assert!(
-            pauses.windows(2).all(|pair| pair[0] <= pair[1]),
+            pauses.windows(2).all(|pair| pair[0] <= pair[1]) && pauses.len() > 4,
             "{pauses:?}"
         );
-        // 100,000 hits of 0.5 µs are 5 % of a CPU; all in all the budget is kept.
-        assert!(f64::from(u32::try_from(hits).unwrap_or(u32::MAX)) * 500e-9 / 4000.0 < 0.01);
+        // 100,000 hits a second of 0.5 µs are 5 % of a CPU; all in all the budget is kept.
+        assert!(f64::from(u32::try_from(park).unwrap_or(u32::MAX)) * 500e-9 / 4000.0 < 0.01);
     }
 
     #[test]
     fn when_the_load_falls_they_stay() {
         let mut governor = governor();
-        assert_eq!(governor.look(100_000, SECOND), Some(Switch::Off));
-        let switches: Vec<_> = (0..100)
-            .filter_map(|_| governor.look(100_000, SECOND))
+        assert_eq!(governor.look(hits(100_000, 0), TICK), Some(Level::Locks));
+        let levels: Vec<_> = (0..400)
+            .filter_map(|_| governor.look(hits(100_000, 0), TICK))
             .collect();
-        assert_eq!(switches, [Switch::On]);
+        assert_eq!(levels, [Level::All]);
+    }
+
+    #[test]
+    fn contended_locks_that_are_too_dear_alone_lose_their_probe_as_well() {
+        let mut governor = governor();
+        assert_eq!(
+            governor.look(hits(50_000, 50_000), TICK),
+            Some(Level::Threads)
+        );
+        let mut later = Governor::new(Budget(0.01), HitCost::from_nanos(500));
+        assert_eq!(later.look(hits(50_000, 0), TICK), Some(Level::Locks));
+        assert_eq!(later.look(hits(50_000, 50_000), TICK), Some(Level::Threads));
     }
 }

@@ -2,6 +2,7 @@
 
 use std::{io, os::fd::BorrowedFd};
 
+use rustc_hash::FxHashSet;
 use tracer_common::{Park, park_g, park_slot};
 
 use super::bpf_call::{delete_keys, lookup_batch};
@@ -64,11 +65,11 @@ pub(super) fn scan(
     Ok(())
 }
 
-/// Removes all entries of one slot.
-pub(super) fn clear_slot(map: BorrowedFd<'_>, entries: u32, slot: u32) -> io::Result<()> {
+/// Removes all entries of some slots.
+pub(super) fn clear(map: BorrowedFd<'_>, entries: u32, slots: &FxHashSet<u32>) -> io::Result<()> {
     let mut doomed = Vec::new();
     scan(map, entries, |key, _| {
-        if park_slot(key) == slot {
+        if slots.contains(&park_slot(key)) {
             doomed.push(key);
         }
     })?;

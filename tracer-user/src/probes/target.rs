@@ -78,6 +78,7 @@ pub(super) fn describe(
         park_quota: (options.park_entries / 2).max(1),
         park_entries: 0,
         send_wakes_from_ns: u64::try_from(options.send_wakes_from.as_nanos()).unwrap_or(u64::MAX),
+        lock_hint_ns: 0,
         classes,
     })
 }

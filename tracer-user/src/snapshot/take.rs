@@ -15,6 +15,7 @@ use super::{
     waits::{self, Entry},
 };
 use crate::{
+    clock::monotonic_ns,
     ids::{TargetAddr, Tid},
     memory::Gather,
     process,
@@ -212,13 +213,4 @@ fn tasks(target: &Target, gaps: &mut Gaps) -> Option<Vec<Tid>> {
         },
         KernelThreads::Recorded(tids) => Some(tids.clone()),
     }
-}
-
-/// `CLOCK_MONOTONIC`, the clock of Go's `nanotime` on Linux.
-fn monotonic_ns() -> u64 {
-    let now = nix::time::clock_gettime(nix::time::ClockId::CLOCK_MONOTONIC);
-    now.map_or(0, |now| {
-        let seconds = u64::try_from(now.tv_sec()).unwrap_or(0);
-        seconds * 1_000_000_000 + u64::try_from(now.tv_nsec()).unwrap_or(0)
-    })
 }

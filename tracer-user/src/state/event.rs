@@ -14,8 +14,11 @@ pub enum Event {
         /// When, on `CLOCK_MONOTONIC`.
         at_ns: u64,
     },
-    /// The runtime started a thread (`runtime.newm`).
-    ThreadStarted,
+    /// A goroutine takes a contended lock; nothing will tell whether it waits, and until when.
+    LockHint {
+        /// When, on `CLOCK_MONOTONIC`.
+        at_ns: u64,
+    },
     /// Records were lost.
     Lost {
         /// How many.

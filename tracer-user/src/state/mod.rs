@@ -17,7 +17,7 @@ use crate::{
 
 pub use event::{Event, Parked};
 pub use schedule::{Schedule, Why};
-pub use waits::{EndedWait, MAX_WAITS};
+pub use waits::MAX_WAITS;
 
 use rustc_hash::FxHashSet;
 use waits::Waits;
@@ -30,8 +30,9 @@ pub struct ProcessState {
     listed: FxHashSet<Goid>,
     last_look_ns: Option<u64>,
     lost_since_look: bool,
+    /// The earliest hint at a wait for a lock since the last look.
+    hinted_ns: Option<u64>,
     lost: u64,
-    threads_started: u64,
 }
 
 impl ProcessState {
@@ -45,8 +46,12 @@ impl ProcessState {
     pub fn apply(&mut self, event: Event) {
         match event {
             Event::Parked(wait) => self.lost_since_look |= !self.waits.begin(wait),
-            Event::Woken { g, at_ns } => self.waits.end(g, at_ns),
-            Event::ThreadStarted => self.threads_started += 1,
+            Event::Woken { g, .. } => self.waits.end(g),
+            Event::LockHint { at_ns } => {
+                if self.last_look_ns.is_none_or(|look_ns| look_ns < at_ns) {
+                    self.hinted_ns.get_or_insert(at_ns);
+                }
+            }
             Event::Lost { count } => {
                 self.lost += count;
                 self.lost_since_look = true;
@@ -55,11 +60,20 @@ impl ProcessState {
         }
     }
 
+    /// Takes in who is parked by the park table, in place of all that parks and wakes told so far.
+    pub fn apply_parked(&mut self, parked: impl IntoIterator<Item = Parked>) {
+        self.waits.forget_events();
+        for wait in parked {
+            self.lost_since_look |= !self.waits.begin(wait);
+        }
+    }
+
     /// Takes a snapshot in, and writes into it since when each goroutine waits.
     pub fn apply_snapshot(&mut self, snapshot: &mut Snapshot) {
         self.waits.date(snapshot);
         self.last_look_ns = Some(snapshot.taken_ns);
         self.lost_since_look = false;
+        self.hinted_ns = self.hinted_ns.filter(|at_ns| *at_ns > snapshot.taken_ns);
     }
 
     /// Takes in what a look said that each goroutine needs: costs what changed.
@@ -94,27 +108,17 @@ impl ProcessState {
             return Some(Why::Lost);
         }
         let long_ago = now_ns.saturating_sub(schedule.long_wait_ns());
-        if self.waits.unexamined_lock_wait(long_ago) {
+        let hinted = self.hinted_ns.is_some_and(|at_ns| at_ns <= long_ago);
+        if hinted || self.waits.unexamined_lock_wait(long_ago) {
             return Some(Why::LongWait);
         }
         (rested_ns >= schedule.interval_ns()).then_some(Why::Interval)
-    }
-
-    /// The waits that have ended since this was last asked, for histograms.
-    pub fn take_ended(&mut self) -> Vec<EndedWait> {
-        self.waits.take_ended()
     }
 
     /// How many events were lost, ever.
     #[must_use]
     pub const fn lost(&self) -> u64 {
         self.lost
-    }
-
-    /// How many threads were seen to start.
-    #[must_use]
-    pub const fn threads_started(&self) -> u64 {
-        self.threads_started
     }
 }
 

@@ -176,12 +176,42 @@ fn a_short_wait_needs_no_look() {
     state.apply(parked(7, WaitReason::MutexLock, 600 * MS));
     state.apply(woken(7, 601 * MS));
     assert_eq!(state.needs_look(2000 * MS, &Schedule::default()), None);
-    let ended = EndedWait {
+}
+
+#[test]
+fn the_park_table_replaces_what_events_told() {
+    let wait = |goid, at_ns| Parked {
+        g: g(goid),
         reason: WaitReason::MutexLock,
-        lasted_ns: MS,
+        at_ns,
     };
-    assert_eq!(state.take_ended(), [ended]);
-    assert_eq!(state.take_ended(), []);
+    let schedule = Schedule::default();
+    let mut state = ProcessState::new();
+    state.apply_snapshot(&mut snapshot(0, Vec::new()));
+    state.apply_parked([wait(7, 100 * MS)]);
+    assert_eq!(state.needs_look(600 * MS, &schedule), Some(Why::LongWait));
+    state.apply_parked([]);
+    assert_eq!(state.needs_look(600 * MS, &schedule), None);
+    // A wait that a look has seen deserves no other, as long as it lasts.
+    state.apply_snapshot(&mut snapshot(700 * MS, vec![waiter(7, 1)]));
+    state.apply_parked([wait(7, 100 * MS)]);
+    assert_eq!(state.needs_look(2000 * MS, &schedule), None);
+    state.apply_parked([wait(7, 100 * MS), wait(8, 800 * MS)]);
+    assert_eq!(state.needs_look(2000 * MS, &schedule), Some(Why::LongWait));
+}
+
+#[test]
+fn a_hint_at_a_lock_leads_to_one_look_after_a_while() {
+    let schedule = Schedule::default();
+    let mut state = ProcessState::new();
+    state.apply_snapshot(&mut snapshot(0, Vec::new()));
+    for at in [700, 750, 800] {
+        state.apply(Event::LockHint { at_ns: at * MS });
+    }
+    assert_eq!(state.needs_look(850 * MS, &schedule), None);
+    assert_eq!(state.needs_look(900 * MS, &schedule), Some(Why::LongWait));
+    dated(&mut state, 900 * MS, waiter(7, 1));
+    assert_eq!(state.needs_look(2000 * MS, &schedule), None);
 }
 
 proptest! {

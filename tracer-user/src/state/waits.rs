@@ -15,18 +15,6 @@ use crate::{
 /// Most waits remembered of one process: of events, and of looks.
 pub const MAX_WAITS: usize = 1 << 18;
 
-/// Most ended waits kept until somebody asks.
-const MAX_ENDED: usize = 1 << 14;
-
-/// A wait that is over.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct EndedWait {
-    /// Why the goroutine was parked.
-    pub reason: WaitReason,
-    /// How long, in nanoseconds.
-    pub lasted_ns: u64,
-}
-
 #[derive(Debug, Default)]
 pub(super) struct Waits {
     /// Parks whose wake was not seen, by `g`.
@@ -35,7 +23,8 @@ pub(super) struct Waits {
     unexamined: VecDeque<Parked>,
     /// The waits that the last look saw.
     seen: FxHashMap<Goid, Seen>,
-    ended: Vec<EndedWait>,
+    /// When the last look was: it has examined what began before.
+    looked_ns: u64,
 }
 
 /// A wait as a look saw it.
@@ -55,7 +44,7 @@ impl Waits {
             return false;
         }
         self.begun.insert(parked.g, parked);
-        if is_lock(parked.reason) {
+        if parked.reason.is_lock_wait() && parked.at_ns > self.looked_ns {
             if self.unexamined.len() >= MAX_WAITS {
                 self.drop_ended();
             }
@@ -67,26 +56,14 @@ impl Waits {
         true
     }
 
-    pub(super) fn end(&mut self, g: TargetAddr, at_ns: u64) {
-        let Some(parked) = self.begun.remove(&g) else {
-            return;
-        };
-        if self.ended.len() < MAX_ENDED {
-            self.ended.push(EndedWait {
-                reason: parked.reason,
-                lasted_ns: at_ns.saturating_sub(parked.at_ns),
-            });
-        }
+    pub(super) fn end(&mut self, g: TargetAddr) {
+        self.begun.remove(&g);
     }
 
     /// A lost wake would leave a wait that began too early: none can be trusted.
     pub(super) fn forget_events(&mut self) {
         self.begun.clear();
         self.unexamined.clear();
-    }
-
-    pub(super) fn take_ended(&mut self) -> Vec<EndedWait> {
-        std::mem::take(&mut self.ended)
     }
 
     /// Whether a wait for a lock that began at `long_ago_ns` or before still lasts, as far as
@@ -127,6 +104,7 @@ impl Waits {
             }
         }
         self.seen = seen;
+        self.looked_ns = taken_ns;
         // A park that is older than the snapshot, and that the snapshot does not show, is over.
         self.begun
             .retain(|g, parked| parked.at_ns > taken_ns || confirmed.contains_key(g));
@@ -175,16 +153,4 @@ fn earlier(a: WaitSince, b: WaitSince) -> WaitSince {
         | (WaitSince::Unknown, WaitSince::AtLeast(ns)) => WaitSince::AtLeast(ns),
         (WaitSince::Unknown, WaitSince::Unknown) => WaitSince::Unknown,
     }
-}
-
-/// Waits that others have to end by a release, and that therefore can be part of a cycle.
-const fn is_lock(reason: WaitReason) -> bool {
-    matches!(
-        reason,
-        WaitReason::MutexLock
-            | WaitReason::RwMutexRLock
-            | WaitReason::RwMutexLock
-            | WaitReason::WaitGroupWait
-            | WaitReason::Semacquire
-    )
 }

@@ -8,19 +8,23 @@ use std::{
 
 use tracer_user::ids::Pid;
 
-/// Builds `load.go` by an installed Go; `None`, with a word, where it is not installed.
-pub fn build(version: &str, directory: &Path) -> Option<PathBuf> {
-    let home = std::env::var_os("HOME").map(PathBuf::from)?;
-    let go = home
+fn go(version: &str) -> PathBuf {
+    let home = std::env::var_os("HOME").map(PathBuf::from);
+    home.unwrap_or_default()
         .join(".cache/gostuck/go")
         .join(version)
-        .join("go/bin/go");
-    if !go.exists() {
-        eprintln!("skipped: no Go {version} in ~/.cache/gostuck/go");
-        return None;
-    }
+        .join("go/bin/go")
+}
+
+/// Whether `cargo xtask setup --all-go` has installed this Go.
+pub fn has_go(version: &str) -> bool {
+    go(version).exists()
+}
+
+/// Builds `load.go`.
+pub fn build(version: &str, directory: &Path) -> PathBuf {
     let program = directory.join("load");
-    let status = Command::new(go)
+    let status = Command::new(go(version))
         .args(["build", "-trimpath", "-ldflags=-s -w", "-o"])
         .arg(&program)
         .arg(Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/probes/load.go"))
@@ -30,7 +34,7 @@ pub fn build(version: &str, directory: &Path) -> Option<PathBuf> {
         .status()
         .unwrap();
     assert!(status.success());
-    Some(program)
+    program
 }
 
 /// A running instance, ended when dropped.

@@ -61,6 +61,19 @@ impl Discovery {
         self.known.remove(&pid);
     }
 
+    /// A process executed a program: what it was before matters no more. Answers the process when it
+    /// is Go's.
+    pub fn started(&mut self, pid: Pid) -> Option<Process> {
+        self.known.insert(pid);
+        match self.open_go(pid) {
+            Ok(process) => process,
+            Err(error) => {
+                tracing::debug!(%error, "passed over");
+                None
+            }
+        }
+    }
+
     /// Reads the list of pids and compares it with `members`.
     pub fn look_around<T>(&mut self, now: Instant, members: &BTreeMap<ProcessKey, T>) -> Seen {
         self.due = now + INTERVAL;

@@ -1,7 +1,9 @@
-//! All Go processes of this host, found as they start, looked at again and again at a bounded cost,
-//! and shown on the board. The daemon and the terminal view run it on a thread of its own.
+//! All Go processes of this host, found as they start, probed, looked at again and again at a
+//! bounded cost, and shown on the board. The daemon and the terminal view run it on a thread of its
+//! own.
 
 mod discovery;
+mod member;
 mod pace;
 mod selection;
 
@@ -15,26 +17,38 @@ use std::{
 };
 
 pub use self::selection::Selection;
-use self::{discovery::Discovery, pace::Pace};
-use super::{failure::is_gone, follow::Followed};
+use self::{
+    discovery::Discovery,
+    member::{Member, probed},
+    pace::{Allowance, Pace},
+};
+use super::{
+    failure::is_gone,
+    probing::{News, Probing},
+};
 use crate::{
+    clock::monotonic_ns,
     export::{
-        board::{Board, Mode},
+        board::{Board, Probed},
         document::command,
         http::Health,
         metrics::{ErrorKind, Outcome, Own, Traced},
     },
-    finding::{Change, Growth, LookError, Looker, Past},
-    process::ProcessKey,
+    finding::{Change, Look, LookError, Looker},
+    ids::Pid,
+    process::{Process, ProcessKey, StartTime},
+    state::Schedule,
 };
 
 /// How often the loop turns at least: the delay of a stop.
 const TURN: Duration = Duration::from_millis(250);
+/// How often the board hears of probes between looks.
+const SHOW_PROBED: Duration = Duration::from_secs(1);
 
 /// How the fleet is followed.
 #[derive(Debug, Clone)]
 pub struct Options {
-    /// How often a process is looked at, at most.
+    /// How often a process is looked at, at most, unless somebody waits for a lock.
     pub interval: Duration,
     /// From when on a wait is told of.
     pub stuck_after: Duration,
@@ -62,49 +76,45 @@ pub struct Shared {
 /// The processes and what is known of them.
 pub struct Fleet {
     shared: Shared,
+    probing: Probing,
     options: Options,
     discovery: Discovery,
     members: BTreeMap<ProcessKey, Member>,
     pace: Pace,
-}
-
-struct Member {
-    followed: Followed,
-    /// What earlier looks leave to the next.
-    past: Past,
-    due: Instant,
-    /// When it was last looked at.
-    looked: Option<Instant>,
-    /// CPU time of the process at the last look.
-    cpu_time: Option<Duration>,
-    /// CPU time that the last look took us.
-    cost: Duration,
-    /// Looks in a row that failed.
-    failures: u32,
+    allowance: Allowance,
+    show_due: Instant,
 }
 
 impl Fleet {
     /// A fleet that nobody was found for yet.
-    pub fn new(shared: Shared, options: Options) -> Self {
-        let pace = Pace::new(options.interval, options.budget);
+    pub fn new(shared: Shared, probing: Probing, options: Options) -> Self {
+        let trouble = probing.trouble();
+        if let Some(why) = trouble {
+            shared.health.set_no_probes(why);
+        }
+        shared.own.set_probes_usable(trouble.is_none());
+        let now = Instant::now();
         Self {
             shared,
-            options,
+            probing,
             discovery: Discovery::default(),
             members: BTreeMap::new(),
-            pace,
+            pace: Pace::new(options.interval, options.budget),
+            allowance: Allowance::new(options.budget, now),
+            show_due: now,
+            options,
         }
     }
 
-    /// Follows the processes until told to stop.
+    /// Follows the processes until told to stop; then takes the probes off.
     pub fn run(mut self) {
         while !self.shared.stop.load(Ordering::Relaxed) {
-            let began = Instant::now();
-            self.turn(began);
+            let now = Instant::now();
+            self.turn(now);
             self.shared.health.beat();
-            if let Some(rest) = TURN.checked_sub(began.elapsed()) {
-                std::thread::sleep(rest);
-            }
+            let rest = TURN.saturating_sub(now.elapsed());
+            let news = self.probing.wait_for_news(rest);
+            self.hear(news);
         }
     }
 
@@ -112,19 +122,16 @@ impl Fleet {
         if self.discovery.is_due(now) {
             self.discover(now);
         }
-        let mut due: Vec<(Instant, ProcessKey)> = self
-            .members
-            .iter()
-            .filter(|(_, member)| member.due <= now)
-            .map(|(key, member)| (member.due, *key))
-            .collect();
-        due.sort_unstable();
-        for (_, key) in due {
+        for key in self.due(now) {
             if self.shared.stop.load(Ordering::Relaxed) {
                 return;
             }
             self.look(key);
             self.shared.health.beat();
+        }
+        if self.show_due <= now {
+            self.show_due = now + SHOW_PROBED;
+            self.show_probed();
         }
         let waiting = self.members.values().any(|member| member.cost.is_zero());
         if !waiting {
@@ -132,36 +139,122 @@ impl Fleet {
         }
     }
 
+    /// The processes to look at now, the longest overdue first. Those in which somebody waits for a
+    /// lock do not wait for their interval, as long as that can be afforded.
+    fn due(&mut self, now: Instant) -> Vec<ProcessKey> {
+        let affordable = self.allowance.has_any(now);
+        let now_ns = monotonic_ns();
+        // Intervals are the pace's.
+        let schedule = Schedule {
+            interval: Duration::MAX,
+            ..Schedule::default()
+        };
+        let mut due = Vec::new();
+        for (key, member) in &mut self.members {
+            let soon = affordable && member.looked.is_some() && member.failures == 0;
+            let state = &mut member.past.state;
+            if member.due <= now || soon && state.needs_look(now_ns, &schedule).is_some() {
+                due.push((member.due, *key));
+            }
+        }
+        due.sort_unstable();
+        due.into_iter().map(|(_, key)| key).collect()
+    }
+
+    /// Takes in what the probes tell.
+    fn hear(&mut self, news: News) {
+        for (pid, _) in news.exited {
+            self.discovery.forget(pid);
+            if let Some(key) = self.key_of(pid) {
+                self.remove(key);
+            }
+        }
+        for pid in news.started {
+            if let Some(process) = self.discovery.started(pid) {
+                self.found(process);
+            }
+        }
+        for (pid, event) in news.events {
+            if let Some(member) = self.member_of(pid) {
+                member.past.state.apply(event);
+            }
+        }
+        for (pid, parked) in news.parked {
+            if let Some(member) = self.member_of(pid) {
+                member.past.state.apply_parked(parked);
+            }
+        }
+    }
+
+    fn key_of(&self, pid: Pid) -> Option<ProcessKey> {
+        let at = |start_time| ProcessKey { pid, start_time };
+        let mut keys = self
+            .members
+            .range(at(StartTime(0))..=at(StartTime(u64::MAX)));
+        keys.next_back().map(|(key, _)| *key)
+    }
+
+    fn member_of(&mut self, pid: Pid) -> Option<&mut Member> {
+        let key = self.key_of(pid)?;
+        self.members.get_mut(&key)
+    }
+
     fn discover(&mut self, now: Instant) {
         let seen = self.discovery.look_around(now, &self.members);
         for key in seen.gone {
             self.remove(key);
         }
-        let mut untraceable = seen.failed;
         for process in seen.started {
-            if self.options.selection.takes(&process) {
-                tracing::info!(pid = %process.pid(), command = %command(&process), "found");
-                let member = Member::new(now + self.pace.settling());
-                self.members.insert(process.key, member);
-            }
+            self.found(process);
         }
-        untraceable += self.members.values().filter(|m| m.failures > 0).count();
-        let watched = self.members.len() - self.members.values().filter(|m| m.failures > 0).count();
-        self.shared.own.set_processes(Traced::Watched, watched);
-        self.shared
-            .own
-            .set_processes(Traced::Untraceable, untraceable);
+        let failing = self.members.values().filter(|m| m.failures > 0).count();
+        let own = &self.shared.own;
+        own.set_processes(Traced::Watched, self.members.len() - failing);
+        own.set_processes(Traced::Untraceable, seen.failed + failing);
+    }
+
+    fn found(&mut self, process: Process) {
+        if self.members.contains_key(&process.key) || !self.options.selection.takes(&process) {
+            return;
+        }
+        tracing::info!(pid = %process.pid(), command = %command(&process), "found");
+        let member = Member::new(Instant::now() + self.pace.settling());
+        self.members.insert(process.key, member);
     }
 
     fn remove(&mut self, key: ProcessKey) {
         if self.members.remove(&key).is_some() {
             tracing::info!(pid = %key.pid, "gone");
         }
+        if self.key_of(key.pid).is_none() {
+            self.probing.detach(key.pid);
+        }
         self.shared.board.remove(key);
+    }
+
+    /// Places the probes before the first look, so that no wait falls between the two.
+    fn probe(&self, key: ProcessKey) {
+        let Ok(process) = Process::open(key.pid) else {
+            return;
+        };
+        // What is wrong with an image the look will tell.
+        if process.key == key
+            && let Ok(image) = self.shared.looker.image_of(&process)
+        {
+            self.probing.attach(key.pid, &process.exe_for_us(), &image);
+        }
     }
 
     fn look(&mut self, key: ProcessKey) {
         let total: Duration = self.members.values().map(|member| member.cost).sum();
+        let new = self.members.get(&key).is_some_and(|m| m.looked.is_none());
+        if new {
+            if !self.allowance.has_any(Instant::now()) {
+                self.postpone(key);
+                return;
+            }
+            self.probe(key);
+        }
         let Some(member) = self.members.get_mut(&key) else {
             return;
         };
@@ -170,10 +263,14 @@ impl Fleet {
             member.due = Instant::now() + self.pace.idle();
             return;
         }
+        if let Some(parked) = self.probing.parked(key.pid) {
+            member.past.state.apply_parked(parked);
+        }
         let own_before = pace::own_cpu_time();
         let began = Instant::now();
         let outcome = self.shared.looker.look_again(key.pid, &mut member.past);
         let cost = pace::own_cpu_time().saturating_sub(own_before);
+        self.allowance.spend(cost);
         member.cost = cost.max(Duration::from_micros(1));
         member.cpu_time = cpu_time;
         member.looked = Some(began);
@@ -185,28 +282,57 @@ impl Fleet {
                 self.discovery.forget(key.pid);
                 self.remove(key);
             }
-            Ok(mut look) => {
-                let whole = look.diagnosis.incomplete.is_empty();
-                let outcome = if whole {
-                    Outcome::Whole
-                } else {
-                    Outcome::Partial
-                };
-                self.shared.own.count_look(outcome, seconds);
-                member.failures = 0;
-                for change in member.followed.take(&mut look) {
-                    log(key, &change);
-                }
-                let stuck_after = self.options.stuck_after.as_nanos();
-                let stuck_after_ns = u64::try_from(stuck_after).unwrap_or(u64::MAX);
-                let entry = member
-                    .followed
-                    .entry(&look, Mode::Snapshots, stuck_after_ns);
-                self.shared.board.show(key, entry);
-            }
+            Ok(look) => self.show(key, look, seconds),
             Err(error) => {
                 self.shared.own.count_look(Outcome::Failed, seconds);
                 self.failed(key, &error);
+            }
+        }
+    }
+
+    /// There is no CPU time left for a first look.
+    fn postpone(&mut self, key: ProcessKey) {
+        if let Some(member) = self.members.get_mut(&key) {
+            member.due = Instant::now() + self.pace.settling();
+        }
+    }
+
+    fn show(&mut self, key: ProcessKey, mut look: Look, seconds: f64) {
+        let Some(member) = self.members.get_mut(&key) else {
+            return;
+        };
+        let whole = look.diagnosis.incomplete.is_empty();
+        let outcome = if whole {
+            Outcome::Whole
+        } else {
+            Outcome::Partial
+        };
+        self.shared.own.count_look(outcome, seconds);
+        member.failures = 0;
+        for change in member.followed.take(&mut look) {
+            log(key, &change);
+        }
+        let stuck_after = self.options.stuck_after.as_nanos();
+        let stuck_after_ns = u64::try_from(stuck_after).unwrap_or(u64::MAX);
+        let probed = probed(&self.probing, key.pid);
+        member.probed = Some(probed.clone());
+        let entry = member.followed.entry(&look, probed, stuck_after_ns);
+        self.shared.board.show(key, entry);
+    }
+
+    /// Shows what the probes tell where that has changed since the last look.
+    fn show_probed(&mut self) {
+        for (key, member) in &mut self.members {
+            let standing = self.probing.standing(key.pid);
+            let same = |shown: &Probed| {
+                shown.mode == standing.mode
+                    && shown.cost_ratio == standing.cost_ratio
+                    && shown.over_budget == standing.over_budget
+            };
+            if member.probed.as_ref().is_some_and(|shown| !same(shown)) {
+                let now = probed(&self.probing, key.pid);
+                member.probed = Some(now.clone());
+                self.shared.board.show_probed(*key, now);
             }
         }
     }
@@ -226,25 +352,6 @@ impl Fleet {
         member.failures = member.failures.saturating_add(1);
         member.due = Instant::now() + self.pace.after_failures(member.failures);
         self.shared.board.remove(key);
-    }
-}
-
-impl Member {
-    fn new(due: Instant) -> Self {
-        Self {
-            past: Past::default(),
-            followed: Followed::new(Growth::default()),
-            due,
-            looked: None,
-            cpu_time: None,
-            cost: Duration::ZERO,
-            failures: 0,
-        }
-    }
-
-    /// Whether the process has not run at all since the last look.
-    fn is_idle(&self, cpu_time: Option<Duration>) -> bool {
-        cpu_time.is_some() && cpu_time == self.cpu_time && self.failures == 0
     }
 }
 

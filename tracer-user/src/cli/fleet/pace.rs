@@ -11,11 +11,47 @@ use nix::{
 use crate::ids::Pid;
 
 /// Processes younger than this are left alone: most of them are gone by then.
-const SETTLING: Duration = Duration::from_secs(2);
+const SETTLING: Duration = Duration::from_millis(250);
+/// Looks that nobody planned may cost at once what the budget allows in so long a time.
+const SAVINGS: Duration = Duration::from_secs(200);
 /// A process that does not run is looked at this often nevertheless: waits grow old.
 const LONGEST_IDLE: Duration = Duration::from_secs(60);
 /// Longest pause after failures.
 const LONGEST_PAUSE: Duration = Duration::from_secs(300);
+
+/// CPU time that looks may cost: saved up, and spent.
+#[derive(Debug, Clone, Copy)]
+pub struct Allowance {
+    budget: f64,
+    /// Seconds of CPU time; negative when too much was spent.
+    saved: f64,
+    at: Instant,
+}
+
+impl Allowance {
+    /// Full savings, where looks may cost the share `budget` of one CPU.
+    pub fn new(budget: f64, now: Instant) -> Self {
+        Self {
+            budget,
+            saved: budget * SAVINGS.as_secs_f64(),
+            at: now,
+        }
+    }
+
+    /// Whether anything is left.
+    pub fn has_any(&mut self, now: Instant) -> bool {
+        let passed = now.saturating_duration_since(self.at).as_secs_f64();
+        self.at = now;
+        let most = self.budget * SAVINGS.as_secs_f64();
+        self.saved = (self.saved + passed * self.budget).min(most);
+        self.saved > 0.0
+    }
+
+    /// A look cost so much.
+    pub fn spend(&mut self, cost: Duration) {
+        self.saved -= cost.as_secs_f64();
+    }
+}
 
 /// The pace of looks.
 #[derive(Debug, Clone, Copy)]
@@ -81,6 +117,17 @@ mod tests {
         let ms = Duration::from_millis;
         assert_eq!(pace.after(ms(1), ms(10)), Duration::from_secs(5));
         assert_eq!(pace.after(ms(300), ms(400)), Duration::from_secs(40));
+    }
+
+    #[test]
+    fn savings_last_for_a_burst_and_come_back_at_the_budget() {
+        let start = Instant::now();
+        let mut allowance = Allowance::new(0.01, start);
+        allowance.spend(Duration::from_millis(1_900));
+        assert!(allowance.has_any(start));
+        allowance.spend(Duration::from_millis(600));
+        assert!(!allowance.has_any(start + Duration::from_secs(49)));
+        assert!(allowance.has_any(start + Duration::from_secs(51)));
     }
 
     #[test]

@@ -2,7 +2,6 @@
 //! clear.
 
 mod child;
-mod probing;
 mod report;
 mod targets;
 
@@ -14,9 +13,15 @@ use std::{
 use clap::{Args, ValueEnum};
 use tokio::signal::unix::{SignalKind, signal};
 
-use self::{child::Child, probing::Probing, report::Report, targets::Targets};
-use super::{EXIT_FINDING, Failure, output, percent::share, threshold::FailOn};
+use self::{child::Child, report::Report, targets::Targets};
+use super::{
+    EXIT_FINDING, Failure, output,
+    percent::share,
+    probing::{Probing, Settings},
+    threshold::FailOn,
+};
 use crate::{
+    export::metrics::Own,
     finding::{self, Looker},
     ids::Pid,
 };
@@ -106,13 +111,18 @@ async fn watch(options: &Options) -> Result<ExitCode, Failure> {
     let root = child
         .as_ref()
         .map_or(Pid(options.pid.unwrap_or_default()), Child::pid);
-    let probing = Probing::start(!options.no_probes, options.budget);
+    let settings = Settings {
+        wanted: !options.no_probes,
+        budget: options.budget,
+    };
+    let probing = Probing::start(settings, Own::default());
     let mut targets = Targets::new(
         looker,
         probing,
         root,
         child.is_some(),
         options.growth_window,
+        options.interval,
     );
     let mut report = Report::new(
         options.format == Format::Json,
@@ -122,7 +132,7 @@ async fn watch(options: &Options) -> Result<ExitCode, Failure> {
     let end = options.duration.map(|duration| Instant::now() + duration);
     let outcome = loop {
         let began = Instant::now();
-        let news = targets.look(&mut report)?;
+        let news = targets.turn(&mut report)?;
         if options
             .fail_on
             .is_some_and(|fail_on| news.iter().any(|finding| fail_on.is_met_by(finding)))
@@ -132,7 +142,7 @@ async fn watch(options: &Options) -> Result<ExitCode, Failure> {
         if targets.is_over() {
             break Outcome::Over;
         }
-        let rest = options.interval.saturating_sub(began.elapsed());
+        let rest = targets.rest();
         let rest = end.map_or(rest, |end| rest.min(end.saturating_duration_since(began)));
         tokio::select! {
             () = tokio::time::sleep(rest) => {}

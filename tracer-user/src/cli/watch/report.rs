@@ -196,7 +196,6 @@ impl Report {
             suspected: targets.standing(Verdict::Suspected),
         };
         let waits: Vec<Waits> = targets
-            .probing
             .histograms()
             .iter()
             .flat_map(|(pid, all)| all.iter().map(|waits| Waits::new(*pid, waits)))

@@ -1,23 +1,34 @@
 //! The processes that are watched: one, or all Go processes below a command.
 
-use std::{collections::BTreeMap, time::Duration};
+use std::{
+    collections::BTreeMap,
+    time::{Duration, Instant},
+};
 
 use rustc_hash::FxHashMap;
 
-use super::{probing::Probing, report::Report};
+use super::report::Report;
 use crate::{
     cli::{
         Failure,
         failure::{from_look, is_gone},
         follow::Followed,
+        probing::Probing,
     },
+    clock::monotonic_ns,
     finding::{Change, Finding, Growth, LookError, Looker, Past, Verdict},
     ids::Pid,
+    probes::WaitHistogram,
     process::{GoCheck, GoProcesses, Process, ProcessKey, all_pids},
+    state::Schedule,
 };
 
 /// Longest chain of parents that is followed.
 const GENERATIONS: usize = 64;
+/// Most ended processes whose waits are told at the end.
+const MOST_ENDED: usize = 1 << 10;
+/// How often to see what the probes tell.
+const TURN: Duration = Duration::from_millis(50);
 
 /// The watched processes.
 pub struct Targets {
@@ -26,10 +37,14 @@ pub struct Targets {
     /// Whether to watch the processes below `root`, too.
     tree: bool,
     growth_window: Duration,
+    schedule: Schedule,
+    due: Instant,
     scanner: GoProcesses,
     followed: BTreeMap<ProcessKey, Followed>,
+    /// How long the waits of processes that have ended lasted.
+    ended: Vec<(Pid, Vec<WaitHistogram>)>,
     /// The probes on them.
-    pub probing: Probing,
+    probing: Probing,
     /// What earlier looks leave to later ones.
     pasts: BTreeMap<Pid, Past>,
     over: bool,
@@ -43,32 +58,91 @@ impl Targets {
         root: Pid,
         tree: bool,
         growth_window: Duration,
+        interval: Duration,
     ) -> Self {
         Self {
             looker,
             root,
             tree,
             growth_window,
+            schedule: Schedule {
+                interval,
+                ..Schedule::default()
+            },
+            due: Instant::now(),
             scanner: GoProcesses::new(),
             followed: BTreeMap::new(),
+            ended: Vec::new(),
             probing,
             pasts: BTreeMap::new(),
             over: false,
         }
     }
 
-    /// Looks at every process once, reports what is new, and returns the findings that appeared
-    /// or changed.
-    pub fn look(&mut self, report: &mut Report) -> Result<Vec<Finding>, Failure> {
-        let mut news = Vec::new();
+    /// One turn: looks at every process when that is due, else at those in which somebody waits for
+    /// a lock; reports what is new, and returns the findings that appeared or changed.
+    pub fn turn(&mut self, report: &mut Report) -> Result<Vec<Finding>, Failure> {
+        let now = Instant::now();
+        let started = self.take_news();
+        if now < self.due && !(self.tree && started) {
+            let now_ns = monotonic_ns();
+            let schedule = self.schedule;
+            let wants = |(pid, past): (&Pid, &mut Past)| {
+                past.state.needs_look(now_ns, &schedule).map(|_| *pid)
+            };
+            let wanting: Vec<Pid> = self.pasts.iter_mut().filter_map(wants).collect();
+            return self.look(wanting, report);
+        }
+        self.due = now + self.schedule.interval;
         let pids = self.pids();
         self.pasts.retain(|pid, _| pids.contains(pid));
+        self.look(pids, report)
+    }
+
+    /// How long nothing has to be done.
+    pub fn rest(&self) -> Duration {
+        let rest = self.due.saturating_duration_since(Instant::now());
+        if self.probing.trouble().is_none() {
+            rest.min(TURN)
+        } else {
+            rest
+        }
+    }
+
+    /// Takes in what the probes tell. Whether processes started.
+    fn take_news(&mut self) -> bool {
+        let news = self.probing.news();
+        for (pid, event) in news.events {
+            if let Some(past) = self.pasts.get_mut(&pid) {
+                past.state.apply(event);
+            }
+        }
+        for (pid, parked) in news.parked {
+            if let Some(past) = self.pasts.get_mut(&pid) {
+                past.state.apply_parked(parked);
+            }
+        }
+        if !news.exited.is_empty() {
+            self.due = Instant::now();
+        }
+        let room = MOST_ENDED.saturating_sub(self.ended.len());
+        let exited = news.exited.into_iter();
+        self.ended.extend(exited.take(room));
+        !news.started.is_empty()
+    }
+
+    /// Looks at some processes once.
+    fn look(&mut self, pids: Vec<Pid>, report: &mut Report) -> Result<Vec<Finding>, Failure> {
+        let mut news = Vec::new();
         for pid in pids {
             let past = self.pasts.entry(pid).or_default();
-            self.probing.date(pid, past);
+            if let Some(parked) = self.probing.parked(pid) {
+                past.state.apply_parked(parked);
+            }
             match self.looker.look_again(pid, past) {
                 Ok(mut look) => {
-                    self.probing.follow(&look);
+                    self.probing
+                        .attach(pid, &look.process.exe_for_us(), &look.image);
                     let growth_window = self.growth_window;
                     let followed = self
                         .followed
@@ -85,6 +159,13 @@ impl Targets {
             }
         }
         Ok(news)
+    }
+
+    /// How long the waits of all processes lasted, by reason.
+    pub fn histograms(&self) -> Vec<(Pid, Vec<WaitHistogram>)> {
+        let of = |key: &ProcessKey| (key.pid, self.probing.histograms(key.pid));
+        let running = self.followed.keys().map(of);
+        running.chain(self.ended.iter().cloned()).collect()
     }
 
     fn failed(&mut self, pid: Pid, error: LookError, report: &mut Report) -> Result<(), Failure> {

@@ -1,7 +1,10 @@
 //! Whether the daemon works: `/healthz` and `/readyz`.
 
 use std::{
-    sync::atomic::{AtomicBool, AtomicU64, Ordering},
+    sync::{
+        OnceLock,
+        atomic::{AtomicBool, AtomicU64, Ordering},
+    },
     time::{Duration, Instant},
 };
 
@@ -14,6 +17,8 @@ pub struct Health {
     started: Instant,
     beat_ms: AtomicU64,
     ready: AtomicBool,
+    /// Why there are no probes, once that is known.
+    no_probes: OnceLock<String>,
 }
 
 impl Default for Health {
@@ -22,6 +27,7 @@ impl Default for Health {
             started: Instant::now(),
             beat_ms: AtomicU64::new(0),
             ready: AtomicBool::new(false),
+            no_probes: OnceLock::new(),
         }
     }
 }
@@ -36,6 +42,18 @@ impl Health {
     /// The first look around is done: metrics and API now show this host.
     pub fn set_ready(&self) {
         self.ready.store(true, Ordering::Relaxed);
+    }
+
+    /// There are no probes, and this is why; processes are looked at by intervals.
+    pub fn set_no_probes(&self, why: &str) {
+        // Said once: the first reason stands.
+        let _ = self.no_probes.set(why.to_owned());
+    }
+
+    /// Why there are no probes; `None` when there are, or before that is known.
+    #[must_use]
+    pub fn no_probes(&self) -> Option<&str> {
+        self.no_probes.get().map(String::as_str)
     }
 
     /// Whether the tracing side was heard of lately.

@@ -131,12 +131,17 @@ async fn alive(State(health): State<Arc<Health>>) -> (StatusCode, &'static str) 
     }
 }
 
-async fn ready(State(health): State<Arc<Health>>) -> (StatusCode, &'static str) {
-    if health.is_ready() {
-        (StatusCode::OK, "ready\n")
-    } else {
-        (StatusCode::SERVICE_UNAVAILABLE, "looking around\n")
+/// Ready without probes, too: looks by intervals find the same, only later.
+async fn ready(State(health): State<Arc<Health>>) -> (StatusCode, String) {
+    if !health.is_ready() {
+        let said = "looking around\n".to_owned();
+        return (StatusCode::SERVICE_UNAVAILABLE, said);
     }
+    let said = match health.no_probes() {
+        Some(why) => format!("ready, by intervals only: no probes: {why}\n"),
+        None => "ready\n".to_owned(),
+    };
+    (StatusCode::OK, said)
 }
 
 #[cfg(test)]

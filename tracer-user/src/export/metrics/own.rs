@@ -63,6 +63,7 @@ pub struct Own {
     errors: ByLabel<Counter>,
     processes: ByLabel<Gauge>,
     probes_attached: Gauge<u64, AtomicU64>,
+    probes_usable: Gauge<u64, AtomicU64>,
 }
 
 impl Default for Own {
@@ -75,6 +76,7 @@ impl Default for Own {
             errors: Family::default(),
             processes: Family::default(),
             probes_attached: Gauge::default(),
+            probes_usable: Gauge::default(),
         }
     }
 }
@@ -132,6 +134,11 @@ impl Own {
         self.probes_attached.set(number);
     }
 
+    /// Says whether probes can be had at all.
+    pub fn set_probes_usable(&self, usable: bool) {
+        self.probes_usable.set(u64::from(usable));
+    }
+
     /// Enters all of them into `registry`.
     pub fn register(&self, registry: &mut Registry) {
         let build = [
@@ -172,6 +179,11 @@ impl Own {
             "gostuck_probes_attached",
             "Uprobes in place",
             self.probes_attached.clone(),
+        );
+        registry.register(
+            "gostuck_probes_usable",
+            "1 when probes can be had; 0 when all processes are looked at by intervals",
+            self.probes_usable.clone(),
         );
         registry.register_collector(Box::new(OwnProcess {
             started: SystemTime::now(),

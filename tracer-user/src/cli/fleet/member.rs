@@ -1,0 +1,70 @@
+//! One process of the fleet.
+
+use std::{
+    collections::BTreeMap,
+    time::{Duration, Instant},
+};
+
+use crate::{
+    cli::{follow::Followed, probing::Probing},
+    export::{board::Probed, histogram::WaitHistogram},
+    finding::{Growth, Past},
+    ids::Pid,
+};
+
+/// What is known of a process between looks.
+pub struct Member {
+    /// Its findings and its growth.
+    pub followed: Followed,
+    /// What earlier looks leave to the next.
+    pub past: Past,
+    /// When it is to be looked at.
+    pub due: Instant,
+    /// When it was last looked at.
+    pub looked: Option<Instant>,
+    /// CPU time of the process at the last look.
+    pub cpu_time: Option<Duration>,
+    /// CPU time that the last look took us.
+    pub cost: Duration,
+    /// Looks in a row that failed.
+    pub failures: u32,
+    /// What the board shows of its probes.
+    pub probed: Option<Probed>,
+}
+
+impl Member {
+    /// One that nobody has looked at.
+    pub fn new(due: Instant) -> Self {
+        Self {
+            past: Past::default(),
+            followed: Followed::new(Growth::default()),
+            due,
+            looked: None,
+            cpu_time: None,
+            cost: Duration::ZERO,
+            failures: 0,
+            probed: None,
+        }
+    }
+
+    /// Whether the process has not run at all since the last look.
+    pub fn is_idle(&self, cpu_time: Option<Duration>) -> bool {
+        cpu_time.is_some() && cpu_time == self.cpu_time && self.failures == 0
+    }
+}
+
+/// What the probes on a process tell.
+pub fn probed(probing: &Probing, pid: Pid) -> Probed {
+    let standing = probing.standing(pid);
+    let histograms = probing.histograms(pid);
+    let waits: BTreeMap<&'static str, WaitHistogram> = histograms
+        .iter()
+        .map(|waits| (waits.reason, WaitHistogram::from(waits)))
+        .collect();
+    Probed {
+        mode: standing.mode,
+        cost_ratio: standing.cost_ratio,
+        over_budget: standing.over_budget,
+        waits,
+    }
+}

@@ -1,0 +1,145 @@
+//! One probed process: its governor, and what its counters said last.
+
+use std::time::{Duration, Instant};
+
+use super::Standing;
+use crate::{
+    export::board::Mode,
+    ids::Pid,
+    probes::{Governor, Level, Probes, TargetStatistics},
+};
+
+/// A wait for a lock that lasts so long deserves a look.
+const LONG_WAIT: Duration = Duration::from_millis(200);
+
+/// A process that is probed, or could not be.
+pub struct Governed {
+    /// `None` when the probes could not be attached.
+    governor: Option<Governor>,
+    looked: Instant,
+    counts: TargetStatistics,
+    /// When to see who waits for locks.
+    locks_due: Option<Instant>,
+    /// The last hint that somebody does.
+    hinted: Option<Instant>,
+}
+
+impl Governed {
+    /// One that has just been attached to.
+    pub fn new(governor: Governor) -> Self {
+        Self {
+            governor: Some(governor),
+            ..Self::refused()
+        }
+    }
+
+    /// One that could not be attached to.
+    pub fn refused() -> Self {
+        Self {
+            governor: None,
+            looked: Instant::now(),
+            counts: TargetStatistics::default(),
+            locks_due: None,
+            hinted: None,
+        }
+    }
+
+    /// The probes that the process should have.
+    pub fn level(&self) -> Option<Level> {
+        self.governor.as_ref().map(Governor::level)
+    }
+
+    /// How it is probed, where `probing` says whether its park and wake probes are in place.
+    pub fn standing(&self, probing: bool) -> Standing {
+        Standing {
+            mode: if probing {
+                Mode::Events
+            } else {
+                Mode::Snapshots
+            },
+            cost_ratio: self.governor.as_ref().map(Governor::cost_ratio),
+            over_budget: self.level().is_some_and(|level| level != Level::All),
+        }
+    }
+
+    /// Somebody takes a contended lock.
+    pub fn hint(&mut self, now: Instant) {
+        self.hinted = Some(now);
+        self.locks_due.get_or_insert(now + LONG_WAIT + hint_gap());
+    }
+
+    /// Whether it is time to see who waits for locks. What the last hint told of is seen in any
+    /// case, this time or the next.
+    pub fn takes_locks_due(&mut self, now: Instant) -> bool {
+        if self.locks_due.is_none_or(|due| now < due) {
+            return false;
+        }
+        let last = self.hinted.map(|hinted| hinted + LONG_WAIT + hint_gap());
+        self.locks_due = last.filter(|due| *due > now);
+        true
+    }
+
+    /// Reads the counters; switches the probes where the budget demands it. Answers how many
+    /// records were lost since the last time.
+    pub fn govern(&mut self, probes: &mut Probes, pid: Pid, now: Instant) -> u64 {
+        let Some(governor) = &mut self.governor else {
+            return 0;
+        };
+        let Ok(counts) = probes.target_statistics(pid) else {
+            return 0;
+        };
+        let lost = counts.lost.saturating_sub(self.counts.lost);
+        let elapsed = now.saturating_duration_since(self.looked);
+        (self.counts, self.looked) = (counts, now);
+        let Some(level) = governor.look(counts, elapsed) else {
+            return lost;
+        };
+        let ratio = format!("{:.2} %", governor.cost_ratio() * 100.0);
+        match level {
+            Level::All => tracing::info!(%pid, "all probes are back on trial"),
+            Level::Locks => {
+                tracing::warn!(%pid, cost = ratio, "over budget: park and wake probes come off");
+            }
+            Level::Threads => {
+                tracing::warn!(%pid, cost = ratio, "over budget: all probes but newm come off");
+            }
+        }
+        if let Err(error) = probes.set_level(pid, level) {
+            tracing::warn!(%pid, %error, "cannot switch probes");
+        }
+        lost
+    }
+}
+
+const fn hint_gap() -> Duration {
+    Duration::from_nanos(tracer_common::LOCK_HINT_GAP_NS)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const MS: Duration = Duration::from_millis(1);
+
+    #[test]
+    fn whoever_waits_when_hints_come_is_seen_after_a_while_and_hints_do_not_put_that_off() {
+        let start = Instant::now();
+        let mut governed = Governed::refused();
+        let mut seen = Vec::new();
+        for ms in 0..2000 {
+            let now = start + MS * ms;
+            if ms < 1000 && ms % 50 == 0 {
+                governed.hint(now);
+            }
+            if governed.takes_locks_due(now) {
+                seen.push(ms);
+            }
+        }
+        assert!(
+            seen.windows(2).all(|pair| pair[1] - pair[0] <= 250),
+            "{seen:?}"
+        );
+        // Who parks last, just before a hint would be sent again, has waited for long by then.
+        assert_eq!(seen.last(), Some(&1200));
+    }
+}

@@ -1,0 +1,55 @@
+//! What probes tell those who follow processes.
+
+use rustc_hash::FxHashSet;
+
+use crate::{
+    ids::Pid,
+    probes::WaitHistogram,
+    state::{Event, Parked},
+};
+
+/// Most events kept for somebody who does not ask.
+const MOST_EVENTS: usize = 1 << 16;
+/// Most started processes kept; the periodic scan of `/proc` finds the others.
+const MOST_STARTED: usize = 1 << 14;
+
+/// What has happened.
+#[derive(Debug, Default)]
+pub struct News {
+    /// Processes that executed a program, Go or not.
+    pub started: FxHashSet<Pid>,
+    /// Probed processes that ended or execute another program now, with how long their waits
+    /// lasted.
+    pub exited: Vec<(Pid, Vec<WaitHistogram>)>,
+    /// Processes in which somebody waits for a lock, with everyone who is parked there for longer
+    /// than a moment.
+    pub parked: Vec<(Pid, Vec<Parked>)>,
+    /// Events of followed processes.
+    pub events: Vec<(Pid, Event)>,
+}
+
+impl News {
+    /// Whether nothing has happened.
+    pub fn is_empty(&self) -> bool {
+        self.started.is_empty()
+            && self.exited.is_empty()
+            && self.parked.is_empty()
+            && self.events.is_empty()
+    }
+
+    /// Adds a process that executed a program.
+    pub fn start(&mut self, pid: Pid) {
+        if self.started.len() < MOST_STARTED {
+            self.started.insert(pid);
+        }
+    }
+
+    /// Adds an event. False when there are too many.
+    pub fn tell(&mut self, pid: Pid, event: Event) -> bool {
+        let room = self.events.len() < MOST_EVENTS;
+        if room {
+            self.events.push((pid, event));
+        }
+        room
+    }
+}

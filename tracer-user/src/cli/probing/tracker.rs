@@ -1,0 +1,267 @@
+//! All probed processes: what the reading thread does at each turn, and what others ask meanwhile.
+
+use std::{
+    path::Path,
+    sync::Arc,
+    time::{Duration, Instant},
+};
+
+use rustc_hash::{FxHashMap, FxHashSet};
+
+use super::{Standing, governed::Governed, news::News};
+use crate::{
+    export::{
+        board::Mode,
+        metrics::{ErrorKind, Own},
+    },
+    ids::Pid,
+    image::Image,
+    probes::{Budget, Event, Governor, HitCost, Level, Probes, WaitHistogram},
+    state::{self, Parked},
+};
+
+/// How often the governors look.
+const GOVERN: Duration = Duration::from_millis(250);
+/// How often the rest is done: sweeping after former targets, and totals.
+const HOUSEKEEPING: Duration = Duration::from_secs(1);
+/// Waits shorter than this are not worth dating: the next look finds them gone.
+const DATED_FROM: Duration = Duration::from_millis(100);
+/// For so long what the park table said is taken as true where that matters little.
+const FRESH: Duration = Duration::from_millis(200);
+/// Reading the park table may take one part in so many of this thread's time.
+const READING_SHARE: u32 = 200;
+
+/// The probes and who is probed.
+pub struct Tracker {
+    probes: Probes,
+    cost: HitCost,
+    budget: Budget,
+    own: Own,
+    governed: FxHashMap<Pid, Governed>,
+    parked: ParkTable,
+    govern_due: Instant,
+    housekeeping_due: Instant,
+    lost: u64,
+    /// What nobody has asked for yet.
+    pub news: News,
+}
+
+/// The park table as it was read last.
+struct ParkTable {
+    waits: FxHashMap<Pid, Vec<Parked>>,
+    read: Instant,
+    /// Not to be read again before, for what that costs.
+    due: Instant,
+}
+
+impl Tracker {
+    /// Probes that are attached to nobody.
+    pub fn new(probes: Probes, cost: HitCost, budget: Budget, own: Own) -> Self {
+        let now = Instant::now();
+        Self {
+            probes,
+            cost,
+            budget,
+            own,
+            governed: FxHashMap::default(),
+            parked: ParkTable {
+                waits: FxHashMap::default(),
+                read: now,
+                due: now,
+            },
+            govern_due: now,
+            housekeeping_due: now,
+            lost: 0,
+            news: News::default(),
+        }
+    }
+
+    /// See [`super::Probing::attach`].
+    pub fn attach(&mut self, pid: Pid, exe: &Path, image: &Arc<Image>) {
+        if self.governed.contains_key(&pid) {
+            return;
+        }
+        let governed = match self.probes.attach(pid, exe, image) {
+            Ok(()) => {
+                tracing::info!(%pid, "probes attached");
+                Governed::new(Governor::new(self.budget, self.cost))
+            }
+            Err(error) => {
+                tracing::warn!(%pid, %error, "no probes on this process");
+                self.own.count_error(ErrorKind::Attach);
+                Governed::refused()
+            }
+        };
+        self.governed.insert(pid, governed);
+    }
+
+    /// See [`super::Probing::detach`].
+    pub fn detach(&mut self, pid: Pid) {
+        self.governed.remove(&pid);
+        if let Err(error) = self.probes.detach(pid) {
+            tracing::warn!(%pid, %error, "cannot detach cleanly");
+        }
+    }
+
+    /// See [`super::Probing::standing`].
+    pub fn standing(&self, pid: Pid) -> Standing {
+        match self.governed.get(&pid) {
+            Some(governed) => governed.standing(self.probes.is_probing(pid)),
+            None => Standing {
+                mode: Mode::Unprobed,
+                cost_ratio: None,
+                over_budget: false,
+            },
+        }
+    }
+
+    /// See [`super::Probing::histograms`].
+    pub fn histograms(&self, pid: Pid) -> Vec<WaitHistogram> {
+        self.probes.histograms(pid).unwrap_or_default()
+    }
+
+    /// See [`super::Probing::parked`].
+    pub fn parked(&mut self, pid: Pid) -> Option<Vec<Parked>> {
+        if !self.probes.is_probing(pid) {
+            return None;
+        }
+        let now = Instant::now();
+        if self.parked.read + FRESH <= now && self.parked.due <= now {
+            self.read_park_table(now);
+        }
+        Some(self.parked.waits.get(&pid).cloned().unwrap_or_default())
+    }
+
+    /// One turn of the reading thread.
+    pub fn tick(&mut self) {
+        let now = Instant::now();
+        for event in self.probes.drain() {
+            self.take(event, now);
+        }
+        if self.govern_due <= now {
+            self.govern_due = now + GOVERN;
+            for (pid, governed) in &mut self.governed {
+                let lost = governed.govern(&mut self.probes, *pid, now);
+                if lost > 0 {
+                    self.news.tell(*pid, state::Event::Lost { count: lost });
+                }
+            }
+        }
+        self.see_locks(now);
+        if self.housekeeping_due <= now {
+            self.housekeeping_due = now + HOUSEKEEPING;
+            self.keep_house();
+        }
+    }
+
+    fn take(&mut self, event: Event, now: Instant) {
+        self.own.count_events(name(&event), 1);
+        match event {
+            Event::ProcessStarted { pid, .. } => {
+                self.end(pid);
+                self.news.start(pid);
+            }
+            Event::ProcessExited { pid, .. } => self.end(pid),
+            Event::LockWait { pid, at_ns, .. } => {
+                let Some(governed) = self.governed.get_mut(&pid) else {
+                    return;
+                };
+                if governed.level() == Some(Level::All) {
+                    governed.hint(now);
+                } else {
+                    self.tell(pid, state::Event::LockHint { at_ns });
+                }
+            }
+            Event::Woken { pid, g, at_ns, .. } => self.tell(pid, state::Event::Woken { g, at_ns }),
+            // The runtime's own count of threads is read from memory; parks are read from the
+            // park table.
+            Event::ThreadStarted { .. } | Event::Parked { .. } => {}
+        }
+    }
+
+    fn tell(&mut self, pid: Pid, event: state::Event) {
+        if !self.news.tell(pid, event) {
+            self.own.count_lost(1);
+        }
+    }
+
+    /// The program that was probed as `pid` runs no more.
+    fn end(&mut self, pid: Pid) {
+        if self.governed.contains_key(&pid) {
+            let waits = self.histograms(pid);
+            self.detach(pid);
+            self.news.exited.push((pid, waits));
+        }
+    }
+
+    /// Tells of the processes in which somebody has waited for a lock for a while.
+    fn see_locks(&mut self, now: Instant) {
+        if now < self.parked.due {
+            return;
+        }
+        let mut due: FxHashSet<Pid> = FxHashSet::default();
+        for (pid, governed) in &mut self.governed {
+            if governed.takes_locks_due(now) {
+                due.insert(*pid);
+            }
+        }
+        if due.is_empty() {
+            return;
+        }
+        self.read_park_table(now);
+        for pid in due {
+            let Some(waits) = self.parked.waits.get(&pid) else {
+                continue;
+            };
+            if waits.iter().any(|wait| wait.reason.is_lock_wait()) {
+                self.news.parked.push((pid, waits.clone()));
+            }
+        }
+    }
+
+    fn read_park_table(&mut self, now: Instant) {
+        self.parked.waits.clear();
+        match self.probes.long_waits(DATED_FROM) {
+            Ok(waits) => {
+                for wait in waits {
+                    self.parked.waits.entry(wait.pid).or_default().push(Parked {
+                        g: wait.g,
+                        reason: wait.reason,
+                        at_ns: wait.since_ns,
+                    });
+                }
+            }
+            Err(error) => {
+                tracing::warn!(%error, "cannot date waits");
+                self.own.count_error(ErrorKind::Look);
+            }
+        }
+        let read = Instant::now();
+        let took = read.saturating_duration_since(now);
+        (self.parked.read, self.parked.due) = (read, read + took * READING_SHARE);
+    }
+
+    fn keep_house(&mut self) {
+        if let Err(error) = self.probes.sweep() {
+            tracing::warn!(%error, "cannot clear the park table");
+        }
+        if let Ok(statistics) = self.probes.statistics() {
+            self.own
+                .count_lost(statistics.lost().saturating_sub(self.lost));
+            self.lost = statistics.lost();
+        }
+        self.own.set_probes_attached(self.probes.attached() as u64);
+    }
+}
+
+/// The value of label `type` of `gostuck_events_total`.
+const fn name(event: &Event) -> &'static str {
+    match event {
+        Event::Parked { .. } => "parked",
+        Event::Woken { .. } => "woken",
+        Event::ThreadStarted { .. } => "thread-started",
+        Event::LockWait { .. } => "lock-wait",
+        Event::ProcessStarted { .. } => "process-started",
+        Event::ProcessExited { .. } => "process-exited",
+    }
+}

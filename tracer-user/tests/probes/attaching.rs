@@ -1,0 +1,77 @@
+//! Attaching and detaching.
+
+use std::{path::Path, time::Duration};
+
+use libtest_mimic::Trial;
+use tracer_user::{
+    ids::Pid,
+    probes::{Level, Probes},
+};
+
+use super::{NEWEST, attach, channel_waits, load::Load, program, small, trial};
+
+pub fn trials() -> Vec<Trial> {
+    vec![
+        trial(
+            "attaching and detaching in a loop leaves a loaded target healthy",
+            &[NEWEST],
+            attaching_and_detaching_in_a_loop_leaves_a_loaded_target_healthy,
+        ),
+        trial(
+            "one image serves many processes and one of them can be switched off",
+            &[NEWEST],
+            one_image_serves_many_processes_and_one_of_them_can_be_switched_off,
+        ),
+        trial(
+            "an image that is gone is an error that names it",
+            &[NEWEST],
+            an_image_that_is_gone_is_an_error_that_names_it,
+        ),
+    ]
+}
+
+fn attaching_and_detaching_in_a_loop_leaves_a_loaded_target_healthy() {
+    let (_directory, path, image) = program(NEWEST);
+    let mut load = Load::start(&path);
+    let mut probes = Probes::load(small()).unwrap();
+    load.tell("pingpong 400000");
+    for _ in 0..10 {
+        attach(&mut probes, &load, &image);
+        probes.set_level(load.pid(), Level::Locks).unwrap();
+        assert!(!probes.is_probing(load.pid()));
+        probes.set_level(load.pid(), Level::All).unwrap();
+        assert!(probes.is_probing(load.pid()));
+        probes.detach(load.pid()).unwrap();
+    }
+    assert!(load.answer().starts_with("done "));
+    assert!(probes.long_waits(Duration::ZERO).unwrap().is_empty());
+    assert!(load.pingpong(100) > 0.0);
+}
+
+fn one_image_serves_many_processes_and_one_of_them_can_be_switched_off() {
+    let (_directory, path, image) = program(NEWEST);
+    let mut loads: Vec<_> = (0..8).map(|_| Load::start(&path)).collect();
+    let mut probes = Probes::load(small()).unwrap();
+    // The last is no target, though its image is probed.
+    for load in &loads[..7] {
+        attach(&mut probes, load, &image);
+    }
+    probes.set_level(loads[0].pid(), Level::Threads).unwrap();
+    for load in &mut loads {
+        load.pingpong(200);
+    }
+    assert_eq!(channel_waits(&probes, &loads[0]), 0);
+    for load in &loads[1..7] {
+        assert!(channel_waits(&probes, load) > 380);
+    }
+    assert!(probes.target_statistics(loads[7].pid()).is_err());
+}
+
+fn an_image_that_is_gone_is_an_error_that_names_it() {
+    let (_directory, _path, image) = program(NEWEST);
+    let mut probes = Probes::load(small()).unwrap();
+    let error = probes
+        .attach(Pid(1), Path::new("/nowhere/at/all"), &image)
+        .unwrap_err();
+    assert!(error.to_string().contains("/nowhere/at/all"));
+}

@@ -1,0 +1,172 @@
+//! What probes count and tell.
+
+use std::time::Duration;
+
+use libtest_mimic::Trial;
+use tracer_user::{
+    image::WaitReason,
+    probes::{AttachMethod, Event, Options, Probes},
+};
+
+use super::{NEWEST, attach, channel_waits, load::Load, program, small, trial};
+
+pub fn trials() -> Vec<Trial> {
+    vec![
+        trial(
+            "every park is counted by multi links",
+            &["1.19.8", "1.21.13", "1.26.6", NEWEST],
+            every_park_is_counted_by_multi_links,
+        ),
+        trial(
+            "every park is counted by perf events",
+            &["1.19.8", NEWEST],
+            every_park_is_counted_by_perf_events,
+        ),
+        trial(
+            "short waits send nothing and a deadlock stands in the park table",
+            &[NEWEST],
+            short_waits_send_nothing_and_a_deadlock_stands_in_the_park_table,
+        ),
+        trial(
+            "a tiny ring loses records and counts them",
+            &[NEWEST],
+            a_tiny_ring_loses_records_and_counts_them,
+        ),
+        trial(
+            "the cost of a hit is measured",
+            &[],
+            the_cost_of_a_hit_is_measured,
+        ),
+    ]
+}
+
+fn pingpong_is_counted(version: &str, method: AttachMethod) {
+    const ROUNDS: u64 = 2000;
+    let (_directory, path, image) = program(version);
+    let mut load = Load::start(&path);
+    let mut probes = Probes::load(Options {
+        method: Some(method),
+        send_parks: true,
+        send_wakes_from: Duration::ZERO,
+        ..small()
+    })
+    .unwrap();
+    attach(&mut probes, &load, &image);
+    load.pingpong(ROUNDS);
+    let statistics = probes.target_statistics(load.pid()).unwrap();
+    let events = probes.drain();
+    let parked = events.iter().filter(|e| matches!(e, Event::Parked { .. }));
+    let woken = events.iter().filter(|e| matches!(e, Event::Woken { .. }));
+    let (parked, woken) = (parked.count() as u64, woken.count() as u64);
+    assert_eq!(statistics.lost, 0);
+    assert_eq!(statistics.failed_reads, 0);
+    // Two parks a round; preemption between a send and a receive may join or add a few.
+    let waits = channel_waits(&probes, &load);
+    assert!(
+        waits.abs_diff(2 * ROUNDS) < ROUNDS / 50,
+        "{version} {waits}"
+    );
+    assert!(
+        parked.abs_diff(waits) <= 4,
+        "{parked} parked, {waits} waits"
+    );
+    assert!(
+        woken >= waits && woken <= parked,
+        "{woken} woken, {waits} waits"
+    );
+    let known = events.iter().all(|event| match event {
+        Event::Parked { goid, reason, .. } => goid.is_some() && *reason != WaitReason::Unknown,
+        _ => true,
+    });
+    assert!(known);
+}
+
+fn every_park_is_counted_by_multi_links() {
+    for version in ["1.19.8", "1.21.13", "1.26.6", NEWEST] {
+        pingpong_is_counted(version, AttachMethod::Multi);
+    }
+}
+
+fn every_park_is_counted_by_perf_events() {
+    pingpong_is_counted(NEWEST, AttachMethod::Perf);
+    pingpong_is_counted("1.19.8", AttachMethod::Perf);
+}
+
+fn short_waits_send_nothing_and_a_deadlock_stands_in_the_park_table() {
+    let (_directory, path, image) = program(NEWEST);
+    let mut load = Load::start(&path);
+    let mut probes = Probes::load(Options {
+        send_wakes_from: Duration::from_secs(3600),
+        processes: false,
+        ..small()
+    })
+    .unwrap();
+    attach(&mut probes, &load, &image);
+    load.pingpong(1000);
+    let wait_events = probes
+        .drain()
+        .into_iter()
+        .filter(|event| matches!(event, Event::Parked { .. } | Event::Woken { .. }));
+    assert_eq!(wait_events.count(), 0);
+    load.tell("deadlock");
+    let answer = load.answer();
+    let locks: Vec<u64> = answer
+        .split_whitespace()
+        .filter_map(|word| u64::from_str_radix(word.strip_prefix("0x")?, 16).ok())
+        .collect();
+    assert_eq!(locks.len(), 2, "{answer}");
+    let stuck = loop {
+        let waits = probes.long_waits(Duration::ZERO).unwrap();
+        let stuck: Vec<_> = waits
+            .into_iter()
+            .filter(|wait| wait.reason == WaitReason::MutexLock)
+            .collect();
+        if stuck.len() == 2 {
+            break stuck;
+        }
+    };
+    // The semaphore is the second word of the mutex (`internal/sync/mutex.go`).
+    let mut objects: Vec<_> = stuck.iter().map(|wait| wait.object.0 - 4).collect();
+    objects.sort_unstable();
+    let mut locks = locks;
+    locks.sort_unstable();
+    assert_eq!(objects, locks);
+}
+
+fn a_tiny_ring_loses_records_and_counts_them() {
+    let (_directory, path, image) = program(NEWEST);
+    let mut load = Load::start(&path);
+    let mut probes = Probes::load(Options {
+        ring_bytes: 4096,
+        send_parks: true,
+        send_wakes_from: Duration::ZERO,
+        processes: false,
+        ..small()
+    })
+    .unwrap();
+    attach(&mut probes, &load, &image);
+    load.pingpong(1000);
+    let lost = probes.target_statistics(load.pid()).unwrap().lost;
+    let all = probes.statistics().unwrap();
+    assert!(lost > 3000, "{lost}");
+    assert_eq!(all.lost(), lost);
+    // What is lost for the reader is measured nevertheless.
+    assert!(channel_waits(&probes, &load) > 1900);
+    assert!(!probes.drain().is_empty());
+}
+
+fn the_cost_of_a_hit_is_measured() {
+    for method in [AttachMethod::Multi, AttachMethod::Perf] {
+        let mut probes = Probes::load(Options {
+            method: Some(method),
+            ..small()
+        })
+        .unwrap();
+        let cost = probes.calibrate().unwrap().per_hit();
+        eprintln!("{method:?}: a hit costs {cost:?}");
+        assert!(
+            cost > Duration::from_nanos(50) && cost < Duration::from_millis(1),
+            "{cost:?}"
+        );
+    }
+}
