@@ -93,6 +93,11 @@ impl Sets {
                     .known
                     .entry(key)
                     .or_insert_with(|| merge(holders, others));
+                if !merged.is_closed() {
+                    return Disposition::Blocked(Signal {
+                        objects: vec![*object],
+                    });
+                }
                 Disposition::Blocked(Release {
                     object: *object,
                     holders: Arc::clone(merged),
@@ -114,6 +119,9 @@ impl Sets {
 }
 
 /// One of several may release: any candidate of either look. All have to act: those found by both.
+///
+/// A goroutine that one look could see and found without a release is no holder in the other: the
+/// waiters have queued all the time, so the lock was not free for it to take in between.
 fn merge(a: &HolderSet, b: &HolderSet) -> Arc<HolderSet> {
     let known: FxHashSet<Goid> = a.holders.iter().copied().collect();
     let holders = match a.need {
@@ -130,6 +138,12 @@ fn merge(a: &HolderSet, b: &HolderSet) -> Arc<HolderSet> {
         holders,
         need: a.need,
         complete: a.complete && b.complete,
+        unseen: a
+            .unseen
+            .iter()
+            .copied()
+            .filter(|goid| b.unseen.contains(goid))
+            .collect(),
     })
 }
 
@@ -144,6 +158,7 @@ mod tests {
                 holders: holders.iter().copied().map(Goid).collect(),
                 need,
                 complete: true,
+                unseen: Vec::new(),
             }),
         })
     }

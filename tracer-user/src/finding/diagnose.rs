@@ -119,11 +119,10 @@ impl Diagnosis {
     /// its object.
     #[must_use]
     pub fn wants_walk(&self) -> bool {
-        self.nodes.iter().any(|node| {
-            matches!(
-                node.disposition,
-                Disposition::Blocked(Requirement::Signal { .. })
-            )
+        self.nodes.iter().any(|node| match &node.disposition {
+            Disposition::Blocked(Requirement::Signal { .. }) => true,
+            Disposition::Blocked(Requirement::Release { holders, .. }) => !holders.is_closed(),
+            Disposition::Blocked(Requirement::Never) | Disposition::Live => false,
         })
     }
 }

@@ -193,6 +193,7 @@ impl Reader<'_> {
                 holders,
                 need: Need::OneOf,
                 complete: true,
+                unseen: Vec::new(),
             }),
         })
     }
@@ -233,10 +234,14 @@ impl Reader<'_> {
             return None;
         }
         let shared = self.sets.entry((object, need)).or_insert_with(|| {
-            Arc::new(HolderSet {
+            let mut set = HolderSet {
                 complete: true,
                 ..set.clone()
-            })
+            };
+            if self.assume == Assume::SeenActors {
+                set.unseen.clear();
+            }
+            Arc::new(set)
         });
         Some(Arc::clone(shared))
     }

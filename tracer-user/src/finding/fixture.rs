@@ -234,6 +234,7 @@ impl Process {
             holders: Vec::new(),
             need,
             complete: true,
+            unseen: Vec::new(),
         };
         let goids: Vec<Goid> = candidates.iter().copied().map(Goid).collect();
         let holders = self

@@ -148,7 +148,7 @@ impl<'nodes> HolderSets<'nodes> {
             Gate {
                 object: *object,
                 need: set.need,
-                complete: set.complete,
+                complete: set.is_closed(),
                 outsider,
             }
         });

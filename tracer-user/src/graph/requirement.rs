@@ -68,6 +68,18 @@ pub struct HolderSet {
     /// Whether `holders` is known to be everybody who could do it. When false, someone unknown may
     /// release the lock, and its waiters count as live.
     pub complete: bool,
+    /// Goroutines that could not be looked into, where that matters: one of them may be the holder
+    /// instead. They run, so the waiters count as live; but two looks that agree on everything else
+    /// clear whom either of them saw.
+    pub unseen: Vec<Goid>,
+}
+
+impl HolderSet {
+    /// Whether nobody but `holders` can release the lock.
+    #[must_use]
+    pub fn is_closed(&self) -> bool {
+        self.complete && self.unseen.is_empty()
+    }
 }
 
 /// How many of the holders have to act.

@@ -26,6 +26,7 @@ fn release(object: u64, need: Need, holders: &[u64]) -> Disposition {
             holders: holders.iter().copied().map(Goid).collect(),
             need,
             complete: true,
+            unseen: Vec::new(),
         }),
     })
 }
@@ -150,6 +151,7 @@ fn an_unknown_holder_counts_as_live() {
                     holders: holders.iter().copied().map(Goid).collect(),
                     need: Need::OneOf,
                     complete: false,
+                    unseen: Vec::new(),
                 }),
             }),
         )
@@ -303,6 +305,7 @@ fn any_disposition() -> impl Strategy<Value = Disposition> {
                     holders: holders.into_iter().map(Goid).collect(),
                     need: if one { Need::OneOf } else { Need::All },
                     complete,
+                    unseen: Vec::new(),
                 }),
             })
         }),

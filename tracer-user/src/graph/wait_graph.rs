@@ -137,7 +137,9 @@ impl WaitGraph {
             let dead = holders.holders.iter().copied().filter(|&h| self.is_dead(h));
             *holders = HolderSet {
                 holders: dead.collect(),
-                ..**holders
+                need: holders.need,
+                complete: holders.complete,
+                unseen: Vec::new(),
             }
             .into();
         }
@@ -238,7 +240,7 @@ fn unconditional(disposition: &Disposition) -> bool {
     match disposition {
         Disposition::Live | Disposition::Blocked(Requirement::Signal { .. }) => true,
         Disposition::Blocked(Requirement::Never) => false,
-        Disposition::Blocked(Requirement::Release { holders, .. }) => !holders.complete,
+        Disposition::Blocked(Requirement::Release { holders, .. }) => !holders.is_closed(),
     }
 }
 

@@ -7,6 +7,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use rustc_hash::{FxHashMap, FxHashSet};
 
 use super::{
+    defers,
     isa::{self, Body, Isa, Operation, Target},
     packages,
     sites::{self, AtomicEffect, CallEffect, SlowPath},
@@ -30,6 +31,8 @@ pub struct Routine {
     pub body: Body,
     /// What its atomic instructions are, by index.
     pub atomics: FxHashMap<u32, AtomicEffect>,
+    /// How far below its frame address it keeps the bits of its open-coded defers.
+    pub defer_bits: Option<u64>,
     /// Functions it calls or jumps to, with duplicates removed.
     callees: Vec<ImageAddr>,
     /// Whether it calls functions that only its data names.
@@ -162,6 +165,7 @@ impl Code {
                         CallEffect::Inert
                         | CallEffect::KeepsRegisters
                         | CallEffect::CopyMemory
+                        | CallEffect::Unwinds
                         | CallEffect::NeverReturns => {}
                         _ => return false,
                     },
@@ -199,6 +203,7 @@ impl Code {
         callees.sort_unstable();
         callees.dedup();
         Some(Routine {
+            defer_bits: defers::bits_below_fp(&self.image, &function),
             function,
             body,
             atomics,

@@ -12,6 +12,8 @@ use crate::{
 const MAX_RECORDS: usize = 4096;
 /// `FUNCDATA_OpenCodedDeferInfo` (`internal/abi/funcdata.go`).
 const OPEN_CODED_DEFER_INFO: usize = 4;
+/// A frame's locals end below the saved frame pointer and the return address.
+const BELOW_FP: u64 = 16;
 /// `maxOpenDefers` (`cmd/compile/internal/ssagen/ssa.go`).
 const MAX_OPEN_CODED: u64 = 8;
 
@@ -77,26 +79,32 @@ fn range_function(
 }
 
 /// The closures that the frame of `function` with frame address `fp` keeps in its own slots and
-/// has yet to call, in the order they will run.
+/// has yet to call, in the order they will run. `load` reads so many bytes of the frame.
 pub fn open_coded(
-    memory: &dyn Memory,
     image: &Image,
     function: &Function,
     fp: TargetAddr,
+    load: &dyn Fn(TargetAddr, u8) -> Value,
 ) -> Vec<Value> {
-    slots(memory, image, function, fp).unwrap_or_default()
+    slots(image, function, fp, load).unwrap_or_default()
+}
+
+/// How far below its frame address `function` keeps the bits that say which of its open-coded
+/// deferred calls have to run; `None` when it has none.
+pub fn bits_below_fp(image: &Image, function: &Function) -> Option<u64> {
+    let mut at = image.funcdata(function, OPEN_CODED_DEFER_INFO)?;
+    varint(image, &mut at)?.checked_add(BELOW_FP)
 }
 
 fn slots(
-    memory: &dyn Memory,
     image: &Image,
     function: &Function,
     fp: TargetAddr,
+    load: &dyn Fn(TargetAddr, u8) -> Value,
 ) -> Option<Vec<Value>> {
     let mut at = image.funcdata(function, OPEN_CODED_DEFER_INFO)?;
-    // The frame's locals end below the saved frame pointer and the return address.
-    let varp = fp.back(16);
-    let bits = memory.read_u8(varp.back(varint(image, &mut at)?)).ok()?;
+    let varp = fp.back(BELOW_FP);
+    let bits = load(varp.back(varint(image, &mut at)?), 1).bits()?;
     let mut offsets = Vec::new();
     if image.go_version().at_least(22) {
         let first = varint(image, &mut at)?;
@@ -112,8 +120,7 @@ fn slots(
     let mut closures = Vec::new();
     for (slot, offset) in offsets.into_iter().enumerate().rev() {
         if bits >> slot & 1 == 1 {
-            let closure = memory.read_u64(varp.back(offset)).ok()?;
-            closures.push(Value::exact(closure));
+            closures.push(load(varp.back(offset), 8));
         }
     }
     Some(closures)

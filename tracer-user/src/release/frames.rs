@@ -5,12 +5,13 @@ use std::{rc::Rc, sync::Arc};
 use super::{
     code::{Code, Routine},
     defers,
-    executor::{Effects, Executor, Outcome, State, Value, World},
+    executor::{Cells, Effects, Executor, Outcome, State, Value, World},
     model::PendingRelease,
     sites::LockKind,
     verdict,
 };
 use crate::{
+    ids::TargetAddr,
     memory::MemoryExt as _,
     snapshot::{Goroutine, ObjectKind, Operation, StackFrame, Target},
 };
@@ -189,6 +190,10 @@ impl Walk<'_> {
         };
         let entries = self.entries(routine, at, frame, sp);
         let outcome = self.executor.run(index, self.is_deferred(index), entries);
+        if outcome.exits.is_empty() && outcome.loops.is_empty() && !outcome.panics.is_empty() {
+            self.panic(index, frame, routine, &outcome.panics);
+            return true;
+        }
         self.take(outcome)
     }
 
@@ -231,6 +236,7 @@ impl Walk<'_> {
         let enter = |mut state: State| {
             state.routine = Arc::clone(routine);
             state.at = at;
+            state.frame = Value::exact(fp);
             state.returns.clear();
             state.last = None;
             state.cells.forget(stack.start, sp);
@@ -271,22 +277,60 @@ impl Walk<'_> {
     /// The frame's deferred calls run because of a panic. Afterwards it may be recovered, and the
     /// frames outside run on; or not, and theirs are run the same way.
     fn unwind(&mut self, index: usize, frame: &StackFrame, routine: &Arc<Routine>) -> bool {
+        let sp = self.g.sp.offset(frame.sp_offset).0;
+        self.executor.world.live_from(sp);
+        let mut after = Vec::new();
+        for history in std::mem::take(&mut self.histories) {
+            let closures = self.open_coded(frame, routine, &Cells::default());
+            after.extend(self.run_deferred(index, sp, history, closures));
+        }
+        after.dedup();
+        after.truncate(MAX_HISTORIES);
+        self.histories = after;
+        true
+    }
+
+    /// Whatever the frame does, it panics: its deferred calls run, and those of the frames outside.
+    fn panic(&mut self, index: usize, frame: &StackFrame, routine: &Routine, panics: &[State]) {
+        let sp = self.g.sp.offset(frame.sp_offset).0;
+        let mut after = Vec::new();
+        for state in panics {
+            let closures = self.open_coded(frame, routine, &state.cells);
+            after.extend(self.run_deferred(index, sp, state.effects.clone(), closures));
+        }
+        after.dedup();
+        after.truncate(MAX_HISTORIES);
+        self.histories = after;
+        self.registers = None;
+        self.unwinding = true;
+    }
+
+    /// The closures in the frame's own slots, as `written` has left them.
+    fn open_coded(&self, frame: &StackFrame, routine: &Routine, written: &Cells) -> Vec<Value> {
         let fp = self.g.sp.offset(frame.fp_offset);
-        let sp = self.g.sp.offset(frame.sp_offset);
-        self.executor.world.live_from(sp.0);
-        let memory = &*self.target.memory;
-        let mut closures = defers::open_coded(memory, self.code.image(), &routine.function, fp);
-        for history in &mut self.histories {
-            let deferred = Rc::make_mut(&mut history.deferred);
-            while let Some(next) = deferred.pop_if(|next| next.sp == sp.0) {
-                if !closures.contains(&next.closure) {
-                    closures.push(next.closure);
-                }
+        let load =
+            |at: TargetAddr, width| self.executor.load_from(written, Value::exact(at.0), width);
+        defers::open_coded(self.code.image(), &routine.function, fp, &load)
+    }
+
+    /// Runs `closures`, then what else the frame at `sp` has deferred.
+    fn run_deferred(
+        &mut self,
+        index: usize,
+        sp: u64,
+        mut history: Effects,
+        mut closures: Vec<Value>,
+    ) -> Vec<Effects> {
+        let deferred = Rc::make_mut(&mut history.deferred);
+        while let Some(next) = deferred.pop_if(|next| next.sp == sp) {
+            if !closures.contains(&next.closure) {
+                closures.push(next.closure);
             }
         }
+        let mut histories = vec![history];
         for closure in closures {
             let mut after = Vec::new();
-            for history in std::mem::take(&mut self.histories) {
+            for history in histories {
                 let outcome = self.executor.run_closure(index, closure, history.clone());
                 if outcome.exits.is_empty() {
                     let unknown_code = true;
@@ -299,9 +343,9 @@ impl Walk<'_> {
             }
             after.dedup();
             after.truncate(MAX_HISTORIES);
-            self.histories = after;
+            histories = after;
         }
-        true
+        histories
     }
 
     /// The memory of the frames that somebody else writes before the goroutine runs again: what a

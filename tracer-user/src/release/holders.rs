@@ -1,13 +1,17 @@
 //! Candidates become holders: what goroutines will release, checked against the locks' own state.
 //!
 //! A locked mutex has exactly one holder; `RWMutex` counts its readers, `WaitGroup` the `Done`s it
-//! is owed. A set is complete only when nobody unseen can matter. Rules:
-//! - *Certain*: on every path, with nothing unknown before. In a correct program such a goroutine
-//!   holds the lock (or is the one it is handed to): one is enough, several are alternatives.
-//! - *Conditional*: code that could not be followed runs before the release and may be what takes
-//!   the lock, in which case somebody else holds it now. Counts when every goroutine was seen.
+//! is owed. A set is complete only when nobody unseen can matter (`docs/verdicts.md` says why):
+//! - *Certain*: on every path, of a lock that its own frames name. Nobody else can be the owner in a
+//!   program that unlocks only what is locked for it.
+//! - *Conditional*: it may be another lock, or taken later, so that somebody else holds this one
+//!   now. Counts when every goroutine was seen; whoever releases a lock that could not be told is an
+//!   alternative.
 //! - *Possible*: on some paths only, or of a goroutine that is not parked. Never completes a set by
 //!   itself, except that a goroutine that is not parked keeps the waiters live anyway.
+//!
+//! Whatever completes a set of which one suffices, everybody who was seen to release the lock, on
+//! whatever path, is an alternative: mutexes are also used as signals.
 
 use rustc_hash::FxHashMap;
 
@@ -38,11 +42,14 @@ pub fn holders(
 
 type Candidate = (Goid, PendingRelease);
 
+/// Goroutines that could not be looked into, of which more need not be told apart.
+const MAX_UNSEEN: usize = 1024;
+
 struct Judge {
     by_object: FxHashMap<TargetAddr, Vec<Candidate>>,
     parked: FxHashMap<Goid, bool>,
-    /// A goroutine whose stack could not be read: it may hold anything.
-    unseen: Option<Goid>,
+    /// Goroutines whose stacks could not be read: they may hold anything.
+    unseen: Vec<Goid>,
 }
 
 impl Judge {
@@ -50,7 +57,7 @@ impl Judge {
         let mut by_object: FxHashMap<TargetAddr, Vec<Candidate>> = FxHashMap::default();
         for (goid, releases) in pending {
             for release in releases {
-                if snapshot.objects.contains_key(&release.object) {
+                if release.object.is_nil() || snapshot.objects.contains_key(&release.object) {
                     let of_object = by_object.entry(release.object).or_default();
                     of_object.push((*goid, release.clone()));
                 }
@@ -68,31 +75,31 @@ impl Judge {
                 .iter()
                 .map(|g| (g.goid, g.status.is_parked()))
                 .collect(),
-            unseen: snapshot.goroutines.iter().find(is_unseen).map(|g| g.goid),
+            unseen: snapshot
+                .goroutines
+                .iter()
+                .filter(is_unseen)
+                .map(|g| g.goid)
+                .take(MAX_UNSEEN)
+                .collect(),
         }
     }
 
     fn object(&self, object: &SyncObject) -> Option<LockHolders> {
         let addr = object.id.addr;
-        let of = |kinds: &[ReleaseKind]| -> Vec<Candidate> {
-            self.by_object
-                .get(&addr)
-                .into_iter()
-                .flatten()
-                .filter(|(_, release)| kinds.contains(&release.kind))
-                .cloned()
-                .collect()
-        };
+        let of = |kinds: &[ReleaseKind]| self.of(addr, kinds);
         let mut doubts = Vec::new();
         let none = |need| HolderSet {
             holders: Vec::new(),
             need,
             complete: false,
+            unseen: Vec::new(),
         };
         let (candidates, exclusive, readers) = match object.state.as_ref()? {
             ObjectState::Mutex(state) => {
-                let candidates = of(&[ReleaseKind::Unlock]);
-                let exclusive = self.exclusive(&candidates, state.locked, &mut doubts);
+                let kinds = [ReleaseKind::Unlock];
+                let candidates = of(&kinds);
+                let exclusive = self.exclusive(&candidates, &kinds, state.locked, &mut doubts);
                 (candidates, exclusive, none(Need::All))
             }
             ObjectState::RwMutex {
@@ -101,9 +108,10 @@ impl Judge {
                 writer_pending,
                 reader_wait,
             } => {
-                let writers = of(&[ReleaseKind::WriteUnlock, ReleaseKind::Unlock]);
+                let kinds = [ReleaseKind::WriteUnlock, ReleaseKind::Unlock];
+                let writers = of(&kinds);
                 let reading = of(&[ReleaseKind::ReadUnlock]);
-                let exclusive = self.exclusive(&writers, writer.locked, &mut doubts);
+                let exclusive = self.exclusive(&writers, &kinds, writer.locked, &mut doubts);
                 let count = if *writer_pending {
                     reader_wait
                 } else {
@@ -132,6 +140,15 @@ impl Judge {
         })
     }
 
+    /// Who releases `object` in one of the ways `kinds`.
+    fn of(&self, object: TargetAddr, kinds: &[ReleaseKind]) -> Vec<Candidate> {
+        let releases = self.by_object.get(&object).into_iter().flatten();
+        releases
+            .filter(|(_, release)| kinds.contains(&release.kind))
+            .cloned()
+            .collect()
+    }
+
     fn is_parked(&self, goid: Goid) -> bool {
         self.parked.get(&goid).copied().unwrap_or(false)
     }
@@ -140,6 +157,7 @@ impl Judge {
     fn exclusive(
         &self,
         candidates: &[Candidate],
+        kinds: &[ReleaseKind],
         locked: bool,
         doubts: &mut Vec<String>,
     ) -> HolderSet {
@@ -147,31 +165,23 @@ impl Judge {
             holders,
             need: Need::OneOf,
             complete,
+            unseen: Vec::new(),
         };
         if !locked {
             return set(Vec::new(), false);
         }
-        let live = |(goid, _): &&Candidate| !self.is_parked(*goid);
-        let certain = |c: &&Candidate| c.1.certainty == Certainty::Certain;
-        if candidates.iter().any(|c| certain(&c)) {
-            return set(
-                goids(candidates.iter().filter(|c| certain(c) || live(c))),
-                true,
-            );
-        }
+        let any = |certainty| candidates.iter().any(|(_, r)| r.certainty == certainty);
         let all = goids(candidates.iter());
-        if candidates.iter().any(|c| live(&c)) {
+        if any(Certainty::Certain) || candidates.iter().any(|(goid, _)| !self.is_parked(*goid)) {
             return set(all, true);
         }
-        let conditional = |c: &Candidate| c.1.certainty == Certainty::Conditional;
-        if candidates.iter().any(conditional) {
-            let complete = self.unseen.is_none();
-            if let Some(unseen) = self.unseen {
-                doubts.push(format!(
-                    "goroutine {unseen} was running and may hold it instead"
-                ));
-            }
-            return set(all, complete);
+        if any(Certainty::Conditional) {
+            let nameless = self.nameless(kinds);
+            self.doubt_unseen(doubts);
+            return HolderSet {
+                unseen: self.unseen.clone(),
+                ..set(goids(candidates.iter().chain(&nameless)), true)
+            };
         }
         doubts.push(if all.is_empty() {
             "no goroutine was found that releases it".to_owned()
@@ -181,18 +191,36 @@ impl Judge {
         set(all, false)
     }
 
+    /// Releases of locks that could not be told.
+    fn nameless(&self, kinds: &[ReleaseKind]) -> Vec<Candidate> {
+        self.of(TargetAddr(0), kinds)
+    }
+
+    fn doubt_unseen(&self, doubts: &mut Vec<String>) {
+        if let Some(unseen) = self.unseen.first() {
+            doubts.push(format!(
+                "goroutine {unseen} was running and may hold it instead"
+            ));
+        }
+    }
+
     /// The readers that a writer waits for. Each of them has to leave, so those that are found
     /// count whether or not the others are.
     fn readers(&self, candidates: &[Candidate], count: u32, doubts: &mut Vec<String>) -> HolderSet {
         let of = |certainty| move |c: &&Candidate| c.1.certainty == certainty;
-        let certain: Vec<&Candidate> = candidates.iter().filter(of(Certainty::Certain)).collect();
-        let conditional: Vec<&Candidate> = candidates
-            .iter()
-            .filter(of(Certainty::Conditional))
-            .collect();
-        let mut counted = certain;
-        if self.unseen.is_none() && tally(counted.len() + conditional.len()) <= count {
-            counted.extend(conditional);
+        let mut counted: Vec<&Candidate> =
+            candidates.iter().filter(of(Certainty::Certain)).collect();
+        let nameless = self.nameless(&[ReleaseKind::ReadUnlock]).len();
+        let mut unseen = Vec::new();
+        if tally(candidates.len() + nameless) <= count
+            && (counted.is_empty() || self.unseen.is_empty())
+        {
+            let certain = counted.len();
+            counted.extend(candidates.iter().filter(of(Certainty::Conditional)));
+            if counted.len() > certain {
+                unseen.clone_from(&self.unseen);
+                self.doubt_unseen(doubts);
+            }
         }
         let plausible = tally(counted.len()) <= count;
         if !plausible {
@@ -205,25 +233,31 @@ impl Judge {
             complete: plausible && !counted.is_empty(),
             holders: goids(counted.into_iter()),
             need: Need::All,
+            unseen,
         }
     }
 
     /// Who owes a `WaitGroup` its `Done`s.
     fn owed(&self, candidates: &[Candidate], owed: u32, doubts: &mut Vec<String>) -> HolderSet {
-        let all_certain = candidates.iter().all(|(goid, release)| {
-            release.certainty == Certainty::Certain
-                || !self.is_parked(*goid)
-                || (release.certainty == Certainty::Conditional && self.unseen.is_none())
-        });
+        let of = |certainty| {
+            let parked = |c: &&Candidate| self.is_parked(c.0) && c.1.certainty == certainty;
+            candidates.iter().filter(parked).count()
+        };
         let found = tally(candidates.len());
-        let complete = all_certain && found == owed && owed > 0;
+        let complete = of(Certainty::Possible) == 0 && found == owed && owed > 0;
         if !complete && owed > 0 {
             doubts.push(format!("{owed} Done are owed, {found} were found"));
         }
+        let conditional = of(Certainty::Conditional) > 0;
         HolderSet {
             holders: goids(candidates.iter()),
             need: Need::All,
             complete,
+            unseen: if conditional {
+                self.unseen.clone()
+            } else {
+                Vec::new()
+            },
         }
     }
 }

@@ -8,7 +8,7 @@ use crate::{
 /// Something a goroutine's continuation does to a synchronisation object.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct PendingRelease {
-    /// The object's first byte.
+    /// The object's first byte; nil when it could not be told which one it is.
     pub object: TargetAddr,
     /// What will be done.
     pub kind: ReleaseKind,
@@ -44,10 +44,12 @@ pub enum ReleaseKind {
 pub enum Certainty {
     /// On some paths only, or read while the goroutine could run.
     Possible,
-    /// On every path, but code that could not be followed runs before it and may be what takes the
-    /// lock.
+    /// On every path, but under a condition: code that could not be followed runs before it and may
+    /// be what takes the lock; or which lock it is was read from memory that others can write
+    /// before the goroutine runs again.
     Conditional,
-    /// On every path that returns from the frame.
+    /// On every path that returns from the frame, and of a lock that the goroutine's own frames
+    /// name.
     Certain,
 }
 

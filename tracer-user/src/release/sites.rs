@@ -60,7 +60,9 @@ pub enum CallEffect {
     Spawn,
     /// `runtime.memmove` and the like: writes memory that the first argument points to.
     CopyMemory,
-    /// Ends the path: panics, exits.
+    /// Runs the deferred calls of all frames: an explicit panic, `runtime.Goexit`.
+    Unwinds,
+    /// Ends the path: exits, or panics for a reason that correct programs have not.
     NeverReturns,
     /// Leaves all registers as they are.
     KeepsRegisters,
@@ -155,10 +157,9 @@ fn runtime_effect(function: &str) -> CallEffect {
         | "memclrHasPointers"
         | "wbMove"
         | "wbZero" => CallEffect::CopyMemory,
-        "gopanic" | "throw" | "fatal" | "fatalthrow" | "goexit" | "Goexit" | "goexit1" | "exit"
-        | "sigpanic" | "block" | "fatalpanic" | "abort" | "unreachableMethod" => {
-            CallEffect::NeverReturns
-        }
+        "gopanic" | "Goexit" => CallEffect::Unwinds,
+        "throw" | "fatal" | "fatalthrow" | "goexit" | "goexit1" | "exit" | "sigpanic" | "block"
+        | "fatalpanic" | "abort" | "unreachableMethod" => CallEffect::NeverReturns,
         _ if function.starts_with("panic") || function.starts_with("goPanic") => {
             CallEffect::NeverReturns
         }

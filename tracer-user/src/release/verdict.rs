@@ -46,19 +46,19 @@ fn weigh(
     object: TargetAddr,
 ) -> (u32, Certainty) {
     let mut count = u32::MAX;
-    let mut after_unknown = false;
+    let mut conditional = false;
     for end in ends {
         let found = end
             .released
             .iter()
             .find(|r| r.kind == kind && r.object == object.0);
         count = count.min(found.map_or(0, |r| r.count));
-        after_unknown |= found.is_some_and(|r| r.after_unknown);
+        conditional |= found.is_some_and(|r| r.after_unknown || r.reloaded);
     }
     if ends.is_empty() || count == 0 || !g.status.is_parked() {
         return (1, Certainty::Possible);
     }
-    if after_unknown {
+    if conditional {
         return (count, Certainty::Conditional);
     }
     (count, Certainty::Certain)

@@ -124,6 +124,7 @@ fn holders(object: TargetAddr, holder: u64) -> LockHolders {
         holders: vec![Goid(holder)],
         need: Need::OneOf,
         complete: true,
+        unseen: Vec::new(),
     };
     LockHolders {
         object,

@@ -7,6 +7,9 @@ use super::{
     value::{Trust, Value, truncate},
 };
 
+/// Offset of `internal/abi.ITab.Fun`, behind two pointers to types and a hash.
+const ITAB_METHODS: i64 = 24;
+
 impl Executor<'_> {
     /// The address that `operand` names.
     pub(super) fn address(&self, state: &State, operand: MemoryOperand) -> Value {
@@ -38,8 +41,35 @@ impl Executor<'_> {
                 }
             }
             Operand::Constant(bits) => Value::exact(bits),
-            Operand::Memory(memory) => self.load(state, self.address(state, memory), width),
+            Operand::Memory(memory) => {
+                let value = self.load(state, self.address(state, memory), width);
+                if value.is_reloaded() && self.is_method(state, memory, value) {
+                    return value.map_trust(Trust::Exact);
+                }
+                value
+            }
         }
+    }
+
+    /// Whether `value`, read from `operand`, is a method in an interface's table: `fun` in `internal/abi.ITab`
+    /// (`runtime.itab` before Go 1.22). Tables that the runtime makes lie outside the image, but
+    /// never change.
+    fn is_method(&self, state: &State, operand: MemoryOperand, value: Value) -> bool {
+        let Base::Register(register) = operand.base else {
+            return false;
+        };
+        let Some(table) = state.register(register).decisive() else {
+            return false;
+        };
+        let is_type = |field| {
+            let word = self.world.cell(table.wrapping_add(field));
+            word.known == 0xff && self.world.is_constant(word.bits)
+        };
+        operand.index.is_none()
+            && operand.displacement >= ITAB_METHODS
+            && self.function(value).is_some()
+            && is_type(0)
+            && is_type(8)
     }
 
     pub(super) fn write(&mut self, state: &mut State, to: Operand, value: Value, width: u8) {
@@ -57,7 +87,7 @@ impl Executor<'_> {
         self.load_from(&state.cells, at, width)
     }
 
-    pub(super) fn load_from(&self, written: &Cells, at: Value, width: u8) -> Value {
+    pub fn load_from(&self, written: &Cells, at: Value, width: u8) -> Value {
         let Value::Known { bits, trust } = at else {
             return Value::Unknown;
         };

@@ -7,8 +7,9 @@ use super::{
         sites::{AtomicEffect, LockKind, READER_COUNT},
     },
     Executor, State, Step,
+    calls::lock_at,
     state::Flags,
-    value::{Trust, Value},
+    value::Value,
 };
 use crate::ids::ImageAddr;
 
@@ -30,19 +31,19 @@ impl Executor<'_> {
         if let Atomic::Add(Operand::Register(old)) = atomic {
             // What was added decides between RLock and RUnlock, Lock and Unlock; the slow path's
             // name has told that already.
-            state.set_register(old, loosen(before));
+            state.set_register(old, before.reloaded());
         }
         if let Atomic::Swap(old) = atomic {
-            state.set_register(old, loosen(before));
+            state.set_register(old, before.reloaded());
         }
+        let lock = |back: u64| address.map(|at| at.wrapping_sub(back));
         match (effect, object) {
-            (AtomicEffect::Acquire(kind, back), Some(at)) => {
-                state.effects.acquire((kind, at.wrapping_sub(back)));
+            (AtomicEffect::Acquire(kind, back), _) => {
+                state.effects.acquire((kind, lock_at(lock(back))));
                 state.flags = Flags::Zero(true);
             }
-            (AtomicEffect::Acquire(..), None) => state.flags = Flags::Zero(true),
-            (AtomicEffect::Release(kind, back), Some(at)) => {
-                self.release(state, site, kind, at.wrapping_sub(back));
+            (AtomicEffect::Release(kind, back), _) => {
+                self.release(state, site, kind, lock(back));
             }
             (AtomicEffect::TryAcquire, Some(at)) => {
                 let mut failed = state.clone();
@@ -63,32 +64,23 @@ impl Executor<'_> {
         Step::Go
     }
 
-    /// The path releases the lock at `object`.
+    /// The path releases the lock that `object` points to.
     pub(super) fn release(
         &mut self,
         state: &mut State,
         site: ImageAddr,
         kind: LockKind,
-        object: u64,
+        object: Value,
     ) {
         let release = match kind {
             LockKind::Mutex => ReleaseKind::Unlock,
             LockKind::Write => ReleaseKind::WriteUnlock,
             LockKind::Read => ReleaseKind::ReadUnlock,
         };
-        if state.effects.release((kind, object), release) {
+        let reloaded = object.is_reloaded() || state.through_memory();
+        let object = lock_at(object);
+        if state.effects.release((kind, object), release, reloaded) {
             self.sight(state, site, release, object);
         }
-    }
-}
-
-/// A value that atomic instructions of others change.
-fn loosen(value: Value) -> Value {
-    match value {
-        Value::Known { bits, .. } => Value::Known {
-            bits,
-            trust: Trust::Loaded,
-        },
-        Value::Unknown => Value::Unknown,
     }
 }

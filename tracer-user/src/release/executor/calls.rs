@@ -9,9 +9,9 @@ use super::{
         model::ReleaseKind,
         sites::{CallEffect, LockKind},
     },
-    Effects, Executor, State, Step,
+    Effects, Executor, MAX_PANICS, State, Step,
     cells::Cells,
-    state::{Flags, Return},
+    state::{Flags, Return, UNKNOWN_LOCK},
     value::{Trust, Value},
 };
 use crate::ids::{ImageAddr, TargetAddr};
@@ -31,18 +31,11 @@ impl Executor<'_> {
         };
         let first = self.argument(state, 0);
         match callee.effect {
+            CallEffect::Unwinds => return self.panic(state),
             CallEffect::NeverReturns => return Step::End,
             CallEffect::KeepsRegisters => return Step::Go,
-            CallEffect::Acquire(kind) => {
-                if let Some(object) = first.address() {
-                    state.effects.acquire((kind, object));
-                }
-            }
-            CallEffect::Release(kind) => {
-                if let Some(object) = first.address() {
-                    self.release(state, site, kind, object);
-                }
-            }
+            CallEffect::Acquire(kind) => state.effects.acquire((kind, lock_at(first))),
+            CallEffect::Release(kind) => self.release(state, site, kind, first),
             CallEffect::TryAcquire(kind) => {
                 self.try_acquire(state, kind, first);
                 return Step::Go;
@@ -87,6 +80,22 @@ impl Executor<'_> {
         Step::Go
     }
 
+    /// The path panics: its frame's deferred calls are all that it still does. Those of calls that
+    /// are being followed are not looked for.
+    fn panic(&mut self, state: &mut State) -> Step {
+        if self.outcome.panics.len() >= MAX_PANICS {
+            return Step::End;
+        }
+        let mut state = state.clone();
+        if let Some(outermost) = state.returns.first() {
+            state.frame = outermost.frame;
+            state.effects.unknown_code = true;
+            state.returns.clear();
+        }
+        self.outcome.panics.push(state);
+        Step::End
+    }
+
     /// Follows a call of ordinary code if that can matter.
     fn enter(
         &mut self,
@@ -121,8 +130,11 @@ impl Executor<'_> {
             to,
             sp: state.register(sp),
             fp: state.register(self.isa.frame_pointer()),
+            frame: state.frame,
             deferred,
+            through_memory: false,
         });
+        state.frame = state.register(sp);
         let below = state
             .register(sp)
             .map(|bits| bits.wrapping_sub(self.isa.call_pushes()));
@@ -151,18 +163,34 @@ impl Executor<'_> {
     }
 
     pub(super) fn call_to(&mut self, state: &mut State, site: ImageAddr, operand: Operand) -> Step {
-        let function = self.read(state, operand, 8).address();
-        let target = function.map(|at| TargetAddr(at).in_image(self.bias));
-        let known = target.filter(|at| {
-            let callee = self.code.callee(*at);
-            callee.is_some_and(|callee| callee.function.entry == *at)
-        });
-        let Some(target) = known else {
+        let value = self.read(state, operand, 8);
+        let Some(target) = self.function(value) else {
             self.opaque(state);
             return Step::Go;
         };
-        self.mark_closure(state, function);
-        self.call(state, site, target)
+        if value.is_reloaded() {
+            // Another function may stand there when the time comes.
+            for register in self.isa.arguments() {
+                let argument = state.register(*register).reloaded();
+                state.set_register(*register, argument);
+            }
+        }
+        self.mark_closure(state, value.address());
+        let depth = state.returns.len();
+        let step = self.call(state, site, target);
+        if value.is_reloaded()
+            && state.returns.len() > depth
+            && let Some(back) = state.returns.last_mut()
+        {
+            back.through_memory = true;
+        }
+        step
+    }
+
+    /// The function whose entry `value` is.
+    pub(super) fn function(&self, value: Value) -> Option<ImageAddr> {
+        let at = TargetAddr(value.address()?).in_image(self.bias);
+        (self.code.callee(at)?.function.entry == at).then_some(at)
     }
 
     /// If the closure register points to a closure of the function at `entry`, what that captured
@@ -170,7 +198,8 @@ impl Executor<'_> {
     fn mark_closure(&self, state: &mut State, entry: Option<u64>) {
         let register = self.isa.closure();
         let closure = state.register(register);
-        if let Value::Known { bits, .. } = closure
+        if let Value::Known { bits, trust } = closure
+            && trust != Trust::Loaded
             && self.load(state, closure, 8).bits() == entry
         {
             state.set_register(
@@ -231,6 +260,7 @@ impl Executor<'_> {
         };
         state.routine = routine;
         state.at = at;
+        state.frame = back.frame;
         state.set_register(self.isa.stack_pointer(), back.sp);
         state.set_register(self.isa.frame_pointer(), back.fp);
         state.flags = Flags::Unknown;
@@ -245,9 +275,7 @@ impl Executor<'_> {
         state.forks += 1;
         let result = self.isa.arguments().first().copied();
         let mut taken = state.clone();
-        if let Some(object) = object.address() {
-            taken.effects.acquire((kind, object));
-        }
+        taken.effects.acquire((kind, lock_at(object)));
         if let Some(result) = result {
             taken.set_register(result, Value::exact(1));
             state.set_register(result, Value::exact(0));
@@ -263,10 +291,10 @@ impl Executor<'_> {
         object: Value,
         count: u32,
     ) {
-        if let Some(object) = object.address() {
-            state.effects.give(kind, object, count);
-            self.sight(state, site, kind, object);
-        }
+        let reloaded = object.is_reloaded() || state.through_memory();
+        let object = lock_at(object);
+        state.effects.give((kind, object), count, reloaded);
+        self.sight(state, site, kind, object);
     }
 
     /// A channel or condition variable is used: worth telling, but it changes no path.
@@ -362,4 +390,9 @@ impl Executor<'_> {
         }
         self.return_(state)
     }
+}
+
+/// The lock that `value` points to; [`UNKNOWN_LOCK`] if that is not known.
+pub(super) fn lock_at(value: Value) -> u64 {
+    value.address().unwrap_or(UNKNOWN_LOCK)
 }

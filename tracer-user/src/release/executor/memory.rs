@@ -128,7 +128,7 @@ impl<'a> World<'a> {
     }
 
     /// Whether nothing writes to `at` while the process runs: code and read-only data.
-    fn is_constant(&self, at: u64) -> bool {
+    pub fn is_constant(&self, at: u64) -> bool {
         let at = TargetAddr(at).in_image(self.bias);
         let module = self.image.module();
         let writable = [

@@ -24,6 +24,7 @@ use std::ops::Range;
 
 use rustc_hash::{FxHashMap, FxHashSet};
 
+pub use cells::Cells;
 pub use memory::World;
 pub use state::{Deferred, Effects, State};
 pub use value::Value;
@@ -47,6 +48,8 @@ const FRAME_BUDGET: u32 = 30_000;
 const MAX_OPEN: usize = 2_000;
 /// Histories of locks that are told apart at one place at most.
 const MAX_HISTORIES: usize = 24;
+/// Different panics of one frame that are told apart at most.
+const MAX_PANICS: usize = 24;
 /// States with which one place is gone through at most while the frame's memory decides every
 /// branch: a loop over the locks of a slice.
 const PRECISE_VISITS: usize = 600;
@@ -58,6 +61,8 @@ pub struct Outcome {
     pub exits: Vec<State>,
     /// If it never does: what it will have done in the loops that it stays in.
     pub loops: Vec<Effects>,
+    /// The states in which it panics or ends its goroutine.
+    pub panics: Vec<State>,
     /// Whether it was too much to follow.
     pub exhausted: bool,
 }
@@ -235,7 +240,7 @@ impl<'a> Executor<'a> {
         }
         histories.1.summarise(&state.effects);
         state.effects.clone_from(&histories.1);
-        Place::of(state)
+        Place::of(state, &self.world)
     }
 
     /// Notes a release at the current instruction of `state`.

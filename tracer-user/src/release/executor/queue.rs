@@ -14,17 +14,20 @@ pub struct Place {
     at: u32,
     calls: u64,
     deferred: u64,
+    defer_bits: u64,
     effects: u64,
 }
 
 impl Place {
-    /// Where `state` is.
-    pub fn of(state: &State) -> Self {
+    /// Where `state` is. Which open-coded deferred calls have to run belongs to it: a path that
+    /// has deferred a release does not become one with a path that has not.
+    pub fn of(state: &State, world: &World<'_>) -> Self {
         Self {
             entry: state.routine.function.entry,
             at: state.at,
             calls: state.calls(),
             deferred: hash_of(&state.effects.deferred),
+            defer_bits: hash_of(&state.defer_bits(world)),
             effects: hash_of(&state.effects),
         }
     }
@@ -47,7 +50,7 @@ impl Queue {
     /// by a branch taken without knowing.
     pub fn push(&mut self, state: State, world: &World<'_>) {
         let order = (usize::MAX - state.returns.len(), state.at);
-        let place = Place::of(&state);
+        let place = Place::of(&state, world);
         let waiting = self.by_order.entry(order).or_default();
         let same = waiting
             .iter_mut()

@@ -111,7 +111,15 @@ pub struct Released {
     pub count: u32,
     /// Whether code that could not be followed ran before: that code may have taken the lock.
     pub after_unknown: bool,
+    /// Whether which lock this is, or whether it is released, was read from memory that others can
+    /// write.
+    pub reloaded: bool,
 }
+
+/// Stands for a lock whose address is not known.
+pub const UNKNOWN_LOCK: u64 = 0;
+/// How many locks with unknown addresses a path takes before it stops counting.
+const MAX_UNKNOWN_HELD: usize = 4;
 
 /// A deferred call that has not run yet.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -139,16 +147,19 @@ impl Effects {
     /// Takes `lock`.
     pub fn acquire(&mut self, lock: Lock) {
         let at = self.held.partition_point(|held| *held < lock);
-        self.held.insert(at, lock);
+        let same = self.held.iter().skip(at).take_while(|held| **held == lock);
+        if lock.1 != UNKNOWN_LOCK || same.count() < MAX_UNKNOWN_HELD {
+            self.held.insert(at, lock);
+        }
     }
 
-    /// Releases `lock`; false when the path had taken it itself.
-    pub fn release(&mut self, lock: Lock, kind: ReleaseKind) -> bool {
+    /// Releases `lock`; false when the path had taken it itself. `reloaded`: see [`Released`].
+    pub fn release(&mut self, lock: Lock, kind: ReleaseKind, reloaded: bool) -> bool {
         if let Ok(at) = self.held.binary_search(&lock) {
             self.held.remove(at);
             return false;
         }
-        self.give(kind, lock.1, 1);
+        self.give((kind, lock.1), 1, reloaded);
         true
     }
 
@@ -163,6 +174,7 @@ impl Effects {
             if let Some(same) = same {
                 mine.count = mine.count.min(same.count);
                 mine.after_unknown |= same.after_unknown;
+                mine.reloaded |= same.reloaded;
             }
             same.is_some()
         });
@@ -174,8 +186,9 @@ impl Effects {
         self.unknown_code |= other.unknown_code;
     }
 
-    /// Performs `count` releases of something that the path does not own.
-    pub fn give(&mut self, kind: ReleaseKind, object: u64, count: u32) {
+    /// Performs `count` releases of something that the path does not own. `reloaded`: see
+    /// [`Released`].
+    pub fn give(&mut self, (kind, object): (ReleaseKind, u64), count: u32, reloaded: bool) {
         let key = (kind, object);
         match self
             .released
@@ -196,6 +209,7 @@ impl Effects {
                     object,
                     count: count.min(MAX_COUNT),
                     after_unknown: self.unknown_code,
+                    reloaded,
                 },
             ),
         }
@@ -208,12 +222,16 @@ const MAX_COUNT: u32 = 4;
 /// Where a followed call returns to.
 #[derive(Debug, Clone)]
 pub struct Return {
+    /// Whether the function was found in memory that others can write: another one may be called.
+    pub through_memory: bool,
     /// The caller; `None` ends the path (a closure that another goroutine will run).
     pub to: Option<(Arc<Routine>, u32)>,
     /// The stack pointer after the return.
     pub sp: Value,
     /// The frame pointer after the return.
     pub fp: Value,
+    /// The caller's frame address.
+    pub frame: Value,
     /// Whether the call was deferred.
     pub deferred: bool,
 }
@@ -225,6 +243,8 @@ pub struct State {
     pub routine: Arc<Routine>,
     /// The next instruction, by index.
     pub at: u32,
+    /// The frame address of that function: its stack pointer before it was called.
+    pub frame: Value,
     /// General registers.
     pub registers: [Value; REGISTERS],
     /// Vector registers, as two words each.
@@ -250,6 +270,7 @@ impl State {
         Self {
             routine,
             at,
+            frame: Value::Unknown,
             registers: [Value::Unknown; REGISTERS],
             wide: [(Value::Unknown, Value::Unknown); WIDE_REGISTERS],
             flags: Flags::Unknown,
@@ -271,6 +292,30 @@ impl State {
             (to, back.sp, back.deferred).hash(&mut hasher);
         }
         hasher.finish()
+    }
+
+    /// Which open-coded deferred calls the functions that the path is in have to run.
+    #[must_use]
+    pub fn defer_bits(&self, world: &World<'_>) -> Vec<Value> {
+        let callers = self.returns.iter().filter_map(|back| {
+            let (routine, _) = back.to.as_ref()?;
+            Some((routine, back.frame))
+        });
+        let bits = |(routine, frame): (&Arc<Routine>, Value)| {
+            let at = frame.bits()?.wrapping_sub(routine.defer_bits?);
+            let cell = |at| self.cells.get(at).unwrap_or_else(|| world.cell(at));
+            Some(super::cells::load(at, 1, cell))
+        };
+        callers
+            .chain([(&self.routine, self.frame)])
+            .filter_map(bits)
+            .collect()
+    }
+
+    /// Whether a function that the path is in was found in memory that others can write.
+    #[must_use]
+    pub fn through_memory(&self) -> bool {
+        self.returns.iter().any(|back| back.through_memory)
     }
 
     /// The value of `register`.

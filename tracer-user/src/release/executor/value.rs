@@ -24,9 +24,8 @@ pub enum Trust {
     /// Points to the closure of a call that is being followed: what the closure holds was captured
     /// once and never changes.
     Closure,
-    /// Loaded from memory that other goroutines can write. As the address of a lock it is what the
-    /// program itself will use, since a correct program keeps the way to a lock that it holds; it
-    /// decides no branch.
+    /// Loaded from memory that other goroutines can write before this one runs again. It decides no
+    /// branch, and as the address of a lock it proves less (`Certainty::Conditional`).
     Loaded,
 }
 
@@ -61,10 +60,37 @@ impl Value {
         }
     }
 
+    /// Whether it was read from memory that others can write.
+    #[must_use]
+    pub const fn is_reloaded(self) -> bool {
+        matches!(
+            self,
+            Self::Known {
+                trust: Trust::Loaded,
+                ..
+            }
+        )
+    }
+
+    /// The same word, not to be relied on any more than one read from memory that others can write.
+    #[must_use]
+    pub const fn reloaded(self) -> Self {
+        self.map_trust(Trust::Loaded)
+    }
+
     /// The number if it is a possible address: not nil and not a small offset from it.
     #[must_use]
     pub fn address(self) -> Option<u64> {
         self.bits().filter(|bits| *bits >= 4096)
+    }
+
+    /// The same word from elsewhere.
+    #[must_use]
+    pub const fn map_trust(self, trust: Trust) -> Self {
+        match self {
+            Self::Known { bits, .. } => Self::Known { bits, trust },
+            Self::Unknown => Self::Unknown,
+        }
     }
 
     /// The result of `operate` on two words; as trustworthy as the less trustworthy one.
