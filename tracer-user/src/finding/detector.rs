@@ -5,7 +5,7 @@ use super::phrase::count;
 use crate::{
     ids::Goid,
     image::WaitReason,
-    snapshot::{Scheduler, Snapshot, Status},
+    snapshot::{Goroutine, Scheduler, Snapshot, Status},
 };
 
 /// What `checkdead` would compute if it ran now.
@@ -74,20 +74,25 @@ fn judge(snapshot: &Snapshot, terms: &Scheduler, run: i64, run0: i64) -> (bool, 
     (true, true, why.to_owned())
 }
 
+fn parked(g: &Goroutine, reason: WaitReason) -> bool {
+    !g.system && g.wait_reason == Some(reason)
+}
+
 /// Who keeps `busy` threads busy.
 fn busy(snapshot: &Snapshot, busy: i64) -> String {
     let threads = count(u64::try_from(busy).unwrap_or(0), "thread");
     let counts = if busy == 1 { "counts" } else { "count" };
-    let first = |wanted: &dyn Fn(Status, Option<WaitReason>) -> bool| -> Option<Goid> {
-        let mut goroutines = snapshot.goroutines.iter();
-        let found = goroutines.find(|g| !g.system && wanted(g.status, g.wait_reason));
-        found.map(|g| g.goid)
+    let first = |wanted: &dyn Fn(&Goroutine) -> bool| -> Option<Goid> {
+        let goroutines = snapshot.goroutines.iter();
+        let mut found = goroutines.filter(|g| wanted(g)).map(|g| g.goid);
+        found.next()
     };
-    let who = if let Some(goid) = first(&|status, _| status == Status::Syscall) {
+    // The runtime's own may be: the one that waits for signals.
+    let who = if let Some(goid) = first(&|g| g.status == Status::Syscall) {
         format!("goroutine {goid} is in a system call")
-    } else if let Some(goid) = first(&|_, reason| reason == Some(WaitReason::IoWait)) {
+    } else if let Some(goid) = first(&|g| parked(g, WaitReason::IoWait)) {
         format!("a thread watches the network for goroutine {goid}")
-    } else if let Some(goid) = first(&|_, reason| reason == Some(WaitReason::Sleep)) {
+    } else if let Some(goid) = first(&|g| parked(g, WaitReason::Sleep)) {
         format!("a thread waits for the timer of goroutine {goid}")
     } else if snapshot.scheduler.as_ref().is_some_and(|s| s.timers > 0) {
         "a thread waits for the next timer".to_owned()

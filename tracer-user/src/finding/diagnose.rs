@@ -5,6 +5,7 @@ use std::{sync::Arc, time::Duration};
 use rustc_hash::{FxHashMap, FxHashSet};
 
 use super::{
+    abandoned::{abandoned, locks},
     confirm::agreed,
     deadlock,
     detector::{Detector, detector},
@@ -16,7 +17,7 @@ use super::{
     root_blocker::root_blockers,
     scene::Scene,
     site::Symbols,
-    stuck::stuck,
+    stuck::{Told, stuck},
     unreachable,
     walk::{HeapWalker, Walked},
     whole_process::whole_process,
@@ -110,6 +111,7 @@ impl Diagnosis {
                         | FindingKind::NilChannel
                         | FindingKind::SelectForever
                         | FindingKind::RootBlocker
+                        | FindingKind::AbandonedLock
                 )
         };
         self.findings.iter().any(by_graph)
@@ -261,24 +263,37 @@ struct Teller<'a> {
 impl Teller<'_> {
     fn findings(&self, cpu_limit: Option<CpuLimit>) -> Vec<Finding> {
         let mut findings = self.deadlocks();
-        findings.extend(self.suspected_cycles());
-        let is_live = |goid| self.graphs.certain.fate(goid).is_none();
+        let suspected = self.suspected_cycles();
+        let members = suspected.iter().flat_map(|f| f.goroutines.iter().copied());
+        let members: FxHashSet<Goid> = members.collect();
+        findings.extend(suspected);
+        let is_told = |goid| self.graphs.certain.fate(goid).is_some() || members.contains(&goid);
         let roots = self.graphs.current.root_blockers.iter();
         let roots = root_blockers(
             &self.scene,
-            roots.filter(|root| is_live(root.goid)),
+            roots.filter(|root| !is_told(root.goid)),
             self.earlier.map(|earlier| &*earlier.snapshot),
             self.options,
         );
         let told = roots.iter().flat_map(|f| f.edges.iter().map(|e| e.to));
-        let told: FxHashSet<Goid> = told.collect();
+        let told: FxHashSet<Goid> = told.chain(members).collect();
         findings.extend(roots);
+        let abandoned = abandoned(
+            &self.scene,
+            &self.graphs.certain,
+            self.earlier.map(|earlier| &*earlier.snapshot),
+            self.options,
+        );
         findings.extend(stuck(
             &self.scene,
             &self.graphs.certain,
-            &told,
+            &Told {
+                holders: told,
+                locks: locks(&abandoned),
+            },
             self.options,
         ));
+        findings.extend(abandoned);
         findings.extend(limits::gomaxprocs(
             self.scene.process,
             self.scene.snapshot,

@@ -120,7 +120,10 @@ impl Reader<'_> {
         }
         match g.wait_reason {
             Some(
-                WaitReason::ChanReceiveNil | WaitReason::ChanSendNil | WaitReason::SelectNoCases,
+                WaitReason::ChanReceiveNil
+                | WaitReason::ChanSendNil
+                | WaitReason::SelectNoCases
+                | WaitReason::SelectAllNil,
             ) => Disposition::Blocked(Requirement::Never),
             Some(WaitReason::ChanReceive | WaitReason::ChanSend | WaitReason::Select) => {
                 self.channels(&g.waits_on)
@@ -259,6 +262,7 @@ impl Reader<'_> {
                     cap,
                     closed,
                     timer,
+                    ..
                 }),
                 operation,
             ) => {

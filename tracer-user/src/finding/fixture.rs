@@ -12,8 +12,9 @@ use crate::{
     process::{ProcessKey, StartTime},
     release::{Certainty, Evidence, Held, LockHolders, PendingRelease, ReleaseKind},
     snapshot::{
-        Goroutine, MutexState, ObjectId, ObjectKind, ObjectState, Operation, Scheduler, Snapshot,
-        Stack, StackFrame, Status, SyncObject, Thread, ThreadState, WaitOn, WaitSince,
+        ChannelElement, Goroutine, MutexState, ObjectId, ObjectKind, ObjectState, Operation,
+        Scheduler, Snapshot, Stack, StackFrame, Status, SyncObject, Thread, ThreadState, WaitOn,
+        WaitSince,
     },
 };
 
@@ -168,6 +169,7 @@ impl Process {
             cap,
             closed: false,
             timer: false,
+            element: element(8),
         };
         self.object(addr, ObjectKind::Channel, state);
     }
@@ -178,6 +180,7 @@ impl Process {
             cap: 1,
             closed: false,
             timer: true,
+            element: element(24),
         };
         self.object(addr, ObjectKind::Channel, state);
     }
@@ -352,5 +355,12 @@ impl Symbols for Table {
             RELEASE_PC => site("main.wait", "/src/main.go", 12),
             line => site("main.at", "/src/main.go", u32::try_from(line).unwrap_or(0)),
         }
+    }
+}
+
+fn element(size: u16) -> ChannelElement {
+    ChannelElement {
+        size,
+        type_name: None,
     }
 }

@@ -7,7 +7,7 @@ use std::{
     time::Duration,
 };
 
-use rustc_hash::FxHashMap;
+use rustc_hash::{FxHashMap, FxHashSet};
 
 use super::{Diagnosis, Evidence, HeapWalker, Options, Past, Walked, diagnose};
 use crate::{
@@ -24,8 +24,9 @@ use crate::{
 const BETWEEN_LOOKS: Duration = Duration::from_millis(30);
 /// Most images whose analysis is remembered; all are forgotten when it is full.
 const ANALYZERS_LIMIT: usize = 256;
-/// Up to so many goroutines all are analysed; of more only if somebody waits for a lock, because
-/// channels alone are explained, but never proven, by what their partners would do.
+/// Up to so many goroutines all are analysed; of more only if somebody waits for a lock, else one of
+/// each stack, because channels alone are explained, but never proven, by what their partners would
+/// do.
 const ANALYSED_ALWAYS: usize = 2_000;
 
 /// Why there is no look.
@@ -192,12 +193,12 @@ fn pending(
         );
         is_lock && !object.waiters.is_empty()
     });
-    if !locked && snapshot.goroutines.len() > ANALYSED_ALWAYS {
-        return FxHashMap::default();
-    }
+    let each = locked || snapshot.goroutines.len() <= ANALYSED_ALWAYS;
+    let mut stacks = FxHashSet::default();
     snapshot
         .goroutines
         .iter()
+        .filter(|goroutine| each || stacks.insert(Arc::as_ptr(&goroutine.stack)))
         .map(|goroutine| (goroutine.goid, analyzer.pending(target, goroutine)))
         .filter(|(_, pending)| !pending.is_empty())
         .collect()

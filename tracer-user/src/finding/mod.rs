@@ -3,6 +3,7 @@
 //! [`diagnose`] is pure: a snapshot and what was found out about its locks go in, findings come
 //! out.
 
+mod abandoned;
 mod confirm;
 mod deadlock;
 mod detector;
@@ -11,6 +12,7 @@ mod disposition;
 mod forever;
 mod growth;
 mod identity;
+mod idle;
 mod life;
 mod limits;
 mod look;

@@ -122,6 +122,8 @@ pub enum FindingKind {
     SelectForever,
     /// Many wait behind one live goroutine.
     RootBlocker,
+    /// Waiting for a lock that is locked and that no goroutine is going to unlock.
+    AbandonedLock,
     /// Waiting longer than the threshold, cause unknown.
     StuckWait,
     /// Goroutines of one creation site grow without end.
@@ -147,6 +149,7 @@ impl FindingKind {
             Self::NilChannel => "nil-channel",
             Self::SelectForever => "select-forever",
             Self::RootBlocker => "root-blocker",
+            Self::AbandonedLock => "abandoned-lock",
             Self::StuckWait => "stuck-wait",
             Self::GoroutineGrowth => "goroutine-growth",
             Self::ThreadGrowth => "thread-growth",

@@ -111,8 +111,10 @@ impl Past {
             let told = kept.iter().flat_map(|f| f.goroutines.iter().copied());
             let told: FxHashSet<Goid> = told.collect();
             diagnosis.findings.retain(|finding| {
-                finding.kind != FindingKind::StuckWait
-                    || !finding.goroutines.iter().all(|goid| told.contains(goid))
+                !matches!(
+                    finding.kind,
+                    FindingKind::StuckWait | FindingKind::AbandonedLock
+                ) || !finding.goroutines.iter().all(|goid| told.contains(goid))
             });
             diagnosis.findings.splice(0..0, kept);
         }

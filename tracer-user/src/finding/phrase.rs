@@ -146,6 +146,7 @@ pub(super) fn pausing(reason: Option<WaitReason>) -> String {
         Some(WaitReason::ChanReceiveNil) => "receives from a nil channel".to_owned(),
         Some(WaitReason::ChanSendNil) => "sends to a nil channel".to_owned(),
         Some(WaitReason::SelectNoCases) => "sits in select {}".to_owned(),
+        Some(WaitReason::SelectAllNil) => "waits in a select whose channels are all nil".to_owned(),
         Some(reason) => format!("waits ({reason})"),
         None => "runs".to_owned(),
     }

@@ -4,6 +4,7 @@ use super::{
     diagnose::Options,
     forever::partners,
     identity::Identity,
+    idle::is_idle,
     model::{Edge, Finding, FindingKind, MAX_LISTED},
     phrase::{count, duration},
     scene::{Scene, began_ns, capitalised},
@@ -12,7 +13,7 @@ use crate::{
     graph::RootBlocker,
     ids::{Goid, TargetAddr},
     image::WaitReason,
-    snapshot::{Goroutine, Snapshot, Status},
+    snapshot::{Goroutine, ObjectKind, Snapshot, Status},
 };
 
 /// How many waiters make a blocker worth telling although nobody has waited for long.
@@ -38,11 +39,21 @@ pub(super) fn root_blockers<'a>(
         let long = waited_ns >= options.stuck_after_ns();
         let lasting = earlier
             .is_none_or(|earlier| waiters.iter().any(|w| super::confirm::unmoved(earlier, w)));
-        if lasting && (long || root.waiting >= MANY) {
+        if lasting && (long || root.waiting >= MANY) && !is_daily_work(scene, root, g, options) {
             told.push(tell(scene, root, object, g, &waiters, oldest_ns));
         }
     }
     told
+}
+
+/// Whether all that `root` holds up is a `WaitGroup`, and it gets on with its work: whoever waits for
+/// a group waits for as long as its members live.
+fn is_daily_work(scene: &Scene<'_>, root: &RootBlocker, g: &Goroutine, options: &Options) -> bool {
+    let kind = |object| scene.snapshot.objects.get(object).map(|o| o.id.kind);
+    let mut objects = root.objects.iter();
+    let hangs = !g.waits_on.is_empty() && scene.age(g).known_ns() >= options.stuck_after_ns();
+    objects.all(|(object, _)| kind(object) == Some(ObjectKind::WaitGroup))
+        && (!hangs || is_idle(scene, g))
 }
 
 /// The goroutines that wait on what `root` holds.

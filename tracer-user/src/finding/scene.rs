@@ -13,7 +13,9 @@ use crate::{
     ids::{Goid, ImageAddr, TargetAddr},
     process::ProcessKey,
     release::{Held, LockHolders, PendingRelease, ReleaseKind},
-    snapshot::{Goroutine, Operation, Snapshot, Stack, Status, WaitOn, WaitSince},
+    snapshot::{
+        Goroutine, ObjectState, Operation, Snapshot, Stack, Status, SyncObject, WaitOn, WaitSince,
+    },
 };
 
 /// One look at one process.
@@ -30,6 +32,8 @@ pub(super) struct Scene<'a> {
     sites: RefCell<FxHashSet<Arc<Site>>>,
     /// Who performs an operation on a channel later.
     partners: FxHashMap<(TargetAddr, ReleaseKind), Vec<Goid>>,
+    /// Stacks, by address, of goroutines that receive again what they wait to receive now.
+    coming_back: FxHashSet<usize>,
 }
 
 impl<'a> Scene<'a> {
@@ -52,11 +56,14 @@ impl<'a> Scene<'a> {
             goids.sort_unstable();
             goids.dedup();
         }
+        let goroutines = snapshot.goroutines.iter();
+        let coming_back = goroutines.filter(|g| pending.get(&g.goid).is_some_and(|p| again(g, p)));
         Self {
             process,
             snapshot,
             holders,
             symbols,
+            coming_back: coming_back.map(|g| Arc::as_ptr(&g.stack).addr()).collect(),
             index: goids.zip(0..).collect(),
             blocked_at: RefCell::default(),
             created_at: RefCell::default(),
@@ -101,8 +108,10 @@ impl<'a> Scene<'a> {
         if let Some(known) = self.created_at.borrow().get(&pc) {
             return known.clone();
         }
-        let sites = self.symbols.sites(pc, true);
-        let site = sites.into_iter().next().map(|site| self.shared(site));
+        let site = self.symbols.sites(pc, true).into_iter().next();
+        // The runtime makes the first goroutine in assembly (`rt0_go`), by no `go` statement.
+        let site = site.filter(|site| &*site.function != "runtime.newproc");
+        let site = site.map(|site| self.shared(site));
         self.created_at.borrow_mut().insert(pc, site.clone());
         site
     }
@@ -139,6 +148,13 @@ impl<'a> Scene<'a> {
     /// `mutex 0xc000014080`.
     pub(super) fn object(&self, addr: TargetAddr) -> String {
         match self.snapshot.objects.get(&addr) {
+            Some(SyncObject {
+                state: Some(ObjectState::Channel { element, .. }),
+                ..
+            }) if element.type_name.is_some() => {
+                let of = element.type_name.as_deref().unwrap_or_default();
+                format!("channel {addr} (chan {of})")
+            }
             Some(object) => format!("{} {addr}", phrase::kind(object.id.kind)),
             None => format!("object {addr}"),
         }
@@ -226,6 +242,13 @@ impl<'a> Scene<'a> {
         own.or(sites.last()).cloned()
     }
 
+    /// Whether `g`, or one like it, was seen to come back for more: after what it receives now, it
+    /// receives from the same channel again. So do idle workers, event loops and everybody who
+    /// serves a queue.
+    pub(super) fn comes_back(&self, g: &Goroutine) -> bool {
+        self.coming_back.contains(&Arc::as_ptr(&g.stack).addr())
+    }
+
     /// Goroutines other than `g` that were seen to serve one of its waits later, with the object
     /// and what they do.
     pub(super) fn partners(
@@ -243,6 +266,17 @@ impl<'a> Scene<'a> {
             })
         })
     }
+}
+
+/// Whether what `g` will do later includes what it waits to receive now.
+fn again(g: &Goroutine, pending: &[PendingRelease]) -> bool {
+    let receives = |wait: &&WaitOn| wait.operation == Operation::Receive;
+    g.waits_on.iter().filter(receives).any(|wait| {
+        let same = |release: &PendingRelease| {
+            release.kind == ReleaseKind::Receive && release.object == wait.object.addr
+        };
+        pending.iter().any(same)
+    })
 }
 
 /// The first goroutine runs `main.main`.

@@ -55,7 +55,7 @@ pub fn is_plumbing(function: &str) -> bool {
     matches!(first, "runtime" | "sync" | "internal" | "syscall" | "iter")
         || matches!(
             package,
-            "time" | "os" | "io" | "net" | "bufio" | "crypto/tls" | "type:" | "go"
+            "time" | "reflect" | "os" | "io" | "net" | "bufio" | "crypto/tls" | "type:" | "go"
         )
 }
 

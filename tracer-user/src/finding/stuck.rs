@@ -5,6 +5,7 @@ use rustc_hash::{FxHashMap, FxHashSet};
 use super::{
     diagnose::Options,
     forever::partners,
+    idle::is_idle,
     members::{Members, by_site},
     model::{Finding, FindingKind},
     phrase::{count, duration},
@@ -17,17 +18,25 @@ use crate::{
     snapshot::{Goroutine, ObjectState, Operation, WaitOn},
 };
 
-/// Live goroutines that have waited for longer than the threshold, grouped by place. Those that
-/// wait behind one of `told`, the root blockers already reported, are left out.
+/// What is told of already.
+pub(super) struct Told {
+    /// Those who hold others up.
+    pub(super) holders: FxHashSet<Goid>,
+    /// Locks that nobody holds.
+    pub(super) locks: FxHashSet<TargetAddr>,
+}
+
+/// Live goroutines that have waited for longer than the threshold, grouped by place. Left out are
+/// those that are merely idle, and those that wait behind what is `told` of.
 pub(super) fn stuck(
     scene: &Scene<'_>,
     verdicts: &Verdicts,
-    told: &FxHashSet<Goid>,
+    told: &Told,
     options: &Options,
 ) -> Vec<Finding> {
     let mut chains = Chains {
         scene,
-        told,
+        told: &told.holders,
         known: FxHashMap::default(),
     };
     let threshold = options.stuck_after_ns();
@@ -36,7 +45,12 @@ pub(super) fn stuck(
             && g.status.is_parked()
             && g.wait_reason.is_some_and(can_be_stuck)
             && !g.waits_on.iter().any(|wait| is_timed(scene, *wait))
+            && !g
+                .waits_on
+                .iter()
+                .any(|wait| told.locks.contains(&wait.object.addr))
             && scene.age(g).known_ns() >= threshold
+            && !is_idle(scene, g)
             && verdicts.fate(g.goid).is_none()
     });
     let alone: Vec<&Goroutine> = waits.filter(|g| !chains.is_told(g)).collect();
@@ -141,9 +155,13 @@ fn tell(scene: &Scene<'_>, members: &Members<'_>) -> Finding {
                 continue;
             };
             if holders.candidates.is_empty() {
+                let done = match wait.operation {
+                    Operation::Wait => "calls Done on",
+                    _ => "unlocks",
+                };
                 story.push(format!(
-                    "No goroutine was found that will release {}: whoever locked it may have ended \
-                     without unlocking it.",
+                    "No goroutine was found that {done} {} later: whoever had to may have ended \
+                     without.",
                     scene.object(wait.object.addr)
                 ));
             }

@@ -12,6 +12,7 @@ mod pc_value;
 mod pclntab;
 mod probe_site;
 mod symbolize;
+mod type_name;
 mod version;
 mod wait_reason;
 

@@ -20,6 +20,8 @@ pub struct ModuleData {
     pub bss: Range<ImageAddr>,
     /// Zeroed data without pointers.
     pub noptrbss: Range<ImageAddr>,
+    /// Type descriptors and their names (`types` to `etypes`).
+    pub types: Range<ImageAddr>,
     /// Base of funcdata offsets (`moduledata.gofunc`).
     pub gofunc: ImageAddr,
 }
@@ -31,6 +33,16 @@ const NOPTRDATA: u64 = 24;
 const DATA: u64 = 26;
 const BSS: u64 = 28;
 const NOPTRBSS: u64 = 30;
+
+/// The words of `types` and `etypes`, told by where `gofunc` lies behind them: from Go 1.20 on
+/// `covctrs` and `ecovctrs` come before, from 1.27 on `typedesclen` between.
+const fn types_words(gofunc: u64) -> (u64, u64) {
+    match gofunc {
+        ..305 => (35, 36),
+        305..321 => (37, 38),
+        _ => (37, 39),
+    }
+}
 
 impl ModuleData {
     /// `pclntab` and `funcnametab` are the table's own addresses; `gofunc` is the byte offset of
@@ -54,6 +66,7 @@ impl ModuleData {
             let range = word(index)?..word(index + 1)?;
             (range.start <= range.end).then_some(range)
         };
+        let (types, etypes) = types_words(gofunc);
         Some(Self {
             addr: at,
             text: range(TEXT)?,
@@ -61,6 +74,7 @@ impl ModuleData {
             data: range(DATA)?,
             bss: range(BSS)?,
             noptrbss: range(NOPTRBSS)?,
+            types: word(types)?..word(etypes)?,
             gofunc: elf.pointer(at.offset(gofunc))?,
         })
     }

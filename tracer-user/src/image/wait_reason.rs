@@ -20,6 +20,9 @@ pub enum WaitReason {
     Select,
     /// `select (no cases)`
     SelectNoCases,
+    /// A `select` all of whose channels are nil, which the runtime calls `select` like any other
+    /// (`runtime/select.go`: it stands in no queue, so that `g.waiting` is nil).
+    SelectAllNil,
     /// `sync.Mutex.Lock`
     MutexLock,
     /// `sync.RWMutex.RLock`
@@ -128,6 +131,7 @@ impl WaitReason {
             Self::ChanSendNil => "chan send (nil chan)",
             Self::Select => "select",
             Self::SelectNoCases => "select (no cases)",
+            Self::SelectAllNil => "select (all channels nil)",
             Self::MutexLock => "sync.Mutex.Lock",
             Self::RwMutexRLock => "sync.RWMutex.RLock",
             Self::RwMutexLock => "sync.RWMutex.Lock",

@@ -13,9 +13,10 @@ pub(super) const fn class_of(reason: WaitReason) -> WaitClass {
         WaitReason::ChanReceive => WaitClass::ChanReceive,
         WaitReason::ChanSend => WaitClass::ChanSend,
         WaitReason::Select => WaitClass::Select,
-        WaitReason::ChanReceiveNil | WaitReason::ChanSendNil | WaitReason::SelectNoCases => {
-            WaitClass::Forever
-        }
+        WaitReason::ChanReceiveNil
+        | WaitReason::ChanSendNil
+        | WaitReason::SelectNoCases
+        | WaitReason::SelectAllNil => WaitClass::Forever,
         WaitReason::CondWait => WaitClass::CondWait,
         WaitReason::MutexLock => WaitClass::MutexLock,
         WaitReason::RwMutexRLock => WaitClass::RwMutexRLock,

@@ -4,7 +4,6 @@
 mod allgs;
 mod caller;
 mod conds;
-mod detector;
 mod error;
 mod fields;
 mod g_record;
@@ -24,11 +23,11 @@ mod threads;
 mod unwind;
 mod waits;
 
-pub use detector::{Detector, Terms};
 pub use error::SnapshotError;
 pub use model::{
-    Goroutine, Incomplete, MutexState, ObjectId, ObjectKind, ObjectState, Operation, Scheduler,
-    Snapshot, Stack, StackFrame, Status, SyncObject, Thread, ThreadState, WaitOn, WaitSince,
+    ChannelElement, Goroutine, Incomplete, MutexState, ObjectId, ObjectKind, ObjectState,
+    Operation, Scheduler, Snapshot, Stack, StackFrame, Status, SyncObject, Thread, ThreadState,
+    WaitOn, WaitSince,
 };
 pub use take::{Snapshots, take};
 pub use target::{KernelThreads, Target};

@@ -225,6 +225,8 @@ pub enum ObjectState {
         closed: bool,
         /// Whether a timer sends on it (Go 1.23 and later, `hchan.timer`).
         timer: bool,
+        /// What it carries.
+        element: ChannelElement,
     },
     /// `sync.Mutex.state`.
     Mutex(MutexState),
@@ -256,6 +258,15 @@ pub enum ObjectState {
     },
     /// A semaphore's count.
     Semaphore(u32),
+}
+
+/// The elements of a channel.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ChannelElement {
+    /// Bytes of one; 0 for a `chan struct{}`, which carries nothing but the fact.
+    pub size: u16,
+    /// The type as Go writes it, for example `os.Signal`; `None` when the image does not say.
+    pub type_name: Option<Arc<str>>,
 }
 
 /// `sync.Mutex.state` decoded (`internal/sync/mutex.go`: bits locked 1, woken 2, starving 4).

@@ -1,6 +1,6 @@
 //! The state words of the objects that goroutines wait on.
 
-use super::{MutexState, ObjectId, ObjectKind, ObjectState, fields::Fields};
+use super::{ChannelElement, MutexState, ObjectId, ObjectKind, ObjectState, fields::Fields};
 use crate::image::Layout;
 
 /// `rwmutexMaxReaders` (`sync/rwmutex.go`): what a pending writer subtracts from `readerCount`.
@@ -17,6 +17,7 @@ pub(super) fn len(kind: ObjectKind, layout: &Layout) -> usize {
             let last = [
                 c.qcount,
                 c.dataqsiz,
+                c.elemsize,
                 c.closed,
                 c.recvq,
                 c.sendq,
@@ -45,6 +46,10 @@ pub(super) fn decode(id: ObjectId, bytes: &[u8], layout: &Layout) -> ObjectState
             cap: f.u64(layout.hchan.dataqsiz),
             closed: f.u32(layout.hchan.closed) != 0,
             timer: layout.hchan.timer.is_some_and(|timer| f.u64(timer) != 0),
+            element: ChannelElement {
+                size: (f.u32(layout.hchan.elemsize) & 0xffff) as u16,
+                type_name: None,
+            },
         },
         ObjectKind::Mutex => ObjectState::Mutex(f.u32(0).into()),
         ObjectKind::RwMutex => rwmutex(f),

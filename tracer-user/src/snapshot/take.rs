@@ -17,6 +17,7 @@ use super::{
 use crate::{
     clock::monotonic_ns,
     ids::{TargetAddr, Tid},
+    image::WaitReason,
     memory::Gather,
     process,
 };
@@ -161,7 +162,11 @@ fn goroutine(
     let wait_reason = look
         .status
         .is_parked()
-        .then(|| target.image.wait_reason(record.wait_reason));
+        .then(|| target.image.wait_reason(record.wait_reason))
+        .map(|reason| match reason {
+            WaitReason::Select if record.waiting.is_nil() => WaitReason::SelectAllNil,
+            reason => reason,
+        });
     let start = in_image(record.start_pc);
     let on = [record.m, record.locked_m];
     Goroutine {

@@ -169,12 +169,14 @@ impl MRecord {
     ) -> Thread {
         let current = by_g.get(&self.current_g).copied();
         let locked = by_g.get(&self.locked_g).copied();
+        let state = self.state(target, current, poller == Some(self.at));
         Thread {
             tid: self.tid,
             m: Some(self.id),
             goroutine: current.or(locked).map(|g| g.goid),
-            state: self.state(target, current, poller == Some(self.at)),
-            locked: !self.locked_g.is_nil(),
+            state,
+            // An extra M in reserve is tied to a `g` in reserve (`oneNewExtraM`): no thread yet.
+            locked: !self.locked_g.is_nil() && state != ThreadState::Extra,
             spinning: self.spinning,
             extra: self.extra,
         }

@@ -147,6 +147,7 @@ struct Channels {
 
 struct Channel {
     state: ObjectState,
+    element_type: TargetAddr,
     first_receiver: TargetAddr,
     first_sender: TargetAddr,
 }
@@ -183,16 +184,33 @@ impl Channels {
                 let id = ObjectId { addr: *addr, kind };
                 let channel = Channel {
                     state: object_state::decode(id, bytes, layout),
+                    element_type: Fields(bytes).addr(layout.hchan.elemtype),
                     first_receiver: Fields(bytes).addr(layout.hchan.recvq),
                     first_sender: Fields(bytes).addr(layout.hchan.sendq),
                 };
                 states.insert(*addr, channel);
             }
         }
-        Ok(Self {
+        let mut channels = Self {
             states,
             directions: FxHashMap::default(),
-        })
+        };
+        channels.name_elements(target);
+        Ok(channels)
+    }
+
+    /// Few types, many channels.
+    fn name_elements(&mut self, target: &Target) {
+        let mut names: FxHashMap<TargetAddr, Option<Arc<str>>> = FxHashMap::default();
+        for channel in self.states.values_mut() {
+            let at = channel.element_type;
+            if let ObjectState::Channel { element, .. } = &mut channel.state {
+                let name = names
+                    .entry(at)
+                    .or_insert_with(|| target.image.type_name(at.in_image(target.bias)));
+                element.type_name.clone_from(name);
+            }
+        }
     }
 
     /// Walks every channel's queues. A select's case tells neither its direction nor its queue; the

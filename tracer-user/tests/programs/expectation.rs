@@ -8,6 +8,8 @@
 //! // expect: growth in=FUNCTION                       growth is found where FUNCTION creates goroutines
 //! // expect: threads pinned=N                         N threads are pinned
 //! // expect: healthy                                  nothing proven, look after look
+//! // expect: quiet                                    healthy, and nothing suspected either, however
+//! //                                                  long its goroutines have waited
 //! // matrix: all                                      every Go version and flavour
 //! // go: >=1.N
 //! // build: cgo
@@ -32,6 +34,7 @@ pub(crate) enum Expectation {
     },
     PinnedThreads(u64),
     Healthy,
+    Quiet,
 }
 
 /// On which toolchains a program runs.
@@ -115,6 +118,7 @@ fn expectation(text: &str) -> Option<Expectation> {
     };
     match *words.first()? {
         "healthy" => Some(Expectation::Healthy),
+        "quiet" => Some(Expectation::Quiet),
         "growth" => Some(Expectation::Growth {
             function: value("in")?,
         }),

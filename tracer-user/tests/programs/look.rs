@@ -1,6 +1,7 @@
 //! Running a program, looking at it with `gostuck inspect`, and comparing.
 
 use std::{
+    collections::BTreeMap,
     io::{BufRead as _, BufReader},
     path::Path,
     process::{Child, Command, Stdio},
@@ -73,7 +74,7 @@ impl Target {
         }
         let document = serde_json::from_slice(&output.stdout)
             .map_err(|error| format!("inspect printed no JSON: {error}"))?;
-        match json_schema::violations(&document).as_slice() {
+        match json_schema::violations("", &document).as_slice() {
             [] => Ok(document),
             violations => Err(format!("against the schema: {}", violations.join("; "))),
         }
@@ -94,12 +95,20 @@ impl Target {
             ));
         }
         let text = String::from_utf8_lossy(&output.stdout);
-        text.lines()
-            .map(|line| {
-                serde_json::from_str(line)
-                    .map_err(|error| format!("watch printed `{line}`: {error}"))
-            })
-            .collect()
+        text.lines().map(line).collect()
+    }
+}
+
+/// A line that `watch` printed, which must be as documented.
+fn line(text: &str) -> Result<Value, String> {
+    let line =
+        serde_json::from_str(text).map_err(|error| format!("watch printed `{text}`: {error}"))?;
+    match json_schema::violations("/$defs/watch_line", &line).as_slice() {
+        [] => Ok(line),
+        violations => Err(format!(
+            "watch, against the schema: {}",
+            violations.join("; ")
+        )),
     }
 }
 
@@ -108,6 +117,9 @@ pub(crate) fn check(program: &Path, header: &Header) -> Result<(), String> {
     let target = Target::start(program)?;
     if header.expectations == [Expectation::Healthy] {
         return (0..HEALTHY_LOOKS).try_for_each(|_| nothing_proven(&target.inspect()?));
+    }
+    if header.expectations == [Expectation::Quiet] {
+        return quiet(&target);
     }
     for expectation in &header.expectations {
         if let Expectation::Growth { function } = expectation {
@@ -126,6 +138,29 @@ pub(crate) fn check(program: &Path, header: &Header) -> Result<(), String> {
         }
     }
     Ok(())
+}
+
+/// Nothing stands at the end of a watch by which every wait has become a long one.
+fn quiet(target: &Target) -> Result<(), String> {
+    let events = target.watch(&["--for", "12s", "--stuck-after", "3s"])?;
+    let mut standing = BTreeMap::new();
+    for event in events.iter().filter(|event| event["finding"].is_object()) {
+        let finding = &event["finding"];
+        let id = finding["id"].to_string();
+        if finding["verdict"] == "proven" {
+            return Err(format!("proven: {finding}"));
+        }
+        if event["event"] == "cleared" {
+            standing.remove(&id);
+        } else {
+            standing.insert(id, finding["summary"].to_string());
+        }
+    }
+    if standing.is_empty() {
+        Ok(())
+    } else {
+        Err(format!("suspected: {standing:?}"))
+    }
 }
 
 fn growth(target: &Target, function: &str) -> Result<(), String> {
@@ -163,7 +198,7 @@ fn meets(document: &Value, header: &Header) -> Result<(), String> {
             }
             Expectation::PinnedThreads(count) => pinned(document, *count)?,
             Expectation::Growth { .. } => {}
-            Expectation::Healthy => nothing_proven(document)?,
+            Expectation::Healthy | Expectation::Quiet => nothing_proven(document)?,
         }
     }
     let proven = concerned(document, "proven", "*", None);

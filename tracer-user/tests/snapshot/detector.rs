@@ -2,7 +2,10 @@
 
 use std::time::{Duration, Instant};
 
-use tracer_user::snapshot::{Detector, take};
+use tracer_user::{
+    finding::{Detector, detector},
+    snapshot::take,
+};
 
 use crate::go_program::{Link, Running, build, toolchain};
 
@@ -15,23 +18,23 @@ fn the_reason_for_its_silence_is_the_true_one() {
         let Some(go) = toolchain(version) else { return };
         let directory = tempfile::tempdir().unwrap();
         let program = build(&go, "detector.go", Link::Plain, directory.path());
-        for (argument, armed, reason) in [
-            ("timer", false, "1 timer set"),
-            ("network", false, "1 thread waiting for the network"),
-            ("signal", false, "1 thread in a system call"),
-            ("read", false, "1 thread in a system call"),
-            ("busy", true, "goroutines are running"),
+        for (argument, reason) in [
+            ("timer", "a thread waits for the timer of goroutine"),
+            ("network", "a thread watches the network for goroutine"),
+            ("signal", "is in a system call"),
+            ("read", "is in a system call"),
+            ("busy", "something still runs"),
         ] {
             let detector = settled(&Running::start(&program, &[argument]), reason);
             assert!(
                 detector.reason.contains(reason),
                 "{version} {argument}: {detector:?}"
             );
-            assert_eq!(detector.armed, armed, "{version} {argument}: {detector:?}");
-            let terms = detector.terms.unwrap();
+            assert!(detector.armed, "{version} {argument}: {detector:?}");
+            assert!(!detector.fires, "{version} {argument}: {detector:?}");
             assert!(
-                terms.running() > terms.run0 || terms.timers > 0,
-                "{terms:?}"
+                detector.run > detector.run0 || detector.terms.timers > 0,
+                "{version} {argument}: {detector:?}"
             );
         }
     }
@@ -42,7 +45,7 @@ fn settled(running: &Running, expected: &str) -> Detector {
     let target = running.target();
     let started = Instant::now();
     loop {
-        let detector = Detector::of(&take(&target).unwrap());
+        let detector = detector(&take(&target).unwrap()).unwrap();
         if detector.reason.contains(expected) || started.elapsed() > SETTLING {
             return detector;
         }

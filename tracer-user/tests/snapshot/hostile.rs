@@ -6,9 +6,10 @@ use std::sync::{
 };
 
 use tracer_user::{
+    finding::detector,
     ids::TargetAddr,
     memory::{Memory, ReadError},
-    snapshot::{Detector, Target, take},
+    snapshot::{Target, take},
 };
 
 use crate::go_program::{Link, Running, build, toolchain};
@@ -111,6 +112,6 @@ fn look(honest: &Target, seed: u64, one_in: u64) -> bool {
     for object in snapshot.objects.values() {
         assert!(!object.waiters.is_empty());
     }
-    let _ = Detector::of(&snapshot);
+    let _ = detector(&snapshot);
     true
 }

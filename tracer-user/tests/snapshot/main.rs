@@ -254,7 +254,8 @@ fn check_states(context: &str, running: &Running, snapshot: &Snapshot) {
                 len: 3,
                 cap: 3,
                 closed: false,
-                timer: false
+                timer: false,
+                ..
             })
         ),
         "{context}: {:?}",

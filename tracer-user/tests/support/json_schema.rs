@@ -5,8 +5,10 @@
 
 use serde_json::{Map, Value};
 
-/// Everything in `document` that the schema does not allow, at most a few of them.
-pub(crate) fn violations(document: &Value) -> Vec<String> {
+/// Everything in `document` that the schema does not allow, at most a few of them. `pointer` names
+/// the part of the schema that it must follow: none for a whole document, `/$defs/watch_line` for a
+/// line of `watch`.
+pub(crate) fn violations(pointer: &str, document: &Value) -> Vec<String> {
     let schema = include_str!("../../../docs/gostuck-1.schema.json");
     let schema: Value = match serde_json::from_str(schema) {
         Ok(schema) => schema,
@@ -16,7 +18,10 @@ pub(crate) fn violations(document: &Value) -> Vec<String> {
         root: &schema,
         found: Vec::new(),
     };
-    check.value(&schema, document, "$");
+    match schema.pointer(pointer) {
+        Some(part) => check.value(part, document, "$"),
+        None => check.complain("$", &format!("the schema has no {pointer}")),
+    }
     check.found.truncate(10);
     check.found
 }

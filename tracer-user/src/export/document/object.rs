@@ -65,6 +65,8 @@ pub enum State {
         closed: bool,
         /// Whether a timer sends on it.
         timer: bool,
+        /// The type of its elements; `null` when not known.
+        element: Option<String>,
     },
     /// A mutex.
     Mutex(Mutex),
@@ -132,11 +134,13 @@ impl From<&ObjectState> for State {
                 cap,
                 closed,
                 timer,
+                ref element,
             } => Self::Channel {
                 length: len,
                 capacity: cap,
                 closed,
                 timer,
+                element: element.type_name.as_deref().map(str::to_owned),
             },
             ObjectState::Mutex(state) => Self::Mutex(state.into()),
             ObjectState::RwMutex {

@@ -132,6 +132,7 @@ const fn waits_for_a_goroutine(reason: WaitReason) -> bool {
         | WaitReason::ChanSendNil
         | WaitReason::Select
         | WaitReason::SelectNoCases
+        | WaitReason::SelectAllNil
         | WaitReason::MutexLock
         | WaitReason::RwMutexRLock
         | WaitReason::RwMutexLock

@@ -165,6 +165,7 @@ pub const fn kind(kind: FindingKind) -> &'static str {
         FindingKind::NilChannel => "nil channel",
         FindingKind::SelectForever => "select {} outside main",
         FindingKind::RootBlocker => "many wait behind one goroutine",
+        FindingKind::AbandonedLock => "locked by nobody",
         FindingKind::StuckWait => "waiting for long",
         FindingKind::GoroutineGrowth => "goroutines grow",
         FindingKind::ThreadGrowth => "threads grow",

@@ -1,12 +1,18 @@
 //! The pclntab: which function covers a pc, and the tables of each function
 //! (`runtime/symtab.go`, `cmd/link/internal/ld/pcln.go`).
 
+mod function;
+mod header;
+
 use std::{
     ops::Range,
     sync::{Arc, OnceLock, RwLock},
 };
 
 use rustc_hash::{FxHashMap, FxHasher};
+
+pub use function::{Function, Record};
+use header::{Header, MAGIC_1_18, candidates, read_header};
 
 use super::{
     elf::Elf,
@@ -15,52 +21,8 @@ use super::{
 };
 use crate::ids::ImageAddr;
 
-/// Go 1.18 and 1.19, then Go 1.20 and later.
-const MAGIC_1_18: u32 = 0xffff_fff0;
-const MAGIC_1_20: u32 = 0xffff_fff1;
 const MAX_NAME: usize = 64 << 10;
 const NO_FUNCDATA: u32 = u32::MAX;
-
-/// One function of the image. Cheap to clone.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Function(Arc<Record>);
-
-/// `runtime._func`, decoded.
-#[derive(Debug, PartialEq, Eq)]
-pub struct Record {
-    /// Position in the function table: a dense id.
-    pub index: u32,
-    /// First instruction.
-    pub entry: ImageAddr,
-    /// First address of the next function.
-    pub end: ImageAddr,
-    /// Full name, for example `net/http.(*conn).serve`.
-    pub name: Arc<str>,
-    /// `_func.args`: bytes of arguments on the stack.
-    pub args: i32,
-    /// Offset of the `deferreturn` call from the entry; 0 when there is none.
-    pub defer_return: u32,
-    /// `_func.funcID` (`internal/abi/symtab.go`).
-    pub func_id: u8,
-    /// `_func.flag` (`internal/abi/symtab.go`).
-    pub flag: u8,
-    /// Line of the `func` keyword; 0 before Go 1.20.
-    pub start_line: u32,
-    pcsp: u32,
-    pcfile: u32,
-    pcln: u32,
-    cu_offset: u32,
-    pcdata: Vec<u32>,
-    funcdata: Vec<u32>,
-}
-
-impl std::ops::Deref for Function {
-    type Target = Record;
-
-    fn deref(&self) -> &Record {
-        &self.0
-    }
-}
 
 /// Where the table's parts are.
 #[derive(Debug)]
@@ -78,16 +40,6 @@ pub(super) struct PcLineTable {
     by_name: OnceLock<FxHashMap<u64, Vec<u32>>>,
     decoded: RwLock<FxHashMap<u32, Function>>,
     files: RwLock<FxHashMap<u32, Arc<str>>>,
-}
-
-/// Where a pclntab begins and which one it is.
-#[derive(Debug, Clone, Copy)]
-struct Header {
-    at: ImageAddr,
-    magic: u32,
-    quantum: u8,
-    /// Function count, file count, text start, then the offsets of the five tables.
-    words: [u64; 8],
 }
 
 impl PcLineTable {
@@ -383,54 +335,4 @@ fn hash(name: &[u8]) -> u64 {
     let mut hasher = FxHasher::default();
     hasher.write(name);
     hasher.finish()
-}
-
-fn read_header(elf: &Elf, at: ImageAddr) -> Option<Header> {
-    let start = elf.get(at, 8)?;
-    let magic = u32::from_le_bytes(start[..4].try_into().ok()?);
-    let known = magic == MAGIC_1_18 || magic == MAGIC_1_20;
-    let sound = start[4..6] == [0, 0] && matches!(start[6], 1 | 4) && start[7] == 8;
-    if !known || !sound {
-        return None;
-    }
-    let mut words = [0; 8];
-    for (index, word) in words.iter_mut().enumerate() {
-        *word = elf.u64(at.offset(8 + 8 * index as u64))?;
-    }
-    Some(Header {
-        at,
-        magic,
-        quantum: start[6],
-        words,
-    })
-}
-
-/// Where a table may begin: its own section under any of its names, else wherever the magic is.
-fn candidates(elf: &Elf) -> impl Iterator<Item = ImageAddr> {
-    let named = elf
-        .sections
-        .iter()
-        .filter(|s| s.name.ends_with("gopclntab"))
-        .map(|s| ImageAddr(s.addr));
-    let scanned = elf.segments.iter().flat_map(move |segment| {
-        let pieces = (0..segment.file_size).step_by(1 << 20);
-        pieces.flat_map(move |skip| {
-            let at = ImageAddr(segment.addr).offset(skip);
-            let len = usize::try_from((segment.file_size - skip).min(1 << 20)).unwrap_or(0);
-            let bytes = elf.get(at, len).unwrap_or_default().into_owned();
-            let hits: Vec<_> = bytes
-                .chunks_exact(8)
-                .enumerate()
-                .filter(|(_, word)| {
-                    (word[0] == 0xf0 || word[0] == 0xf1)
-                        && word[1..6] == [0xff, 0xff, 0xff, 0, 0]
-                        && matches!(word[6], 1 | 4)
-                        && word[7] == 8
-                })
-                .map(|(index, _)| at.offset(8 * index as u64))
-                .collect();
-            hits
-        })
-    });
-    named.chain(scanned)
 }
