@@ -17,6 +17,8 @@ pub struct Actors<'t> {
     bias: LoadBias,
     /// The runtime's own goroutines, which use none of the program's variables.
     runtime_only: FxHashSet<Goid>,
+    /// Those that run finalizers and cleanups, while there are none to run.
+    idle: FxHashSet<Goid>,
     foreign_threads: bool,
 }
 
@@ -24,7 +26,18 @@ impl<'t> Actors<'t> {
     /// Sorts the goroutines and threads of `snapshot`.
     #[must_use]
     pub fn new(image: &'t Image, snapshot: &Snapshot) -> Self {
-        let runtime_only = snapshot.goroutines.iter().filter(|g| {
+        let mut actors = Self {
+            image,
+            bias: snapshot.bias,
+            runtime_only: FxHashSet::default(),
+            idle: FxHashSet::default(),
+            // Threads made by C may call into Go at any time.
+            foreign_threads: snapshot
+                .threads
+                .iter()
+                .any(|thread| thread.state == ThreadState::Foreign),
+        };
+        for g in snapshot.goroutines.iter().filter(|g| g.system) {
             // The goroutines that run finalizers and cleanups are the runtime's only while idle
             // (`isSystemGoroutine`, runtime/traceback.go).
             let start = image.function_at(g.start);
@@ -34,25 +47,21 @@ impl<'t> Actors<'t> {
                     || f.name.contains("unCleanups")
                     || f.name.contains("cleanupQueue")
             });
-            let idle = g.wait_reason == Some(WaitReason::FinalizerWait);
-            g.system && (idle || !runs_program)
-        });
-        Self {
-            image,
-            bias: snapshot.bias,
-            runtime_only: runtime_only.map(|g| g.goid).collect(),
-            // Threads made by C may call into Go at any time.
-            foreign_threads: snapshot
-                .threads
-                .iter()
-                .any(|thread| thread.state == ThreadState::Foreign),
+            if !runs_program {
+                actors.runtime_only.insert(g.goid);
+            } else if g.wait_reason == Some(WaitReason::FinalizerWait) {
+                actors.idle.insert(g.goid);
+            }
         }
+        actors
     }
 
-    /// Whether this goroutine, once live, can use the program's variables.
+    /// Whether this goroutine, once live, can use the program's variables. `moved`: whether it ran
+    /// since the snapshot.
     #[must_use]
-    pub fn may_use_globals(&self, goid: Goid) -> bool {
-        !self.runtime_only.contains(&goid)
+    pub fn may_use_globals(&self, goid: Goid, moved: bool) -> bool {
+        let idle = !moved && self.idle.contains(&goid);
+        !idle && !self.runtime_only.contains(&goid)
     }
 
     /// Whether there are threads that the runtime does not know: C's own.

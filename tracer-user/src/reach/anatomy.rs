@@ -5,7 +5,10 @@ use super::{
     goroutine::{AllGoroutines, GoroutineLayout},
     heap::{HeapArenas, HeapLayout, SpanLayout},
     mark::Range,
-    roots::{CleanupQueue, FinalizerQueue, ModuleLayout, SpecialLayout, TimerHeap, TimerLayout},
+    roots::{
+        CleanupQueue, FinalizerQueue, ModuleLayout, SpecialLayout, TimerHeap, TimerLayout,
+        VectorRegisters,
+    },
 };
 use crate::{
     ids::{ImageAddr, LoadBias, TargetAddr},
@@ -37,6 +40,8 @@ pub struct Anatomy {
     pub finalizers: FinalizerQueue,
     /// `runtime.gcCleanups` (Go 1.25 and later).
     pub cleanups: Option<CleanupQueue>,
+    /// Vector registers kept off the stack (Go 1.26 and later).
+    pub vectors: Option<VectorRegisters>,
 }
 
 /// `moduledata.data`, `edata`, `bss`, `ebss`: words 26 to 29 (`runtime/symtab.go`, 1.19 to 1.27).
@@ -75,6 +80,7 @@ impl Anatomy {
                 bss_mask: layout.moduledata.gcbssmask,
                 next: layout.moduledata.next,
             },
+            vectors: vectors(image)?,
             first_module: image.module().addr.in_target(bias),
             not_roots: semaphores(image, globals, bias),
             specials: SpecialLayout::of_go1(minor),
@@ -131,6 +137,21 @@ fn goroutine(layout: &Layout) -> GoroutineLayout {
         defers: g.defer,
         defer_size: layout.defer.size,
         defer_link: layout.defer.link,
+    }
+}
+
+fn vectors(image: &Image) -> Result<Option<VectorRegisters>, ReachError> {
+    let layout = image.layout();
+    match (layout.g.x_regs, layout.p.x_regs) {
+        (Some(of_g), Some(of_p)) => Ok(Some(VectorRegisters {
+            of_g,
+            of_p,
+            bytes: VectorRegisters::bytes(image.arch()),
+        })),
+        _ if image.go_version().at_least(26) => Err(ReachError::Unknown {
+            what: "runtime.g.xRegs",
+        }),
+        _ => Ok(None),
     }
 }
 

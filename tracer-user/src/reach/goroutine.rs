@@ -164,6 +164,15 @@ impl AllGoroutines {
     }
 }
 
+/// What [`read_all`] found.
+#[derive(Debug, Clone, Default)]
+pub struct GoroutinesNow {
+    /// The goroutines that there are.
+    pub found: Vec<GoroutineNow>,
+    /// How many structs could not be read.
+    pub unreadable: u64,
+}
+
 /// Reads the goroutines whose structs are `gs`; dead ones are left out.
 ///
 /// # Errors
@@ -172,17 +181,20 @@ pub fn read_all(
     memory: &dyn Memory,
     layout: &GoroutineLayout,
     gs: &[TargetAddr],
-) -> Result<Vec<GoroutineNow>, ReadError> {
+) -> Result<GoroutinesNow, ReadError> {
     let size = usize::try_from(layout.size.min(4096)).unwrap_or(0);
     let mut gather = Gather::new();
-    let mut found = Vec::with_capacity(gs.len());
+    let mut all = GoroutinesNow::default();
+    all.found.reserve(gs.len());
     for group in gs.chunks(16 << 10) {
         let ranges: Vec<_> = group.iter().map(|g| (*g, size)).collect();
         gather.read(memory, &ranges)?;
         for (index, g) in group.iter().enumerate() {
-            let bytes = gather.get(index);
-            found.extend(bytes.and_then(|b| GoroutineNow::decode(*g, b, layout)));
+            match gather.get(index) {
+                Some(bytes) => all.found.extend(GoroutineNow::decode(*g, bytes, layout)),
+                None => all.unreadable += 1,
+            }
         }
     }
-    Ok(found)
+    Ok(all)
 }

@@ -5,20 +5,25 @@
 
 mod actors;
 mod anatomy;
+mod defers;
 mod error;
 mod frames;
 pub mod freeze;
 mod goroutine;
 pub mod heap;
+mod looks;
 pub mod mark;
+mod progress;
 mod proof;
 mod quiet;
 mod roots;
+mod settling;
+mod spilled;
 mod stacks;
 mod system_stacks;
 mod walk;
 
 pub use error::ReachError;
+pub use progress::Progress;
 pub use proof::{Certainty, Options, Proof, Prover, WalkStatistics};
-pub use quiet::Activity;
 pub use walk::{HeapWalk, Retained};

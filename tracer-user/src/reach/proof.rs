@@ -2,42 +2,27 @@
 //!
 //! The target runs while it is read. Being out of reach is stable, so a wrong proof has one cause
 //! only: in every look, a reference slipped from a place not read yet to a place read already.
-//! docs/verdicts.md has the argument in full; in short, marks are kept from look to look, so the
-//! proof holds only if *all* looks miss all references. The first two looks read everything; the
-//! later ones read, back and forth, whatever was seen to change, all roots, and every stack that is
-//! not parked, and go on until a dozen in a row have found nothing.
+//! docs/verdicts.md has the argument in full.
 
-use std::{
-    collections::BTreeMap,
-    thread,
-    time::{Duration, Instant},
-};
+use std::time::{Duration, Instant};
 
 use super::{
     actors::Actors,
     anatomy::Anatomy,
     error::ReachError,
     frames::FrameMaps,
-    freeze::{Freeze, ThreadRegisters},
-    goroutine::{Doing, GoroutineNow},
+    freeze::Freeze,
+    looks::{Looks, failed},
+    progress::{Progress, Pulse},
     quiet::Activity,
     stacks::StackReader,
-    system_stacks::SystemStacks,
     walk::{HeapWalk, Retained},
 };
 use crate::{
-    graph::{self, Disposition, GoroutineNode, Requirement, Verdicts},
+    graph::{GoroutineNode, Verdicts},
     ids::Goid,
-    memory::ReadError,
-    snapshot::{Goroutine, Snapshot, Target},
+    snapshot::{Snapshot, Target},
 };
-
-/// Looks in a row that must find nothing new.
-const SETTLED_ROUNDS: u32 = 12;
-/// They take at least this long together. An asynchronous preemption, after at most 10 ms of
-/// running (`forcePreemptNS`, runtime/proc.go) and the 10 ms that `sysmon` may sleep, stores all
-/// registers of a running goroutine on its stack, where the next look finds them.
-const SETTLED_TIME: Duration = Duration::from_millis(30);
 
 /// How a walk is made.
 #[derive(Debug, Clone, Copy)]
@@ -46,6 +31,8 @@ pub struct Options {
     pub freeze: Option<Duration>,
     /// Give up after this time: what was found out of reach by then is not proven.
     pub limit: Duration,
+    /// Called now and then during a walk that takes long.
+    pub progress: Option<fn(Progress)>,
 }
 
 impl Default for Options {
@@ -53,6 +40,7 @@ impl Default for Options {
         Self {
             freeze: None,
             limit: Duration::from_secs(20),
+            progress: None,
         }
     }
 }
@@ -62,8 +50,8 @@ impl Default for Options {
 pub enum Certainty {
     /// Everything was read at one moment: the target was held still, or did not run.
     Exact,
-    /// Everything was read twice, and what changes so often more that no reference can have slipped
-    /// through but by a coincidence repeated `rounds` times.
+    /// So many looks agreed that no reference can have slipped through but by a coincidence repeated
+    /// `rounds` times.
     Settled {
         /// Looks in a row that found nothing new.
         rounds: u32,
@@ -151,7 +139,8 @@ impl<'t> Prover<'t> {
         let anatomy = Anatomy::of(&target.image, target.bias)?;
         let stacks = StackReader::new(FrameMaps::new(&target.image, self.snapshot));
         let actors = Actors::new(&target.image, self.snapshot);
-        let walk = HeapWalk::begin(&*target.memory, anatomy, stacks, actors)
+        let pulse = Pulse::new(options.progress);
+        let walk = HeapWalk::begin(&*target.memory, anatomy, stacks, actors, pulse)
             .map_err(|source| failed("the heap's tables", source))?;
         let mut looks = Looks::new(walk, self.snapshot, nodes);
         if let Some(freeze) = &freeze {
@@ -161,10 +150,7 @@ impl<'t> Prover<'t> {
         }
         looks.solve()?;
         let certainty = match freeze {
-            Some(freeze) => {
-                looks.frozen = Some(freeze.end()?);
-                Certainty::Exact
-            }
+            Some(freeze) => looks.held_still(freeze.end()?),
             None if !looks.anything_out_of_reach() => Certainty::Settled { rounds: 0 },
             None => looks.settle(target, before.as_ref(), began + options.limit)?,
         };
@@ -186,175 +172,5 @@ impl<'t> Prover<'t> {
             .walk
             .retained(goroutines)
             .map_err(|source| failed("what dead goroutines keep", source))
-    }
-}
-
-fn failed(what: &'static str, source: ReadError) -> ReachError {
-    ReachError::Read { what, source }
-}
-
-/// Whether a goroutine has run since the snapshot, or runs. `g.sched` and the counter alone do not
-/// tell: both change only when it stops running.
-fn ran(then: &Goroutine, now: &GoroutineNow) -> bool {
-    let parked = then.status.is_parked() && now.doing == Doing::Parked;
-    !parked || now.g != then.g || now.sp != then.sp || now.runs != then.parks
-}
-
-fn live(goid: Goid) -> (Goid, GoroutineNode) {
-    let disposition = Disposition::Live;
-    (goid, GoroutineNode { goid, disposition })
-}
-
-/// A walk and what it has shown so far.
-struct Looks<'t> {
-    walk: HeapWalk<'t>,
-    nodes: BTreeMap<Goid, GoroutineNode>,
-    verdicts: Verdicts,
-    looks: u32,
-    frozen: Option<Duration>,
-    /// Goroutines that were elsewhere already when the walk began.
-    moved_before: Vec<Goid>,
-}
-
-impl<'t> Looks<'t> {
-    fn new(mut walk: HeapWalk<'t>, snapshot: &Snapshot, nodes: &[GoroutineNode]) -> Self {
-        let first = walk.first_seen();
-        let moved_before = snapshot
-            .goroutines
-            .iter()
-            .filter(|then| first.get(&then.goid).is_none_or(|now| ran(then, now)))
-            .map(|then| then.goid)
-            .collect();
-        for node in nodes {
-            if let Disposition::Blocked(Requirement::Signal { objects }) = &node.disposition {
-                for object in objects {
-                    walk.watch_object(*object);
-                }
-            }
-        }
-        // Whoever the graph leaves out still has a stack that keeps things reachable.
-        let mut all: BTreeMap<Goid, GoroutineNode> =
-            walk.first_seen().keys().map(|goid| live(*goid)).collect();
-        all.extend(nodes.iter().map(|n| (n.goid, n.clone())));
-        Self {
-            walk,
-            nodes: all,
-            verdicts: graph::solve(&[], &mut graph::AssumeReachable::new(true)),
-            looks: 0,
-            frozen: None,
-            moved_before,
-        }
-    }
-
-    /// Marks what stopped threads have in their registers and on their system stacks.
-    fn registers(&mut self, target: &Target, threads: &[ThreadRegisters]) -> Result<(), ReadError> {
-        let stacks = SystemStacks::read(&*target.memory, &target.image, target.bias)?;
-        for thread in threads {
-            self.walk.follow(&thread.words);
-            // A goroutine's own stack is looked at with the goroutine.
-            if !self.walk.is_goroutine_stack(thread.sp) {
-                self.walk.follow_stack(stacks.in_use(thread.sp))?;
-            }
-        }
-        Ok(())
-    }
-
-    /// Solves the graph with the marks as they are. Who moved, or is new, is live.
-    fn solve(&mut self) -> Result<(), ReachError> {
-        self.looks += 1;
-        let moved = self.walk.moved().iter().chain(&self.moved_before);
-        self.nodes.extend(moved.map(|goid| live(*goid)));
-        let nodes: Vec<_> = self.nodes.values().cloned().collect();
-        self.verdicts = graph::solve(&nodes, &mut self.walk);
-        self.walk
-            .check()
-            .map_err(|source| failed("the heap", source))
-    }
-
-    fn anything_out_of_reach(&self) -> bool {
-        !self.verdicts.dead.is_empty()
-    }
-
-    /// Looks again until nothing changes any more.
-    fn settle(
-        &mut self,
-        target: &Target,
-        before: Option<&Activity>,
-        deadline: Instant,
-    ) -> Result<Certainty, ReachError> {
-        let quiet = |looks: &Self| {
-            let after = Activity::of(target.pid).ok();
-            let still = before
-                .zip(after.as_ref())
-                .is_some_and(|(before, after)| before.none_until(after));
-            still && looks.walk.unreadable() == 0
-        };
-        if quiet(self) {
-            return Ok(Certainty::Exact);
-        }
-        self.walk
-            .reread()
-            .map_err(|source| failed("the heap a second time", source))?;
-        self.solve()?;
-        let (mut rounds, mut since) = (0, Instant::now());
-        let mut dead = self.dead();
-        while rounds < SETTLED_ROUNDS || since.elapsed() < SETTLED_TIME {
-            if dead.is_empty() {
-                break;
-            }
-            if Instant::now() >= deadline {
-                let why = format!(
-                    "its memory changed too fast to be sure within the time limit \
-                     ({rounds} of {SETTLED_ROUNDS} looks agreed; --freeze decides it in one)"
-                );
-                return Ok(Certainty::Unsettled { why });
-            }
-            if rounds >= SETTLED_ROUNDS {
-                thread::sleep(SETTLED_TIME / SETTLED_ROUNDS);
-            }
-            self.walk
-                .look_again(self.looks.is_multiple_of(2))
-                .map_err(|source| failed("what changes in the heap", source))?;
-            self.solve()?;
-            let now = self.dead();
-            rounds += 1;
-            if now != dead {
-                (rounds, since) = (0, Instant::now());
-                dead = now;
-            }
-        }
-        if self.walk.unreadable() > 0 {
-            let why = format!(
-                "{} pieces of its memory were unreadable",
-                self.walk.unreadable()
-            );
-            return Ok(Certainty::Unsettled { why });
-        }
-        Ok(Certainty::Settled { rounds })
-    }
-
-    fn dead(&self) -> Vec<Goid> {
-        self.verdicts.dead.iter().map(|(goid, _)| *goid).collect()
-    }
-
-    fn proof(&self, certainty: Certainty, began: Instant) -> Proof {
-        let marker = self.walk.marker();
-        let mut moved: Vec<Goid> = self.walk.moved().iter().copied().collect();
-        moved.extend(&self.moved_before);
-        moved.sort_unstable();
-        moved.dedup();
-        Proof {
-            verdicts: self.verdicts.clone(),
-            moved,
-            certainty,
-            statistics: WalkStatistics {
-                bytes_read: marker.bytes_read(),
-                live_objects: marker.reached_objects(),
-                changing_pages: marker.changing_pages(),
-                looks: self.looks,
-                took: began.elapsed(),
-                frozen: self.frozen,
-            },
-        }
     }
 }

@@ -1,21 +1,20 @@
 //! Stacks as roots: by their maps where a goroutine stands still at a call, word by word elsewhere.
 
 use super::{
+    defers::{DeferList, words},
     frames::{FrameMaps, StackPlan},
     goroutine::{self, Doing, GoroutineLayout, GoroutineNow},
     mark::{Marker, Range, RangeReader},
 };
 use crate::{
     ids::TargetAddr,
-    memory::{Gather, Memory, MemoryExt as _, ReadError},
+    memory::{Gather, Memory, ReadError},
 };
 
 /// How often a stack that moves away under the reader is chased within one look.
 const TRIES: usize = 3;
 /// Stacks are read in groups of about this many bytes.
 const GROUP_BYTES: u64 = 4 << 20;
-/// A longer list of deferred calls than any goroutine's.
-const MAX_DEFERS: usize = 1 << 16;
 /// A longer stack is read word by word, in pieces.
 const MAX_PLANNED_BYTES: u64 = 1 << 20;
 
@@ -24,6 +23,7 @@ const MAX_PLANNED_BYTES: u64 = 1 << 20;
 pub struct StackReader<'t> {
     maps: FrameMaps<'t>,
     reader: RangeReader,
+    broken: u64,
 }
 
 /// A parked goroutine whose stack maps apply.
@@ -40,7 +40,13 @@ impl<'t> StackReader<'t> {
         Self {
             maps,
             reader: RangeReader::default(),
+            broken: 0,
         }
+    }
+
+    /// How many goroutines had something that could not be read whole, since this was last asked.
+    pub fn take_broken(&mut self) -> u64 {
+        std::mem::take(&mut self.broken)
     }
 
     /// Ranges that could not be read.
@@ -71,7 +77,9 @@ impl<'t> StackReader<'t> {
             let after = goroutine::read_all(memory, layout, &gs)?;
             let before: rustc_hash::FxHashMap<_, _> =
                 todo.iter().map(|now| (now.g, *now)).collect();
+            self.broken += after.unreadable;
             todo = after
+                .found
                 .into_iter()
                 .filter(|after| before.get(&after.g).is_none_or(|b| has_moved(b, after)))
                 .map(|after| GoroutineNow {
@@ -92,6 +100,7 @@ impl<'t> StackReader<'t> {
     ) -> Result<(), ReadError> {
         let mut whole = Vec::new();
         let mut planned = Vec::new();
+        let mut broken = 0;
         for now in goroutines {
             match self.maps.plan(now) {
                 Some(plan) if plan.extent() <= MAX_PLANNED_BYTES => planned.push(Planned {
@@ -108,12 +117,13 @@ impl<'t> StackReader<'t> {
             bytes += stack.range.len;
             group.push(stack);
             if bytes >= GROUP_BYTES {
-                whole.extend(follow(memory, layout, &group, marker)?);
+                whole.extend(follow(memory, layout, &group, marker, &mut broken)?);
                 group.clear();
                 bytes = 0;
             }
         }
-        whole.extend(follow(memory, layout, &group, marker)?);
+        whole.extend(follow(memory, layout, &group, marker, &mut broken)?);
+        self.broken += broken;
         self.reader
             .read(memory, &whole, |_, bytes| marker.words(bytes))
     }
@@ -125,6 +135,7 @@ fn follow(
     layout: &GoroutineLayout,
     group: &[Planned<'_>],
     marker: &mut Marker,
+    broken: &mut u64,
 ) -> Result<Vec<Range>, ReadError> {
     let size = usize::try_from(layout.size.min(4096)).unwrap_or(0);
     let ranges: Vec<_> = group
@@ -143,7 +154,9 @@ fn follow(
             continue;
         };
         let mut more = words(g);
-        more.extend(defers(memory, layout, g, stack.range.at, bytes));
+        let defers = DeferList::read(memory, layout, g, stack.range.at, bytes);
+        *broken += u64::from(!defers.complete);
+        more.extend(defers.words);
         stack
             .plan
             .pointers(stack.range.at, bytes, &more, |word| marker.word(word));
@@ -152,47 +165,6 @@ fn follow(
         }
     }
     Ok(whole)
-}
-
-fn words(bytes: &[u8]) -> Vec<u64> {
-    bytes
-        .chunks_exact(8)
-        .filter_map(|word| word.try_into().ok().map(u64::from_le_bytes))
-        .collect()
-}
-
-/// Every word of the deferred calls that lie on the stack, `bytes` from `at` on. No map covers
-/// them: the collector follows them from the `g`, too (`scanstack`, runtime/mgcmark.go). Those on
-/// the heap are ordinary objects, but the list weaves between stack and heap.
-fn defers(
-    memory: &dyn Memory,
-    layout: &GoroutineLayout,
-    g: &[u8],
-    at: TargetAddr,
-    bytes: &[u8],
-) -> Vec<u64> {
-    let mut found = Vec::new();
-    let head = usize::try_from(layout.defers).ok();
-    let head = head.and_then(|at| g.get(at..at + 8)?.try_into().ok().map(u64::from_le_bytes));
-    let mut defer = TargetAddr(head.unwrap_or(0));
-    let size = usize::try_from(layout.defer_size.min(256)).unwrap_or(0);
-    for _ in 0..MAX_DEFERS {
-        if defer.is_nil() {
-            break;
-        }
-        found.push(defer.0);
-        let here = usize::try_from(defer.0.wrapping_sub(at.0)).unwrap_or(usize::MAX);
-        let end = here.saturating_add(size);
-        let record = match bytes.get(here..end) {
-            Some(record) => record.to_vec(),
-            None => memory.read_vec(defer, size, 256).unwrap_or_default(),
-        };
-        let record = words(&record);
-        let link = usize::try_from(layout.defer_link / 8).unwrap_or(usize::MAX);
-        defer = TargetAddr(record.get(link).copied().unwrap_or(0));
-        found.extend(record);
-    }
-    found
 }
 
 /// Its `g` struct and all of its stack that can matter.

@@ -15,44 +15,78 @@ const FOREIGN_BYTES: u64 = 64 << 10;
 
 /// The bounds of all `g0` and signal stacks, by `runtime.allm`.
 #[derive(Debug, Default)]
-pub struct SystemStacks(Vec<(TargetAddr, TargetAddr)>);
+pub struct SystemStacks(Vec<StacksOfM>);
+
+type Bounds = (TargetAddr, TargetAddr);
+
+/// The two stacks of one M.
+#[derive(Debug, Clone, Copy, Default)]
+struct StacksOfM {
+    /// The thread's own.
+    g0: Option<Bounds>,
+    /// The one that signal handlers run on.
+    signal: Option<Bounds>,
+}
 
 impl SystemStacks {
     /// Reads them.
     ///
     /// # Errors
-    /// When the list of Ms cannot be read.
+    /// When the list of Ms cannot be read, or does not end.
     pub fn read(memory: &dyn Memory, image: &Image, bias: LoadBias) -> Result<Self, ReadError> {
         let layout = image.layout();
         let mut stacks = Self::default();
         let Some(head) = image.globals().allm else {
             return Ok(stacks);
         };
-        let mut m = memory.read_addr(head.in_target(bias))?;
+        let bounds = |m: TargetAddr, field| -> Result<Option<Bounds>, ReadError> {
+            let g = memory.read_addr(m.offset(field))?;
+            if g.is_nil() {
+                return Ok(None);
+            }
+            let lo = memory.read_addr(g.offset(layout.g.stack))?;
+            let hi = memory.read_addr(g.offset(layout.g.stack + 8))?;
+            Ok(Some((lo, hi)))
+        };
+        let head = head.in_target(bias);
+        let mut m = memory.read_addr(head)?;
         for _ in 0..MAX_MS {
             if m.is_nil() {
-                break;
+                return Ok(stacks);
             }
-            for field in [layout.m.g0, layout.m.gsignal] {
-                let g = memory.read_addr(m.offset(field))?;
-                if !g.is_nil() {
-                    let lo = memory.read_addr(g.offset(layout.g.stack))?;
-                    let hi = memory.read_addr(g.offset(layout.g.stack + 8))?;
-                    stacks.0.push((lo, hi));
-                }
-            }
+            stacks.0.push(StacksOfM {
+                g0: bounds(m, layout.m.g0)?,
+                signal: bounds(m, layout.m.gsignal)?,
+            });
             m = memory.read_addr(m.offset(layout.m.alllink))?;
         }
-        Ok(stacks)
+        Err(ReadError::TooLong {
+            at: head,
+            len: usize::MAX,
+            limit: MAX_MS,
+        })
     }
 
-    /// What of the stack at `sp` is in use. Go's own stacks end where the runtime says; C's are
-    /// looked at for a while.
+    /// What is in use of the stacks of a thread whose stack pointer is `sp`. Go's own stacks end
+    /// where the runtime says; C's are looked at for a while. A signal handler stands above what
+    /// it interrupted, which may be code on the thread's own stack: of that, all may be in use.
     #[must_use]
-    pub fn in_use(&self, sp: TargetAddr) -> Range {
-        let known = self.0.iter().find(|(lo, hi)| *lo <= sp && sp < *hi);
-        let end = known.map_or(sp.offset(FOREIGN_BYTES), |(_, hi)| *hi);
-        Range::between(sp, end)
+    pub fn in_use(&self, sp: TargetAddr) -> Vec<Range> {
+        let holds = |bounds: Option<Bounds>| bounds.filter(|(lo, hi)| *lo <= sp && sp < *hi);
+        for m in &self.0 {
+            if let Some((_, end)) = holds(m.g0) {
+                return vec![Range::between(sp, end)];
+            }
+            if let Some((_, end)) = holds(m.signal) {
+                let mut ranges = vec![Range::between(sp, end)];
+                if let Some((lo, hi)) = m.g0 {
+                    let lo = lo.max(TargetAddr(hi.0.saturating_sub(FOREIGN_BYTES)));
+                    ranges.push(Range::between(lo, hi));
+                }
+                return ranges;
+            }
+        }
+        vec![Range::between(sp, sp.offset(FOREIGN_BYTES))]
     }
 }
 
@@ -62,8 +96,18 @@ mod tests {
 
     #[test]
     fn a_known_stack_ends_where_it_ends() {
-        let stacks = SystemStacks(vec![(TargetAddr(0x1000), TargetAddr(0x2000))]);
-        assert_eq!(stacks.in_use(TargetAddr(0x1800)).len, 0x800);
-        assert_eq!(stacks.in_use(TargetAddr(0x9000)).len, FOREIGN_BYTES);
+        let bounds = |lo, hi| Some((TargetAddr(lo), TargetAddr(hi)));
+        let stacks = SystemStacks(vec![StacksOfM {
+            g0: bounds(0x1000, 0x2000),
+            signal: bounds(0x5000, 0x6000),
+        }]);
+        let in_use = |sp| -> Vec<(u64, u64)> {
+            let ranges = stacks.in_use(TargetAddr(sp));
+            ranges.iter().map(|r| (r.at.0, r.len)).collect()
+        };
+        assert_eq!(in_use(0x1800), [(0x1800, 0x800)]);
+        assert_eq!(in_use(0x9000), [(0x9000, FOREIGN_BYTES)]);
+        // The handler's own frames, and all of what it may have interrupted.
+        assert_eq!(in_use(0x5f00), [(0x5f00, 0x100), (0x1000, 0x1000)]);
     }
 }

@@ -4,7 +4,7 @@ use std::{
     env,
     io::{BufRead as _, BufReader},
     path::{Path, PathBuf},
-    process::{Child, Command, Stdio},
+    process::{Child, ChildStdout, Command, Stdio},
     sync::Arc,
 };
 
@@ -21,6 +21,7 @@ pub(crate) enum Link {
 /// A running program; killed when dropped.
 pub(crate) struct Running {
     child: Child,
+    output: BufReader<ChildStdout>,
 }
 
 /// The `go` command of `version`, when it is installed.
@@ -63,13 +64,23 @@ impl Running {
             .stdout(Stdio::piped())
             .spawn()
             .unwrap();
-        let output = child.stdout.take().unwrap();
-        let ready = BufReader::new(output)
-            .lines()
-            .map_while(Result::ok)
-            .any(|line| line == "ready");
-        assert!(ready, "{} never became ready", binary.display());
-        Self { child }
+        let output = BufReader::new(child.stdout.take().unwrap());
+        let mut running = Self { child, output };
+        running.wait_for("ready");
+        running
+    }
+
+    /// Waits until the program prints `line`.
+    pub(crate) fn wait_for(&mut self, line: &str) {
+        let mut lines = (&mut self.output).lines().map_while(Result::ok);
+        assert!(lines.any(|printed| printed == line), "never said {line}");
+    }
+
+    /// Sends it a signal.
+    pub(crate) fn signal(&self, signal: i32) {
+        let pid = i32::try_from(self.child.id()).unwrap();
+        // SAFETY: no memory is involved; the process is our child and has not been waited for.
+        assert_eq!(unsafe { libc::kill(pid, signal) }, 0);
     }
 
     pub(crate) fn pid(&self) -> Pid {

@@ -6,6 +6,7 @@
 )]
 
 mod go_program;
+mod recall;
 
 use std::{
     collections::BTreeSet,

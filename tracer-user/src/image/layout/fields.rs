@@ -53,7 +53,7 @@ layouts! {
         schedlink: "schedlink", waitsince: "waitsince", waitreason: "waitreason", lockedm: "lockedm",
         gopc: "gopc", startpc: "startpc", waiting: "waiting", labels: "labels", timer: "timer",
         select_done: "selectDone", async_safe_point: "asyncSafePoint",
-    } optional { parent_goid: "parentGoid", tracking_seq: "trackingSeq", coroarg: "coroarg", }
+    } optional { parent_goid: "parentGoid", tracking_seq: "trackingSeq", coroarg: "coroarg", x_regs: "xRegs", }
     /// `runtime.gobuf`.
     GobufLayout = "runtime.gobuf" { sp: "sp", pc: "pc", g: "g", ctxt: "ctxt", lr: "lr", bp: "bp", } optional {}
     /// `runtime.m`.
@@ -66,7 +66,7 @@ layouts! {
     PLayout = "runtime.p" {
         id: "id", status: "status", m: "m", runqhead: "runqhead", runqtail: "runqtail", runq: "runq",
         runnext: "runnext", timers: "timers",
-    } optional {}
+    } optional { x_regs: "xRegs", }
     /// `runtime.schedt`.
     SchedLayout = "runtime.schedt" {
         goidgen: "goidgen", lastpoll: "lastpoll", maxmcount: "maxmcount", midle: "midle",

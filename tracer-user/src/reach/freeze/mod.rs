@@ -40,6 +40,16 @@ pub enum FreezeError {
         /// What the kernel said.
         source: io::Error,
     },
+    /// The registers of a stopped thread cannot be read.
+    #[error("cannot read the registers of thread {tid} of process {pid}: {source}")]
+    Registers {
+        /// The process.
+        pid: Pid,
+        /// The thread.
+        tid: Tid,
+        /// What the kernel said.
+        source: io::Error,
+    },
     /// A thread did not stop: it hangs inside the kernel.
     #[error("thread {tid} of process {pid} did not stop within {waited:?}")]
     Stubborn {
@@ -154,7 +164,12 @@ fn hold(
             return;
         }
     };
-    let _ = ready.send(Ok(stopped.registers()));
+    let registers = stopped.registers(pid);
+    let failed = registers.is_err();
+    let _ = ready.send(registers);
+    if failed {
+        return;
+    }
     let left = until.saturating_duration_since(Instant::now());
     let ended = release.recv_timeout(left);
     drop(stopped);

@@ -95,20 +95,31 @@ impl StoppedThreads {
         }
     }
 
-    /// The registers of all of them. A thread whose registers cannot be read has none.
-    pub fn registers(&self) -> Vec<ThreadRegisters> {
+    /// The registers of all of them.
+    ///
+    /// # Errors
+    /// When those of one cannot be read: what it refers to would be missing.
+    pub fn registers(&self, pid: Pid) -> Result<Vec<ThreadRegisters>, FreezeError> {
         let threads = self.threads.keys();
         threads
-            .filter_map(|&tid| {
-                let mut words = ptrace::registers(tid, ptrace::GENERAL).ok()?;
-                let sp = TargetAddr(words.get(ptrace::SP).copied()?);
-                for &set in ptrace::VECTOR {
-                    words.extend(ptrace::registers(tid, set).unwrap_or_default());
-                }
-                Some(ThreadRegisters { tid, sp, words })
+            .map(|&tid| {
+                registers(tid).map_err(|source| FreezeError::Registers { pid, tid, source })
             })
             .collect()
     }
+}
+
+fn registers(tid: Tid) -> io::Result<ThreadRegisters> {
+    let mut words = ptrace::registers(tid, ptrace::GENERAL)?;
+    let sp = words.get(ptrace::SP).copied().unwrap_or(0);
+    for &set in ptrace::VECTOR {
+        words.extend(ptrace::registers(tid, set)?);
+    }
+    Ok(ThreadRegisters {
+        tid,
+        sp: TargetAddr(sp),
+        words,
+    })
 }
 
 impl Drop for StoppedThreads {

@@ -8,10 +8,11 @@ mod arenas;
 mod layout;
 mod object;
 mod span;
+mod span_structs;
 mod table;
 
 pub use arenas::{ARENA_BYTES, ArenaIndex, HeapArenas, PAGE_BYTES, PAGES_PER_ARENA};
 pub use layout::{HeapLayout, SpanLayout};
 pub use object::{ObjectAt, Place};
 pub use span::{Span, SpanId};
-pub use table::SpanTable;
+pub use table::{Refreshed, SpanTable};

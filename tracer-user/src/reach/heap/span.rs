@@ -32,8 +32,10 @@ pub struct Span {
 /// `runtime.mSpanState`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum SpanUse {
-    /// `mSpanDead`, or a value that makes no sense.
+    /// `mSpanDead`.
     Dead,
+    /// It contradicts itself, or could not be read.
+    Torn,
     /// `mSpanInUse`: heap objects.
     Heap(Span),
     /// `mSpanManual`: a stack or the runtime's own. `[start, start+bytes)`.
@@ -61,9 +63,10 @@ impl SpanUse {
                 byte(bytes, layout.class)? & 1 == 0,
                 TargetAddr(word(bytes, layout.specials)?),
             )
-            .map_or(Self::Dead, Self::Heap),
+            .map_or(Self::Torn, Self::Heap),
             2 => Self::Manual,
-            _ => Self::Dead,
+            0 => Self::Dead,
+            _ => Self::Torn,
         })
     }
 }

@@ -5,20 +5,17 @@ use rustc_hash::{FxHashMap, FxHashSet};
 use super::{
     ArenaIndex, HeapArenas, HeapLayout, ObjectAt, PAGE_BYTES, PAGES_PER_ARENA, Place, Span, SpanId,
     span::SpanUse,
+    span_structs::{read_spans, words},
 };
 use crate::{
     ids::TargetAddr,
-    memory::{Memory, MemoryExt as _, ReadError, ReadRequest},
+    memory::{Memory, MemoryExt as _, ReadError},
 };
 
 /// A page that belongs to no span in use.
 const UNUSED: u32 = 0;
 /// A page of a stack.
 const STACK: u32 = u32::MAX;
-/// `mspan` structs lie close together (`fixalloc`); those this near are read in one piece.
-const NEARBY_BYTES: u64 = 1024;
-/// No piece of `mspan` structs is longer than this.
-const PIECE_BYTES: u64 = 256 << 10;
 /// Widest range of arena numbers for which a direct table is kept (4 Mi entries, the whole map).
 const MAX_SLOTS: u64 = 1 << 22;
 
@@ -31,22 +28,34 @@ pub struct SpanTable {
     /// Arena number minus `first_arena` to index into `pages` plus one.
     slots: Vec<u32>,
     first_arena: u64,
+    /// The span that was last on a page which has none now.
+    former: FxHashMap<TargetAddr, SpanId>,
+}
+
+/// What a refresh of a [`SpanTable`] saw.
+#[derive(Debug, Default, PartialEq, Eq)]
+pub struct Refreshed {
+    /// Spans that took the place of others, cut otherwise: `(new, old)`.
+    pub recut: Vec<(SpanId, SpanId)>,
+    /// Spans that could not be read or made no sense, and count as unused. The runtime may have
+    /// been filling them in.
+    pub torn: u64,
 }
 
 impl SpanTable {
     /// Reads the tables anew.
     ///
     /// # Errors
-    /// When the arena map or a page table cannot be read. A single span that cannot be read, or
-    /// makes no sense, counts as unused.
+    /// When the arena map or a page table cannot be read.
     pub fn refresh(
         &mut self,
         memory: &dyn Memory,
         layout: &HeapLayout,
         arenas: &HeapArenas,
-    ) -> Result<(), ReadError> {
+    ) -> Result<Refreshed, ReadError> {
         let arenas = arenas.list(memory, layout)?;
-        self.cover(&arenas);
+        self.cover(&arenas)?;
+        let mut refreshed = Refreshed::default();
         for &(index, arena) in &arenas {
             let len = PAGES_PER_ARENA * 8;
             let table = memory.read_vec(arena.offset(layout.spans), len, len)?;
@@ -54,15 +63,18 @@ impl SpanTable {
             wanted.sort_unstable();
             wanted.dedup();
             let found = read_spans(memory, layout, &wanted)?;
-            self.fill(index, &table, &found);
+            refreshed.torn += found.torn;
+            self.fill(index, &table, &found.spans, &mut refreshed);
         }
-        Ok(())
+        refreshed.recut.sort_unstable();
+        refreshed.recut.dedup();
+        Ok(refreshed)
     }
 
     /// Makes room for `arenas` (ascending) in the slots.
-    fn cover(&mut self, arenas: &[(ArenaIndex, TargetAddr)]) {
+    fn cover(&mut self, arenas: &[(ArenaIndex, TargetAddr)]) -> Result<(), ReadError> {
         let (Some(first), Some(last)) = (arenas.first(), arenas.last()) else {
-            return;
+            return Ok(());
         };
         let (mut low, mut high) = (first.0.0, last.0.0);
         if !self.slots.is_empty() {
@@ -70,7 +82,11 @@ impl SpanTable {
             high = high.max(self.first_arena + self.slots.len() as u64 - 1);
         }
         if high - low >= MAX_SLOTS {
-            return;
+            return Err(ReadError::TooLong {
+                at: ArenaIndex(low).start(),
+                len: usize::try_from(high - low).unwrap_or(usize::MAX),
+                limit: usize::try_from(MAX_SLOTS).unwrap_or(usize::MAX),
+            });
         }
         let mut slots = vec![0; usize::try_from(high - low + 1).unwrap_or(0)];
         for (at, slot) in self.slots.iter().enumerate() {
@@ -93,9 +109,16 @@ impl SpanTable {
                 *slot = u32::try_from(self.pages.len()).unwrap_or(0);
             }
         }
+        Ok(())
     }
 
-    fn fill(&mut self, arena: ArenaIndex, table: &[u8], found: &FxHashMap<u64, SpanUse>) {
+    fn fill(
+        &mut self,
+        arena: ArenaIndex,
+        table: &[u8],
+        found: &FxHashMap<u64, SpanUse>,
+        refreshed: &mut Refreshed,
+    ) {
         let Some(slot) = self.slot(arena.start()) else {
             return;
         };
@@ -119,7 +142,25 @@ impl SpanTable {
                 && let Some(to) = self.pages.get_mut(slot).and_then(|p| p.get_mut(page))
             {
                 *to = entry;
+                refreshed.recut.extend(self.replaced(at, entry, current));
             }
+        }
+    }
+
+    /// Notes that the page at `at` has become `entry`; tells which span took the place of which.
+    fn replaced(&mut self, at: TargetAddr, entry: u32, before: u32) -> Option<(SpanId, SpanId)> {
+        let span = |entry| (entry != UNUSED && entry != STACK).then(|| SpanId(entry - 1));
+        match (span(entry), span(before)) {
+            (Some(new), Some(old)) => Some((new, old)),
+            (Some(new), None) => {
+                let old = self.former.remove(&at)?;
+                (old != new).then_some((new, old))
+            }
+            (None, Some(old)) => {
+                self.former.insert(at, old);
+                None
+            }
+            (None, None) => None,
         }
     }
 
@@ -246,70 +287,6 @@ impl SpanTable {
     }
 }
 
-fn words(bytes: &[u8]) -> impl Iterator<Item = u64> + '_ {
-    bytes
-        .chunks_exact(8)
-        .filter_map(|word| word.try_into().ok().map(u64::from_le_bytes))
-}
-
-/// Reads the `mspan` structs at `wanted` (ascending, 0 allowed), neighbours in one piece.
-fn read_spans(
-    memory: &dyn Memory,
-    layout: &HeapLayout,
-    wanted: &[u64],
-) -> Result<FxHashMap<u64, SpanUse>, ReadError> {
-    let size = layout.span.size;
-    let mut pieces: Vec<(u64, u64)> = Vec::new();
-    for &at in wanted.iter().filter(|&&at| at != 0) {
-        let Some(end) = at.checked_add(size) else {
-            continue;
-        };
-        match pieces.last_mut() {
-            Some((start, stop)) if at - *start < PIECE_BYTES && at <= *stop + NEARBY_BYTES => {
-                *stop = end.max(*stop);
-            }
-            _ => pieces.push((at, end)),
-        }
-    }
-    let mut found = FxHashMap::default();
-    found.reserve(wanted.len());
-    for group in pieces.chunks(64) {
-        let mut buffers: Vec<Vec<u8>> = group
-            .iter()
-            .map(|(start, end)| vec![0; usize::try_from(end - start).unwrap_or(0)])
-            .collect();
-        let mut requests: Vec<ReadRequest<'_>> = group
-            .iter()
-            .zip(&mut buffers)
-            .map(|((start, _), into)| ReadRequest {
-                at: TargetAddr(*start),
-                into,
-                ok: false,
-            })
-            .collect();
-        memory.read_many(&mut requests)?;
-        let ok: Vec<bool> = requests.iter().map(|r| r.ok).collect();
-        for (((start, end), bytes), ok) in group.iter().zip(&buffers).zip(ok) {
-            let from = wanted.partition_point(|at| at < start);
-            for &at in wanted[from..].iter().take_while(|at| *at < end) {
-                let use_ = if ok {
-                    let skip = usize::try_from(at - start).unwrap_or(usize::MAX);
-                    bytes
-                        .get(skip..)
-                        .and_then(|b| SpanUse::decode(b, &layout.span))
-                } else {
-                    // One page of the piece may be unreadable: this one alone may not be.
-                    let len = usize::try_from(size).unwrap_or(0);
-                    let alone = memory.read_vec(TargetAddr(at), len, 4096);
-                    alone.ok().and_then(|b| SpanUse::decode(&b, &layout.span))
-                };
-                found.insert(at, use_.unwrap_or(SpanUse::Dead));
-            }
-        }
-    }
-    Ok(found)
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -389,6 +366,32 @@ mod tests {
         assert_eq!(table.find(TargetAddr(0)), Place::Elsewhere);
         assert_eq!(table.in_use().count(), 2);
         assert_eq!(table.bounds(), (HEAP, HEAP + ARENA_BYTES));
+    }
+
+    #[test]
+    fn a_span_that_takes_the_place_of_another_is_told() {
+        let mut memory = heap();
+        let layout = HeapLayout::GO_1_27;
+        let arenas = HeapArenas::new(TargetAddr(MHEAP), true);
+        let mut table = SpanTable::default();
+        let refreshed = table.refresh(&memory, &layout, &arenas).unwrap();
+        assert_eq!(refreshed, Refreshed::default());
+        // Freed, looked at, and used again with objects of another size.
+        let at = TargetAddr(SPANS);
+        let mut structs = memory.read_vec(at, 640, 640).unwrap();
+        structs[99] = 0;
+        memory.map(at, structs.clone());
+        table.refresh(&memory, &layout, &arenas).unwrap();
+        assert_eq!(table.find(TargetAddr(HEAP)), Place::Unused);
+        structs[99] = 1;
+        structs[104..112].copy_from_slice(&512_u64.to_le_bytes());
+        memory.map(at, structs.clone());
+        let refreshed = table.refresh(&memory, &layout, &arenas).unwrap();
+        assert_eq!(refreshed.recut, [(SpanId(2), SpanId(0))]);
+        // Filled in by halves.
+        structs[104..112].copy_from_slice(&0_u64.to_le_bytes());
+        memory.map(at, structs);
+        assert_eq!(table.refresh(&memory, &layout, &arenas).unwrap().torn, 1);
     }
 
     #[test]

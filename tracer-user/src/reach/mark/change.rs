@@ -4,18 +4,20 @@
 //! many kernels are built without them; its newer write tracking needs a `userfaultfd` inside the
 //! target. So the walk compares what it read: a sum of the hashes of everything read in a page.
 
-/// Sums of two readings per page, and the pages held to be changing.
+/// How each page looked when it was last read, and which pages are held to be changing.
 #[derive(Debug, Default)]
-pub struct PageChanges {
+pub(super) struct PageChanges {
     sums: Vec<u64>,
+    again: Vec<u64>,
     changing: Vec<u64>,
 }
 
 impl PageChanges {
     /// Makes room for `pages` pages.
-    pub fn cover(&mut self, pages: usize) {
+    pub(super) fn cover(&mut self, pages: usize) {
         if self.sums.len() < pages {
             self.sums.resize(pages, 0);
+            self.again.resize(pages, 0);
             self.changing.resize(pages.div_ceil(64), 0);
         }
     }
@@ -23,49 +25,44 @@ impl PageChanges {
     /// Notes that a range of `page` was read with this hash the first time. Ranges add up in any
     /// order.
     #[inline]
-    pub fn first(&mut self, page: usize, hash: u64) {
+    pub(super) fn first(&mut self, page: usize, hash: u64) {
         if let Some(sum) = self.sums.get_mut(page) {
             *sum = sum.wrapping_add(hash);
         }
     }
 
-    /// The same for the second reading.
+    /// The same for a later reading of everything.
     #[inline]
-    pub fn second(&mut self, page: usize, hash: u64) {
-        if let Some(sum) = self.sums.get_mut(page) {
-            *sum = sum.wrapping_sub(hash);
+    pub(super) fn again(&mut self, page: usize, hash: u64) {
+        if let Some(sum) = self.again.get_mut(page) {
+            *sum = sum.wrapping_add(hash);
         }
     }
 
-    /// Declares `page` changing.
-    #[inline]
-    pub fn set_changing(&mut self, page: usize) {
-        if let Some(word) = self.changing.get_mut(page / 64) {
-            *word |= 1 << (page % 64);
-        }
-    }
-
-    /// Whether `page` was declared changing.
+    /// Whether `page` was found to change.
     #[must_use]
     #[inline]
-    pub fn is_changing(&self, page: usize) -> bool {
+    pub(super) fn is_changing(&self, page: usize) -> bool {
         self.changing
             .get(page / 64)
             .is_some_and(|word| word & (1 << (page % 64)) != 0)
     }
 
-    /// Declares changing every page whose two readings differ.
-    pub fn compare(&mut self) {
+    /// After a reading of every page that is not changing: those that look different are.
+    pub(super) fn compare(&mut self) {
         for page in 0..self.sums.len() {
-            if self.sums[page] != 0 {
-                self.set_changing(page);
+            if self.sums[page] != self.again[page]
+                && let Some(word) = self.changing.get_mut(page / 64)
+            {
+                *word |= 1 << (page % 64);
             }
         }
+        self.again.fill(0);
     }
 
     /// How many pages are held to be changing.
     #[must_use]
-    pub fn changing_pages(&self) -> u64 {
+    pub(super) fn changing_pages(&self) -> u64 {
         self.changing
             .iter()
             .map(|word| u64::from(word.count_ones()))
@@ -73,16 +70,22 @@ impl PageChanges {
     }
 }
 
-/// A hash of `words`, never 0 for the sake of [`PageChanges`]; not for use against an adversary:
-/// a target that forges it deceives itself only.
+/// A hash of `words`, which lie at `at`: a sum over the words, so that any way of cutting a range
+/// into pieces gives the same. Not for use against an adversary: a target that forges it deceives
+/// itself only.
 #[must_use]
 #[inline]
-pub fn hash(at: u64, words: impl Iterator<Item = u64>) -> u64 {
-    const MIX: u64 = 0x9e37_79b9_7f4a_7c15;
-    let sum = words.fold(at, |sum, word| {
-        (sum.rotate_left(5) ^ word).wrapping_mul(MIX)
-    });
-    sum ^ (sum >> 29)
+pub(super) fn hash(at: u64, words: impl Iterator<Item = u64>) -> u64 {
+    const PLACE: u64 = 0x9e37_79b9_7f4a_7c15;
+    const MIX: u64 = 0xff51_afd7_ed55_8ccd;
+    let mut place = at.wrapping_mul(PLACE);
+    let mut sum = 0_u64;
+    for word in words {
+        let mixed = (word ^ place).wrapping_mul(MIX);
+        sum = sum.wrapping_add((mixed ^ (mixed >> 32)).wrapping_mul(PLACE));
+        place = place.wrapping_add(PLACE.wrapping_mul(8));
+    }
+    sum
 }
 
 #[cfg(test)]
@@ -96,15 +99,24 @@ mod tests {
         let (a, b) = (hash(8, [1, 2].into_iter()), hash(64, [3].into_iter()));
         changes.first(0, a);
         changes.first(0, b);
-        changes.second(0, b);
-        changes.second(0, a);
         changes.first(1, a);
-        changes.second(1, hash(8, [2, 1].into_iter()));
+        changes.again(0, b);
+        changes.again(0, a);
+        changes.again(1, hash(8, [2, 1].into_iter()));
         changes.compare();
         assert_eq!(
             [0, 1, 2].map(|page| changes.is_changing(page)),
             [false, true, false]
         );
         assert_eq!(changes.changing_pages(), 1);
+    }
+
+    #[test]
+    fn pieces_add_up_to_the_whole_and_places_matter() {
+        let whole = hash(8, [1, 2, 3].into_iter());
+        let pieces = hash(8, [1].into_iter()).wrapping_add(hash(16, [2, 3].into_iter()));
+        assert_eq!(whole, pieces);
+        assert_ne!(whole, hash(8, [2, 1, 3].into_iter()));
+        assert_ne!(whole, hash(16, [1, 2, 3].into_iter()));
     }
 }

@@ -2,9 +2,10 @@
 
 mod bitmap;
 mod change;
+mod extent;
 mod marker;
+mod marks;
 mod reader;
 
-pub use change::PageChanges;
-pub use marker::{Marker, Opaque};
+pub use marker::Marker;
 pub use reader::{Range, RangeReader};

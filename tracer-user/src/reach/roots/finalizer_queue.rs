@@ -28,7 +28,7 @@ impl FinalizerQueue {
     /// Every word of the queued finalizers: function, argument, types.
     ///
     /// # Errors
-    /// When a block cannot be read.
+    /// When a block cannot be read, or there are too many.
     pub fn words(&self, memory: &dyn Memory) -> Result<Vec<u64>, ReadError> {
         // {alllink, next, cnt uint32, _ int32, fin [...]finalizer{fn, arg, nret, fint, ot}}
         queued(memory, self.head, 0, 2, 3, 5)
@@ -39,7 +39,7 @@ impl CleanupQueue {
     /// Every word of the queued cleanups.
     ///
     /// # Errors
-    /// When a block cannot be read.
+    /// When a block cannot be read, or there are too many.
     pub fn words(&self, memory: &dyn Memory) -> Result<Vec<u64>, ReadError> {
         // {lfnode {next, pushcnt}, alllink, n uint32, cleanups [...]}: a cleanup has one word up
         // to Go 1.26 and three later; counting three only looks at more.
@@ -61,7 +61,7 @@ fn queued(
     let mut block = memory.read_addr(head)?;
     for _ in 0..MAX_BLOCKS {
         if block.is_nil() {
-            break;
+            return Ok(found);
         }
         let bytes = memory.read_vec(block, BLOCK_BYTES, BLOCK_BYTES)?;
         let words: Vec<u64> = bytes
@@ -77,7 +77,11 @@ fn queued(
         );
         block = TargetAddr(words[link]);
     }
-    Ok(found)
+    Err(ReadError::TooLong {
+        at: head,
+        len: usize::MAX,
+        limit: MAX_BLOCKS * BLOCK_BYTES,
+    })
 }
 
 #[cfg(test)]

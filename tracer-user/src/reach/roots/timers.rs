@@ -51,6 +51,15 @@ impl TimerCode {
     }
 }
 
+/// What the timer heaps hold.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Timers {
+    /// The timers that could be read.
+    pub pending: Vec<Timer>,
+    /// How many could not.
+    pub unreadable: u64,
+}
+
 /// One pending timer.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Timer {
@@ -78,11 +87,7 @@ impl TimerHeap {
     /// # Errors
     /// When a list cannot be read. A heap that grows while it is read may yield stale entries,
     /// which do no harm; the next look sees the new ones.
-    pub fn timers(
-        &self,
-        memory: &dyn Memory,
-        layout: &TimerLayout,
-    ) -> Result<Vec<Timer>, ReadError> {
+    pub fn timers(&self, memory: &dyn Memory, layout: &TimerLayout) -> Result<Timers, ReadError> {
         let mut at = Vec::new();
         for p in self.ps(memory)? {
             let array = memory.read_addr(p.offset(layout.heap))?;
@@ -95,19 +100,28 @@ impl TimerHeap {
         let ranges: Vec<_> = at.iter().map(|timer| (*timer, size)).collect();
         let mut gather = Gather::new();
         gather.read(memory, &ranges)?;
-        let timers = at.iter().enumerate().filter_map(|(index, at)| {
-            let bytes = gather.get(index)?;
-            let word = |offset: u64| {
-                let at = usize::try_from(offset).ok()?;
-                Some(u64::from_le_bytes(bytes.get(at..at + 8)?.try_into().ok()?))
-            };
-            Some(Timer {
-                function: TargetAddr(word(layout.function)?),
-                argument: [word(layout.argument)?, word(layout.argument + 8)?],
-                at: *at,
-            })
-        });
-        Ok(timers.collect())
+        let mut timers = Timers::default();
+        for (index, at) in at.iter().enumerate() {
+            match gather.get(index).and_then(|b| layout.decode(*at, b)) {
+                Some(timer) => timers.pending.push(timer),
+                None => timers.unreadable += 1,
+            }
+        }
+        Ok(timers)
+    }
+}
+
+impl TimerLayout {
+    fn decode(&self, at: TargetAddr, bytes: &[u8]) -> Option<Timer> {
+        let word = |offset: u64| {
+            let at = usize::try_from(offset).ok()?;
+            Some(u64::from_le_bytes(bytes.get(at..at + 8)?.try_into().ok()?))
+        };
+        Some(Timer {
+            function: TargetAddr(word(self.function)?),
+            argument: [word(self.argument)?, word(self.argument + 8)?],
+            at,
+        })
     }
 }
 
@@ -154,8 +168,9 @@ mod tests {
             all_ps: TargetAddr(0x100),
         };
         let timers = heap.timers(&memory, &layout).unwrap();
+        assert_eq!(timers.unreadable, 0);
         assert_eq!(
-            timers,
+            timers.pending,
             [Timer {
                 function: TargetAddr(0xf),
                 argument: [0xa, 0xb],

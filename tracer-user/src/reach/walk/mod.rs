@@ -1,14 +1,17 @@
 //! The walk itself: roots, stacks and marks behind [`Reachability`].
 
+mod retained;
+mod roots;
+
 use rustc_hash::{FxHashMap, FxHashSet};
 
 use super::{
     actors::Actors,
     anatomy::Anatomy,
     goroutine::{self, Doing, GoroutineNow},
-    heap::Place,
     mark::{Marker, Range},
-    roots::{Module, SpecialRoots, global_words, read_specials},
+    progress::Pulse,
+    roots::Module,
     stacks::StackReader,
 };
 use crate::{
@@ -16,6 +19,17 @@ use crate::{
     ids::{Goid, TargetAddr},
     memory::{Memory, ReadError},
 };
+
+pub use retained::Retained;
+
+/// How a later look is made.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Again {
+    /// From high addresses to low ones, and roots before the heap.
+    pub downwards: bool,
+    /// Whether everything that was reached is read once more, and not only what changes.
+    pub everything: bool,
+}
 
 /// One look at a target's heap, goroutines included, that can be repeated and only ever finds more.
 pub struct HeapWalk<'t> {
@@ -36,6 +50,8 @@ pub struct HeapWalk<'t> {
     somebody_acts: bool,
     globals_read: bool,
     drained: bool,
+    /// What could not be read whole in the present look.
+    flaw: Option<&'static str>,
     failure: Option<ReadError>,
 }
 
@@ -44,18 +60,19 @@ impl<'t> HeapWalk<'t> {
     ///
     /// # Errors
     /// When one of the tables cannot be read.
-    pub fn begin(
+    pub(super) fn begin(
         memory: &'t dyn Memory,
         anatomy: Anatomy,
         stacks: StackReader<'t>,
         actors: Actors<'t>,
+        pulse: Pulse,
     ) -> Result<Self, ReadError> {
         let modules = Module::all(memory, &anatomy.module, anatomy.first_module)?;
         let mut walk = Self {
             memory,
             anatomy,
             modules,
-            marker: Marker::default(),
+            marker: Marker::new(pulse),
             stacks,
             actors,
             first: FxHashMap::default(),
@@ -65,6 +82,7 @@ impl<'t> HeapWalk<'t> {
             somebody_acts: false,
             globals_read: false,
             drained: false,
+            flaw: None,
             failure: None,
         };
         walk.look_at_tables()?;
@@ -103,6 +121,24 @@ impl<'t> HeapWalk<'t> {
     #[must_use]
     pub fn unreadable(&self) -> u64 {
         self.marker.unreadable() + self.stacks.unreadable()
+    }
+
+    /// What could not be read whole in the last look: nothing follows from that look alone.
+    #[must_use]
+    pub fn flaw(&self) -> Option<&'static str> {
+        self.flaw
+    }
+
+    /// The goroutines as they were when last looked at.
+    #[must_use]
+    pub fn now(&self) -> &FxHashMap<Goid, GoroutineNow> {
+        &self.now
+    }
+
+    /// Whether this goroutine can use the program's variables.
+    #[must_use]
+    pub fn may_use_globals(&self, goid: Goid) -> bool {
+        self.actors.may_use_globals(goid, true)
     }
 
     /// Makes sure that the object at `at` on a goroutine's stack will be known to be pointed at.
@@ -150,28 +186,27 @@ impl<'t> HeapWalk<'t> {
         Ok(())
     }
 
-    /// Reads everything that was reached a second time, then what [`Self::look_again`] reads.
+    /// Looks once more: at goroutines, the heap's tables, all roots, what changes in the heap, and,
+    /// if asked to, at everything else.
     ///
     /// # Errors
     /// When the target is gone or a root cannot be read.
-    pub fn reread(&mut self) -> Result<(), ReadError> {
-        self.look_at_tables()?;
-        self.marker.reread_all(self.memory)?;
-        self.reread_roots()
-    }
-
-    /// Looks once more at everything that may have changed: goroutines, the heap's tables, roots,
-    /// and the pages that were seen to change, in one direction or the other.
-    ///
-    /// # Errors
-    /// When the target is gone or a root cannot be read.
-    pub fn look_again(&mut self, downwards: bool) -> Result<(), ReadError> {
+    pub fn look_again(&mut self, again: Again) -> Result<(), ReadError> {
+        let Again {
+            downwards,
+            everything,
+        } = again;
+        self.flaw = None;
         self.look_at_tables()?;
         if downwards {
             self.reread_roots()?;
-            self.marker.reread_changing(self.memory, downwards)?;
-        } else {
-            self.marker.reread_changing(self.memory, downwards)?;
+        }
+        if everything {
+            self.marker.drain(self.memory)?;
+            self.marker.compare_all(self.memory, downwards)?;
+        }
+        self.marker.reread_changing(self.memory, downwards)?;
+        if !downwards {
             self.reread_roots()?;
         }
         self.drained = true;
@@ -186,12 +221,8 @@ impl<'t> HeapWalk<'t> {
             .filter(|now| self.is_restless(now))
             .copied()
             .collect();
-        self.stacks.scan(
-            self.memory,
-            &self.anatomy.goroutine,
-            &restless,
-            &mut self.marker,
-        )?;
+        self.stack_roots(&restless)?;
+        self.vector_roots()?;
         if self.somebody_acts {
             self.globals()?;
         }
@@ -207,10 +238,19 @@ impl<'t> HeapWalk<'t> {
     /// Span table, goroutines, opaque objects.
     fn look_at_tables(&mut self) -> Result<(), ReadError> {
         let (memory, anatomy) = (self.memory, &self.anatomy);
-        self.marker
-            .with_table(|table| table.refresh(memory, &anatomy.heap, &anatomy.arenas))?;
+        let mut torn = 0;
+        self.marker.with_table(|table| {
+            let refreshed = table.refresh(memory, &anatomy.heap, &anatomy.arenas)?;
+            torn = refreshed.torn;
+            Ok(refreshed.recut)
+        })?;
         let gs = anatomy.all_goroutines.list(memory)?;
         let states = goroutine::read_all(memory, &anatomy.goroutine, &gs)?;
+        if torn > 0 {
+            self.flaw = Some("spans of the heap");
+        } else if states.unreadable > 0 {
+            self.flaw = Some("goroutines");
+        }
         for g in gs {
             self.marker.set_opaque(g);
         }
@@ -219,7 +259,7 @@ impl<'t> HeapWalk<'t> {
         }
         let began = self.first.is_empty();
         self.now.clear();
-        for now in states {
+        for now in states.found {
             if !began && self.first.get(&now.goid) != Some(&now) {
                 self.moved.insert(now.goid);
             }
@@ -228,71 +268,6 @@ impl<'t> HeapWalk<'t> {
         let gone = self.first.keys().filter(|id| !self.now.contains_key(id));
         self.moved.extend(gone.copied());
         Ok(())
-    }
-
-    /// What the runtime keeps alive on its own: timers, finalizers, cleanups.
-    fn runtime_roots(&mut self) -> Result<(), ReadError> {
-        let (memory, anatomy) = (self.memory, &self.anatomy);
-        let specials = read_specials(memory, &anatomy.specials, self.marker.table())?;
-        self.special_roots(&specials)?;
-        let (heap, layout) = &self.anatomy.timers;
-        for timer in heap.timers(memory, layout)? {
-            self.somebody_acts |= self.actors.runs_program_code(memory, &timer);
-            for word in [timer.at.0, timer.function.0]
-                .into_iter()
-                .chain(timer.argument)
-            {
-                self.marker.word(word);
-            }
-        }
-        let mut queued = self.anatomy.finalizers.words(memory)?;
-        if let Some(cleanups) = &self.anatomy.cleanups {
-            queued.extend(cleanups.words(memory)?);
-        }
-        self.somebody_acts |= !queued.is_empty() || self.actors.foreign_threads();
-        for word in queued {
-            self.marker.word(word);
-        }
-        self.drained = false;
-        Ok(())
-    }
-
-    fn special_roots(&mut self, specials: &SpecialRoots) -> Result<(), ReadError> {
-        for (handle, target) in &specials.weak {
-            self.marker.set_weak(*handle, *target);
-        }
-        for word in &specials.words {
-            self.marker.word(*word);
-        }
-        // As the collector does (markrootSpans, runtime/mgcmark.go): what the object refers to
-        // counts as reachable, the object itself does not. Whoever waits for the object itself
-        // refers to it, and then its finalizer does not run.
-        let table = self.marker.table();
-        let contents: Vec<Range> = specials
-            .finalized
-            .iter()
-            .filter_map(|at| match table.find(*at) {
-                Place::Object(object) => {
-                    let span = table.span(object.span)?;
-                    let start = span.object(object.index);
-                    let end = start.offset(span.element_size);
-                    span.holds_pointers.then(|| Range::between(start, end))
-                }
-                _ => None,
-            })
-            .collect();
-        self.marker.roots(self.memory, &contents)
-    }
-
-    fn globals(&mut self) -> Result<(), ReadError> {
-        self.globals_read = true;
-        let marker = &mut self.marker;
-        global_words(
-            self.memory,
-            &self.modules,
-            &self.anatomy.not_roots,
-            |word| marker.word(word),
-        )
     }
 
     fn stack_owner(&self, at: TargetAddr) -> Option<&GoroutineNow> {
@@ -313,16 +288,12 @@ impl<'t> HeapWalk<'t> {
         if fresh.is_empty() {
             return Ok(());
         }
-        let acts = fresh
-            .iter()
-            .any(|now| self.actors.may_use_globals(now.goid));
-        self.stacks.scan(
-            self.memory,
-            &self.anatomy.goroutine,
-            &fresh,
-            &mut self.marker,
-        )?;
-        self.somebody_acts |= acts;
+        let acts = |now: &GoroutineNow| {
+            let moved = self.moved.contains(&now.goid);
+            self.actors.may_use_globals(now.goid, moved)
+        };
+        self.somebody_acts |= fresh.iter().any(acts);
+        self.stack_roots(&fresh)?;
         self.drained = false;
         Ok(())
     }
@@ -343,41 +314,6 @@ impl<'t> HeapWalk<'t> {
                 }
                 None => self.somebody_acts,
             },
-        })
-    }
-}
-
-/// What a group of dead goroutines keeps from being freed.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub struct Retained {
-    /// Their stacks.
-    pub stack_bytes: u64,
-    /// Heap objects that only they reach.
-    pub heap_bytes: u64,
-}
-
-impl HeapWalk<'_> {
-    /// Marks from `goroutines` too, and counts what that adds. No verdict may follow.
-    ///
-    /// # Errors
-    /// When the target is gone.
-    pub fn retained(&mut self, goroutines: &[Goid]) -> Result<Retained, ReadError> {
-        let dead: Vec<GoroutineNow> = goroutines
-            .iter()
-            .filter_map(|goid| self.now.get(goid).copied())
-            .collect();
-        let before = self.marker.reached_bytes();
-        self.stacks.scan(
-            self.memory,
-            &self.anatomy.goroutine,
-            &dead,
-            &mut self.marker,
-        )?;
-        self.marker.drain(self.memory)?;
-        let stacks = dead.iter().filter(|now| now.has_stack());
-        Ok(Retained {
-            stack_bytes: stacks.map(|now| now.stack.1.0 - now.stack.0.0).sum(),
-            heap_bytes: self.marker.reached_bytes() - before,
         })
     }
 }

@@ -1,0 +1,3 @@
+module gostuck.dev/programs/leak-kernels
+
+go 1.19

@@ -1,0 +1,224 @@
+//! The looks of one walk: the first, which marks everything, and those that follow until the
+//! verdicts stand.
+
+use std::{
+    collections::BTreeMap,
+    thread,
+    time::{Duration, Instant},
+};
+
+use super::{
+    error::ReachError,
+    freeze::ThreadRegisters,
+    goroutine::{Doing, GoroutineNow},
+    proof::{Certainty, Proof, WalkStatistics},
+    quiet::Activity,
+    settling::{Looked, ROUNDS, Settling, TIME},
+    spilled::Unspilled,
+    system_stacks::SystemStacks,
+    walk::{Again, HeapWalk},
+};
+use crate::{
+    graph::{self, Disposition, GoroutineNode, Requirement, Verdicts},
+    ids::Goid,
+    memory::ReadError,
+    snapshot::{Goroutine, Snapshot, Target},
+};
+
+pub(super) fn failed(what: &'static str, source: ReadError) -> ReachError {
+    ReachError::Read { what, source }
+}
+
+/// Whether a goroutine has run since the snapshot, or runs. `g.sched` and the counter alone do not
+/// tell: both change only when it stops running.
+fn ran(then: &Goroutine, now: &GoroutineNow) -> bool {
+    let parked = then.status.is_parked() && now.doing == Doing::Parked;
+    !parked || now.g != then.g || now.sp != then.sp || now.runs != then.parks
+}
+
+fn live(goid: Goid) -> (Goid, GoroutineNode) {
+    let disposition = Disposition::Live;
+    (goid, GoroutineNode { goid, disposition })
+}
+
+/// A walk and what it has shown so far.
+pub(super) struct Looks<'t> {
+    pub(super) walk: HeapWalk<'t>,
+    nodes: BTreeMap<Goid, GoroutineNode>,
+    verdicts: Verdicts,
+    looks: u32,
+    frozen: Option<Duration>,
+    /// Goroutines that were elsewhere already when the walk began.
+    moved_before: Vec<Goid>,
+}
+
+impl<'t> Looks<'t> {
+    pub(super) fn new(
+        mut walk: HeapWalk<'t>,
+        snapshot: &Snapshot,
+        nodes: &[GoroutineNode],
+    ) -> Self {
+        let first = walk.first_seen();
+        let moved_before = snapshot
+            .goroutines
+            .iter()
+            .filter(|then| first.get(&then.goid).is_none_or(|now| ran(then, now)))
+            .map(|then| then.goid)
+            .collect();
+        for node in nodes {
+            if let Disposition::Blocked(Requirement::Signal { objects }) = &node.disposition {
+                for object in objects {
+                    walk.watch_object(*object);
+                }
+            }
+        }
+        // Whoever the graph leaves out still has a stack that keeps things reachable.
+        let mut all: BTreeMap<Goid, GoroutineNode> =
+            walk.first_seen().keys().map(|goid| live(*goid)).collect();
+        all.extend(nodes.iter().map(|n| (n.goid, n.clone())));
+        Self {
+            walk,
+            nodes: all,
+            verdicts: graph::solve(&[], &mut graph::AssumeReachable::new(true)),
+            looks: 0,
+            frozen: None,
+            moved_before,
+        }
+    }
+
+    /// Marks what stopped threads have in their registers and on their system stacks.
+    pub(super) fn registers(
+        &mut self,
+        target: &Target,
+        threads: &[ThreadRegisters],
+    ) -> Result<(), ReadError> {
+        let stacks = SystemStacks::read(&*target.memory, &target.image, target.bias)?;
+        for thread in threads {
+            self.walk.follow(&thread.words);
+            // A goroutine's own stack is looked at with the goroutine.
+            if !self.walk.is_goroutine_stack(thread.sp) {
+                for range in stacks.in_use(thread.sp) {
+                    self.walk.follow_stack(range)?;
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// Solves the graph with the marks as they are. Who moved, or is new, is live.
+    pub(super) fn solve(&mut self) -> Result<(), ReachError> {
+        self.looks += 1;
+        let moved = self.walk.moved().iter().chain(&self.moved_before);
+        self.nodes.extend(moved.map(|goid| live(*goid)));
+        let nodes: Vec<_> = self.nodes.values().cloned().collect();
+        self.verdicts = graph::solve(&nodes, &mut self.walk);
+        self.walk
+            .check()
+            .map_err(|source| failed("the heap", source))
+    }
+
+    pub(super) fn anything_out_of_reach(&self) -> bool {
+        !self.verdicts.dead.is_empty()
+    }
+
+    /// What a single look is worth while the target was held still.
+    pub(super) fn held_still(&mut self, held: Duration) -> Certainty {
+        self.frozen = Some(held);
+        self.gap()
+            .map_or(Certainty::Exact, |why| Certainty::Unsettled { why })
+    }
+
+    /// What could not be read, in words.
+    fn gap(&self) -> Option<String> {
+        if let Some(flaw) = self.walk.flaw() {
+            return Some(format!("its {flaw} could not be read whole"));
+        }
+        let pieces = self.walk.unreadable();
+        (pieces > 0).then(|| format!("{pieces} pieces of its memory were unreadable"))
+    }
+
+    /// Looks again until nothing changes any more.
+    pub(super) fn settle(
+        &mut self,
+        target: &Target,
+        before: Option<&Activity>,
+        deadline: Instant,
+    ) -> Result<Certainty, ReachError> {
+        let Some(before) = before else {
+            let why = "its threads could not be looked at".to_owned();
+            return Ok(Certainty::Unsettled { why });
+        };
+        let after = Activity::of(target.pid).ok();
+        if after.is_some_and(|after| before.none_until(&after)) && self.gap().is_none() {
+            return Ok(Certainty::Exact);
+        }
+        let goroutines = self.walk.first_seen().values();
+        let users = goroutines.filter(|now| self.walk.may_use_globals(now.goid));
+        let mut unspilled = Unspilled::new(before, users);
+        let mut settling = Settling::begin();
+        let mut dead = self.dead();
+        while !settling.is_over(&unspilled) {
+            if dead.is_empty() {
+                break;
+            }
+            if Instant::now() >= deadline || settling.is_hopeless() {
+                let why = self.gap().unwrap_or_else(|| settling.tell(&unspilled));
+                return Ok(Certainty::Unsettled { why });
+            }
+            if settling.rounds >= ROUNDS {
+                thread::sleep(TIME / ROUNDS);
+            }
+            let everything = settling.reads_everything();
+            let began = Instant::now();
+            self.walk
+                .look_again(Again {
+                    downwards: !self.looks.is_multiple_of(2),
+                    everything,
+                })
+                .map_err(|source| failed("what changes in the heap", source))?;
+            self.solve()?;
+            let all_stopped = unspilled.is_empty();
+            unspilled.update(target.pid, self.walk.now());
+            let now = self.dead();
+            settling.looked(&Looked {
+                everything,
+                took: began.elapsed(),
+                whole: self.walk.flaw().is_none(),
+                agrees: now == dead,
+                stopped_just_now: unspilled.is_empty() && !all_stopped,
+            });
+            dead = now;
+        }
+        Ok(match self.gap() {
+            Some(why) if !dead.is_empty() => Certainty::Unsettled { why },
+            _ => Certainty::Settled {
+                rounds: settling.rounds,
+            },
+        })
+    }
+
+    fn dead(&self) -> Vec<Goid> {
+        self.verdicts.dead.iter().map(|(goid, _)| *goid).collect()
+    }
+
+    pub(super) fn proof(&self, certainty: Certainty, began: Instant) -> Proof {
+        let marker = self.walk.marker();
+        let mut moved: Vec<Goid> = self.walk.moved().iter().copied().collect();
+        moved.extend(&self.moved_before);
+        moved.sort_unstable();
+        moved.dedup();
+        Proof {
+            verdicts: self.verdicts.clone(),
+            moved,
+            certainty,
+            statistics: WalkStatistics {
+                bytes_read: marker.bytes_read(),
+                live_objects: marker.reached_objects(),
+                changing_pages: marker.changing_pages(),
+                looks: self.looks,
+                took: began.elapsed(),
+                frozen: self.frozen,
+            },
+        }
+    }
+}

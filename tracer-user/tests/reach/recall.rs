@@ -1,0 +1,78 @@
+//! Beside the runtime's own goroutineleak profile (Go 1.27), goroutine by goroutine, in one process
+//! at one moment.
+
+use std::{collections::BTreeSet, fs, path::Path};
+
+use tracer_user::{
+    finding::{Look, Looker, Options},
+    ids::Goid,
+};
+
+use crate::{
+    functions,
+    go_program::{Link, Running, build, toolchain},
+};
+
+/// The goroutines that the profile in `path`, written in its most verbose form, calls leaked.
+fn profiled(path: &Path) -> BTreeSet<Goid> {
+    fs::read_to_string(path)
+        .unwrap()
+        .lines()
+        .filter(|line| line.starts_with("goroutine ") && line.contains("(leaked)"))
+        .map(|line| Goid(line.split(' ').nth(1).unwrap().parse().unwrap()))
+        .collect()
+}
+
+fn told(look: &Look, goroutines: &[&Goid]) -> String {
+    let snapshot = &look.diagnosis.snapshot;
+    let lines: Vec<String> = goroutines
+        .iter()
+        .filter_map(|goid| snapshot.goroutines.iter().find(|g| g.goid == **goid))
+        .map(|g| {
+            let functions = functions(&look.image, g);
+            format!(
+                "{} {:?} {:?} {functions:?}",
+                g.goid, g.wait_reason, g.waits_on
+            )
+        })
+        .collect();
+    lines.join("\n")
+}
+
+/// What we find, and what the runtime finds just after.
+fn both(program: &str) -> Option<(Look, BTreeSet<Goid>, BTreeSet<Goid>)> {
+    let go = toolchain("1.27.3")?;
+    let directory = tempfile::tempdir().unwrap();
+    let binary = build(&go, program, Link::Plain, directory.path());
+    let file = directory.path().join("profile");
+    let mut running = Running::start(&binary, &["-profile", file.to_str().unwrap()]);
+    let look = Looker::new(Options::default()).look(running.pid()).unwrap();
+    assert!(
+        look.diagnosis.reach_walked,
+        "{:?}",
+        look.diagnosis.incomplete
+    );
+    let dead = &look.diagnosis.verdicts.dead;
+    let ours = dead.iter().map(|(goid, _)| *goid).collect();
+    running.signal(libc::SIGUSR1);
+    running.wait_for("profiled");
+    let theirs = profiled(&file);
+    Some((look, ours, theirs))
+}
+
+#[test]
+fn whatever_the_runtime_finds_leaked_we_prove() {
+    let Some((look, ours, theirs)) = both("leak-kernels") else {
+        return;
+    };
+    let missed: Vec<&Goid> = theirs.difference(&ours).collect();
+    let more: Vec<&Goid> = ours.difference(&theirs).collect();
+    println!(
+        "ours {}, the runtime's {}, only ours:\n{}",
+        ours.len(),
+        theirs.len(),
+        told(&look, &more)
+    );
+    assert!(theirs.len() >= 100, "{} profiled", theirs.len());
+    assert!(missed.is_empty(), "missed:\n{}", told(&look, &missed));
+}
