@@ -2,6 +2,7 @@
 
 mod bench;
 mod command;
+mod compare;
 mod demo;
 mod layouts;
 mod paths;
@@ -33,6 +34,8 @@ enum Task {
     Test(test::Options),
     /// Rewrites the table of runtime struct layouts from real toolchains.
     Layouts(layouts::Options),
+    /// Runs gostuck beside Go's goroutineleak profile, and writes the tables of docs/comparison.md.
+    Compare(compare::Options),
     /// Measures, and writes the tables of docs/performance.md.
     Bench(bench::Options),
 }
@@ -50,6 +53,7 @@ fn main() -> Result<()> {
         Task::Demo => demo::run(),
         Task::Test(options) => test::run(&options),
         Task::Layouts(options) => layouts::run(&options),
+        Task::Compare(options) => compare::run(&options),
         Task::Bench(options) => bench::run(&options),
     }
 }

@@ -13,6 +13,7 @@ use super::{
     failure::from_look,
     output::{self, Format},
     threshold::FailOn,
+    walking,
 };
 use crate::{
     export::{document::Document, text},
@@ -87,9 +88,13 @@ pub fn run(options: &Options) -> Result<ExitCode, Failure> {
         stuck_after: options.stuck_after,
         reach: (!options.no_reach).then(|| reach::Options {
             freeze: options.freeze,
+            progress: Some(walking::tell),
             ..reach::Options::default()
         }),
     });
+    if let Some(limit) = options.freeze {
+        walking::announce_freeze(options.pid, limit);
+    }
     let look = looker.look(Pid(options.pid)).map_err(from_look)?;
     let document = Document::new(&look);
     let text = text::Options {

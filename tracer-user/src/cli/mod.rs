@@ -13,6 +13,7 @@ mod ps;
 mod run;
 mod threshold;
 mod top;
+mod walking;
 mod watch;
 
 use std::process::ExitCode;

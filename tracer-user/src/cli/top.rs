@@ -22,6 +22,7 @@ use super::{
     fleet::{self, Fleet, Selection, Shared},
     percent::share,
     probing::{Probing, Settings},
+    walking,
 };
 use crate::{
     export::{
@@ -65,6 +66,9 @@ pub struct Options {
     /// Place no probes: look at intervals only
     #[arg(long)]
     no_probes: bool,
+    /// Never walk a heap for goroutines that nobody can wake any more
+    #[arg(long)]
+    no_reach: bool,
     #[command(flatten)]
     selection: Selection,
 }
@@ -83,7 +87,7 @@ pub fn run(options: &Options) -> Result<ExitCode, Failure> {
     let shared = Shared {
         looker: Arc::new(Looker::new(finding::Options {
             stuck_after: options.stuck_after,
-            ..finding::Options::default()
+            reach: walking::of_followed(options.no_reach),
         })),
         board: Arc::new(Board::default()),
         own: Own::default(),

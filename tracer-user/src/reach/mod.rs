@@ -12,6 +12,7 @@ pub mod freeze;
 mod goroutine;
 pub mod heap;
 mod looks;
+mod low_priority;
 pub mod mark;
 mod progress;
 mod proof;

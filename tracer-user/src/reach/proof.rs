@@ -13,6 +13,7 @@ use super::{
     frames::FrameMaps,
     freeze::Freeze,
     looks::{Looks, failed},
+    low_priority::LowPriority,
     progress::{Progress, Pulse},
     quiet::Activity,
     stacks::StackReader,
@@ -33,6 +34,8 @@ pub struct Options {
     pub limit: Duration,
     /// Called now and then during a walk that takes long.
     pub progress: Option<fn(Progress)>,
+    /// Give way to others on our CPU.
+    pub low_priority: bool,
 }
 
 impl Default for Options {
@@ -41,6 +44,7 @@ impl Default for Options {
             freeze: None,
             limit: Duration::from_secs(20),
             progress: None,
+            low_priority: false,
         }
     }
 }
@@ -131,6 +135,7 @@ impl<'t> Prover<'t> {
     pub fn prove(&mut self, nodes: &[GoroutineNode]) -> Result<Proof, ReachError> {
         let (target, options) = (self.target, &self.options);
         let began = Instant::now();
+        let _low = options.low_priority.then(LowPriority::begin);
         let freeze = options
             .freeze
             .map(|limit| Freeze::begin(target.pid, limit))

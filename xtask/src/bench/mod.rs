@@ -7,6 +7,7 @@ mod numbers;
 mod page;
 mod probes;
 mod program;
+mod reach;
 mod tool;
 
 use anyhow::Result;
@@ -30,6 +31,8 @@ enum What {
     Daemon,
     /// What probes cost a Go program that does nothing but park, bare and probed in turn
     Probes,
+    /// The heap walk beside the runtime's own search for leaks
+    Reach,
     /// All of these
     All,
 }
@@ -39,9 +42,11 @@ pub(crate) fn run(options: &Options) -> Result<()> {
         What::Inspect => inspect::run(options.quick),
         What::Daemon => daemon::run(options.quick),
         What::Probes => probes::run(),
+        What::Reach => reach::run(options.quick),
         What::All => {
             inspect::run(options.quick)?;
             daemon::run(options.quick)?;
+            reach::run(options.quick)?;
             probes::run()
         }
     }

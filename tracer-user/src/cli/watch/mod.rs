@@ -19,6 +19,7 @@ use super::{
     percent::share,
     probing::{Probing, Settings},
     threshold::FailOn,
+    walking,
 };
 use crate::{
     export::metrics::Own,
@@ -71,6 +72,9 @@ pub struct Options {
     /// Place no probes: look at intervals only
     #[arg(long)]
     no_probes: bool,
+    /// Never walk a heap for goroutines that nobody can wake any more
+    #[arg(long)]
+    no_reach: bool,
     /// What probes may cost a process: a share of one CPU
     #[arg(long, value_name = "SHARE", default_value = "1%", value_parser = share)]
     budget: f64,
@@ -102,7 +106,7 @@ async fn watch(options: &Options) -> Result<ExitCode, Failure> {
     let mut terminate = signal(SignalKind::terminate())?;
     let looker = Looker::new(finding::Options {
         stuck_after: options.stuck_after,
-        ..finding::Options::default()
+        reach: walking::of_followed(options.no_reach),
     });
     let mut child = match options.command.split_first() {
         Some((program, arguments)) => Some(Child::start(program, arguments)?),
