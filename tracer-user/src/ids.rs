@@ -13,7 +13,8 @@ macro_rules! number {
 
         impl fmt::Display for $name {
             fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                write!(f, $format, self.0)
+                // Padded as asked for: tables are made of these.
+                f.pad(&format!($format, self.0))
             }
         }
     };

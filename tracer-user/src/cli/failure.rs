@@ -4,7 +4,7 @@ use std::{error::Error, fmt, io};
 
 use crate::{
     finding::LookError,
-    memory::ReadError,
+    memory::{CoreError, ReadError},
     process::{ProcessError, Untraceable},
     snapshot::SnapshotError,
 };
@@ -61,13 +61,17 @@ pub fn is_gone(error: &LookError) -> bool {
             matches!(**error, ProcessError::Gone(_) | ProcessError::Replaced(_))
         }
         LookError::Snapshot(SnapshotError::Memory(ReadError::Gone)) => true,
-        LookError::Untraceable(_) | LookError::Snapshot(_) => false,
+        LookError::Untraceable(_) | LookError::Core(_) | LookError::Snapshot(_) => false,
     }
 }
 
 fn next_step(error: &LookError) -> Option<&'static str> {
     match error {
         LookError::Untraceable(error) => Some(error.next_step()),
+        LookError::Core(CoreError::Malformed { .. }) => Some(
+            "write one with `gcore PID`, or let the kernel: ulimit -c unlimited, GOTRACEBACK=crash",
+        ),
+        LookError::Core(_) => Some("name the executable that ran, the same build: --exe FILE"),
         LookError::Snapshot(SnapshotError::Memory(ReadError::Denied)) => {
             Some("run as root, or with CAP_SYS_PTRACE (gostuck doctor says what restricts reading)")
         }

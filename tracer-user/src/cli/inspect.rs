@@ -2,6 +2,7 @@
 
 use std::{
     io::{self, BufWriter, IsTerminal, Write},
+    path::PathBuf,
     process::ExitCode,
     time::Duration,
 };
@@ -28,6 +29,7 @@ Examples:
   sudo gostuck inspect 4711 --all              every goroutine with its whole stack
   sudo gostuck inspect 4711 --format json | jq '.findings'
   sudo gostuck inspect 4711 --format dot | dot -Tsvg > waits.svg
+  gostuck inspect --core core.4711 --exe ./shop
   sudo gostuck inspect 4711 --format pprof > g.pb.gz && go tool pprof -top g.pb.gz
 
 The process is neither paused (but with --freeze) nor changed. Without root, your own processes can be inspected
@@ -40,7 +42,14 @@ Exit status: 0 done, 1 failed, 3 --fail-on saw such a finding.";
 #[command(after_help = AFTER_HELP)]
 pub struct Options {
     /// The process
-    pid: u32,
+    #[arg(required_unless_present = "core")]
+    pid: Option<u32>,
+    /// Look at this core file instead (of gcore, or of the kernel)
+    #[arg(long, value_name = "FILE", conflicts_with_all = ["pid", "freeze"])]
+    core: Option<PathBuf>,
+    /// The executable of the core file's process; without it, the one at the path it had
+    #[arg(long, value_name = "FILE", requires = "core")]
+    exe: Option<PathBuf>,
     /// How to print it
     #[arg(long, value_enum, default_value_t = Format::Text)]
     format: Format,
@@ -78,10 +87,7 @@ pub fn run(options: &Options) -> Result<ExitCode, Failure> {
     if options.format == Format::Pprof && io::stdout().is_terminal() {
         return Err(Failure::with_next_step(
             anyhow::anyhow!("a profile is binary and would garble the terminal"),
-            format!(
-                "gostuck inspect {} --format pprof > goroutines.pb.gz",
-                options.pid
-            ),
+            "gostuck inspect … --format pprof > goroutines.pb.gz",
         ));
     }
     let looker = Looker::new(finding::Options {
@@ -92,10 +98,17 @@ pub fn run(options: &Options) -> Result<ExitCode, Failure> {
             ..reach::Options::default()
         }),
     });
-    if let Some(limit) = options.freeze {
-        walking::announce_freeze(options.pid, limit);
+    if let (Some(limit), Some(pid)) = (options.freeze, options.pid) {
+        walking::announce_freeze(pid, limit);
     }
-    let look = looker.look(Pid(options.pid)).map_err(from_look)?;
+    let look = match (&options.core, options.pid) {
+        (Some(core), _) => {
+            let core = finding::Core::open(core, options.exe.as_deref());
+            core.and_then(|core| looker.look_at_core(core))
+        }
+        (None, pid) => looker.look(Pid(pid.unwrap_or_default())),
+    }
+    .map_err(from_look)?;
     let document = Document::new(&look);
     let text = text::Options {
         paint: options.output.paint(),

@@ -309,7 +309,7 @@ mod tests {
         changes.mark_unchanged();
         let mut later = entry.clone();
         later.looked_at += 1.0;
-        later.listed.process.uptime_seconds += 1;
+        later.listed.process.uptime_seconds = Some(7);
         board.show(key, later);
         assert!(!changes.has_changed().unwrap());
         board.remove(key);

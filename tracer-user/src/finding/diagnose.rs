@@ -44,6 +44,8 @@ pub struct Evidence {
     pub holders: FxHashMap<TargetAddr, LockHolders>,
     /// What blocked goroutines will do later.
     pub pending: FxHashMap<Goid, Vec<PendingRelease>>,
+    /// Whether all of it is of one moment: the process had stopped for ever.
+    pub one_moment: bool,
 }
 
 /// What counts as long, and what may be done to find out.
@@ -130,7 +132,7 @@ impl Diagnosis {
 }
 
 /// Judges one look. With `earlier`, a look made before this one, what both agree on is proven;
-/// without it everything is suspected. With `walker`, also goroutines whose channels, WaitGroups
+/// without it everything is suspected, unless the evidence is of one moment. With `walker`, also goroutines whose channels, WaitGroups
 /// and the like no live goroutine can reach are found; it answers for its own agreement over
 /// several walks.
 #[must_use]
@@ -153,6 +155,11 @@ pub fn diagnose(
         ),
         graphs: &graphs,
         earlier,
+        proof: match earlier {
+            Some(_) => Proof::TwoLooks,
+            None if evidence.one_moment => Proof::OneMoment,
+            None => Proof::OneLook,
+        },
         detector: detector.as_ref(),
         options,
     }
@@ -256,6 +263,7 @@ struct Teller<'a> {
     scene: Scene<'a>,
     graphs: &'a Graphs,
     earlier: Option<&'a Diagnosis>,
+    proof: Proof,
     detector: Option<&'a Detector>,
     options: &'a Options,
 }
@@ -305,11 +313,7 @@ impl Teller<'_> {
 
     /// Whatever is dead for certain.
     fn deadlocks(&self) -> Vec<Finding> {
-        let (scene, verdicts) = (&self.scene, &self.graphs.certain);
-        let proof = match self.earlier {
-            Some(_) => Proof::TwoLooks,
-            None => Proof::OneLook,
-        };
+        let (scene, verdicts, proof) = (&self.scene, &self.graphs.certain, self.proof);
         let mut causes: FxHashMap<Cause, (FindingId, String)> = FxHashMap::default();
         let mut findings = Vec::new();
         for (index, cycle) in deadlock::cycles(scene, verdicts, proof)

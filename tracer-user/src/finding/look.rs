@@ -2,9 +2,10 @@
 //! together. `inspect`, `watch`, the daemon and the terminal view all look through it.
 
 use std::{
+    path::PathBuf,
     sync::{Arc, Mutex, PoisonError},
     thread,
-    time::Duration,
+    time::{Duration, SystemTime},
 };
 
 use rustc_hash::{FxHashMap, FxHashSet};
@@ -14,6 +15,7 @@ use crate::{
     graph::GoroutineNode,
     ids::{Goid, Pid},
     image::Image,
+    memory::CoreError,
     process::{CpuLimit, FileIdentity, ImageCache, Process, ProcessError, Untraceable, cpu_limit},
     reach::{Certainty, Prover},
     release::{Analyzer, PendingRelease, holders},
@@ -35,6 +37,9 @@ pub enum LookError {
     /// The process cannot be traced.
     #[error(transparent)]
     Untraceable(#[from] Untraceable),
+    /// The core file could not be used.
+    #[error(transparent)]
+    Core(#[from] CoreError),
     /// Its runtime could not be read.
     #[error(transparent)]
     Snapshot(#[from] SnapshotError),
@@ -55,8 +60,24 @@ pub struct Look {
     pub image: Arc<Image>,
     /// CPUs that its cgroups allow.
     pub cpu_limit: Option<CpuLimit>,
+    /// What was looked at.
+    pub origin: Origin,
     /// What was found.
     pub diagnosis: Diagnosis,
+}
+
+/// What a look was directed at.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Origin {
+    /// A process that runs.
+    Live,
+    /// What a process left.
+    Core {
+        /// The core file.
+        file: PathBuf,
+        /// When it was last written.
+        written: SystemTime,
+    },
 }
 
 /// Looks at processes. What it learns of an image serves all processes that run it; many threads
@@ -111,6 +132,7 @@ impl Looker {
                 holders: holders(&snapshot, &pending),
                 snapshot: Arc::new(snapshot),
                 pending,
+                one_moment: false,
             })
         };
         let mut diagnosis = diagnose(read(past)?, None, None, &*image, &self.options);
@@ -131,8 +153,14 @@ impl Looker {
             process,
             image,
             cpu_limit,
+            origin: Origin::Live,
             diagnosis,
         })
+    }
+
+    /// What it was told to look for.
+    pub(super) fn options(&self) -> &Options {
+        &self.options
     }
 
     /// The image of `process`, from the same cache.
@@ -159,7 +187,7 @@ impl Looker {
 }
 
 /// The heap walk of `reach`, as a diagnosis wants it.
-struct Walker<'t>(Prover<'t>);
+pub(super) struct Walker<'t>(pub(super) Prover<'t>);
 
 impl HeapWalker for Walker<'_> {
     fn solve(&mut self, nodes: &[GoroutineNode]) -> Result<Walked, String> {
@@ -180,7 +208,7 @@ impl HeapWalker for Walker<'_> {
 }
 
 /// What the goroutines will release.
-fn pending(
+pub(super) fn pending(
     analyzer: &Analyzer,
     target: &Target,
     snapshot: &Snapshot,

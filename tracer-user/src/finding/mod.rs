@@ -5,6 +5,7 @@
 
 mod abandoned;
 mod confirm;
+mod core;
 mod deadlock;
 mod detector;
 mod diagnose;
@@ -33,11 +34,12 @@ mod whole_process;
 #[cfg(test)]
 mod fixture;
 
+pub use core::Core;
 pub use detector::{Detector, detector};
 pub use diagnose::{Diagnosis, Evidence, Options, diagnose};
 pub use growth::{Growth, SiteGrowth};
 pub use life::{Change, Life};
-pub use look::{Look, LookError, Looker};
+pub use look::{Look, LookError, Looker, Origin};
 pub use model::{Edge, Finding, FindingId, FindingKind, Group, MAX_LISTED, Verdict};
 pub use past::Past;
 pub use site::{Site, Symbols, is_plumbing};

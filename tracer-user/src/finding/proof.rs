@@ -7,6 +7,8 @@ use super::model::Verdict;
 pub(super) enum Proof {
     /// Two looks agree, and nobody concerned moved between them.
     TwoLooks,
+    /// It was all read of one moment: the process had stopped for ever.
+    OneMoment,
     /// One look says so.
     OneLook,
     /// It holds only if nobody acts on the objects but those who were seen to.
@@ -16,7 +18,7 @@ pub(super) enum Proof {
 impl Proof {
     pub(super) const fn verdict(self) -> Verdict {
         match self {
-            Self::TwoLooks => Verdict::Proven,
+            Self::TwoLooks | Self::OneMoment => Verdict::Proven,
             Self::OneLook | Self::SeenActors => Verdict::Suspected,
         }
     }
@@ -24,7 +26,7 @@ impl Proof {
     /// What is missing for proof.
     pub(super) fn doubts(self) -> Vec<String> {
         match self {
-            Self::TwoLooks => Vec::new(),
+            Self::TwoLooks | Self::OneMoment => Vec::new(),
             Self::OneLook => vec!["seen in one look only".to_owned()],
             Self::SeenActors => {
                 vec!["somebody who was not seen may still act on these objects".to_owned()]

@@ -24,6 +24,7 @@ fn evidence(process: &Process) -> Evidence {
         snapshot: Arc::new(process.snapshot.clone()),
         holders: process.holders.clone(),
         pending: process.pending.clone(),
+        one_moment: false,
     }
 }
 

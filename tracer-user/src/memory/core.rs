@@ -7,7 +7,7 @@
 
 use std::{
     fs::File,
-    io,
+    io, iter,
     os::unix::fs::FileExt as _,
     path::{Path, PathBuf},
 };
@@ -17,7 +17,7 @@ use object::{
     read::elf::{FileHeader as _, ProgramHeader as _},
 };
 
-use super::{Memory, ReadError};
+use super::{Memory, ReadError, ThreadRegisters};
 use crate::ids::{Pid, TargetAddr, Tid};
 
 /// Most mappings and mapped files looked at; Linux allows 65,530 mappings.
@@ -30,8 +30,23 @@ const THREADS_LIMIT: usize = 1 << 18;
 const AT_ENTRY: u64 = 9;
 /// Offset of `pr_pid` in `struct elf_prstatus` on 64-bit machines (`include/linux/elfcore.h`).
 const PRSTATUS_PID: usize = 32;
-/// Offset of `pr_pid` in `struct elf_prpsinfo` on 64-bit machines.
+/// Offset of `pr_reg` in it, and how many bytes they are (`ELF_NGREG` words).
+const PRSTATUS_REGISTERS: usize = 112;
+#[cfg(target_arch = "x86_64")]
+const REGISTERS_BYTES: usize = 27 * 8;
+#[cfg(not(target_arch = "x86_64"))]
+const REGISTERS_BYTES: usize = 34 * 8;
+/// The vector registers of the thread whose `NT_PRSTATUS` came last.
+const NT_X86_XSTATE: u32 = 0x202;
+/// Longest set of vector registers kept (AMX state is below 11 KiB).
+const VECTOR_LIMIT: usize = 16 << 10;
+/// Offsets in `struct elf_prpsinfo` on 64-bit machines (`include/linux/elfcore.h`).
+const PRPSINFO_UID: usize = 16;
 const PRPSINFO_PID: usize = 24;
+const PRPSINFO_COMM: std::ops::Range<usize> = 40..56;
+const PRPSINFO_ARGUMENTS: std::ops::Range<usize> = 56..136;
+/// The ELF header, and with it the notes that tell one build from another, lie in the first page.
+const FIRST_PAGE: usize = 4096;
 
 /// Why a core file could not be used.
 #[derive(Debug, thiserror::Error)]
@@ -51,6 +66,12 @@ pub enum CoreError {
         path: PathBuf,
         /// What was wrong.
         reason: &'static str,
+    },
+    /// The core was left by another build of the program.
+    #[error("{} is not what the process executed: its first page is another", path.display())]
+    OtherExecutable {
+        /// The executable that was given or found.
+        path: PathBuf,
     },
 }
 
@@ -87,9 +108,22 @@ struct MappedFile {
 /// What the notes say.
 #[derive(Debug, Default)]
 struct Notes {
-    pid: Option<Pid>,
-    threads: Vec<Tid>,
+    process: CoreProcess,
+    threads: Vec<ThreadRegisters>,
     entry: Option<TargetAddr>,
+}
+
+/// The process that was dumped (`NT_PRPSINFO`).
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct CoreProcess {
+    /// Its pid; 0 when the core does not say.
+    pub pid: Pid,
+    /// Its real user id.
+    pub uid: u32,
+    /// The kernel's short name of it.
+    pub comm: String,
+    /// The first 79 bytes of its arguments.
+    pub arguments: Vec<String>,
 }
 
 impl CoreMemory {
@@ -122,13 +156,13 @@ impl CoreMemory {
 
     /// The process that was dumped.
     #[must_use]
-    pub fn pid(&self) -> Option<Pid> {
-        self.notes.pid
+    pub fn process(&self) -> &CoreProcess {
+        &self.notes.process
     }
 
-    /// Its threads.
+    /// Its threads, with the registers they had.
     #[must_use]
-    pub fn threads(&self) -> &[Tid] {
+    pub fn threads(&self) -> &[ThreadRegisters] {
         &self.notes.threads
     }
 
@@ -150,10 +184,31 @@ impl CoreMemory {
     }
 
     /// Reads what was not dumped of the executable from `file`, a copy of it.
-    #[must_use]
-    pub fn with_executable(mut self, file: File) -> Self {
+    ///
+    /// # Errors
+    /// [`CoreError::OtherExecutable`] when the core has the first page of another build.
+    pub fn with_executable(mut self, file: File, path: &Path) -> Result<Self, CoreError> {
+        if !self.is_executable(&file) {
+            return Err(CoreError::OtherExecutable {
+                path: path.to_owned(),
+            });
+        }
         self.executable = self.executable_path().map(|path| (path.to_owned(), file));
-        self
+        Ok(self)
+    }
+
+    /// Whether nothing speaks against `file` being what the process executed.
+    fn is_executable(&self, file: &File) -> bool {
+        let Some(path) = self.executable_path() else {
+            return true;
+        };
+        let mut mapped = self.mapped.iter();
+        let Some(first) = mapped.find(|piece| piece.offset == 0 && piece.path == path) else {
+            return true;
+        };
+        let (mut dumped, mut given) = (vec![0; FIRST_PAGE], vec![0; FIRST_PAGE]);
+        self.read(TargetAddr(first.start), &mut dumped).is_err()
+            || (file.read_exact_at(&mut given, 0).is_ok() && dumped == given)
     }
 
     /// The file, and the place in it, that holds the byte at `at`, and how many more follow.
@@ -244,9 +299,14 @@ impl Notes {
     fn add(&mut self, kind: u32, desc: &[u8], mapped: &mut Vec<MappedFile>) {
         match kind {
             elf::NT_PRSTATUS if self.threads.len() < THREADS_LIMIT => {
-                self.threads.extend(u32_at(desc, PRSTATUS_PID).map(Tid));
+                self.threads.extend(thread(desc));
             }
-            elf::NT_PRPSINFO => self.pid = u32_at(desc, PRPSINFO_PID).map(Pid),
+            NT_X86_XSTATE => {
+                if let Some(thread) = self.threads.last_mut() {
+                    thread.words.extend(words(desc.iter().take(VECTOR_LIMIT)));
+                }
+            }
+            elf::NT_PRPSINFO => self.process = process(desc).unwrap_or_default(),
             elf::NT_AUXV => {
                 let mut pairs = desc.chunks_exact(16);
                 let entry = pairs.find(|pair| u64_at(pair, 0) == Some(AT_ENTRY));
@@ -256,6 +316,43 @@ impl Notes {
             _ => {}
         }
     }
+}
+
+/// `NT_PRSTATUS`: one thread and its general registers.
+fn thread(desc: &[u8]) -> Option<ThreadRegisters> {
+    let tid = Tid(u32_at(desc, PRSTATUS_PID)?);
+    let general = desc.get(PRSTATUS_REGISTERS..PRSTATUS_REGISTERS + REGISTERS_BYTES)?;
+    ThreadRegisters::new(tid, words(general.iter()).collect())
+}
+
+/// `NT_PRPSINFO`: the process.
+fn process(desc: &[u8]) -> Option<CoreProcess> {
+    let text = |range| {
+        let bytes: &[u8] = desc.get(range)?;
+        let end = bytes.iter().position(|byte| *byte == 0);
+        let bytes = &bytes[..end.unwrap_or(bytes.len())];
+        Some(String::from_utf8_lossy(bytes).into_owned())
+    };
+    Some(CoreProcess {
+        pid: Pid(u32_at(desc, PRPSINFO_PID)?),
+        uid: u32_at(desc, PRPSINFO_UID)?,
+        comm: text(PRPSINFO_COMM)?,
+        arguments: text(PRPSINFO_ARGUMENTS)?
+            .split_whitespace()
+            .map(str::to_owned)
+            .collect(),
+    })
+}
+
+fn words<'d>(bytes: impl Iterator<Item = &'d u8>) -> impl Iterator<Item = u64> {
+    let mut bytes = bytes.copied();
+    iter::from_fn(move || {
+        let mut word = [0; 8];
+        for byte in &mut word {
+            *byte = bytes.next()?;
+        }
+        Some(u64::from_le_bytes(word))
+    })
 }
 
 /// `NT_FILE`: count, page size, then start, end and page offset of each, then their names.
@@ -271,10 +368,17 @@ fn mapped_files(desc: &[u8]) -> Option<Vec<MappedFile>> {
                 start: word(0)?,
                 end: word(1)?,
                 offset: word(2)?.checked_mul(page)?,
-                path: PathBuf::from(String::from_utf8_lossy(names.next()?).into_owned()),
+                path: path(names.next()?),
             })
         })
         .collect()
+}
+
+/// A mapped file's path. The kernel marks an unlinked file (`d_path`, fs/d_path.c); another may lie
+/// there now, which the first page tells.
+fn path(name: &[u8]) -> PathBuf {
+    let text = String::from_utf8_lossy(name);
+    PathBuf::from(text.strip_suffix(" (deleted)").unwrap_or(&text))
 }
 
 fn u32_at(bytes: &[u8], at: usize) -> Option<u32> {
@@ -297,7 +401,7 @@ mod tests {
             .iter()
             .flat_map(|word| word.to_le_bytes())
             .collect();
-        desc.extend_from_slice(b"/bin/x\0");
+        desc.extend_from_slice(b"/bin/x (deleted)\0");
         let expected = MappedFile {
             start: 0x40_0000,
             end: 0x40_1000,

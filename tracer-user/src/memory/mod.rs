@@ -7,12 +7,14 @@ mod core;
 mod fake;
 mod gather;
 mod live;
+mod registers;
 
 pub use cached::CachedMemory;
-pub use core::{CoreError, CoreMemory};
+pub use core::{CoreError, CoreMemory, CoreProcess};
 pub use fake::FakeMemory;
 pub use gather::Gather;
 pub use live::LiveMemory;
+pub use registers::ThreadRegisters;
 
 use crate::ids::TargetAddr;
 

@@ -7,7 +7,10 @@ use std::{
 };
 
 use super::{CgroupMembership, Container, ProcessError, Task, tasks};
-use crate::ids::{LoadBias, Pid, Tid};
+use crate::{
+    ids::{LoadBias, Pid, Tid},
+    memory::CoreProcess,
+};
 
 /// Longest command line kept, in bytes; the rest is cut off.
 const CMDLINE_LIMIT: usize = 8 << 10;
@@ -19,7 +22,7 @@ const E_ENTRY_OFFSET: u64 = 24;
 const AUXV_LIMIT: u64 = 4 << 10;
 
 /// When a process started: clock ticks after boot (`/proc/PID/stat`, field 22).
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct StartTime(pub u64);
 
 /// A process for ever: pids are reused, pid and start time together are not.
@@ -46,7 +49,8 @@ pub struct FileIdentity {
 }
 
 impl FileIdentity {
-    fn of(file: &std::fs::Metadata) -> Self {
+    /// The file that has this metadata.
+    pub(crate) fn of(file: &std::fs::Metadata) -> Self {
         Self {
             device: file.dev(),
             inode: file.ino(),
@@ -118,6 +122,28 @@ impl Process {
             container: Container::of(&cgroups),
             cgroups,
         })
+    }
+
+    /// The process that left a core file; it executed `path`, of which we have the copy `exe`. When
+    /// it started is not known, nor where it belonged.
+    #[must_use]
+    pub(crate) fn of_core(core: &CoreProcess, path: PathBuf, exe: FileIdentity) -> Self {
+        Self {
+            key: ProcessKey {
+                pid: core.pid,
+                start_time: StartTime::default(),
+            },
+            comm: core.comm.clone(),
+            cmdline: core.arguments.clone(),
+            exe: Executable {
+                path,
+                deleted: false,
+                file: exe,
+            },
+            uid: core.uid,
+            cgroups: CgroupMembership::default(),
+            container: None,
+        }
     }
 
     /// The pid.

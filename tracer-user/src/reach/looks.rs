@@ -9,7 +9,6 @@ use std::{
 
 use super::{
     error::ReachError,
-    freeze::ThreadRegisters,
     goroutine::{Doing, GoroutineNow},
     proof::{Certainty, Proof, WalkStatistics},
     quiet::Activity,
@@ -21,7 +20,7 @@ use super::{
 use crate::{
     graph::{self, Disposition, GoroutineNode, Requirement, Verdicts},
     ids::Goid,
-    memory::ReadError,
+    memory::{ReadError, ThreadRegisters},
     snapshot::{Goroutine, Snapshot, Target},
 };
 
@@ -124,6 +123,11 @@ impl<'t> Looks<'t> {
     /// What a single look is worth while the target was held still.
     pub(super) fn held_still(&mut self, held: Duration) -> Certainty {
         self.frozen = Some(held);
+        self.of_one_moment()
+    }
+
+    /// What a single look is worth at a target that has stopped for ever.
+    pub(super) fn of_one_moment(&self) -> Certainty {
         self.gap()
             .map_or(Certainty::Exact, |why| Certainty::Unsettled { why })
     }

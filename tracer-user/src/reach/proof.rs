@@ -136,8 +136,10 @@ impl<'t> Prover<'t> {
         let (target, options) = (self.target, &self.options);
         let began = Instant::now();
         let _low = options.low_priority.then(LowPriority::begin);
+        let stopped = target.stopped_threads();
         let freeze = options
             .freeze
+            .filter(|_| stopped.is_none())
             .map(|limit| Freeze::begin(target.pid, limit))
             .transpose()?;
         let before = Activity::of(target.pid).ok();
@@ -148,14 +150,15 @@ impl<'t> Prover<'t> {
         let walk = HeapWalk::begin(&*target.memory, anatomy, stacks, actors, pulse)
             .map_err(|source| failed("the heap's tables", source))?;
         let mut looks = Looks::new(walk, self.snapshot, nodes);
-        if let Some(freeze) = &freeze {
+        if let Some(threads) = freeze.as_ref().map(Freeze::registers).or(stopped) {
             looks
-                .registers(target, freeze.registers())
+                .registers(target, threads)
                 .map_err(|source| failed("the threads' stacks", source))?;
         }
         looks.solve()?;
         let certainty = match freeze {
             Some(freeze) => looks.held_still(freeze.end()?),
+            None if stopped.is_some() => looks.of_one_moment(),
             None if !looks.anything_out_of_reach() => Certainty::Settled { rounds: 0 },
             None => looks.settle(target, before.as_ref(), began + options.limit)?,
         };

@@ -30,4 +30,4 @@ pub use model::{
     WaitOn, WaitSince,
 };
 pub use take::{Snapshots, take};
-pub use target::{KernelThreads, Target};
+pub use target::{Motion, Target};

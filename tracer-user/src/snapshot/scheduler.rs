@@ -1,6 +1,6 @@
 //! The scheduler's counters: the terms of `checkdead` (`runtime/proc.go`).
 
-use super::{Scheduler, Target, fields::Fields};
+use super::{Goroutine, Scheduler, Target, WaitSince, fields::Fields};
 use crate::{
     ids::{ImageAddr, TargetAddr},
     memory::{MemoryExt as _, ReadError},
@@ -43,6 +43,22 @@ pub(super) fn read(target: &Target) -> Result<Option<Scheduler>, ReadError> {
         panicking: word(target, globals.panicking)? != 0,
         timers: timers(target, &ps)?,
     }))
+}
+
+/// A moment, in `CLOCK_MONOTONIC` nanoseconds, at which a target that has stopped still ran; as late
+/// as its memory tells. `sched.lastpoll` is when the netpoller last looked; the garbage collector
+/// dates waits that it sees.
+pub(super) fn last_moment_ns(target: &Target, goroutines: &[Goroutine]) -> u64 {
+    let polled = target.image.globals().sched.and_then(|sched| {
+        let at = target.image.layout().sched.lastpoll;
+        let at = sched.in_target(target.bias).offset(at);
+        target.memory.read_u64(at).ok()
+    });
+    let waits = goroutines.iter().filter_map(|g| match g.since {
+        WaitSince::Exact(ns) | WaitSince::AtLeast(ns) => Some(ns),
+        WaitSince::Unknown => None,
+    });
+    waits.chain(polled).max().unwrap_or(0)
 }
 
 /// The Ps in use. `allp` keeps those that a lower GOMAXPROCS put aside behind its length.

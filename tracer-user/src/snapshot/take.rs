@@ -5,7 +5,7 @@ use std::sync::Arc;
 use rustc_hash::FxHashMap;
 
 use super::{
-    Goroutine, KernelThreads, Snapshot, SnapshotError, Stack, Target, WaitSince, allgs, conds,
+    Goroutine, Motion, Snapshot, SnapshotError, Stack, Target, WaitSince, allgs, conds,
     gaps::{Gap, Gaps},
     look::{Look, Looker},
     operation, scheduler, semaphores,
@@ -57,7 +57,7 @@ impl Snapshots {
     /// # Errors
     /// As [`take`].
     pub fn take(&mut self, target: &Target) -> Result<Snapshot, SnapshotError> {
-        let taken_ns = monotonic_ns();
+        let began_ns = monotonic_ns();
         let mut gaps = Gaps::default();
         let all = allgs::read(target)?;
         gaps.add(Gap::TooManyGoroutines, all.left_out, || {
@@ -96,6 +96,10 @@ impl Snapshots {
             gaps.note(Gap::Scheduler, || "runtime.sched is not known".to_owned());
         }
         goroutines.sort_unstable_by_key(|goroutine| goroutine.goid);
+        let taken_ns = match target.motion {
+            Motion::Running => began_ns,
+            Motion::Stopped(_) => scheduler::last_moment_ns(target, &goroutines),
+        };
         Ok(Snapshot {
             pid: target.pid,
             taken_ns,
@@ -208,14 +212,14 @@ fn semaphore_entries(goroutines: &[Goroutine], waits: &semaphores::SemaphoreWait
 
 /// The kernel's threads; `None` when they cannot be listed.
 fn tasks(target: &Target, gaps: &mut Gaps) -> Option<Vec<Tid>> {
-    match &target.threads {
-        KernelThreads::Live => match process::task_ids(target.pid) {
+    match &target.motion {
+        Motion::Running => match process::task_ids(target.pid) {
             Ok(tasks) => Some(tasks),
             Err(error) => {
                 gaps.note(Gap::Tasks, || error.to_string());
                 None
             }
         },
-        KernelThreads::Recorded(tids) => Some(tids.clone()),
+        Motion::Stopped(threads) => Some(threads.iter().map(|thread| thread.tid).collect()),
     }
 }

@@ -3,9 +3,9 @@
 use std::{fs::File, os::unix::fs::FileExt as _, path::Path, sync::Arc};
 
 use crate::{
-    ids::{LoadBias, Pid, Tid},
+    ids::{LoadBias, Pid},
     image::Image,
-    memory::{CoreError, CoreMemory, LiveMemory, Memory},
+    memory::{CoreError, CoreMemory, LiveMemory, Memory, ThreadRegisters},
     process::{Process, ProcessError},
 };
 
@@ -23,17 +23,17 @@ pub struct Target {
     pub bias: LoadBias,
     /// Its memory.
     pub memory: Arc<dyn Memory>,
-    /// Where the kernel's list of its threads comes from.
-    pub threads: KernelThreads,
+    /// Whether it goes on while it is read.
+    pub motion: Motion,
 }
 
-/// Where the kernel's list of a target's threads comes from.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum KernelThreads {
-    /// From `/proc/PID/task` when the snapshot is taken.
-    Live,
-    /// These, as a core file recorded them.
-    Recorded(Vec<Tid>),
+/// Whether a target goes on while it is read.
+#[derive(Debug, Clone)]
+pub enum Motion {
+    /// It does; its threads are in `/proc/PID/task`.
+    Running,
+    /// It has stopped for ever, with these threads: a core file. What is read is of one moment.
+    Stopped(Arc<[ThreadRegisters]>),
 }
 
 impl Target {
@@ -47,7 +47,7 @@ impl Target {
             image,
             bias: process.load_bias()?,
             memory: Arc::new(LiveMemory::new(process.pid())),
-            threads: KernelThreads::Live,
+            motion: Motion::Running,
         })
     }
 
@@ -74,11 +74,20 @@ impl Target {
             reason: "its core does not say where it was loaded",
         })?;
         Ok(Self {
-            pid: core.pid().unwrap_or_default(),
+            pid: core.process().pid,
             image,
             bias: LoadBias(loaded.0.wrapping_sub(u64::from_le_bytes(linked))),
-            threads: KernelThreads::Recorded(core.threads().to_vec()),
-            memory: Arc::new(core.with_executable(file)),
+            motion: Motion::Stopped(core.threads().into()),
+            memory: Arc::new(core.with_executable(file, executable)?),
         })
+    }
+
+    /// The threads of a target that has stopped for ever; `None` of one that runs.
+    #[must_use]
+    pub fn stopped_threads(&self) -> Option<&[ThreadRegisters]> {
+        match &self.motion {
+            Motion::Running => None,
+            Motion::Stopped(threads) => Some(threads),
+        }
     }
 }

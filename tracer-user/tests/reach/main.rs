@@ -40,6 +40,7 @@ fn nodes(target: &Target, snapshot: &Snapshot) -> Vec<GoroutineNode> {
         snapshot: Arc::new(snapshot.clone()),
         holders: FxHashMap::default(),
         pending: FxHashMap::default(),
+        one_moment: false,
     };
     finding::diagnose(
         evidence,

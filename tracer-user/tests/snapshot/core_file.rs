@@ -32,7 +32,7 @@ fn a_core_file_says_what_the_live_process_does() {
         };
         assert!(output.status.success(), "{output:?}");
         let core = CoreMemory::open(&stem.with_extension(live.pid.to_string())).unwrap();
-        assert_eq!(core.pid(), Some(live.pid));
+        assert_eq!(core.process().pid, live.pid);
         assert_eq!(core.executable_path(), Some(program.as_path()));
         let image = Arc::new(Image::open(&program).unwrap());
         let dead = Target::of_core(core, image, &program).unwrap();

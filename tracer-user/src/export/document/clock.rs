@@ -4,7 +4,10 @@ use std::time::{Duration, SystemTime};
 
 use nix::time::{ClockId, clock_gettime};
 
-use crate::process::StartTime;
+use crate::{
+    finding::{Look, Origin},
+    process::StartTime,
+};
 
 /// One moment on the clocks that a document needs.
 #[derive(Debug, Clone, Copy)]
@@ -24,6 +27,19 @@ impl Clock {
                 .checked_sub(age)
                 .unwrap_or(SystemTime::UNIX_EPOCH),
             monotonic_ns,
+        }
+    }
+
+    /// The moment of `look`. A core file's is when it was written.
+    #[must_use]
+    pub fn of(look: &Look) -> Self {
+        let monotonic_ns = look.diagnosis.snapshot.taken_ns;
+        match look.origin {
+            Origin::Live => Self::at(monotonic_ns),
+            Origin::Core { written, .. } => Self {
+                wall: written,
+                monotonic_ns,
+            },
         }
     }
 

@@ -242,8 +242,9 @@ pub fn document() -> Document {
     let process = Process {
         key: "4711-100".to_owned(),
         pid: Pid(4711),
-        start_time: clock.wall_text(0),
-        uptime_seconds: 1_000,
+        start_time: Some(clock.wall_text(0)),
+        uptime_seconds: Some(1_000),
+        core: None,
         command: "bank".to_owned(),
         exe: "/usr/bin/bank".to_owned(),
         image: ImageFacts {

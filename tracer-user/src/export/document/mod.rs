@@ -20,7 +20,7 @@ mod threads;
 use serde::Serialize;
 
 use crate::{
-    finding::{Diagnosis, Look},
+    finding::{Diagnosis, Look, Origin},
     ids::Goid,
     snapshot,
 };
@@ -76,9 +76,12 @@ impl Document {
     pub fn new(look: &Look) -> Self {
         let diagnosis = &look.diagnosis;
         let facts = ImageFacts::new(&look.image, &diagnosis.snapshot);
-        let clock = Clock::at(diagnosis.snapshot.taken_ns);
+        let clock = Clock::of(look);
         let snapshot = &diagnosis.snapshot;
-        let process = Process::new(&look.process, facts, look.cpu_limit, snapshot, &clock);
+        let mut process = Process::new(&look.process, facts, look.cpu_limit, snapshot, &clock);
+        if let Origin::Core { file, .. } = &look.origin {
+            process = process.of_core(file);
+        }
         Self::with(process, diagnosis, &*look.image, &clock)
     }
 

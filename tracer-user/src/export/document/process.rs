@@ -30,10 +30,12 @@ pub struct Process {
     pub key: String,
     /// Its pid.
     pub pid: Pid,
-    /// When it started (RFC 3339).
-    pub start_time: String,
-    /// For how long it had run, in seconds.
-    pub uptime_seconds: u64,
+    /// When it started (RFC 3339); `null` of a core file, which does not say.
+    pub start_time: Option<String>,
+    /// For how long it had run, in seconds; `null` of a core file.
+    pub uptime_seconds: Option<u64>,
+    /// The core file that is left of it; `null` while it lives.
+    pub core: Option<String>,
     /// Base name of its first argument, else the kernel's name for it. Arguments are left out:
     /// they often hold secrets.
     pub command: String,
@@ -65,6 +67,8 @@ pub struct Identity {
     pub container: Option<String>,
     /// Id of the container as its runtime gave it.
     pub container_id: Option<String>,
+    /// Kubernetes node.
+    pub node: Option<String>,
 }
 
 impl ImageFacts {
@@ -96,8 +100,9 @@ impl Process {
         Self {
             key: key_text(process.key),
             pid: process.pid(),
-            start_time: clock.start_text(process.key.start_time),
-            uptime_seconds: clock.uptime(process.key.start_time).as_secs(),
+            start_time: Some(clock.start_text(process.key.start_time)),
+            uptime_seconds: Some(clock.uptime(process.key.start_time).as_secs()),
+            core: None,
             command: command(process),
             exe: process.exe.path.to_string_lossy().into_owned(),
             image,
@@ -108,13 +113,28 @@ impl Process {
             identity: process.container.as_ref().map(Identity::from),
         }
     }
+
+    /// The process as one of which only the core file `file` is left.
+    #[must_use]
+    pub(super) fn of_core(self, file: &Path) -> Self {
+        Self {
+            start_time: None,
+            uptime_seconds: None,
+            core: Some(file.to_string_lossy().into_owned()),
+            ..self
+        }
+    }
 }
 
 impl From<&Container> for Identity {
     fn from(container: &Container) -> Self {
+        let names = container.names.as_deref();
         Self {
+            namespace: names.map(|names| names.namespace.clone()),
+            pod: names.map(|names| names.pod.clone()),
+            container: names.and_then(|names| names.container.clone()),
             container_id: Some(container.id.as_str().to_owned()),
-            ..Self::default()
+            node: names.map(|names| names.node.clone()),
         }
     }
 }

@@ -84,10 +84,10 @@ impl List {
             Constraint::Min(12),
             Constraint::Length(7),
             Constraint::Length(6),
-            Constraint::Length(4),
+            Constraint::Length(7),
             Constraint::Length(10),
             Constraint::Length(6),
-            Constraint::Length(5),
+            Constraint::Length(7),
             Constraint::Length(6),
         ];
         let rows = self.processes.iter().map(row);

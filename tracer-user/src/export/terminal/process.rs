@@ -251,7 +251,7 @@ fn heading(document: &Document) -> Line<'static> {
     let process = &document.process;
     let name = format!("{} (pid {})", clean(&process.command), process.pid);
     #[expect(clippy::cast_precision_loss, reason = "an uptime in seconds")]
-    let uptime = duration(process.uptime_seconds as f64);
+    let uptime = duration(process.uptime_seconds.unwrap_or(0) as f64);
     let rest = format!("  {}, up {uptime}", clean(&process.image.go_version));
     Line::from(vec![
         ratatui::text::Span::styled(name, Style::new().add_modifier(Modifier::BOLD)),

@@ -10,10 +10,13 @@ pub fn write(out: &mut impl Write, document: &Document, options: Options) -> io:
     let process = &document.process;
     let name = format!("{} (pid {})", clean(&process.command), process.pid);
     #[expect(clippy::cast_precision_loss, reason = "an uptime in seconds")]
-    let uptime = duration(process.uptime_seconds as f64);
+    let since = match process.uptime_seconds {
+        Some(seconds) => format!("up {}", duration(seconds as f64)),
+        None => format!("core of {}", document.taken),
+    };
     writeln!(
         out,
-        "{}  {}, up {uptime}, {}, {}",
+        "{}  {}, {since}, {}, {}",
         options.paint.style(Style::Heading, name),
         clean(&process.image.go_version),
         count(process.goroutines, "goroutine"),

@@ -17,7 +17,10 @@ use std::{
     time::{Duration, Instant},
 };
 
-use crate::ids::{Pid, TargetAddr, Tid};
+use crate::{
+    ids::{Pid, Tid},
+    memory::ThreadRegisters,
+};
 
 /// Why the target could not be held still.
 #[derive(Debug, thiserror::Error)]
@@ -69,17 +72,6 @@ pub enum FreezeError {
     /// No thread of ours could be started to do it.
     #[error("cannot start the thread that holds the target: {0}")]
     Own(io::Error),
-}
-
-/// The registers of one stopped thread.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct ThreadRegisters {
-    /// The thread.
-    pub tid: Tid,
-    /// Its stack pointer.
-    pub sp: TargetAddr,
-    /// All its registers, vector registers included, as 64-bit words.
-    pub words: Vec<u64>,
 }
 
 /// A target that is held still. Ends with [`Freeze::end`], on drop, at its time limit, or when this

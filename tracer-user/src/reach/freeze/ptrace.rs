@@ -28,13 +28,6 @@ pub const VECTOR: &[c_int] = &[0x202]; // NT_X86_XSTATE
 #[cfg(not(target_arch = "x86_64"))]
 pub const VECTOR: &[c_int] = &[2]; // NT_PRFPREG
 
-/// Where the stack pointer lies among the general registers, in words: `user_regs_struct.rsp`.
-#[cfg(target_arch = "x86_64")]
-pub const SP: usize = 19;
-/// Where the stack pointer lies among the general registers, in words: `user_pt_regs.sp`.
-#[cfg(not(target_arch = "x86_64"))]
-pub const SP: usize = 31;
-
 /// Room for the largest register set (AVX-512 state is below 3 KiB, AMX below 11 KiB).
 const SET_BYTES: usize = 16 << 10;
 

@@ -6,8 +6,11 @@ use std::{
     time::{Duration, Instant},
 };
 
-use super::{FreezeError, ThreadRegisters, ptrace};
-use crate::ids::{Pid, TargetAddr, Tid};
+use super::{FreezeError, ptrace};
+use crate::{
+    ids::{Pid, Tid},
+    memory::ThreadRegisters,
+};
 
 /// How often a thread is asked whether it has stopped.
 const POLL: Duration = Duration::from_micros(20);
@@ -110,16 +113,12 @@ impl StoppedThreads {
 }
 
 fn registers(tid: Tid) -> io::Result<ThreadRegisters> {
-    let mut words = ptrace::registers(tid, ptrace::GENERAL)?;
-    let sp = words.get(ptrace::SP).copied().unwrap_or(0);
+    let general = ptrace::registers(tid, ptrace::GENERAL)?;
+    let mut thread = ThreadRegisters::new(tid, general).ok_or(io::ErrorKind::UnexpectedEof)?;
     for &set in ptrace::VECTOR {
-        words.extend(ptrace::registers(tid, set)?);
+        thread.words.extend(ptrace::registers(tid, set)?);
     }
-    Ok(ThreadRegisters {
-        tid,
-        sp: TargetAddr(sp),
-        words,
-    })
+    Ok(thread)
 }
 
 impl Drop for StoppedThreads {
