@@ -30,11 +30,12 @@ use crate::{
     export::{
         board::Board,
         document::Document,
-        http::{Access, Health, Looks, Refusal, Service, Token},
+        http::{Access, Certificate, Health, Looks, Refusal, Service, Token},
         metrics::{Metrics, Own},
     },
     finding::{self, Looker},
     ids::Pid,
+    process::{Pods, follow},
 };
 
 const AFTER_HELP: &str = "\
@@ -42,6 +43,7 @@ Examples:
   sudo gostuck run                              metrics at http://127.0.0.1:9102/metrics
   sudo gostuck run --listen 0.0.0.0:9102 --allow-remote --token-file /etc/gostuck/token
   sudo gostuck run --command shop --command cart
+  sudo gostuck run --namespace shop --label app=cart    (where $NODE_NAME is set)
 
 Serves /metrics, /healthz, /readyz, the web page at /, and the JSON API: /api/v1/processes,
 /api/v1/processes/PID, /api/v1/events (docs/json.md, docs/metrics.md). The API shows stacks:
@@ -63,6 +65,15 @@ pub struct Options {
     /// /metrics, /healthz, /readyz and the page's own files need none
     #[arg(long, value_name = "FILE")]
     token_file: Option<PathBuf>,
+    /// File with the certificate chain (PEM): serve by TLS
+    #[arg(long, value_name = "FILE", requires = "tls_key")]
+    tls_cert: Option<PathBuf>,
+    /// File with the certificate's key (PEM)
+    #[arg(long, value_name = "FILE", requires = "tls_cert")]
+    tls_key: Option<PathBuf>,
+    /// Name of this Kubernetes node, whose pods the API server is asked for; $NODE_NAME says it too
+    #[arg(long, value_name = "NAME")]
+    node: Option<String>,
     /// What tracing may cost, as a share of one CPU: probes each process, and looks at all of them
     /// gostuck
     #[arg(long, value_name = "SHARE", default_value = "1%", value_parser = share)]
@@ -103,16 +114,35 @@ pub fn run(options: &Options) -> Result<ExitCode, Failure> {
         })?),
         None => None,
     };
+    let certificate = certificate(options)?;
     let access = Access::new(token, options.listen);
     tokio::runtime::Builder::new_multi_thread()
         .worker_threads(1)
         .max_blocking_threads(4)
         .enable_all()
         .build()?
-        .block_on(daemon(options, access))
+        .block_on(daemon(options, access, certificate))
 }
 
-async fn daemon(options: &Options, access: Access) -> Result<ExitCode, Failure> {
+fn certificate(options: &Options) -> Result<Option<Certificate>, Failure> {
+    let (Some(certificate), Some(key)) = (&options.tls_cert, &options.tls_key) else {
+        return Ok(None);
+    };
+    let read = Certificate::read(certificate, key);
+    read.map(Some).map_err(|error| {
+        let (certificate, key) = (certificate.display(), key.display());
+        Failure::with_next_step(
+            anyhow::Error::from(error).context(format!("cannot use {certificate} with {key}")),
+            "both are PEM files, and the key is the certificate's own",
+        )
+    })
+}
+
+async fn daemon(
+    options: &Options,
+    access: Access,
+    certificate: Option<Certificate>,
+) -> Result<ExitCode, Failure> {
     // Before anything slow: a signal that comes early must not be lost.
     let mut interrupt = signal(SignalKind::interrupt())?;
     let mut terminate = signal(SignalKind::terminate())?;
@@ -123,7 +153,11 @@ async fn daemon(options: &Options, access: Access) -> Result<ExitCode, Failure> 
         )
     })?;
     tracing::info!(address = %listener.local_addr()?, "listening");
+    let pods = Arc::new(Pods::of_node(node(options)));
+    let naming = Arc::clone(&pods);
+    tokio::spawn(async move { follow(&naming).await });
     let shared = Shared {
+        pods,
         looker: Arc::new(Looker::new(finding::Options {
             stuck_after: options.stuck_after,
             reach: walking::of_followed(options.no_reach),
@@ -139,6 +173,7 @@ async fn daemon(options: &Options, access: Access) -> Result<ExitCode, Failure> 
         looks: Arc::new(ByPid(shared.clone())),
         health: Arc::clone(&shared.health),
         access,
+        certificate,
     };
     let probing = Probing::start(
         Settings {
@@ -176,6 +211,12 @@ async fn daemon(options: &Options, access: Access) -> Result<ExitCode, Failure> 
     Ok(ExitCode::SUCCESS)
 }
 
+fn node(options: &Options) -> Option<String> {
+    let by_variable = || std::env::var("NODE_NAME").ok();
+    let node = options.node.clone().or_else(by_variable);
+    node.filter(|name| !name.is_empty())
+}
+
 /// Looks at processes of the board for clients of the API.
 struct ByPid(Shared);
 
@@ -184,7 +225,10 @@ impl Looks for ByPid {
         let not_found = || Refusal::NotFound(format!("no Go process {pid} is traced here"));
         let key = self.0.board.key_of(pid).ok_or_else(not_found)?;
         match self.0.looker.look(pid) {
-            Ok(look) if look.process.key == key => Ok(Document::new(&look)),
+            Ok(mut look) if look.process.key == key => {
+                self.0.pods.name(&mut look.process);
+                Ok(Document::new(&look))
+            }
             Ok(_) => Err(not_found()),
             Err(error) if is_gone(&error) => Err(not_found()),
             Err(error) => Err(Refusal::Failed(error.to_string())),

@@ -34,6 +34,7 @@ use crate::{
     },
     finding::{self, Looker},
     ids::Pid,
+    process::Pods,
 };
 
 const AFTER_HELP: &str = "\
@@ -91,6 +92,7 @@ pub fn run(options: &Options) -> Result<ExitCode, Failure> {
         })),
         board: Arc::new(Board::default()),
         own: Own::default(),
+        pods: Arc::new(Pods::of_node(None)),
         health: Arc::new(Health::default()),
         stop: Arc::new(AtomicBool::new(false)),
     };

@@ -3,9 +3,9 @@
 //! The paths are those that the runtimes' cgroup drivers make (systemd and cgroupfs, v1 and v2);
 //! the tests list one of each.
 
-use std::{fmt, path::Path};
+use std::{fmt, path::Path, sync::Arc};
 
-use super::CgroupMembership;
+use super::{CgroupMembership, ContainerNames};
 
 /// The software that made a container.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -74,7 +74,7 @@ pub struct PodUid(String);
 impl PodUid {
     /// The UID in a path component of kubelet: `pod<uid>` (cgroupfs driver) or
     /// `kubepods-burstable-pod<uid with underscores>.slice` (systemd driver).
-    fn in_component(component: &str) -> Option<Self> {
+    pub(super) fn in_component(component: &str) -> Option<Self> {
         let component = component.split(':').next()?;
         let name = component.strip_suffix(".slice").unwrap_or(component);
         let uid = match name.strip_prefix("pod") {
@@ -104,6 +104,8 @@ pub struct Container {
     pub id: ContainerId,
     /// Its pod, under Kubernetes.
     pub pod: Option<PodUid>,
+    /// What Kubernetes calls it, where that was asked and told ([`super::Pods::name`]).
+    pub names: Option<Arc<ContainerNames>>,
 }
 
 impl Container {
@@ -114,7 +116,7 @@ impl Container {
     }
 
     /// The innermost container in one cgroup path.
-    fn in_path(path: &Path) -> Option<Self> {
+    pub(crate) fn in_path(path: &Path) -> Option<Self> {
         let components: Vec<&str> = path
             .components()
             .filter_map(|component| component.as_os_str().to_str())
@@ -139,7 +141,12 @@ impl Container {
         if runtime == ContainerRuntime::Unknown && pod.is_none() {
             return None;
         }
-        Some(Self { runtime, id, pod })
+        Some(Self {
+            runtime,
+            id,
+            pod,
+            names: None,
+        })
     }
 }
 

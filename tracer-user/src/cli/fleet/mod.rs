@@ -16,7 +16,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-pub use self::selection::Selection;
+pub use self::selection::{Choice, Selection};
 use self::{
     discovery::Discovery,
     member::{Member, probed},
@@ -36,7 +36,7 @@ use crate::{
     },
     finding::{Change, Look, LookError, Looker},
     ids::Pid,
-    process::{Process, ProcessKey, StartTime},
+    process::{Pods, Process, ProcessKey, StartTime},
     state::Schedule,
 };
 
@@ -67,6 +67,8 @@ pub struct Shared {
     pub board: Arc<Board>,
     /// Our own counters.
     pub own: Own,
+    /// What Kubernetes calls the containers.
+    pub pods: Arc<Pods>,
     /// Whether we work.
     pub health: Arc<Health>,
     /// Set to end the loop.
@@ -213,9 +215,18 @@ impl Fleet {
         own.set_processes(Traced::Untraceable, seen.failed + failing);
     }
 
-    fn found(&mut self, process: Process) {
-        if self.members.contains_key(&process.key) || !self.options.selection.takes(&process) {
+    fn found(&mut self, mut process: Process) {
+        if self.members.contains_key(&process.key) {
             return;
+        }
+        let selection = &self.options.selection;
+        match selection.choose_named(&mut process, &self.shared.pods) {
+            Choice::Follow => {}
+            Choice::Leave => return,
+            Choice::Later => {
+                self.discovery.forget(process.pid());
+                return;
+            }
         }
         tracing::info!(pid = %process.pid(), command = %command(&process), "found");
         let member = Member::new(Instant::now() + self.pace.settling());
@@ -282,7 +293,15 @@ impl Fleet {
                 self.discovery.forget(key.pid);
                 self.remove(key);
             }
-            Ok(look) => self.show(key, look, seconds),
+            Ok(mut look) => {
+                let (pods, selection) = (&self.shared.pods, &self.options.selection);
+                if selection.choose_named(&mut look.process, pods) == Choice::Leave {
+                    // Its pod has other labels now, or opted out.
+                    self.remove(key);
+                } else {
+                    self.show(key, look, seconds);
+                }
+            }
             Err(error) => {
                 self.shared.own.count_look(Outcome::Failed, seconds);
                 self.failed(key, &error);

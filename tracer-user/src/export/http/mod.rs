@@ -9,8 +9,9 @@ mod document;
 mod events;
 mod health;
 mod page;
+mod tls;
 
-use std::{io, sync::Arc, time::Duration};
+use std::{io, net::SocketAddr, sync::Arc, time::Duration};
 
 use axum::{
     Json, Router,
@@ -19,12 +20,14 @@ use axum::{
     middleware,
     response::{IntoResponse, Response},
     routing::get,
+    serve::Listener,
 };
 use tokio::{net::TcpListener, time::timeout};
 
 pub use access::{Access, Token};
 pub use document::{Looks, Refusal};
 pub use health::Health;
+pub use tls::{Certificate, TlsError};
 
 use super::{
     board::{Board, ProcessList},
@@ -48,6 +51,8 @@ pub struct Service {
     pub health: Arc<Health>,
     /// Who may read the API.
     pub access: Access,
+    /// What the listener proves itself with; without it, connections are not encrypted.
+    pub certificate: Option<Certificate>,
 }
 
 impl Service {
@@ -85,21 +90,36 @@ impl Service {
         listener: TcpListener,
         stop: impl Future<Output = ()> + Send + 'static,
     ) -> io::Result<()> {
-        let (stopped, stopping) = tokio::sync::oneshot::channel();
+        let certificate = self.certificate.clone();
         let listener = connection::LimitedListener::new(listener);
-        let serving = axum::serve(listener, self.routes()).with_graceful_shutdown(async {
-            stop.await;
-            // The receiver waits for this below; it cannot be gone while the server runs.
-            let _ = stopped.send(());
-        });
-        let mut serving = std::pin::pin!(serving.into_future());
-        tokio::select! {
-            ended = &mut serving => return ended,
-            _ = stopping => {}
+        match certificate {
+            None => serve(listener, self.routes(), stop).await,
+            Some(certificate) => {
+                let listener = tls::TlsListener::new(listener, certificate);
+                serve(listener, self.routes(), stop).await
+            }
         }
-        // Event streams never end by themselves.
-        timeout(FAREWELL, serving).await.unwrap_or(Ok(()))
     }
+}
+
+async fn serve<L: Listener<Addr = SocketAddr>>(
+    listener: L,
+    routes: Router,
+    stop: impl Future<Output = ()> + Send + 'static,
+) -> io::Result<()> {
+    let (stopped, stopping) = tokio::sync::oneshot::channel();
+    let serving = axum::serve(listener, routes).with_graceful_shutdown(async {
+        stop.await;
+        // The receiver waits for this below; it cannot be gone while the server runs.
+        let _ = stopped.send(());
+    });
+    let mut serving = std::pin::pin!(serving.into_future());
+    tokio::select! {
+        ended = &mut serving => return ended,
+        _ = stopping => {}
+    }
+    // Event streams never end by themselves.
+    timeout(FAREWELL, serving).await.unwrap_or(Ok(()))
 }
 
 async fn processes(State(board): State<Arc<Board>>) -> Json<ProcessList> {

@@ -48,6 +48,7 @@ async fn start(access: Access) -> Server {
         looks: Arc::new(ExampleLooks),
         health: Arc::new(Health::default()),
         access,
+        certificate: None,
     };
     tokio::spawn(service.serve(listener, async {
         let _ = stopping.await;

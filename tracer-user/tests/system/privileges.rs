@@ -1,0 +1,108 @@
+//! The commands with exactly the privileges of the systemd unit: four capabilities, no root.
+
+use std::{fs, path::Path, process::Command};
+
+use libtest_mimic::Trial;
+
+use crate::{
+    go::Flavour,
+    running::{Daemon, GOSTUCK, Running, built, json},
+    trial,
+};
+
+/// `nobody` and another, neither with any rights.
+const OURS: &str = "65534";
+const THEIRS: &str = "65533";
+
+pub(crate) fn trials() -> Vec<Trial> {
+    vec![trial(
+        "privileges: four capabilities without root suffice",
+        &["setpriv"],
+        four_capabilities_without_root_suffice,
+    )]
+}
+
+/// The capabilities of the unit, as setpriv writes them.
+fn granted() -> Result<String, String> {
+    let unit = Path::new(env!("CARGO_MANIFEST_DIR")).join("../deploy/systemd/gostuck.service");
+    let unit = fs::read_to_string(unit).map_err(|error| error.to_string())?;
+    let mut lines = unit.lines();
+    let bounding = lines.find_map(|line| line.strip_prefix("CapabilityBoundingSet="));
+    let names = bounding.ok_or("no CapabilityBoundingSet")?.split(' ');
+    let added = names.map(|name| format!(",+{}", name.trim_start_matches("CAP_").to_lowercase()));
+    Ok(format!("-all{}", added.collect::<String>()))
+}
+
+/// Without root, and with nothing but what the unit grants.
+fn restricted(program: &Path) -> Result<Command, String> {
+    let granted = granted()?;
+    let mut command = Command::new("setpriv");
+    command
+        .args([
+            "--reuid",
+            OURS,
+            "--regid",
+            OURS,
+            "--clear-groups",
+            "--no-new-privs",
+        ])
+        .args(["--pdeathsig", "KILL"])
+        .args(["--bounding-set", &granted, "--inh-caps", &granted])
+        .args(["--ambient-caps", &granted])
+        .arg(program);
+    Ok(command)
+}
+
+fn said(program: &Path, arguments: &[&str]) -> Result<String, String> {
+    let output = restricted(program)?.args(arguments).output();
+    let output = output.map_err(|error| error.to_string())?;
+    let text = String::from_utf8_lossy(&output.stdout).into_owned();
+    if output.status.success() {
+        Ok(text)
+    } else {
+        let errors = String::from_utf8_lossy(&output.stderr);
+        Err(format!("{arguments:?}: {}: {text}{errors}", output.status))
+    }
+}
+
+fn four_capabilities_without_root_suffice() -> Result<(), String> {
+    // Where everybody may execute it.
+    let folder = tempfile::tempdir_in("/tmp").map_err(|error| error.to_string())?;
+    let gostuck = folder.path().join("gostuck");
+    let shop = folder.path().join("shop");
+    for (from, to) in [
+        (Path::new(GOSTUCK), &gostuck),
+        (&built("abba", Flavour::Pie)?, &shop),
+    ] {
+        fs::copy(from, to).map_err(|error| error.to_string())?;
+    }
+    let open = std::os::unix::fs::PermissionsExt::from_mode(0o755);
+    fs::set_permissions(folder.path(), open).map_err(|error| error.to_string())?;
+    let mut others = Command::new("setpriv");
+    others
+        .args(["--reuid", THEIRS, "--regid", THEIRS, "--clear-groups"])
+        .args(["--pdeathsig", "KILL"])
+        .arg(&shop);
+    let target = Running::ready_by(&mut others)?;
+    let pid = target.pid().to_string();
+    // Nor may the file be readable: that is what CAP_DAC_READ_SEARCH is for.
+    let closed = std::os::unix::fs::PermissionsExt::from_mode(0o700);
+    fs::set_permissions(&shop, closed).map_err(|error| error.to_string())?;
+
+    let list = said(&gostuck, &["ps", "--format", "json"])?;
+    let list = json(&list)?;
+    let rows = list["processes"].as_array().or(list.as_array());
+    let mut rows = rows.ok_or_else(|| list.to_string())?.iter();
+    assert!(rows.any(|row| row["pid"] == target.pid()), "{list:#}");
+    let document = json(&said(&gostuck, &["inspect", "--format", "json", &pid])?)?;
+    assert_eq!(document["findings"][0]["verdict"], "proven", "{document:#}");
+    let seen = said(&gostuck, &["watch", "--for", "3s", &pid])?;
+    assert!(seen.contains("deadlock"), "{seen}");
+
+    let mut command = restricted(&gostuck)?;
+    command.args(["run", "--interval", "1s", "--budget", "50%"]);
+    let daemon = Daemon::start_by(command)?;
+    let listed = daemon.listed(target.pid())?;
+    assert_eq!(listed["findings"]["proven"], 1, "{listed:#}");
+    Ok(())
+}
