@@ -6,6 +6,7 @@
 
 use std::{
     collections::BTreeMap,
+    io,
     num::NonZeroU32,
     os::fd::{AsFd as _, OwnedFd},
     path::{Path, PathBuf},
@@ -20,7 +21,7 @@ use aya::{
 };
 use rustc_hash::FxHashMap;
 
-use super::{error::ProbeError, governor::Level, multi, object::OBJECT};
+use super::{bpf_call, error::ProbeError, governor::Level, multi, object::OBJECT};
 use crate::{
     ids::{FileOffset, Pid},
     image::{ProbeSite, ProbeSites},
@@ -31,6 +32,18 @@ const OWN_ATTACHMENTS: usize = 32;
 
 /// The uprobe programs.
 pub(super) const PROGRAMS: [&str; 4] = ["go_park", "go_ready", "go_semacquire", "go_newm"];
+
+/// What the kernel made of a program.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct ProgramFacts {
+    /// Its name.
+    pub name: &'static str,
+    /// Its instructions after the verifier has rewritten it: what a hit can run at most once, as
+    /// there are no loops.
+    pub instructions: u32,
+    /// Instructions that the verifier went through, along all paths together.
+    pub verified: u32,
+}
 
 /// How probes are attached.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -84,6 +97,33 @@ impl Programs {
             programs.insert(name, program);
         }
         Ok(Some(Self::Multi(programs)))
+    }
+
+    /// What the kernel made of each.
+    pub fn facts(&self, ebpf: &Ebpf) -> io::Result<Vec<ProgramFacts>> {
+        let facts = |name, program| -> io::Result<ProgramFacts> {
+            let info = bpf_call::program_info(program)?;
+            Ok(ProgramFacts {
+                name,
+                // `struct bpf_insn` has 8 bytes.
+                instructions: info.xlated_prog_len / 8,
+                verified: info.verified_insns,
+            })
+        };
+        PROGRAMS
+            .iter()
+            .map(|name| match self {
+                Self::Multi(programs) => {
+                    let program = programs.get(name).ok_or(io::ErrorKind::NotFound)?;
+                    facts(*name, program.as_fd())
+                }
+                Self::Perf => {
+                    let program = ebpf.program(name).ok_or(io::ErrorKind::NotFound)?;
+                    let program = program.fd().map_err(io::Error::other)?;
+                    facts(*name, program.as_fd())
+                }
+            })
+            .collect()
     }
 
     pub const fn method(&self) -> AttachMethod {

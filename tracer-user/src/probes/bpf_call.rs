@@ -5,7 +5,7 @@ use std::{
     os::fd::{AsRawFd as _, BorrowedFd, FromRawFd as _, OwnedFd, RawFd},
 };
 
-use aya_obj::generated::{bpf_attr, bpf_cmd};
+use aya_obj::generated::{bpf_attr, bpf_cmd, bpf_prog_info};
 
 /// An attribute block of zeros.
 pub fn attributes() -> bpf_attr {
@@ -36,6 +36,20 @@ pub fn call_for_descriptor(command: bpf_cmd, attributes: &mut bpf_attr) -> io::R
     let descriptor = call(command, attributes)?;
     // SAFETY: the kernel just made it for us.
     Ok(unsafe { OwnedFd::from_raw_fd(descriptor) })
+}
+
+/// What the kernel tells of a loaded program.
+pub fn program_info(program: BorrowedFd<'_>) -> io::Result<bpf_prog_info> {
+    // SAFETY: a struct of integers; the kernel fills it.
+    let mut info: bpf_prog_info = unsafe { std::mem::zeroed() };
+    let mut attributes = attributes();
+    // SAFETY: the fields that BPF_OBJ_GET_INFO_BY_FD reads.
+    let query = unsafe { &mut attributes.info };
+    query.bpf_fd = program.as_raw_fd().unsigned_abs();
+    query.info_len = u32::try_from(size_of::<bpf_prog_info>()).unwrap_or(u32::MAX);
+    query.info = &raw mut info as u64;
+    call(bpf_cmd::BPF_OBJ_GET_INFO_BY_FD, &mut attributes)?;
+    Ok(info)
 }
 
 /// Reads the next entries of a hash map whose keys are `u64`. `cursor` is `None` at the start and

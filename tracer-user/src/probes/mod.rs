@@ -22,7 +22,7 @@ mod target;
 mod tracer;
 mod wire;
 
-pub use attachment::AttachMethod;
+pub use attachment::{AttachMethod, ProgramFacts};
 pub use calibration::HitCost;
 pub use error::ProbeError;
 pub use event::Event;

@@ -7,7 +7,7 @@ use rustc_hash::{FxHashMap, FxHashSet};
 use tracer_common::{Park, Record, park_slot};
 
 use super::{
-    attachment::{AttachMethod, ImageProbes, Programs},
+    attachment::{AttachMethod, ImageProbes, ProgramFacts, Programs},
     calibration::{self, HitCost},
     error::ProbeError,
     event::Event,
@@ -72,6 +72,14 @@ impl Probes {
     #[must_use]
     pub const fn method(&self) -> AttachMethod {
         self.programs.method()
+    }
+
+    /// What the kernel made of the uprobe programs.
+    ///
+    /// # Errors
+    /// When the kernel does not tell.
+    pub fn programs(&self) -> io::Result<Vec<ProgramFacts>> {
+        self.programs.facts(&self.ebpf)
     }
 
     /// Makes `pid`, which runs `image` from the file at `exe` (`/proc/PID/exe` will do), a target.

@@ -1,5 +1,9 @@
-// Parks goroutines on command: reads "pingpong N" or "deadlock" from standard input and answers
-// "done NANOSECONDS" or "locked". Ends with its input, or after two minutes.
+// Parks goroutines on command. Ends with its input, or after two minutes.
+//
+//	pingpong N     N round trips; answers "done NANOSECONDS"
+//	load SECONDS   round trips for so long, in the background; answers "loading"
+//	deadlock       two goroutines lock each other out; answers "locked" and the addresses
+//	exec FILE ARG  becomes another program
 package main
 
 import (
@@ -8,6 +12,7 @@ import (
 	"os"
 	"strings"
 	"sync"
+	"syscall"
 	"time"
 )
 
@@ -35,9 +40,11 @@ func deadlock() {
 	locked.Add(2)
 	cross := func(mine, other *sync.Mutex) {
 		mine.Lock()
+		defer mine.Unlock()
 		locked.Done()
 		locked.Wait()
 		other.Lock()
+		defer other.Unlock()
 	}
 	go cross(&first, &second)
 	go cross(&second, &first)
@@ -56,6 +63,18 @@ func main() {
 		case strings.HasPrefix(line, "pingpong"):
 			fmt.Sscanf(line, "pingpong %d", &rounds)
 			fmt.Println("done", pingpong(rounds).Nanoseconds())
+		case strings.HasPrefix(line, "load"):
+			var seconds int
+			fmt.Sscanf(line, "load %d", &seconds)
+			go func() {
+				for start := time.Now(); time.Since(start) < time.Duration(seconds)*time.Second; {
+					pingpong(1000)
+				}
+			}()
+			fmt.Println("loading")
+		case strings.HasPrefix(line, "exec"):
+			words := strings.Fields(line)[1:]
+			fmt.Println(syscall.Exec(words[0], words, nil))
 		case line == "deadlock":
 			deadlock()
 		}

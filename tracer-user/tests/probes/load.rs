@@ -46,7 +46,18 @@ pub struct Load {
 
 impl Load {
     pub fn start(program: &Path) -> Self {
-        let mut child = Command::new(program)
+        Self::spawn(&mut Command::new(program))
+    }
+
+    /// Starts it by way of a shell that becomes it.
+    pub fn start_after_shell(program: &Path) -> Self {
+        let mut shell = Command::new("sh");
+        shell.args(["-c", "sleep 1; exec \"$0\""]).arg(program);
+        Self::spawn(&mut shell)
+    }
+
+    fn spawn(command: &mut Command) -> Self {
+        let mut child = command
             .env("GOMAXPROCS", "1")
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())

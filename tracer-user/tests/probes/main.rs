@@ -8,7 +8,10 @@
 
 mod attaching;
 mod counting;
+mod daemon;
 mod load;
+mod served;
+mod traces;
 
 use std::{path::PathBuf, sync::Arc};
 
@@ -25,8 +28,13 @@ const NEWEST: &str = "1.27.3";
 
 fn main() {
     let arguments = Arguments::from_args();
-    let trials = counting::trials().into_iter().chain(attaching::trials());
-    libtest_mimic::run(&arguments, trials.collect()).exit();
+    let trials = [
+        counting::trials(),
+        attaching::trials(),
+        traces::trials(),
+        daemon::trials(),
+    ];
+    libtest_mimic::run(&arguments, trials.into_iter().flatten().collect()).exit();
 }
 
 /// A test that needs root and some Go versions.

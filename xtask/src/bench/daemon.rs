@@ -1,7 +1,6 @@
 //! The daemon beside many idle processes: docs/performance.md, "The daemon at rest".
 
 use std::{
-    fs,
     process::Command,
     thread,
     time::{Duration, Instant},
@@ -14,41 +13,12 @@ use super::{
     page::Section,
     program::{self, Running},
     tool,
+    used::used,
 };
 use crate::command::step;
 
 /// The port that the measured daemon listens on, beside the usual one.
 const LISTEN: &str = "127.0.0.1:19102";
-
-/// What the daemon had used at a moment.
-#[derive(Debug, Clone, Copy)]
-struct Used {
-    cpu: Duration,
-    resident: u64,
-}
-
-fn used(pid: u32) -> Result<Used> {
-    let stat = fs::read_to_string(format!("/proc/{pid}/stat")).context("the daemon has ended")?;
-    let status = fs::read_to_string(format!("/proc/{pid}/status"))?;
-    // After the command, which may hold anything: utime and stime are the 12th and 13th fields.
-    let after = stat.rsplit_once(')').map_or("", |(_, rest)| rest);
-    let ticks: u64 = after
-        .split_whitespace()
-        .skip(11)
-        .take(2)
-        .filter_map(|field| field.parse::<u64>().ok())
-        .sum();
-    let resident = status
-        .lines()
-        .find_map(|line| line.strip_prefix("VmRSS:")?.trim().strip_suffix(" kB"))
-        .and_then(|kibibytes| kibibytes.parse::<u64>().ok())
-        .context("no VmRSS")?;
-    // USER_HZ is 100 on every architecture that Go runs on.
-    Ok(Used {
-        cpu: Duration::from_millis(ticks * 10),
-        resident: resident << 10,
-    })
-}
 
 /// Ends the daemon however the measurement ends.
 struct Daemon(std::process::Child);

@@ -9,6 +9,7 @@ mod probes;
 mod program;
 mod reach;
 mod tool;
+mod used;
 
 use anyhow::Result;
 use clap::{Args, Subcommand};
@@ -29,7 +30,7 @@ enum What {
     Inspect,
     /// The daemon with 100 idle Go processes
     Daemon,
-    /// What probes cost a Go program that does nothing but park, bare and probed in turn
+    /// What probes cost: programs that only wait, an HTTP server, the daemon; and how soon they tell
     Probes,
     /// The heap walk beside the runtime's own search for leaks
     Reach,
@@ -41,13 +42,13 @@ pub(crate) fn run(options: &Options) -> Result<()> {
     match options.what {
         What::Inspect => inspect::run(options.quick),
         What::Daemon => daemon::run(options.quick),
-        What::Probes => probes::run(),
+        What::Probes => probes::run(options.quick),
         What::Reach => reach::run(options.quick),
         What::All => {
             inspect::run(options.quick)?;
             daemon::run(options.quick)?;
             reach::run(options.quick)?;
-            probes::run()
+            probes::run(options.quick)
         }
     }
 }

@@ -12,6 +12,15 @@ use crate::{command, paths, setup};
 
 /// Builds `programs/NAME`, stripped and without cgo, by the newest Go.
 pub(crate) fn build(name: &str) -> Result<PathBuf> {
+    build_with(name, "-ldflags=-s -w")
+}
+
+/// Likewise with symbols, for tracers that find functions by them.
+pub(crate) fn build_with_symbols(name: &str) -> Result<PathBuf> {
+    build_with(name, "-ldflags=-w")
+}
+
+fn build_with(name: &str, flags: &str) -> Result<PathBuf> {
     let root = paths::workspace();
     let program = root.join("target/programs").join(name.replace('/', "-"));
     command::run(
@@ -19,7 +28,7 @@ pub(crate) fn build(name: &str) -> Result<PathBuf> {
             .current_dir(root.join("programs"))
             .env("GOTOOLCHAIN", "local")
             .env("CGO_ENABLED", "0")
-            .args(["build", "-ldflags=-s -w", "-o"])
+            .args(["build", flags, "-o"])
             .arg(&program)
             .arg(format!("./{name}")),
     )?;

@@ -25,9 +25,27 @@ pub(crate) struct Cost {
 /// Builds gostuck for release and gives its path.
 pub(crate) fn gostuck() -> Result<PathBuf> {
     command::cargo(["build", "--release", "--locked", "--package", "tracer-user"])?;
+    Ok(release()?.join("gostuck"))
+}
+
+/// Builds an example of the library for release and gives its path.
+pub(crate) fn example(name: &str) -> Result<PathBuf> {
+    command::cargo([
+        "build",
+        "--release",
+        "--locked",
+        "--package",
+        "tracer-user",
+        "--example",
+        name,
+    ])?;
+    Ok(release()?.join("examples").join(name))
+}
+
+fn release() -> Result<PathBuf> {
     let target = std::env::var_os("CARGO_TARGET_DIR")
         .map_or_else(|| paths::workspace().join("target"), PathBuf::from);
-    Ok(target.join("release/gostuck"))
+    Ok(target.join("release"))
 }
 
 /// Runs `command` with its output thrown away.

@@ -4,9 +4,12 @@ mod access;
 mod check;
 mod kernel;
 mod mounts;
+mod probes;
+mod sites;
 
 use std::{
     io::{self, Write},
+    path::PathBuf,
     process::ExitCode,
 };
 
@@ -20,6 +23,7 @@ Examples:
   gostuck doctor                 as this user
   sudo gostuck doctor            as root: most limits vanish
   gostuck doctor --format json   for a program to read
+  gostuck doctor --image ./shop  where the probes go in a Go program, and why there
 
 Exit status: 0 when everything needed is there (perhaps at a cost), 1 when something is missing.";
 
@@ -30,6 +34,9 @@ pub struct Options {
     /// How to print it
     #[arg(long, value_enum, default_value_t = Format::Text)]
     format: Format,
+    /// Say where the probes go in this Go program instead, and why there
+    #[arg(long, value_name = "FILE")]
+    image: Option<PathBuf>,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
@@ -43,11 +50,15 @@ enum Format {
 /// # Errors
 /// Only when standard output cannot be written.
 pub fn run(options: &Options) -> Result<ExitCode, Failure> {
+    if let Some(path) = &options.image {
+        return sites::run(path, options.format);
+    }
     let host = Host::real();
     let checks: Vec<Check> = [
         kernel::checks(&host),
         access::checks(&host),
         mounts::checks(&host),
+        probes::checks(),
     ]
     .concat();
     let mut out = io::stdout().lock();

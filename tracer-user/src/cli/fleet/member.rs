@@ -18,6 +18,8 @@ pub struct Member {
     pub followed: Followed,
     /// What earlier looks leave to the next.
     pub past: Past,
+    /// When to place its probes; `None` once that is done.
+    pub probe_due: Option<Instant>,
     /// When it is to be looked at.
     pub due: Instant,
     /// When it was last looked at.
@@ -34,10 +36,11 @@ pub struct Member {
 
 impl Member {
     /// One that nobody has looked at.
-    pub fn new(due: Instant) -> Self {
+    pub fn new(probe_due: Instant, due: Instant) -> Self {
         Self {
             past: Past::default(),
             followed: Followed::new(Growth::default()),
+            probe_due: Some(probe_due),
             due,
             looked: None,
             cpu_time: None,

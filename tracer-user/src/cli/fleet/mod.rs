@@ -124,6 +124,7 @@ impl Fleet {
         if self.discovery.is_due(now) {
             self.discover(now);
         }
+        self.probe_new(now);
         for key in self.due(now) {
             if self.shared.stop.load(Ordering::Relaxed) {
                 return;
@@ -172,6 +173,10 @@ impl Fleet {
             }
         }
         for pid in news.started {
+            // It is another program now, if it was followed before it could be probed.
+            if let Some(key) = self.key_of(pid) {
+                self.remove(key);
+            }
             if let Some(process) = self.discovery.started(pid) {
                 self.found(process);
             }
@@ -184,6 +189,9 @@ impl Fleet {
         for (pid, parked) in news.parked {
             if let Some(member) = self.member_of(pid) {
                 member.past.state.apply_parked(parked);
+                if member.looked.is_none() {
+                    member.due = Instant::now();
+                }
             }
         }
     }
@@ -229,7 +237,8 @@ impl Fleet {
             }
         }
         tracing::info!(pid = %process.pid(), command = %command(&process), "found");
-        let member = Member::new(Instant::now() + self.pace.settling());
+        let now = Instant::now();
+        let member = Member::new(now + self.pace.settling(), now + self.pace.settled());
         self.members.insert(process.key, member);
     }
 
@@ -243,7 +252,22 @@ impl Fleet {
         self.shared.board.remove(key);
     }
 
-    /// Places the probes before the first look, so that no wait falls between the two.
+    /// Places the probes on new processes: before the first look, so that no wait falls between the
+    /// two.
+    fn probe_new(&mut self, now: Instant) {
+        let due = |member: &Member| member.probe_due.is_some_and(|due| due <= now);
+        let members = self.members.iter_mut().filter(|(_, member)| due(member));
+        let new: Vec<ProcessKey> = members
+            .map(|(key, member)| {
+                member.probe_due = None;
+                *key
+            })
+            .collect();
+        for key in new {
+            self.probe(key);
+        }
+    }
+
     fn probe(&self, key: ProcessKey) {
         let Ok(process) = Process::open(key.pid) else {
             return;
@@ -259,12 +283,9 @@ impl Fleet {
     fn look(&mut self, key: ProcessKey) {
         let total: Duration = self.members.values().map(|member| member.cost).sum();
         let new = self.members.get(&key).is_some_and(|m| m.looked.is_none());
-        if new {
-            if !self.allowance.has_any(Instant::now()) {
-                self.postpone(key);
-                return;
-            }
-            self.probe(key);
+        if new && !self.allowance.has_any(Instant::now()) {
+            self.postpone(key);
+            return;
         }
         let Some(member) = self.members.get_mut(&key) else {
             return;

@@ -12,6 +12,8 @@ use crate::ids::Pid;
 
 /// Processes younger than this are left alone: most of them are gone by then.
 const SETTLING: Duration = Duration::from_millis(250);
+/// Processes that are still there then are looked at.
+const SETTLED: Duration = Duration::from_secs(2);
 /// Looks that nobody planned may cost at once what the budget allows in so long a time.
 const SAVINGS: Duration = Duration::from_secs(200);
 /// A process that does not run is looked at this often nevertheless: waits grow old.
@@ -66,9 +68,14 @@ impl Pace {
         Self { interval, budget }
     }
 
-    /// When a new process is looked at first.
+    /// When a new process is probed.
     pub const fn settling(&self) -> Duration {
         SETTLING
+    }
+
+    /// When a new process is looked at first, unless somebody in it waits for a lock before.
+    pub const fn settled(&self) -> Duration {
+        SETTLED
     }
 
     /// When to look again after a look that cost `cost`, where one look at every process costs

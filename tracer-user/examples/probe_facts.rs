@@ -1,0 +1,184 @@
+//! What `cargo xtask bench probes` asks of the library, as one line of JSON.
+//!
+//! `probe_facts attach PID…` attaches to all these processes and detaches from them again, and tells
+//! how long that took, what a hit costs, and what the kernel made of the programs.
+//! `probe_facts records PID SECONDS` has every park and wake of one process sent, and tells how many
+//! came and how many were lost. `probe_facts counter PID SECONDS` counts `gopark` and `ready` at their
+//! entries by bare perf events, without any program.
+
+use std::{
+    fs::File,
+    io,
+    os::{
+        fd::{FromRawFd as _, OwnedFd},
+        unix::ffi::OsStrExt as _,
+    },
+    path::PathBuf,
+    sync::Arc,
+    thread,
+    time::{Duration, Instant},
+};
+
+use anyhow::{Context as _, Result, bail};
+use serde_json::json;
+use tracer_user::{
+    ids::Pid,
+    image::Image,
+    probes::{Options, Probes},
+};
+
+fn main() -> Result<()> {
+    let arguments: Vec<String> = std::env::args().skip(1).collect();
+    let numbers: Vec<u32> = arguments
+        .iter()
+        .skip(1)
+        .map(|text| text.parse())
+        .collect::<Result<_, _>>()
+        .context("expected numbers")?;
+    let facts = match (arguments.first().map(String::as_str), numbers.as_slice()) {
+        (Some("attach"), pids) => attach(pids)?,
+        (Some("records"), [pid, seconds]) => records(Pid(*pid), u64::from(*seconds))?,
+        (Some("counter"), [pid, seconds]) => counter(Pid(*pid), u64::from(*seconds))?,
+        _ => bail!("usage: probe_facts attach PID… | records PID SECONDS | counter PID SECONDS"),
+    };
+    println!("{facts}");
+    Ok(())
+}
+
+fn exe(pid: Pid) -> PathBuf {
+    PathBuf::from(format!("/proc/{pid}/exe"))
+}
+
+fn image(pid: Pid) -> Result<Arc<Image>> {
+    Ok(Arc::new(Image::open(&exe(pid))?))
+}
+
+fn attach(pids: &[u32]) -> Result<serde_json::Value> {
+    let mut probes = Probes::load(Options {
+        targets: 4096,
+        ..Options::default()
+    })?;
+    let cost = probes.calibrate()?;
+    let first = pids.first().context("expected pids")?;
+    let image = image(Pid(*first))?;
+    let started = Instant::now();
+    for pid in pids {
+        probes.attach(Pid(*pid), &exe(Pid(*pid)), &image)?;
+    }
+    let attached = started.elapsed();
+    let started = Instant::now();
+    for pid in pids {
+        probes.detach(Pid(*pid))?;
+    }
+    probes.sweep()?;
+    let detached = started.elapsed();
+    let programs: Vec<_> = probes
+        .programs()?
+        .iter()
+        .map(|facts| json!([facts.name, facts.instructions, facts.verified]))
+        .collect();
+    Ok(json!({
+        "method": format!("{:?}", probes.method()),
+        "hit_ns": cost.per_hit().as_nanos(),
+        "attach_ms": attached.as_secs_f64() * 1e3,
+        "detach_ms": detached.as_secs_f64() * 1e3,
+        "programs": programs,
+    }))
+}
+
+fn records(pid: Pid, seconds: u64) -> Result<serde_json::Value> {
+    let mut probes = Probes::load(Options {
+        send_parks: true,
+        send_wakes_from: Duration::ZERO,
+        ring_bytes: 4 << 20,
+        processes: false,
+        ..Options::default()
+    })?;
+    probes.attach(pid, &exe(pid), &image(pid)?)?;
+    let waiter = probes.waiter()?;
+    eprintln!("probes attached");
+    let end = Instant::now() + Duration::from_secs(seconds);
+    let mut records = 0;
+    while Instant::now() < end {
+        waiter.wait(Duration::from_millis(50));
+        records += probes.drain().len();
+    }
+    let lost = probes.target_statistics(pid)?.lost;
+    Ok(json!({ "records": records, "lost": lost }))
+}
+
+fn counter(pid: Pid, seconds: u64) -> Result<serde_json::Value> {
+    let image = image(pid)?;
+    let mut counters = Vec::new();
+    for name in ["runtime.gopark", "runtime.ready"] {
+        let functions = image.functions_named(name);
+        let entry = functions.first().and_then(|f| image.file_offset(f.entry));
+        let entry = entry.with_context(|| format!("no {name}"))?;
+        for task in std::fs::read_dir(format!("/proc/{pid}/task"))? {
+            let tid: u32 = task?.file_name().to_string_lossy().parse()?;
+            counters.push(open_counter(Pid(tid), entry.0)?);
+        }
+    }
+    eprintln!("probes attached");
+    thread::sleep(Duration::from_secs(seconds));
+    let mut hits = 0;
+    for counter in counters {
+        let mut count = [0; 8];
+        io::Read::read_exact(&mut File::from(counter), &mut count)?;
+        hits += u64::from_ne_bytes(count);
+    }
+    Ok(json!({ "hits": hits }))
+}
+
+/// The beginning of `struct perf_event_attr` (`include/uapi/linux/perf_event.h`), its first version
+/// with the fields of a uprobe.
+#[repr(C)]
+#[derive(Default)]
+struct EventAttributes {
+    kind: u32,
+    size: u32,
+    config: u64,
+    period: u64,
+    sample_type: u64,
+    read_format: u64,
+    /// Bit 1 is `inherit`.
+    flags: u64,
+    wakeup: u32,
+    breakpoint: u32,
+    path: u64,
+    offset: u64,
+}
+
+/// A count of the hits of a uprobe at `offset` of the program of the thread `task`, by it and the
+/// threads it makes.
+fn open_counter(task: Pid, offset: u64) -> Result<OwnedFd> {
+    const INHERIT: u64 = 1 << 1;
+    let kind = std::fs::read_to_string("/sys/bus/event_source/devices/uprobe/type")?;
+    let path = std::ffi::CString::new(exe(task).as_os_str().as_bytes())?;
+    let attributes = EventAttributes {
+        kind: kind.trim().parse()?,
+        // PERF_ATTR_SIZE_VER1
+        size: 72,
+        flags: INHERIT,
+        path: path.as_ptr() as u64,
+        offset,
+        ..EventAttributes::default()
+    };
+    let task = libc::pid_t::try_from(task.0)?;
+    // SAFETY: the attributes and the path live until the call returns.
+    let result = unsafe {
+        libc::syscall(
+            libc::SYS_perf_event_open,
+            &raw const attributes,
+            task,
+            -1,
+            -1,
+            0,
+        )
+    };
+    if result < 0 {
+        return Err(io::Error::last_os_error()).context("perf_event_open");
+    }
+    // SAFETY: the kernel just made it for us.
+    Ok(unsafe { OwnedFd::from_raw_fd(i32::try_from(result)?) })
+}

@@ -1,0 +1,144 @@
+//! The daemon over probes: discovery by exec and exit, the budget, and many short lives.
+
+use std::{
+    path::Path,
+    process::{Command, Stdio},
+    thread,
+    time::Duration,
+};
+
+use libtest_mimic::Trial;
+
+use super::{NEWEST, load::Load, program, served::Daemon, traces::until, trial};
+
+pub fn trials() -> Vec<Trial> {
+    vec![
+        trial(
+            "a process that executes a Go program is probed until it executes another",
+            &[NEWEST],
+            a_process_is_followed_from_exec_to_exec,
+        ),
+        trial(
+            "over budget looks take over and find a deadlock, and probes come back",
+            &[NEWEST],
+            over_budget_looks_take_over_and_probes_come_back,
+        ),
+        trial(
+            "a lock cycle is found by its probes, long before the next look is due",
+            &[NEWEST],
+            a_lock_cycle_is_found_by_its_probes,
+        ),
+        trial(
+            "hundreds of short-lived processes leave nothing behind",
+            &[NEWEST],
+            hundreds_of_short_lived_processes_leave_nothing_behind,
+        ),
+    ]
+}
+
+fn a_process_is_followed_from_exec_to_exec() {
+    let (_directory, path, _image) = program(NEWEST);
+    let daemon = Daemon::start(&[]);
+    let mut load = Load::start_after_shell(&path);
+    let pid = load.pid();
+    until("it is probed", || {
+        daemon.mode(pid).as_deref() == Some("events")
+    });
+    load.tell("exec /bin/sleep 100");
+    until("it is followed no more", || daemon.process(pid).is_none());
+    let log = daemon.log();
+    assert!(!log.contains("cannot detach"), "{log}");
+}
+
+fn over_budget_looks_take_over_and_probes_come_back() {
+    let (_directory, path, _image) = program(NEWEST);
+    let daemon = Daemon::start(&["--budget", "5%", "--interval", "2s"]);
+    let mut load = Load::start(&path);
+    let pid = load.pid();
+    until("it is probed", || {
+        daemon.mode(pid).as_deref() == Some("events")
+    });
+    load.tell("load 25");
+    assert_eq!(load.answer(), "loading");
+    until("probes come off", || {
+        daemon.mode(pid).as_deref() == Some("snapshots")
+    });
+    let metric = |name: &str, value: &str| {
+        let metrics = daemon.get("/metrics").unwrap_or_default();
+        let mut lines = metrics.lines();
+        lines.any(|line| line.starts_with(name) && line.ends_with(value))
+    };
+    assert!(metric("gostuck_over_budget{", " 1"));
+    load.tell("deadlock");
+    until("the deadlock is proven meanwhile", || {
+        let process = daemon.process(pid);
+        process.is_some_and(|process| process["findings"]["proven"] == 1)
+    });
+    until("probes come back", || {
+        daemon.mode(pid).as_deref() == Some("events") && metric("gostuck_over_budget{", " 0")
+    });
+    let log = daemon.log();
+    assert!(
+        log.contains("over budget") && log.contains("back on trial"),
+        "{log}"
+    );
+}
+
+fn a_lock_cycle_is_found_by_its_probes() {
+    let (_directory, path, _image) = program(NEWEST);
+    // No look is due within the life of the test but the first.
+    let daemon = Daemon::start(&["--interval", "1h"]);
+    let mut load = Load::start(&path);
+    let pid = load.pid();
+    until("it is probed", || {
+        daemon.mode(pid).as_deref() == Some("events")
+    });
+    load.tell("deadlock");
+    until("the deadlock is proven", || {
+        let process = daemon.process(pid);
+        process.is_some_and(|process| process["findings"]["proven"] == 1)
+    });
+}
+
+fn hundreds_of_short_lived_processes_leave_nothing_behind() {
+    let (_directory, path, _image) = program(NEWEST);
+    let daemon = Daemon::start(&[]);
+    let mut held = Vec::new();
+    for _ in 0..4 {
+        for _ in 0..5 {
+            short_lives(&path, 20);
+        }
+        until("all are gone from the list", || {
+            daemon.processes().is_empty()
+        });
+        held.push(daemon.holds());
+    }
+    let ((files, memory), (files_after, memory_after)) = (held[1], held[3]);
+    assert!(files_after <= files, "{held:?}");
+    // Ten per cent are for the allocator; what hundreds of processes leave would be more.
+    assert!(memory_after < memory + memory / 10, "{held:?}");
+    // And there is room for more.
+    let load = Load::start(&path);
+    until("the next is probed", || {
+        daemon.mode(load.pid()).as_deref() == Some("events")
+    });
+}
+
+/// Processes that live for less than a second.
+fn short_lives(path: &Path, number: usize) {
+    let mut children: Vec<_> = (0..number)
+        .map(|_| {
+            let mut command = Command::new(path);
+            command.stdin(Stdio::piped()).stdout(Stdio::null());
+            command.spawn().unwrap()
+        })
+        .collect();
+    thread::sleep(Duration::from_millis(400));
+    for child in &mut children {
+        // The end of its input ends it.
+        drop(child.stdin.take());
+    }
+    for child in &mut children {
+        assert!(child.wait().unwrap().success());
+    }
+}

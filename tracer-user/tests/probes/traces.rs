@@ -1,0 +1,108 @@
+//! What is left of us: nothing.
+
+use std::{
+    fs,
+    os::unix::fs::FileExt as _,
+    path::Path,
+    process::{Child, Command, Stdio},
+    thread,
+    time::Duration,
+};
+
+use libtest_mimic::Trial;
+use nix::{
+    sys::signal::{Signal, kill},
+    unistd,
+};
+use tracer_user::{
+    ids::{FileOffset, Pid},
+    image::Image,
+};
+
+use super::{NEWEST, load::Load, program, trial};
+
+/// The instruction of a breakpoint on amd64.
+const INT3: u8 = 0xcc;
+
+pub fn trials() -> Vec<Trial> {
+    vec![
+        trial(
+            "an interrupted watch takes its probes off",
+            &[NEWEST],
+            || nothing_is_left_after(Signal::SIGTERM),
+        ),
+        trial("a killed watch leaves no probe behind", &[NEWEST], || {
+            nothing_is_left_after(Signal::SIGKILL)
+        }),
+    ]
+}
+
+fn nothing_is_left_after(signal: Signal) {
+    let (_directory, path, image) = program(NEWEST);
+    let mut load = Load::start(&path);
+    let sites = sites(&image);
+    let before: Vec<u8> = sites.iter().map(|site| byte(load.pid(), *site)).collect();
+    assert!(!before.contains(&INT3) && before.len() == 4);
+    let mut watch = watch(load.pid());
+    until("all probes are in place", || {
+        sites.iter().all(|site| byte(load.pid(), *site) == INT3)
+    });
+    let watcher = unistd::Pid::from_raw(watch.id().cast_signed());
+    kill(watcher, signal).unwrap();
+    watch.wait().unwrap();
+    until("the code is as before", || {
+        let now: Vec<u8> = sites.iter().map(|site| byte(load.pid(), *site)).collect();
+        now == before
+    });
+    load.pingpong(100);
+}
+
+fn watch(pid: Pid) -> Child {
+    Command::new(env!("CARGO_BIN_EXE_gostuck"))
+        .args(["watch", &pid.to_string()])
+        .stdout(Stdio::null())
+        .stderr(Stdio::null())
+        .spawn()
+        .unwrap()
+}
+
+fn sites(image: &Image) -> Vec<FileOffset> {
+    let sites = image.probe_sites();
+    [sites.park, sites.ready, sites.semacquire, sites.newm]
+        .into_iter()
+        .flatten()
+        .map(|site| site.offset)
+        .collect()
+}
+
+/// The byte that the process executes at `site`.
+fn byte(pid: Pid, site: FileOffset) -> u8 {
+    let maps = fs::read_to_string(format!("/proc/{pid}/maps")).unwrap();
+    let hex = |text: &str| u64::from_str_radix(text, 16).unwrap();
+    let address = maps.lines().find_map(|line| {
+        let fields: Vec<&str> = line.split_whitespace().collect();
+        let (start, end) = fields[0].split_once('-')?;
+        let (start, end, offset) = (hex(start), hex(end), hex(fields[2]));
+        let inside = fields[1].contains('x')
+            && fields
+                .get(5)
+                .is_some_and(|path| Path::new(path).is_absolute())
+            && (offset..offset + end - start).contains(&site.0);
+        inside.then(|| start + site.0 - offset)
+    });
+    let memory = fs::File::open(format!("/proc/{pid}/mem")).unwrap();
+    let mut byte = [0];
+    memory.read_exact_at(&mut byte, address.unwrap()).unwrap();
+    byte[0]
+}
+
+/// Waits for something that must happen; how soon is not the question.
+pub fn until(what: &str, mut happens: impl FnMut() -> bool) {
+    for _ in 0..1200 {
+        if happens() {
+            return;
+        }
+        thread::sleep(Duration::from_millis(100));
+    }
+    panic!("{what}: not within two minutes");
+}

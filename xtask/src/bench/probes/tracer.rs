@@ -1,0 +1,161 @@
+//! The tracers that are compared, attached for the length of a round.
+
+use std::{
+    io::{BufRead as _, BufReader, Read},
+    process::{Child, Command, Stdio},
+    thread,
+};
+
+use anyhow::{Context as _, Result, ensure};
+use nix::{
+    sys::signal::{Signal, kill},
+    unistd::Pid,
+};
+
+use super::Bench;
+
+/// Who traces.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Tracer {
+    None,
+    /// `gostuck watch` with the default budget.
+    Gostuck,
+    /// The same with a budget that cannot be exceeded.
+    Ungoverned,
+    /// A bpftrace script that keeps the same facts.
+    Bpftrace,
+    /// Perf events that count hits of `gopark` and `ready` at their entries, without a program.
+    Counter,
+}
+
+impl Tracer {
+    pub(super) const fn name(self) -> &'static str {
+        match self {
+            Self::None => "bare",
+            Self::Gostuck => "gostuck, default budget",
+            Self::Ungoverned => "gostuck without governor",
+            Self::Bpftrace => "bpftrace",
+            Self::Counter => "perf events alone, entries",
+        }
+    }
+
+    fn command(self, bench: &Bench, pid: u32) -> Option<Command> {
+        let gostuck = |budget: &str| {
+            let mut command = Command::new(&bench.gostuck);
+            let pid = pid.to_string();
+            command.args([
+                "-v",
+                "watch",
+                "--budget",
+                budget,
+                "--stuck-after",
+                "1h",
+                &pid,
+            ]);
+            command
+        };
+        Some(match self {
+            Self::None => return None,
+            Self::Gostuck => gostuck("1%"),
+            Self::Ungoverned => gostuck("102400%"),
+            Self::Bpftrace => {
+                let mut command = Command::new("bpftrace");
+                let script = script(&bench.waits.to_string_lossy());
+                command.args(["-p", &pid.to_string(), "-e", &script]);
+                command
+            }
+            Self::Counter => {
+                let mut command = Command::new(&bench.facts);
+                command.args(["counter", &pid.to_string(), "600"]);
+                command
+            }
+        })
+    }
+
+    /// The word with which it says that it is attached.
+    const fn attached(self) -> &'static str {
+        match self {
+            Self::Bpftrace => "Attaching",
+            _ => "probes attached",
+        }
+    }
+
+    /// Attaches to `pid`, and is attached on return.
+    pub(super) fn attach(self, bench: &Bench, pid: u32) -> Result<Attached> {
+        let Some(mut command) = self.command(bench, pid) else {
+            return Ok(Attached(None));
+        };
+        let (reader, writer) = std::io::pipe()?;
+        let mut child = command
+            .stdin(Stdio::null())
+            .stdout(writer.try_clone()?)
+            .stderr(writer)
+            .spawn()
+            .with_context(|| format!("cannot start {}", self.name()))?;
+        drop(command);
+        let mut said = String::new();
+        let mut lines = BufReader::new(reader);
+        loop {
+            let mut line = String::new();
+            if lines.read_line(&mut line)? == 0 {
+                let _ = child.wait();
+                anyhow::bail!("{} ended: {said}", self.name());
+            }
+            if line.contains(self.attached()) {
+                break;
+            }
+            said.push_str(&line);
+        }
+        if self == Self::Bpftrace {
+            // It says so before it attaches.
+            thread::sleep(std::time::Duration::from_secs(3));
+        }
+        // What else it says must not block it.
+        thread::spawn(move || {
+            let mut rest = [0; 4096];
+            while lines.read(&mut rest).is_ok_and(|read| read > 0) {}
+        });
+        Ok(Attached(Some(child)))
+    }
+}
+
+/// A tracer at work.
+#[derive(Debug)]
+pub(super) struct Attached(Option<Child>);
+
+impl Attached {
+    /// Ends it; its probes are off on return.
+    pub(super) fn detach(mut self) -> Result<()> {
+        let Some(child) = &mut self.0 else {
+            return Ok(());
+        };
+        let pid = Pid::from_raw(i32::try_from(child.id())?);
+        kill(pid, Signal::SIGINT).context("ending the tracer")?;
+        let status = child.wait()?;
+        self.0 = None;
+        // The counter knows no signals.
+        ensure!(status.code() != Some(1), "the tracer failed: {status}");
+        Ok(())
+    }
+}
+
+impl Drop for Attached {
+    fn drop(&mut self) {
+        if let Some(child) = &mut self.0 {
+            let _ = child.kill();
+            let _ = child.wait();
+        }
+    }
+}
+
+/// Registers by Go's ABI on amd64: arguments in ax, bx, cx; `g` in r14.
+fn script(program: &str) -> String {
+    format!(
+        "uprobe:{program}:\"runtime.gopark\" {{ @since[reg(\"r14\")] = nsecs; @reason[reg(\"r14\")] = reg(\"cx\"); }}
+         uprobe:{program}:\"runtime.semacquire1\" {{ @semaphore[reg(\"r14\")] = reg(\"ax\"); }}
+         uprobe:{program}:\"runtime.ready\" /@since[reg(\"ax\")]/ {{
+             @waits[@reason[reg(\"ax\")]] = hist(nsecs - @since[reg(\"ax\")]);
+             delete(@since[reg(\"ax\")]);
+         }}"
+    )
+}
