@@ -28,6 +28,8 @@ pub mod state;
 
 pub mod finding;
 
+pub mod recording;
+
 pub mod export;
 
 pub mod cli;

@@ -1,7 +1,7 @@
 //! `gostuck inspect`: one look at one process.
 
 use std::{
-    io::{self, BufWriter, IsTerminal, Write},
+    io::{self, BufWriter, Write},
     path::PathBuf,
     process::ExitCode,
     time::Duration,
@@ -18,7 +18,7 @@ use super::{
 };
 use crate::{
     export::{document::Document, text},
-    finding::{self, Looker},
+    finding::{self, Looker, Still},
     ids::Pid,
     reach,
 };
@@ -84,12 +84,7 @@ pub struct Options {
 /// # Errors
 /// [`Failure`] with the next step: no such process, not a Go program, not permitted, …
 pub fn run(options: &Options) -> Result<ExitCode, Failure> {
-    if options.format == Format::Pprof && io::stdout().is_terminal() {
-        return Err(Failure::with_next_step(
-            anyhow::anyhow!("a profile is binary and would garble the terminal"),
-            "gostuck inspect … --format pprof > goroutines.pb.gz",
-        ));
-    }
+    output::refuse_terminal(options.format)?;
     let looker = Looker::new(finding::Options {
         stuck_after: options.stuck_after,
         reach: (!options.no_reach).then(|| reach::Options {
@@ -103,8 +98,8 @@ pub fn run(options: &Options) -> Result<ExitCode, Failure> {
     }
     let look = match (&options.core, options.pid) {
         (Some(core), _) => {
-            let core = finding::Core::open(core, options.exe.as_deref());
-            core.and_then(|core| looker.look_at_core(core))
+            let core = Still::of_core(core, options.exe.as_deref());
+            core.and_then(|core| looker.look_at_still(core))
         }
         (None, pid) => looker.look(Pid(pid.unwrap_or_default())),
     }

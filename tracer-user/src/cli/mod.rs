@@ -10,6 +10,7 @@ mod output;
 mod percent;
 mod probing;
 mod ps;
+mod record;
 mod run;
 mod threshold;
 mod top;
@@ -66,6 +67,10 @@ enum Command {
     Ps(ps::Options),
     /// Look at one process: who is stuck, on what, behind whom
     Inspect(inspect::Options),
+    /// Write one moment of a process to a file, for a bug report or another machine
+    Record(record::RecordOptions),
+    /// Look at what `record` wrote
+    Replay(record::ReplayOptions),
     /// Print the findings of a process or a command as they appear and clear
     Watch(watch::Options),
     /// Run the daemon: trace all Go processes; serve metrics, a JSON API and a web page
@@ -84,6 +89,8 @@ pub fn main() -> ExitCode {
     let outcome = match cli.command {
         Command::Ps(options) => ps::run(&options),
         Command::Inspect(options) => inspect::run(&options),
+        Command::Record(options) => record::record(&options),
+        Command::Replay(options) => record::replay(&options),
         Command::Watch(options) => watch::run(&options),
         Command::Run(options) => run::run(&options),
         Command::Top(options) => top::run(&options),

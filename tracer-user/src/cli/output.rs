@@ -5,6 +5,7 @@ use std::io::{self, IsTerminal, Write};
 use clap::{Args, ValueEnum};
 use ratatui::crossterm::terminal::window_size;
 
+use super::Failure;
 use crate::export::{
     document::Document,
     dot, folded, pprof,
@@ -72,6 +73,17 @@ pub fn width() -> usize {
     window_size().map_or(80, |size| {
         usize::from(size.columns).clamp(NARROWEST, WIDEST)
     })
+}
+
+/// Refuses to write a binary format on a terminal.
+pub fn refuse_terminal(format: Format) -> Result<(), Failure> {
+    if format == Format::Pprof && io::stdout().is_terminal() {
+        return Err(Failure::with_next_step(
+            anyhow::anyhow!("a profile is binary and would garble the terminal"),
+            "write it to a file: --format pprof > goroutines.pb.gz",
+        ));
+    }
+    Ok(())
 }
 
 /// Prints `document` on `out`.

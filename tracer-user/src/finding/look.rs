@@ -14,7 +14,7 @@ use super::{Diagnosis, Evidence, HeapWalker, Options, Past, Walked, diagnose};
 use crate::{
     graph::GoroutineNode,
     ids::{Goid, Pid},
-    image::Image,
+    image::{Image, ImageError},
     memory::CoreError,
     process::{CpuLimit, FileIdentity, ImageCache, Process, ProcessError, Untraceable, cpu_limit},
     reach::{Certainty, Prover},
@@ -45,6 +45,14 @@ pub enum LookError {
     Snapshot(#[from] SnapshotError),
 }
 
+impl From<ImageError> for LookError {
+    fn from(error: ImageError) -> Self {
+        Self::Untraceable(Untraceable::Image {
+            error: Arc::new(error),
+        })
+    }
+}
+
 impl From<ProcessError> for LookError {
     fn from(error: ProcessError) -> Self {
         Self::Untraceable(error.into())
@@ -71,12 +79,12 @@ pub struct Look {
 pub enum Origin {
     /// A process that runs.
     Live,
-    /// What a process left.
-    Core {
-        /// The core file.
+    /// What a process left: a core file or a recording.
+    Left {
+        /// The file.
         file: PathBuf,
-        /// When it was last written.
-        written: SystemTime,
+        /// When the process was as the file has it; of a core file, when that was written.
+        taken: SystemTime,
     },
 }
 

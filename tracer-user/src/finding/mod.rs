@@ -26,6 +26,7 @@ mod root_blocker;
 mod scene;
 mod site;
 mod slope;
+mod still;
 mod stuck;
 mod unreachable;
 mod walk;
@@ -34,7 +35,6 @@ mod whole_process;
 #[cfg(test)]
 mod fixture;
 
-pub use core::Core;
 pub use detector::{Detector, detector};
 pub use diagnose::{Diagnosis, Evidence, Options, diagnose};
 pub use growth::{Growth, SiteGrowth};
@@ -43,6 +43,7 @@ pub use look::{Look, LookError, Looker, Origin};
 pub use model::{Edge, Finding, FindingId, FindingKind, Group, MAX_LISTED, Verdict};
 pub use past::Past;
 pub use site::{Site, Symbols, is_plumbing};
+pub use still::Still;
 pub use walk::{HeapWalker, Walked};
 
 #[cfg(test)]

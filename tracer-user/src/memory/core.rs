@@ -18,7 +18,10 @@ use object::{
 };
 
 use super::{Memory, ReadError, ThreadRegisters};
-use crate::ids::{Pid, TargetAddr, Tid};
+use crate::{
+    ids::{Pid, TargetAddr, Tid},
+    process::Departed,
+};
 
 /// Most mappings and mapped files looked at; Linux allows 65,530 mappings.
 const MAPPINGS_LIMIT: usize = 1 << 17;
@@ -108,22 +111,9 @@ struct MappedFile {
 /// What the notes say.
 #[derive(Debug, Default)]
 struct Notes {
-    process: CoreProcess,
+    process: Departed,
     threads: Vec<ThreadRegisters>,
     entry: Option<TargetAddr>,
-}
-
-/// The process that was dumped (`NT_PRPSINFO`).
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct CoreProcess {
-    /// Its pid; 0 when the core does not say.
-    pub pid: Pid,
-    /// Its real user id.
-    pub uid: u32,
-    /// The kernel's short name of it.
-    pub comm: String,
-    /// The first 79 bytes of its arguments.
-    pub arguments: Vec<String>,
 }
 
 impl CoreMemory {
@@ -156,7 +146,7 @@ impl CoreMemory {
 
     /// The process that was dumped.
     #[must_use]
-    pub fn process(&self) -> &CoreProcess {
+    pub fn process(&self) -> &Departed {
         &self.notes.process
     }
 
@@ -325,15 +315,15 @@ fn thread(desc: &[u8]) -> Option<ThreadRegisters> {
     ThreadRegisters::new(tid, words(general.iter()).collect())
 }
 
-/// `NT_PRPSINFO`: the process.
-fn process(desc: &[u8]) -> Option<CoreProcess> {
+/// `NT_PRPSINFO`: the process, and the first 79 bytes of its arguments.
+fn process(desc: &[u8]) -> Option<Departed> {
     let text = |range| {
         let bytes: &[u8] = desc.get(range)?;
         let end = bytes.iter().position(|byte| *byte == 0);
         let bytes = &bytes[..end.unwrap_or(bytes.len())];
         Some(String::from_utf8_lossy(bytes).into_owned())
     };
-    Some(CoreProcess {
+    Some(Departed {
         pid: Pid(u32_at(desc, PRPSINFO_PID)?),
         uid: u32_at(desc, PRPSINFO_UID)?,
         comm: text(PRPSINFO_COMM)?,

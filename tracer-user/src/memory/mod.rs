@@ -7,13 +7,15 @@ mod core;
 mod fake;
 mod gather;
 mod live;
+mod recording;
 mod registers;
 
 pub use cached::CachedMemory;
-pub use core::{CoreError, CoreMemory, CoreProcess};
+pub use core::{CoreError, CoreMemory};
 pub use fake::FakeMemory;
 pub use gather::Gather;
 pub use live::LiveMemory;
+pub use recording::{PAGE, PAGES_LIMIT, Pages, RecordingMemory};
 pub use registers::ThreadRegisters;
 
 use crate::ids::TargetAddr;

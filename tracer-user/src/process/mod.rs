@@ -22,6 +22,6 @@ pub use cpu_limit::{CpuLimit, cpu_limit};
 pub use error::{ProcessError, Untraceable};
 pub use image_cache::ImageCache;
 pub use kubernetes::{ContainerNames, Pods, follow};
-pub use proc::{Executable, FileIdentity, Process, ProcessKey, StartTime};
+pub use proc::{Departed, Executable, FileIdentity, Process, ProcessKey, StartTime};
 pub use scan::{GoCheck, GoProcesses, all_pids};
 pub use tasks::{Task, TaskState, task_ids};

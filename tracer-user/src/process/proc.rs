@@ -7,10 +7,7 @@ use std::{
 };
 
 use super::{CgroupMembership, Container, ProcessError, Task, tasks};
-use crate::{
-    ids::{LoadBias, Pid, Tid},
-    memory::CoreProcess,
-};
+use crate::ids::{LoadBias, Pid, Tid};
 
 /// Longest command line kept, in bytes; the rest is cut off.
 const CMDLINE_LIMIT: usize = 8 << 10;
@@ -90,6 +87,19 @@ pub struct Process {
     pub container: Option<Container>,
 }
 
+/// What a core file or a recording says of its process.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Departed {
+    /// Its pid; 0 when that is not said.
+    pub pid: Pid,
+    /// Its real user id.
+    pub uid: u32,
+    /// The kernel's short name of it.
+    pub comm: String,
+    /// Its arguments, as far as they are there.
+    pub arguments: Vec<String>,
+}
+
 impl Process {
     /// Looks at the process that has `pid` now.
     ///
@@ -124,23 +134,23 @@ impl Process {
         })
     }
 
-    /// The process that left a core file; it executed `path`, of which we have the copy `exe`. When
-    /// it started is not known, nor where it belonged.
+    /// The process that left a core file or a recording; it executed `path`, of which we have the
+    /// copy `exe`. When it started is not known, nor where it belonged.
     #[must_use]
-    pub(crate) fn of_core(core: &CoreProcess, path: PathBuf, exe: FileIdentity) -> Self {
+    pub(crate) fn departed(process: &Departed, path: PathBuf, exe: FileIdentity) -> Self {
         Self {
             key: ProcessKey {
-                pid: core.pid,
+                pid: process.pid,
                 start_time: StartTime::default(),
             },
-            comm: core.comm.clone(),
-            cmdline: core.arguments.clone(),
+            comm: process.comm.clone(),
+            cmdline: process.arguments.clone(),
             exe: Executable {
                 path,
                 deleted: false,
                 file: exe,
             },
-            uid: core.uid,
+            uid: process.uid,
             cgroups: CgroupMembership::default(),
             container: None,
         }

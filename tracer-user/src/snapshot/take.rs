@@ -98,7 +98,9 @@ impl Snapshots {
         goroutines.sort_unstable_by_key(|goroutine| goroutine.goid);
         let taken_ns = match target.motion {
             Motion::Running => began_ns,
-            Motion::Stopped(_) => scheduler::last_moment_ns(target, &goroutines),
+            Motion::Stopped { at_ns, .. } => {
+                at_ns.unwrap_or_else(|| scheduler::last_moment_ns(target, &goroutines))
+            }
         };
         Ok(Snapshot {
             pid: target.pid,
@@ -220,6 +222,6 @@ fn tasks(target: &Target, gaps: &mut Gaps) -> Option<Vec<Tid>> {
                 None
             }
         },
-        Motion::Stopped(threads) => Some(threads.iter().map(|thread| thread.tid).collect()),
+        Motion::Stopped { threads, .. } => Some(threads.iter().map(|thread| thread.tid).collect()),
     }
 }

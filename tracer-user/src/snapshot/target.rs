@@ -32,8 +32,13 @@ pub struct Target {
 pub enum Motion {
     /// It does; its threads are in `/proc/PID/task`.
     Running,
-    /// It has stopped for ever, with these threads: a core file. What is read is of one moment.
-    Stopped(Arc<[ThreadRegisters]>),
+    /// It has stopped, for as long as it is read or for ever: what is read is of one moment.
+    Stopped {
+        /// Its threads.
+        threads: Arc<[ThreadRegisters]>,
+        /// The moment on its `CLOCK_MONOTONIC`, in nanoseconds; a core file does not say.
+        at_ns: Option<u64>,
+    },
 }
 
 impl Target {
@@ -77,17 +82,20 @@ impl Target {
             pid: core.process().pid,
             image,
             bias: LoadBias(loaded.0.wrapping_sub(u64::from_le_bytes(linked))),
-            motion: Motion::Stopped(core.threads().into()),
+            motion: Motion::Stopped {
+                threads: core.threads().into(),
+                at_ns: None,
+            },
             memory: Arc::new(core.with_executable(file, executable)?),
         })
     }
 
-    /// The threads of a target that has stopped for ever; `None` of one that runs.
+    /// The threads of a target that has stopped; `None` of one that runs.
     #[must_use]
     pub fn stopped_threads(&self) -> Option<&[ThreadRegisters]> {
         match &self.motion {
             Motion::Running => None,
-            Motion::Stopped(threads) => Some(threads),
+            Motion::Stopped { threads, .. } => Some(threads),
         }
     }
 }

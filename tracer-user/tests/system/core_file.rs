@@ -50,7 +50,7 @@ pub(crate) fn trials() -> Vec<Trial> {
 }
 
 /// Kind, verdict and goroutines of each finding.
-fn findings(document: &Value) -> Vec<(Value, Value, Value)> {
+pub(crate) fn findings(document: &Value) -> Vec<(Value, Value, Value)> {
     let findings = document["findings"].as_array().into_iter().flatten();
     findings
         .map(|finding| {
@@ -93,14 +93,14 @@ fn gcores_file_tells_what_the_live_process_does() -> Result<(), String> {
             ));
         }
         assert_eq!(dead["process"]["pid"].to_string(), pid);
-        assert_eq!(dead["process"]["core"], core.display().to_string());
+        assert_eq!(dead["process"]["file"], core.display().to_string());
         assert_eq!(dead["process"]["start_time"], Value::Null);
         assert_eq!(dead["process"]["exe"], live["process"]["exe"]);
         let text = stdout(
             GOSTUCK,
             &["inspect".as_ref(), "--core".as_ref(), core.as_os_str()],
         )?;
-        if !text.contains("core of 20") {
+        if !text.contains("as of 20") {
             return Err(text);
         }
     }

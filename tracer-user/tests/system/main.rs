@@ -13,6 +13,7 @@ mod go;
 mod kubernetes;
 mod page;
 mod privileges;
+mod recording;
 mod running;
 mod terminal;
 mod tls;
@@ -26,6 +27,7 @@ fn main() {
         kubernetes::trials(),
         page::trials(),
         privileges::trials(),
+        recording::trials(),
         terminal::trials(),
         tls::trials(),
     ];

@@ -30,14 +30,14 @@ impl Clock {
         }
     }
 
-    /// The moment of `look`. A core file's is when it was written.
+    /// The moment of `look`. Of a file that a process left, the one that the file tells.
     #[must_use]
     pub fn of(look: &Look) -> Self {
         let monotonic_ns = look.diagnosis.snapshot.taken_ns;
         match look.origin {
             Origin::Live => Self::at(monotonic_ns),
-            Origin::Core { written, .. } => Self {
-                wall: written,
+            Origin::Left { taken, .. } => Self {
+                wall: taken,
                 monotonic_ns,
             },
         }

@@ -244,7 +244,7 @@ pub fn document() -> Document {
         pid: Pid(4711),
         start_time: Some(clock.wall_text(0)),
         uptime_seconds: Some(1_000),
-        core: None,
+        file: None,
         command: "bank".to_owned(),
         exe: "/usr/bin/bank".to_owned(),
         image: ImageFacts {

@@ -79,8 +79,8 @@ impl Document {
         let clock = Clock::of(look);
         let snapshot = &diagnosis.snapshot;
         let mut process = Process::new(&look.process, facts, look.cpu_limit, snapshot, &clock);
-        if let Origin::Core { file, .. } = &look.origin {
-            process = process.of_core(file);
+        if let Origin::Left { file, .. } = &look.origin {
+            process = process.left_in(file);
         }
         Self::with(process, diagnosis, &*look.image, &clock)
     }

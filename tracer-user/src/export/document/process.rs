@@ -30,12 +30,12 @@ pub struct Process {
     pub key: String,
     /// Its pid.
     pub pid: Pid,
-    /// When it started (RFC 3339); `null` of a core file, which does not say.
+    /// When it started (RFC 3339); `null` of a file that it left.
     pub start_time: Option<String>,
-    /// For how long it had run, in seconds; `null` of a core file.
+    /// For how long it had run, in seconds; `null` of a file that it left.
     pub uptime_seconds: Option<u64>,
-    /// The core file that is left of it; `null` while it lives.
-    pub core: Option<String>,
+    /// The core file or recording that it was read from; `null` of a process that runs.
+    pub file: Option<String>,
     /// Base name of its first argument, else the kernel's name for it. Arguments are left out:
     /// they often hold secrets.
     pub command: String,
@@ -102,7 +102,7 @@ impl Process {
             pid: process.pid(),
             start_time: Some(clock.start_text(process.key.start_time)),
             uptime_seconds: Some(clock.uptime(process.key.start_time).as_secs()),
-            core: None,
+            file: None,
             command: command(process),
             exe: process.exe.path.to_string_lossy().into_owned(),
             image,
@@ -114,13 +114,13 @@ impl Process {
         }
     }
 
-    /// The process as one of which only the core file `file` is left.
+    /// The process as one of which only `file` is left.
     #[must_use]
-    pub(super) fn of_core(self, file: &Path) -> Self {
+    pub(super) fn left_in(self, file: &Path) -> Self {
         Self {
             start_time: None,
             uptime_seconds: None,
-            core: Some(file.to_string_lossy().into_owned()),
+            file: Some(file.to_string_lossy().into_owned()),
             ..self
         }
     }

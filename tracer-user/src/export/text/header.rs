@@ -12,7 +12,7 @@ pub fn write(out: &mut impl Write, document: &Document, options: Options) -> io:
     #[expect(clippy::cast_precision_loss, reason = "an uptime in seconds")]
     let since = match process.uptime_seconds {
         Some(seconds) => format!("up {}", duration(seconds as f64)),
-        None => format!("core of {}", document.taken),
+        None => format!("as of {}", document.taken),
     };
     writeln!(
         out,

@@ -1,0 +1,143 @@
+//! `gostuck record` and `gostuck replay`: one moment of a process, in a file.
+
+use std::{
+    io::{self, BufWriter, Write},
+    path::PathBuf,
+    process::ExitCode,
+    time::Duration,
+};
+
+use clap::Args;
+
+use super::{
+    Failure,
+    failure::from_look,
+    output::{self, Format},
+};
+use crate::{
+    export::{document::Document, text},
+    finding::{self, Looker, Verdict},
+    ids::Pid,
+    reach,
+    recording::{self, RecordingError},
+};
+
+const AFTER_RECORD: &str = "\
+Examples:
+  sudo gostuck record 4711 -o shop.gostuck
+  gostuck replay shop.gostuck
+
+The process is held still while it is read, for --hold at most, and runs on by itself even if gostuck
+dies. The file holds its executable and the memory that the look read: stacks and the heap as far as
+walked, with whatever secrets lie there. Look at it before you hand it on; --no-reach keeps the heap
+out of it.";
+
+/// Options of `gostuck record`.
+#[derive(Debug, Args)]
+#[command(after_help = AFTER_RECORD)]
+pub struct RecordOptions {
+    /// The process
+    pid: u32,
+    /// The file to write
+    #[arg(short, long, value_name = "FILE")]
+    output: PathBuf,
+    /// For how long to hold the process still at most
+    #[arg(long, value_name = "TIME", default_value = "2s", value_parser = humantime::parse_duration)]
+    hold: Duration,
+    /// Do not walk the heap: a smaller file, a shorter hold, no proof that nobody can wake a goroutine
+    #[arg(long)]
+    no_reach: bool,
+    /// Leave the executable out of the file; a replay then needs it (--exe)
+    #[arg(long)]
+    without_exe: bool,
+}
+
+/// Options of `gostuck replay`.
+#[derive(Debug, Args)]
+pub struct ReplayOptions {
+    /// The recording
+    file: PathBuf,
+    /// The executable, where it was left out of the recording
+    #[arg(long, value_name = "FILE")]
+    exe: Option<PathBuf>,
+    /// How to print it
+    #[arg(long, value_enum, default_value_t = Format::Text)]
+    format: Format,
+    /// Print every goroutine with its whole stack
+    #[arg(long)]
+    all: bool,
+    /// From when on a wait is told of, without proof of a deadlock
+    #[arg(long, value_name = "TIME", default_value = "30s", value_parser = humantime::parse_duration)]
+    stuck_after: Duration,
+    #[command(flatten)]
+    output: output::Options,
+}
+
+/// Records the process.
+///
+/// # Errors
+/// [`Failure`] with the next step.
+pub fn record(options: &RecordOptions) -> Result<ExitCode, Failure> {
+    let looker = Looker::new(finding::Options {
+        reach: (!options.no_reach).then(reach::Options::default),
+        ..finding::Options::default()
+    });
+    let how = recording::Options {
+        hold: options.hold,
+        with_executable: !options.without_exe,
+    };
+    let recorded = recording::record(&looker, Pid(options.pid), &options.output, how);
+    let recorded = recorded.map_err(from_recording)?;
+    let findings = &recorded.look.diagnosis.findings;
+    let proven = findings.iter().filter(|f| f.verdict == Verdict::Proven);
+    writeln!(
+        io::stdout(),
+        "recorded {} goroutines and {} KiB of memory in {}; held the process for {:.1} ms; {} findings, {} proven",
+        recorded.look.diagnosis.snapshot.goroutines.len(),
+        recorded.bytes >> 10,
+        options.output.display(),
+        recorded.held.as_secs_f64() * 1e3,
+        findings.len(),
+        proven.count(),
+    )?;
+    Ok(ExitCode::SUCCESS)
+}
+
+/// Looks at the recording and prints what is seen.
+///
+/// # Errors
+/// [`Failure`] with the next step.
+pub fn replay(options: &ReplayOptions) -> Result<ExitCode, Failure> {
+    output::refuse_terminal(options.format)?;
+    let looker = Looker::new(finding::Options {
+        stuck_after: options.stuck_after,
+        ..finding::Options::default()
+    });
+    let look = recording::replay(&looker, &options.file, options.exe.as_deref());
+    let document = Document::new(&look.map_err(from_recording)?);
+    let text = text::Options {
+        paint: options.output.paint(),
+        width: output::width(),
+        all: options.all,
+    };
+    let mut out = BufWriter::new(io::stdout().lock());
+    output::print(&mut out, &document, options.format, text)?;
+    out.flush()?;
+    Ok(ExitCode::SUCCESS)
+}
+
+fn from_recording(error: RecordingError) -> Failure {
+    let next_step = match &error {
+        RecordingError::Freeze(_) => {
+            "let it be held longer (--hold 10s), or record less (--no-reach)"
+        }
+        RecordingError::Format { .. } => "record it again, or copy it again: it must arrive whole",
+        RecordingError::NoExecutable { .. } => "name that executable: --exe FILE",
+        RecordingError::Io { .. } => "check the path and the space there",
+        RecordingError::Look(_) => "",
+    };
+    match error {
+        RecordingError::Look(error) => from_look(error),
+        error => Failure::with_next_step(error, next_step),
+    }
+}

@@ -1,0 +1,60 @@
+//! A look at a process that stands still, or of which only one moment is left.
+//!
+//! Nothing moves there, so one look proves what it takes two of to prove of a process that runs.
+
+use std::sync::Arc;
+
+use super::{
+    diagnose::{Evidence, diagnose},
+    look::{Look, LookError, Looker, Origin, Walker, pending},
+};
+use crate::{
+    image::Image,
+    process::Process,
+    reach::Prover,
+    release::{Analyzer, holders},
+    snapshot::{Target, take},
+};
+
+/// A process that does not go on while it is looked at.
+pub struct Still {
+    /// The process.
+    pub process: Process,
+    /// What it executes.
+    pub image: Arc<Image>,
+    /// Its memory, stopped.
+    pub target: Target,
+    /// What is looked at.
+    pub origin: Origin,
+}
+
+impl Looker {
+    /// Looks at a process that stands still.
+    ///
+    /// # Errors
+    /// [`LookError::Snapshot`].
+    pub fn look_at_still(&self, still: Still) -> Result<Look, LookError> {
+        let target = &still.target;
+        let snapshot = Arc::new(take(target)?);
+        let pending = pending(&Analyzer::new(Arc::clone(&still.image)), target, &snapshot);
+        let evidence = Evidence {
+            process: still.process.key,
+            cpu_limit: None,
+            holders: holders(&snapshot, &pending),
+            snapshot: Arc::clone(&snapshot),
+            pending,
+            one_moment: target.stopped_threads().is_some(),
+        };
+        let walk = self.options().reach;
+        let mut walker = walk.map(|options| Walker(Prover::new(target, &snapshot, options)));
+        let walker = walker.as_mut().map(|walker| walker as _);
+        let diagnosis = diagnose(evidence, walker, None, &*still.image, self.options());
+        Ok(Look {
+            process: still.process,
+            image: still.image,
+            cpu_limit: None,
+            origin: still.origin,
+            diagnosis,
+        })
+    }
+}

@@ -1,0 +1,242 @@
+//! One moment of a process in a file: for bug reports, and to be looked at elsewhere.
+//!
+//! The process is held still for as long as a look takes, and every page of memory that the look
+//! reads is kept, together with the executable. A replay is the same look at the same pages, by
+//! whatever gostuck there is then; since nothing moved, it proves as much as two looks at the live
+//! process.
+
+mod file;
+
+use std::{
+    fs::File,
+    io::{self, BufReader, BufWriter, Read, Seek as _, Write as _},
+    path::{Path, PathBuf},
+    sync::Arc,
+    time::{Duration, SystemTime},
+};
+
+pub use file::{FormatError, Header, read, write};
+
+use crate::{
+    clock::monotonic_ns,
+    finding::{Look, LookError, Looker, Origin, Still},
+    ids::{LoadBias, Pid},
+    image::Image,
+    memory::{LiveMemory, PAGE, RecordingMemory},
+    process::{Departed, FileIdentity, Process, ProcessError},
+    reach::{ReachError, freeze::Freeze},
+    snapshot::{Motion, Target},
+};
+
+/// Why there is no recording.
+#[derive(Debug, thiserror::Error)]
+pub enum RecordingError {
+    /// The process could not be looked at.
+    #[error(transparent)]
+    Look(#[from] LookError),
+    /// It could not be held still.
+    #[error(transparent)]
+    Freeze(#[from] ReachError),
+    /// The file could not be read or written.
+    #[error("{}: {source}", path.display())]
+    Io {
+        /// The file.
+        path: PathBuf,
+        /// The system's reason.
+        source: io::Error,
+    },
+    /// The file is no sound recording.
+    #[error("{}: {source}", path.display())]
+    Format {
+        /// The file.
+        path: PathBuf,
+        /// What was wrong.
+        source: FormatError,
+    },
+    /// The recording lacks its executable.
+    #[error("{} was made without the executable ({executable})", path.display())]
+    NoExecutable {
+        /// The file.
+        path: PathBuf,
+        /// Where it was on the machine of the process.
+        executable: String,
+    },
+}
+
+impl From<ProcessError> for RecordingError {
+    fn from(error: ProcessError) -> Self {
+        Self::Look(error.into())
+    }
+}
+
+/// How a process is recorded.
+#[derive(Debug, Clone, Copy)]
+pub struct Options {
+    /// For how long it is held still at most.
+    pub hold: Duration,
+    /// Whether the executable becomes part of the file.
+    pub with_executable: bool,
+}
+
+/// What was recorded.
+#[derive(Debug)]
+pub struct Recorded {
+    /// The look whose pages were kept.
+    pub look: Look,
+    /// How long the process was held still.
+    pub held: Duration,
+    /// How many bytes of its memory are in the file.
+    pub bytes: u64,
+}
+
+/// Records the process `pid` to the file `to`.
+///
+/// # Errors
+/// [`RecordingError`]; a file that was begun is left behind incomplete, and no replay accepts it.
+pub fn record(
+    looker: &Looker,
+    pid: Pid,
+    to: &Path,
+    options: Options,
+) -> Result<Recorded, RecordingError> {
+    let failed = |source| RecordingError::Io {
+        path: to.to_owned(),
+        source,
+    };
+    let process = Process::open(pid)?;
+    let image = looker.image_of(&process).map_err(LookError::from)?;
+    let bias = process.load_bias()?;
+    let mut out = BufWriter::new(File::create(to).map_err(failed)?);
+    let memory = Arc::new(RecordingMemory::new(LiveMemory::new(pid)));
+
+    let freeze = Freeze::begin(pid, options.hold).map_err(ReachError::from)?;
+    let taken = SystemTime::now();
+    let monotonic_ns = monotonic_ns();
+    let threads: Arc<[_]> = freeze.registers().into();
+    let target = Target {
+        pid,
+        image: Arc::clone(&image),
+        bias,
+        memory: Arc::clone(&memory) as _,
+        motion: Motion::Stopped {
+            threads: Arc::clone(&threads),
+            at_ns: Some(monotonic_ns),
+        },
+    };
+    let still = Still {
+        process: process.clone(),
+        image,
+        target,
+        origin: Origin::Live,
+    };
+    let look = looker.look_at_still(still);
+    process.check_same()?;
+    let held = freeze.end().map_err(ReachError::from)?;
+    let look = look?;
+
+    let header = Header {
+        made_by: env!("CARGO_PKG_VERSION").to_owned(),
+        taken_ns: nanoseconds(
+            taken
+                .duration_since(SystemTime::UNIX_EPOCH)
+                .unwrap_or_default(),
+        ),
+        monotonic_ns,
+        held_ns: nanoseconds(held),
+        pid: pid.0,
+        uid: process.uid,
+        comm: process.comm.clone(),
+        command: process.cmdline.first().cloned(),
+        executable: process.exe.path.to_string_lossy().into_owned(),
+        load_bias: bias.0,
+        threads: threads.iter().map(Into::into).collect(),
+    };
+    let pages = memory.take();
+    let mut executable = None;
+    if options.with_executable {
+        let file = File::open(process.exe_for_us()).map_err(failed)?;
+        executable = Some((file.metadata().map_err(failed)?.len(), file));
+    }
+    let executable = executable
+        .as_mut()
+        .map(|(len, file)| (*len, file as &mut dyn Read));
+    write(&mut out, &header, executable, &pages).map_err(failed)?;
+    out.flush().map_err(failed)?;
+    Ok(Recorded {
+        look,
+        held,
+        bytes: (pages.len() * PAGE) as u64,
+    })
+}
+
+/// Looks at the recording in `file`; at `executable`, where that is not part of it.
+///
+/// # Errors
+/// [`RecordingError`].
+pub fn replay(
+    looker: &Looker,
+    file: &Path,
+    executable: Option<&Path>,
+) -> Result<Look, RecordingError> {
+    let failed = |source| RecordingError::Io {
+        path: file.to_owned(),
+        source,
+    };
+    let from = BufReader::new(File::open(file).map_err(failed)?);
+    let mut own = tempfile::NamedTempFile::new().map_err(failed)?;
+    let (header, embedded, pages) =
+        read(from, own.as_file_mut()).map_err(|source| RecordingError::Format {
+            path: file.to_owned(),
+            source,
+        })?;
+    own.as_file_mut().rewind().map_err(failed)?;
+    let executable = match executable {
+        Some(path) => path,
+        None if embedded => own.path(),
+        None => {
+            return Err(RecordingError::NoExecutable {
+                path: file.to_owned(),
+                executable: header.executable,
+            });
+        }
+    };
+    let metadata = std::fs::metadata(executable).map_err(failed)?;
+    let image = Image::open(executable).map_err(LookError::from)?;
+    let image = Arc::new(image);
+    let target = Target {
+        pid: Pid(header.pid),
+        image: Arc::clone(&image),
+        bias: LoadBias(header.load_bias),
+        memory: Arc::new(pages),
+        motion: Motion::Stopped {
+            threads: header.threads.into_iter().map(Into::into).collect(),
+            at_ns: Some(header.monotonic_ns),
+        },
+    };
+    let process = Departed {
+        pid: Pid(header.pid),
+        uid: header.uid,
+        comm: header.comm,
+        arguments: header.command.into_iter().collect(),
+    };
+    let process = Process::departed(
+        &process,
+        header.executable.into(),
+        FileIdentity::of(&metadata),
+    );
+    let origin = Origin::Left {
+        file: file.to_owned(),
+        taken: SystemTime::UNIX_EPOCH + Duration::from_nanos(header.taken_ns),
+    };
+    let still = Still {
+        process,
+        image,
+        target,
+        origin,
+    };
+    Ok(looker.look_at_still(still)?)
+}
+
+fn nanoseconds(duration: Duration) -> u64 {
+    u64::try_from(duration.as_nanos()).unwrap_or(u64::MAX)
+}
