@@ -5,6 +5,7 @@ mod command;
 mod compare;
 mod demo;
 mod layouts;
+mod package;
 mod paths;
 mod setup;
 mod test;
@@ -28,6 +29,8 @@ enum Task {
     Setup(setup::Options),
     /// Sets up what the build needs and builds the release binary.
     Build,
+    /// Builds the Debian package, with cargo-deb.
+    Package,
     /// Shows the main job: a server with a deadlock, seen from outside.
     Demo,
     /// Runs all tests: unit, property, end to end with real eBPF on real Go programs.
@@ -50,6 +53,7 @@ fn main() -> Result<()> {
             })?;
             command::cargo(["build", "--release", "--locked", "--package", "tracer-user"])
         }
+        Task::Package => package::run(),
         Task::Demo => demo::run(),
         Task::Test(options) => test::run(&options),
         Task::Layouts(options) => layouts::run(&options),

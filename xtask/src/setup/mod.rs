@@ -19,7 +19,8 @@ pub(crate) struct Options {
     /// Every Go toolchain that the tests use, not just the newest.
     #[arg(long)]
     pub(crate) all_go: bool,
-    /// Programs that only tests use: Prometheus, Alertmanager, gdb's gcore, strip.
+    /// Programs that only tests use: Prometheus, Alertmanager, gdb's gcore, strip, curl, tmux,
+    /// Chromium, podman with runc.
     #[arg(long)]
     pub(crate) test_tools: bool,
 }
@@ -46,6 +47,11 @@ pub(crate) fn run(options: &Options) -> Result<()> {
             ("prometheus-alertmanager", "prometheus-alertmanager"),
             ("gcore", "gdb"),
             ("strip", "binutils"),
+            ("curl", "curl"),
+            ("tmux", "tmux"),
+            ("chromium", "chromium"),
+            ("podman", "podman"),
+            ("runc", "runc"),
         ] {
             apt::want(program, package);
         }
