@@ -186,4 +186,25 @@ mod tests {
         assert_eq!(both(&one(&[7]), &all(&[7])), Disposition::Live);
         assert_eq!(both(&Disposition::Live, &one(&[7])), Disposition::Live);
     }
+    #[test]
+    fn whoever_one_look_saw_is_no_hidden_holder() {
+        let unseen = |unseen: &[u64]| {
+            let Disposition::Blocked(Requirement::Release { object, holders }) =
+                release(Need::OneOf, &[7])
+            else {
+                panic!("a release");
+            };
+            let unseen = unseen.iter().copied().map(Goid).collect();
+            let holders = Arc::new(HolderSet {
+                unseen,
+                ..(*holders).clone()
+            });
+            Disposition::Blocked(Requirement::Release { object, holders })
+        };
+        assert_eq!(
+            both(&unseen(&[3]), &unseen(&[4])),
+            release(Need::OneOf, &[7])
+        );
+        assert_eq!(both(&unseen(&[3, 4]), &unseen(&[4])), signal(0xa0));
+    }
 }

@@ -231,11 +231,9 @@ pub(super) fn pending(
     });
     let each = locked || snapshot.goroutines.len() <= ANALYSED_ALWAYS;
     let mut stacks = FxHashSet::default();
-    snapshot
+    let goroutines = snapshot
         .goroutines
         .iter()
-        .filter(|goroutine| each || stacks.insert(Arc::as_ptr(&goroutine.stack)))
-        .map(|goroutine| (goroutine.goid, analyzer.pending(target, goroutine)))
-        .filter(|(_, pending)| !pending.is_empty())
-        .collect()
+        .filter(|goroutine| each || stacks.insert(Arc::as_ptr(&goroutine.stack)));
+    analyzer.pending(target, goroutines)
 }

@@ -52,6 +52,7 @@ pub struct Callee {
 pub struct Code {
     image: Arc<Image>,
     isa: &'static dyn Isa,
+    /// By program counter.
     routines: Mutex<FxHashMap<ImageAddr, Option<Arc<Routine>>>>,
     callees: Mutex<FxHashMap<ImageAddr, Option<Callee>>>,
     inert: Mutex<FxHashMap<ImageAddr, bool>>,
@@ -92,13 +93,16 @@ impl Code {
     /// The function that covers `pc`, decoded; `None` outside the image's functions.
     #[must_use]
     pub fn routine(&self, pc: ImageAddr) -> Option<Arc<Routine>> {
-        let function = self.image.function_at(pc)?;
-        let entry = function.entry;
-        if let Some(known) = lock(&self.routines).get(&entry) {
+        if let Some(known) = lock(&self.routines).get(&pc) {
             return known.clone();
         }
-        let routine = self.decode(function).map(Arc::new);
-        lock(&self.routines).insert(entry, routine.clone());
+        let function = self.image.function_at(pc)?;
+        let entry = function.entry;
+        let known = lock(&self.routines).get(&entry).cloned();
+        let routine = known.unwrap_or_else(|| self.decode(function).map(Arc::new));
+        let mut routines = lock(&self.routines);
+        routines.insert(entry, routine.clone());
+        routines.insert(pc, routine.clone());
         routine
     }
 

@@ -5,15 +5,15 @@ use std::{rc::Rc, sync::Arc};
 use super::{
     code::{Code, Routine},
     defers,
-    executor::{Cells, Effects, Executor, Outcome, State, Value, World},
+    executor::{Cells, Decide, Effects, Executor, Outcome, State, Value, World},
     model::PendingRelease,
     sites::LockKind,
     verdict,
 };
 use crate::{
-    ids::TargetAddr,
-    memory::MemoryExt as _,
-    snapshot::{Goroutine, ObjectKind, Operation, StackFrame, Target},
+    ids::{LoadBias, TargetAddr},
+    memory::{Memory, MemoryExt as _},
+    snapshot::{Goroutine, ObjectKind, Operation, StackFrame},
 };
 
 /// Different histories carried from one frame to the next at most.
@@ -77,30 +77,50 @@ fn is_wait(name: &str) -> bool {
 }
 
 /// What the continuation of `g` will release of what it does not take first.
-pub fn pending(code: &Code, target: &Target, g: &Goroutine) -> Vec<PendingRelease> {
-    let (lo, hi) = g.stack_bounds;
-    let memory = &*target.memory;
-    let world = World::new(memory, code.image(), target.bias, lo.0..hi.0, g.sp.0);
-    let mut walk = Walk {
-        code,
-        target,
-        g,
-        executor: Executor::new(code, target.bias, world),
-        histories: vec![first_history(target, code, g)],
-        registers: None,
-        runs_deferred: false,
-        unwinding: false,
-        ends: Vec::new(),
+///
+/// `window`: what lies on its stack from `g.sp` on, as far as read already.
+pub fn pending(
+    code: &Code,
+    memory: &dyn Memory,
+    bias: LoadBias,
+    g: &Goroutine,
+    window: &[u8],
+) -> Vec<PendingRelease> {
+    let walk = |decide| {
+        let (lo, hi) = g.stack_bounds;
+        let world = World::new(memory, code.image(), bias, lo.0..hi.0, g.sp.0, window);
+        let mut walk = Walk {
+            code,
+            memory,
+            g,
+            executor: Executor::new(code, bias, world, decide),
+            histories: vec![first_history(memory, code, g)],
+            registers: None,
+            runs_deferred: false,
+            unwinding: false,
+            exhausted: false,
+            ends: Vec::new(),
+        };
+        walk.changing_memory();
+        walk.frames();
+        walk
     };
-    walk.changing_memory();
-    walk.frames();
-    verdict::releases(code, g, &walk.executor, &walk.ends)
+    let all = walk(Decide::Surely);
+    let mut releases = verdict::releases(code, g, &all.executor, &all.ends);
+    if g.status.is_parked() && (all.exhausted || verdict::leaves_locks_open(&releases)) {
+        let now = walk(Decide::AsThingsStand);
+        if !now.exhausted {
+            let now = verdict::releases(code, g, &now.executor, &now.ends);
+            verdict::add_conditional(&mut releases, now);
+        }
+    }
+    releases
 }
 
 /// What the goroutine has when it resumes: the lock it waits for, and its deferred calls.
-fn first_history(target: &Target, code: &Code, g: &Goroutine) -> Effects {
+fn first_history(memory: &dyn Memory, code: &Code, g: &Goroutine) -> Effects {
     let mut effects = Effects {
-        deferred: Rc::new(defers::records(&*target.memory, code.image(), g.g)),
+        deferred: Rc::new(defers::records(memory, code.image(), g.g)),
         ..Effects::default()
     };
     for wait in &g.waits_on {
@@ -117,7 +137,7 @@ fn first_history(target: &Target, code: &Code, g: &Goroutine) -> Effects {
 
 struct Walk<'a> {
     code: &'a Code,
-    target: &'a Target,
+    memory: &'a dyn Memory,
     g: &'a Goroutine,
     executor: Executor<'a>,
     /// What may have been done to locks before the next frame runs on.
@@ -128,6 +148,8 @@ struct Walk<'a> {
     runs_deferred: bool,
     /// Whether a panic unwinds the frames: only their deferred calls are certain to run.
     unwinding: bool,
+    /// Whether some frame was too much to follow.
+    exhausted: bool,
     /// What will have been done at the end of every path.
     ends: Vec<Effects>,
 }
@@ -190,6 +212,7 @@ impl Walk<'_> {
         };
         let entries = self.entries(routine, at, frame, sp);
         let outcome = self.executor.run(index, self.is_deferred(index), entries);
+        self.exhausted |= outcome.exhausted;
         if outcome.exits.is_empty() && outcome.loops.is_empty() && !outcome.panics.is_empty() {
             self.panic(index, frame, routine, &outcome.panics);
             return true;
@@ -352,7 +375,7 @@ impl Walk<'_> {
     /// receive receives into.
     fn changing_memory(&mut self) {
         let layout = self.code.image().layout();
-        let memory = &self.target.memory;
+        let memory = self.memory;
         let receives = |w: &crate::snapshot::WaitOn| w.operation == Operation::Receive;
         if !self.g.waits_on.iter().any(receives) {
             return;

@@ -272,3 +272,6 @@ fn goids<'a>(candidates: impl Iterator<Item = &'a Candidate>) -> Vec<Goid> {
 fn tally(count: usize) -> u32 {
     u32::try_from(count).unwrap_or(u32::MAX)
 }
+
+#[cfg(test)]
+mod tests;

@@ -46,7 +46,7 @@ pub enum Certainty {
     Possible,
     /// On every path, but under a condition: code that could not be followed runs before it and may
     /// be what takes the lock; or which lock it is was read from memory that others can write
-    /// before the goroutine runs again.
+    /// before the goroutine runs again; or flags in such memory have to stay as they are.
     Conditional,
     /// On every path that returns from the frame, and of a lock that the goroutine's own frames
     /// name.

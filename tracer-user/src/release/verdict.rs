@@ -38,6 +38,43 @@ pub fn releases(
     releases
 }
 
+/// Whether some lock is released on some paths only.
+pub fn leaves_locks_open(releases: &[PendingRelease]) -> bool {
+    releases
+        .iter()
+        .any(|r| r.certainty == Certainty::Possible && is_of_lock(r.kind))
+}
+
+const fn is_of_lock(kind: ReleaseKind) -> bool {
+    use ReleaseKind::{Done, ReadUnlock, Unlock, WriteUnlock};
+    matches!(kind, Unlock | WriteUnlock | ReadUnlock | Done)
+}
+
+/// Adds to `releases` what is released on every path if memory stays as it is (`as_things_stand`):
+/// that is a condition, but one that holds for whoever goes on by the same flag by which he came.
+pub fn add_conditional(releases: &mut Vec<PendingRelease>, as_things_stand: Vec<PendingRelease>) {
+    let sure = |r: &PendingRelease| r.certainty > Certainty::Possible && is_of_lock(r.kind);
+    let known: Vec<_> = releases
+        .iter()
+        .filter(|r| sure(r))
+        .map(|r| (r.kind, r.object))
+        .collect();
+    let more = as_things_stand
+        .into_iter()
+        .filter(|r| sure(r) && !known.contains(&(r.kind, r.object)));
+    for release in more {
+        let same = |r: &PendingRelease| {
+            r.certainty == Certainty::Possible
+                && (r.kind, r.object) == (release.kind, release.object)
+        };
+        releases.retain(|r| !same(r));
+        releases.push(PendingRelease {
+            certainty: Certainty::Conditional,
+            ..release
+        });
+    }
+}
+
 /// How often all paths release `object`, and how certain that makes it.
 fn weigh(
     g: &Goroutine,

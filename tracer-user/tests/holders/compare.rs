@@ -31,6 +31,8 @@ pub(crate) struct Fact {
 pub(crate) struct Score {
     /// Facts found exactly.
     pub(crate) right: usize,
+    /// Facts found, with others who may release the lock too.
+    pub(crate) with_others: usize,
     /// Facts not found, or not for certain.
     pub(crate) missed: BTreeMap<String, Vec<String>>,
     /// Complete holder sets without the true holder: the worst mistake there is.
@@ -128,11 +130,7 @@ fn compare(pid: u32, facts: &[Fact]) -> Score {
     let target = Target::live(&process, Arc::clone(&image)).expect("a target");
     let snapshot = snapshot::take(&target).expect("a snapshot");
     let analyzer = Analyzer::new(image);
-    let pending: FxHashMap<_, _> = snapshot
-        .goroutines
-        .iter()
-        .map(|g| (g.goid, analyzer.pending(&target, g)))
-        .collect();
+    let pending = analyzer.pending(&target, &snapshot.goroutines);
     judge(&snapshot, &holders(&snapshot, &pending), facts)
 }
 
@@ -146,6 +144,8 @@ fn judge(snapshot: &Snapshot, found: &FxHashMap<TargetAddr, LockHolders>, facts:
         });
         if set.is_some_and(|set| set.complete && set.holders == [fact.goid]) {
             score.right += 1;
+        } else if set.is_some_and(|set| set.complete && set.holders.contains(&fact.goid)) {
+            score.with_others += 1;
         } else {
             let missed = score.missed.entry(fact.shape.clone()).or_default();
             missed.push(format!("{fact:?}: {known:?}"));

@@ -2,7 +2,7 @@
 //! their goroutines may ever be proven stuck. A verdict comes out of two looks at a moving target,
 //! so each pair of looks is another chance to be wrong.
 //!
-//! Each installed Go gets `GOSTUCK_STRESS_SECONDS` (by default 30) shared by all programs. Needs Go
+//! Each installed Go gets `GOSTUCK_STRESS_SECONDS` (by default 10) shared by all programs. Needs Go
 //! toolchains and root.
 
 #[path = "../support/go.rs"]
@@ -34,7 +34,7 @@ const PROGRAMS: [(&str, Flavour); 6] = [
     ("healthy-locks", Flavour::Stripped),
 ];
 /// How long one Go version is tried by default.
-const SECONDS: u64 = 30;
+const SECONDS: u64 = 10;
 
 fn main() {
     let arguments = Arguments::from_args();

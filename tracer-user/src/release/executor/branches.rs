@@ -37,7 +37,7 @@ impl Executor<'_> {
 
     pub(super) fn jump_to(&mut self, state: &mut State, operand: Operand) -> Step {
         let value = self.read(state, operand, 8);
-        if let Some(at) = value.decisive() {
+        if let Some(at) = self.decisive(value) {
             return self.go_to(state, at);
         }
         let Operand::Memory(memory) = operand else {

@@ -155,7 +155,8 @@ impl Executor<'_> {
             Arithmetic::Xor | Arithmetic::Subtract if same => Value::exact(0),
             _ => left.combine(right, |l, r| calculate(arithmetic, l, r, width)),
         };
-        state.flags = flags(arithmetic, carry, left, right, result, width);
+        let decisive = [left, right, result].map(|value| self.decisive(value));
+        state.flags = flags(arithmetic, carry, decisive, width);
         if let Some(to) = to {
             let result = result.map(|bits| truncate(bits, width));
             self.write(state, to, result, width);
@@ -257,18 +258,16 @@ fn calculate(arithmetic: Arithmetic, left: u64, right: u64, width: u8) -> u64 {
     }
 }
 
+/// The flags after an operation whose operands and result are known as far as `[left, right, result]`
+/// says.
 fn flags(
     arithmetic: Arithmetic,
     carry: bool,
-    left: Value,
-    right: Value,
-    result: Value,
+    [left, right, result]: [Option<u64>; 3],
     width: u8,
 ) -> Flags {
-    let (Some(left), Some(right), Some(bits)) =
-        (left.decisive(), right.decisive(), result.decisive())
-    else {
-        return match result.decisive() {
+    let (Some(left), Some(right), Some(bits)) = (left, right, result) else {
+        return match result {
             Some(0) => Flags::Result {
                 bits: 0,
                 width,

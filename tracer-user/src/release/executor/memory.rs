@@ -11,8 +11,6 @@ use crate::{
     memory::{Memory, MemoryExt as _},
 };
 
-/// How much of a stack is read at once, in bytes.
-const STACK_WINDOW: u64 = 16 << 10;
 /// Words of other memory read for one goroutine at most.
 const MAX_WORDS: usize = 20_000;
 
@@ -24,7 +22,7 @@ pub struct World<'a> {
     stack: Range<u64>,
     /// Where the bytes of `window` begin.
     window_at: u64,
-    window: Vec<u8>,
+    window: &'a [u8],
     /// Below this the stack holds nothing that is still of use.
     live_from: u64,
     /// Parts of the stack that change before the goroutine runs again.
@@ -33,19 +31,16 @@ pub struct World<'a> {
 }
 
 impl<'a> World<'a> {
-    /// The memory around a goroutine whose stack is `stack` and whose frames begin at `sp`.
+    /// The memory around a goroutine whose stack is `stack` and whose frames begin at `sp`, where
+    /// the bytes of `window` lie.
     pub fn new(
         memory: &'a dyn Memory,
         image: &'a Image,
         bias: LoadBias,
         stack: Range<u64>,
         sp: u64,
+        window: &'a [u8],
     ) -> Self {
-        let len = stack.end.saturating_sub(sp).min(STACK_WINDOW);
-        let mut window = vec![0; usize::try_from(len).unwrap_or(0)];
-        if memory.read(TargetAddr(sp), &mut window).is_err() {
-            window.clear();
-        }
         Self {
             memory,
             image,

@@ -67,6 +67,15 @@ pub struct Outcome {
     pub exhausted: bool,
 }
 
+/// Which branches are decided.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Decide {
+    /// Those that depend on nothing that others can write.
+    Surely,
+    /// All whose condition is known, as if memory stayed as it is.
+    AsThingsStand,
+}
+
 /// Where something was seen to be released.
 #[derive(Debug, Clone, Copy)]
 pub struct Sighting {
@@ -84,6 +93,7 @@ pub struct Executor<'a> {
     isa: &'static dyn Isa,
     layout: &'a Layout,
     bias: LoadBias,
+    decide: Decide,
     /// The goroutine's memory.
     pub world: World<'a>,
     /// Everything seen released on any path, and where first.
@@ -119,12 +129,13 @@ enum Step {
 
 impl<'a> Executor<'a> {
     /// For the goroutine whose memory is `world`.
-    pub fn new(code: &'a Code, bias: LoadBias, world: World<'a>) -> Self {
+    pub fn new(code: &'a Code, bias: LoadBias, world: World<'a>, decide: Decide) -> Self {
         Self {
             code,
             isa: code.isa(),
             layout: code.image().layout(),
             bias,
+            decide,
             world,
             seen: FxHashMap::default(),
             frame: 0,
@@ -258,6 +269,14 @@ impl<'a> Executor<'a> {
         self.seen
             .entry((kind, TargetAddr(object)))
             .or_insert(sighting);
+    }
+
+    /// The number `value`, if it may decide a branch.
+    fn decisive(&self, value: Value) -> Option<u64> {
+        match self.decide {
+            Decide::Surely => value.decisive(),
+            Decide::AsThingsStand => value.bits(),
+        }
     }
 
     fn stack(&self) -> Range<u64> {

@@ -48,7 +48,7 @@ impl Value {
         }
     }
 
-    /// The number if it may decide a branch.
+    /// The number if it may decide a branch whatever becomes of memory that others can write.
     #[must_use]
     pub const fn decisive(self) -> Option<u64> {
         match self {
