@@ -1,6 +1,6 @@
 // Cycles through sync.OnceFunc, OnceValue and OnceValues.
 //
-// expect: proven self-deadlock goroutines=1 in=main.itself
+// expect: proven * goroutines=1 in=main.itself
 // expect: proven lock-cycle goroutines=2 in=main.eachOther
 // expect: proven lock-cycle goroutines=2 in=main.valueAndLock
 // expect: proven queued goroutines=3 in=main.behind
@@ -14,6 +14,9 @@ import (
 	"time"
 )
 
+// In Go 1.24 to 1.26 the holder is not certain (OnceFunc calls a function found in memory), and the
+// proof is that nobody else can reach the lock.
+//
 //go:noinline
 func itself() {
 	var setUp func()
