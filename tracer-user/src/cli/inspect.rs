@@ -1,23 +1,11 @@
 //! `gostuck inspect`: one look at one process.
 
-use std::{
-    io::{self, BufWriter, Write},
-    path::PathBuf,
-    process::ExitCode,
-    time::Duration,
-};
+use std::{path::PathBuf, process::ExitCode, time::Duration};
 
 use clap::Args;
 
-use super::{
-    EXIT_FINDING, Failure,
-    failure::from_look,
-    output::{self, Format},
-    threshold::FailOn,
-    walking,
-};
+use super::{EXIT_FINDING, Failure, failure::from_look, output, threshold::FailOn, walking};
 use crate::{
-    export::{document::Document, text},
     finding::{self, Looker, Still},
     ids::Pid,
     reach,
@@ -50,12 +38,6 @@ pub struct Options {
     /// The executable of the core file's process; without it, the one at the path it had
     #[arg(long, value_name = "FILE", requires = "core")]
     exe: Option<PathBuf>,
-    /// How to print it
-    #[arg(long, value_enum, default_value_t = Format::Text)]
-    format: Format,
-    /// Print every goroutine with its whole stack
-    #[arg(long)]
-    all: bool,
     /// From when on a wait is told of, without proof of a deadlock
     #[arg(long, value_name = "TIME", default_value = "30s", value_parser = humantime::parse_duration)]
     stuck_after: Duration,
@@ -76,7 +58,7 @@ pub struct Options {
     #[arg(long, value_enum, value_name = "VERDICT")]
     fail_on: Option<FailOn>,
     #[command(flatten)]
-    output: output::Options,
+    report: output::Report,
 }
 
 /// Looks at the process and prints what was seen.
@@ -84,7 +66,7 @@ pub struct Options {
 /// # Errors
 /// [`Failure`] with the next step: no such process, not a Go program, not permitted, …
 pub fn run(options: &Options) -> Result<ExitCode, Failure> {
-    output::refuse_terminal(options.format)?;
+    options.report.check()?;
     let looker = Looker::new(finding::Options {
         stuck_after: options.stuck_after,
         reach: (!options.no_reach).then(|| reach::Options {
@@ -104,15 +86,7 @@ pub fn run(options: &Options) -> Result<ExitCode, Failure> {
         (None, pid) => looker.look(Pid(pid.unwrap_or_default())),
     }
     .map_err(from_look)?;
-    let document = Document::new(&look);
-    let text = text::Options {
-        paint: options.output.paint(),
-        width: output::width(),
-        all: options.all,
-    };
-    let mut out = BufWriter::new(io::stdout().lock());
-    output::print(&mut out, &document, options.format, text)?;
-    out.flush()?;
+    options.report.print(&look)?;
     let failed = options
         .fail_on
         .is_some_and(|fail_on| look.diagnosis.findings.iter().any(|f| fail_on.is_met_by(f)));

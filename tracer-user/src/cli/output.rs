@@ -1,15 +1,18 @@
 //! What commands print: formats, colour, width.
 
-use std::io::{self, IsTerminal, Write};
+use std::io::{self, BufWriter, IsTerminal, Write};
 
 use clap::{Args, ValueEnum};
 use ratatui::crossterm::terminal::window_size;
 
 use super::Failure;
-use crate::export::{
-    document::Document,
-    dot, folded, pprof,
-    text::{self, Paint},
+use crate::{
+    export::{
+        document::Document,
+        dot, folded, pprof,
+        text::{self, Paint},
+    },
+    finding::Look,
 };
 
 /// How to print a document.
@@ -75,19 +78,47 @@ pub fn width() -> usize {
     })
 }
 
-/// Refuses to write a binary format on a terminal.
-pub fn refuse_terminal(format: Format) -> Result<(), Failure> {
-    if format == Format::Pprof && io::stdout().is_terminal() {
-        return Err(Failure::with_next_step(
-            anyhow::anyhow!("a profile is binary and would garble the terminal"),
-            "write it to a file: --format pprof > goroutines.pb.gz",
-        ));
+/// Options of commands that print one look.
+#[derive(Debug, Clone, Copy, Args)]
+#[group(skip)]
+pub struct Report {
+    /// How to print it
+    #[arg(long, value_enum, default_value_t = Format::Text)]
+    format: Format,
+    /// Print every goroutine with its whole stack
+    #[arg(long)]
+    all: bool,
+    #[command(flatten)]
+    options: Options,
+}
+
+impl Report {
+    /// Refuses to write a binary format on a terminal; before a look is made in vain.
+    pub fn check(self) -> Result<(), Failure> {
+        if self.format == Format::Pprof && io::stdout().is_terminal() {
+            return Err(Failure::with_next_step(
+                anyhow::anyhow!("a profile is binary and would garble the terminal"),
+                "write it to a file: --format pprof > goroutines.pb.gz",
+            ));
+        }
+        Ok(())
     }
-    Ok(())
+
+    /// Prints `look` on standard output.
+    pub fn print(self, look: &Look) -> io::Result<()> {
+        let text = text::Options {
+            paint: self.options.paint(),
+            width: width(),
+            all: self.all,
+        };
+        let mut out = BufWriter::new(io::stdout().lock());
+        print(&mut out, &Document::new(look), self.format, text)?;
+        out.flush()
+    }
 }
 
 /// Prints `document` on `out`.
-pub fn print(
+fn print(
     out: &mut impl Write,
     document: &Document,
     format: Format,

@@ -1,7 +1,7 @@
 //! `gostuck record` and `gostuck replay`: one moment of a process, in a file.
 
 use std::{
-    io::{self, BufWriter, Write},
+    io::{self, Write},
     path::PathBuf,
     process::ExitCode,
     time::Duration,
@@ -9,13 +9,8 @@ use std::{
 
 use clap::Args;
 
-use super::{
-    Failure,
-    failure::from_look,
-    output::{self, Format},
-};
+use super::{Failure, failure::from_look, output};
 use crate::{
-    export::{document::Document, text},
     finding::{self, Looker, Verdict},
     ids::Pid,
     reach,
@@ -60,17 +55,11 @@ pub struct ReplayOptions {
     /// The executable, where it was left out of the recording
     #[arg(long, value_name = "FILE")]
     exe: Option<PathBuf>,
-    /// How to print it
-    #[arg(long, value_enum, default_value_t = Format::Text)]
-    format: Format,
-    /// Print every goroutine with its whole stack
-    #[arg(long)]
-    all: bool,
     /// From when on a wait is told of, without proof of a deadlock
     #[arg(long, value_name = "TIME", default_value = "30s", value_parser = humantime::parse_duration)]
     stuck_after: Duration,
     #[command(flatten)]
-    output: output::Options,
+    report: output::Report,
 }
 
 /// Records the process.
@@ -108,21 +97,13 @@ pub fn record(options: &RecordOptions) -> Result<ExitCode, Failure> {
 /// # Errors
 /// [`Failure`] with the next step.
 pub fn replay(options: &ReplayOptions) -> Result<ExitCode, Failure> {
-    output::refuse_terminal(options.format)?;
+    options.report.check()?;
     let looker = Looker::new(finding::Options {
         stuck_after: options.stuck_after,
         ..finding::Options::default()
     });
     let look = recording::replay(&looker, &options.file, options.exe.as_deref());
-    let document = Document::new(&look.map_err(from_recording)?);
-    let text = text::Options {
-        paint: options.output.paint(),
-        width: output::width(),
-        all: options.all,
-    };
-    let mut out = BufWriter::new(io::stdout().lock());
-    output::print(&mut out, &document, options.format, text)?;
-    out.flush()?;
+    options.report.print(&look.map_err(from_recording)?)?;
     Ok(ExitCode::SUCCESS)
 }
 
