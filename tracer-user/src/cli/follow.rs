@@ -39,6 +39,8 @@ impl Followed {
     pub fn take(&mut self, look: &mut Look) -> Vec<Change> {
         let diagnosis = &mut look.diagnosis;
         self.growth.add(&diagnosis.snapshot);
+        self.growth
+            .tell_of_leaks(&diagnosis.snapshot, &mut diagnosis.findings);
         let growing = self
             .growth
             .findings(diagnosis.process, &diagnosis.snapshot, &*look.image);

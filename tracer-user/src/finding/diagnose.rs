@@ -145,7 +145,7 @@ pub fn diagnose(
 ) -> Diagnosis {
     let graphs = Graphs::solve(&evidence, walker.as_deref_mut(), earlier);
     let detector = detector(&evidence.snapshot);
-    let mut findings = Teller {
+    let (mut findings, leaks) = Teller {
         scene: Scene::new(
             evidence.process,
             &evidence.snapshot,
@@ -165,7 +165,7 @@ pub fn diagnose(
     }
     .findings(evidence.cpu_limit);
     if let Some(walker) = walker {
-        unreachable::weigh(&mut findings, walker);
+        unreachable::weigh(&mut findings, &leaks, walker);
     }
     let mut incomplete = evidence.snapshot.incomplete.clone();
     incomplete.extend(graphs.walk_failed.map(|why| Incomplete {
@@ -269,8 +269,9 @@ struct Teller<'a> {
 }
 
 impl Teller<'_> {
-    fn findings(&self, cpu_limit: Option<CpuLimit>) -> Vec<Finding> {
-        let mut findings = self.deadlocks();
+    /// Everything there is to tell, and all goroutines of each group that waits for ever.
+    fn findings(&self, cpu_limit: Option<CpuLimit>) -> (Vec<Finding>, unreachable::Leaks) {
+        let (mut findings, leaks) = self.deadlocks();
         let suspected = self.suspected_cycles();
         let members = suspected.iter().flat_map(|f| f.goroutines.iter().copied());
         let members: FxHashSet<Goid> = members.collect();
@@ -308,11 +309,12 @@ impl Teller<'_> {
             cpu_limit,
         ));
         sort(&mut findings);
-        findings
+        (findings, leaks)
     }
 
     /// Whatever is dead for certain.
-    fn deadlocks(&self) -> Vec<Finding> {
+    fn deadlocks(&self) -> (Vec<Finding>, unreachable::Leaks) {
+        let mut leaks = unreachable::Leaks::default();
         let (scene, verdicts, proof) = (&self.scene, &self.graphs.certain, self.proof);
         let mut causes: FxHashMap<Cause, (FindingId, String)> = FxHashMap::default();
         let mut findings = Vec::new();
@@ -326,6 +328,7 @@ impl Teller<'_> {
         for (finding, goids) in forever(scene, verdicts, self.graphs.walked, proof) {
             let told = (finding.id, finding.summary.clone());
             causes.extend(goids.iter().map(|g| (Cause::Goroutine(*g), told.clone())));
+            leaks.insert(finding.id, goids);
             findings.push(finding);
         }
         let queued = deadlock::queued(scene, verdicts, &causes, proof);
@@ -350,7 +353,7 @@ impl Teller<'_> {
                 finding.story.push(silence.clone());
             }
         }
-        findings
+        (findings, leaks)
     }
 
     /// Cycles that exist only if nobody acts but those who were seen to. In a second look, only

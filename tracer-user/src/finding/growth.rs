@@ -141,6 +141,34 @@ impl Growth {
         findings
     }
 
+    /// Writes into leaks how fast the goroutines of their creation site grow. `snapshot` is the look
+    /// that was added last, and that the findings are of.
+    pub fn tell_of_leaks(&self, snapshot: &Snapshot, findings: &mut [Finding]) {
+        let sites = self.sites();
+        if sites.is_empty() {
+            return;
+        }
+        for finding in findings {
+            if finding.kind != FindingKind::Unreachable {
+                continue;
+            }
+            let Some(group) = &mut finding.group else {
+                continue;
+            };
+            let goroutines = &snapshot.goroutines;
+            let at = goroutines.binary_search_by_key(&group.example, |g| g.goid);
+            let created_at = at.ok().and_then(|at| goroutines.get(at)?.created_at);
+            let Some(growth) = sites.iter().find(|s| Some(s.created_at) == created_at) else {
+                continue;
+            };
+            group.per_minute = Some(growth.per_minute);
+            finding.story.push(format!(
+                "There are {:.0} more every minute.",
+                growth.per_minute
+            ));
+        }
+    }
+
     fn of_site(
         &self,
         process: ProcessKey,
@@ -285,9 +313,10 @@ mod tests {
     use super::Growth;
     use crate::{
         finding::{
-            FindingKind,
+            Finding, FindingId, FindingKind, Group,
             fixture::{KEY, Process, Table},
         },
+        ids::Goid,
         snapshot::Status,
     };
 
@@ -324,5 +353,31 @@ mod tests {
     #[test]
     fn two_looks_are_too_few() {
         assert_eq!(findings([100, 1_000].into_iter()), []);
+    }
+
+    #[test]
+    fn a_leak_at_a_growing_site_says_how_fast_it_grows() {
+        let mut growth = Growth::default();
+        let mut last = look(0, 0);
+        for at in 0..20 {
+            last = look(100 + 10 * at, 2 * at);
+            growth.add(&last.snapshot);
+        }
+        let mut leak = Finding::new(FindingKind::Unreachable, FindingId(1));
+        leak.group = Some(Group {
+            blocked_at: None,
+            created_at: None,
+            example: Goid(10),
+            oldest_ns: None,
+            newest_ns: None,
+            retained_bytes: None,
+            per_minute: None,
+        });
+        let mut findings = [leak];
+        growth.tell_of_leaks(&last.snapshot, &mut findings);
+        let [leak] = findings;
+        let per_minute = leak.group.and_then(|group| group.per_minute);
+        assert!((per_minute.unwrap() - 300.0).abs() < 1.0, "{per_minute:?}");
+        assert_eq!(leak.story, ["There are 300 more every minute."]);
     }
 }

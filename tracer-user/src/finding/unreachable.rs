@@ -1,14 +1,16 @@
 //! What a heap walk adds to findings: leaks it could not settle, and what leaks keep in memory.
 
+use rustc_hash::FxHashMap;
+
 use super::{
     forever::forever,
-    model::{Finding, FindingKind},
+    model::{Finding, FindingId, FindingKind},
     phrase::bytes,
     proof::Proof,
     scene::Scene,
     walk::HeapWalker,
 };
-use crate::graph::Verdicts;
+use crate::{graph::Verdicts, ids::Goid};
 
 /// Leaks by a walk that is no proof, and `why` it is none.
 pub(super) fn suspected(scene: &Scene<'_>, verdicts: &Verdicts, why: &str) -> Vec<Finding> {
@@ -23,13 +25,17 @@ pub(super) fn suspected(scene: &Scene<'_>, verdicts: &Verdicts, why: &str) -> Ve
         .collect()
 }
 
+/// All goroutines of each group that waits for ever; a finding lists not more than some of them.
+pub(super) type Leaks = FxHashMap<FindingId, Vec<Goid>>;
+
 /// Says of each leak what it keeps in memory.
-pub(super) fn weigh(findings: &mut [Finding], walker: &mut dyn HeapWalker) {
-    let leaks = findings
-        .iter_mut()
-        .filter(|finding| finding.kind == FindingKind::Unreachable);
-    for finding in leaks {
-        let Some(retained) = walker.retained_bytes(&finding.goroutines) else {
+pub(super) fn weigh(findings: &mut [Finding], leaks: &Leaks, walker: &mut dyn HeapWalker) {
+    for finding in findings {
+        if finding.kind != FindingKind::Unreachable {
+            continue;
+        }
+        let goroutines = leaks.get(&finding.id).unwrap_or(&finding.goroutines);
+        let Some(retained) = walker.retained_bytes(goroutines) else {
             continue;
         };
         if let Some(group) = &mut finding.group {

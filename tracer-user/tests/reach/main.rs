@@ -6,6 +6,7 @@
 )]
 
 mod go_program;
+mod held;
 mod recall;
 
 use std::{

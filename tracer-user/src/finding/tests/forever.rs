@@ -1,0 +1,182 @@
+//! Goroutines that wait for ever, and whole processes of them.
+
+use super::*;
+
+#[test]
+fn nil_channels_are_told_and_select_in_main_is_not() {
+    let mut process = Process::new();
+    process.parks(1, WaitReason::SelectNoCases, &[]);
+    process.parks(2, WaitReason::Sleep, &[]);
+    process.parks(3, WaitReason::ChanReceiveNil, &[]);
+    process.parks(4, WaitReason::SelectNoCases, &[]);
+    let diagnosis = looked(process);
+    assert_eq!(
+        kinds(&diagnosis),
+        [
+            (FindingKind::NilChannel, Verdict::Proven),
+            (FindingKind::SelectForever, Verdict::Proven),
+        ]
+    );
+    assert_eq!(
+        diagnosis.findings[0].summary,
+        "goroutine 3 waits on a nil channel and never wakes at main.wait (main.go:10), created by \
+         main.start (main.go:20)"
+    );
+}
+
+#[test]
+fn main_in_select_alone_is_no_deadlock() {
+    let mut process = Process::new();
+    process.parks(1, WaitReason::SelectNoCases, &[]);
+    assert_eq!(looked(process).findings, []);
+}
+
+#[test]
+fn nobody_left_to_run_is_a_whole_process_deadlock() {
+    let mut process = Process::new();
+    process.scheduler().is_cgo = true;
+    process.channel(0xc0, 0, 0);
+    process.parks(1, WaitReason::SelectNoCases, &[]);
+    process.waits(2, WaitReason::ChanReceive, Operation::Receive, 0xc0);
+    process.waits(3, WaitReason::ChanReceive, Operation::Receive, 0xc0);
+    let finding = looked(process.clone());
+    let finding = of_kind(&finding, FindingKind::WholeProcessDeadlock);
+    assert_eq!(finding.verdict, Verdict::Proven);
+    assert_eq!(
+        finding.summary,
+        "whole process: all 3 goroutines are blocked for ever"
+    );
+    assert_eq!(
+        finding.story[0],
+        "Goroutine 2 waits to receive from channel 0xc0 for 4 m 10 s at main.wait (main.go:10). So does 1 more."
+    );
+    assert!(finding.story.last().unwrap().contains("cgo"));
+    process.thread(ThreadState::Foreign);
+    let diagnosis = looked(process);
+    assert!(
+        kinds(&diagnosis)
+            .iter()
+            .all(|(_, verdict)| *verdict == Verdict::Suspected),
+        "C code may call back"
+    );
+}
+
+/// A heap in which only these objects are reachable, whoever is live.
+struct Only(Vec<u64>);
+
+impl Reachability for Only {
+    fn add_live(&mut self, _goroutines: &[Goid]) {}
+
+    fn is_reachable(&mut self, object: TargetAddr) -> bool {
+        self.0.contains(&object.0)
+    }
+}
+
+impl HeapWalker for Only {
+    fn solve(&mut self, nodes: &[GoroutineNode]) -> Result<Walked, String> {
+        Ok(Walked {
+            verdicts: solve(nodes, self),
+            unsettled: None,
+        })
+    }
+
+    fn retained_bytes(&mut self, goroutines: &[Goid]) -> Option<u64> {
+        Some(goroutines.len() as u64 * 4096)
+    }
+}
+
+/// A walk that never settled.
+struct Unsettled(Only);
+
+impl HeapWalker for Unsettled {
+    fn solve(&mut self, nodes: &[GoroutineNode]) -> Result<Walked, String> {
+        let walked = self.0.solve(nodes)?;
+        Ok(Walked {
+            unsettled: Some("the heap changed during every walk".to_owned()),
+            ..walked
+        })
+    }
+
+    fn retained_bytes(&mut self, _goroutines: &[Goid]) -> Option<u64> {
+        None
+    }
+}
+
+/// Two looks, the second with a walk.
+fn walked(process: &Process, walker: &mut dyn HeapWalker) -> Diagnosis {
+    diagnose(
+        evidence(process),
+        Some(walker),
+        Some(&glance(process)),
+        &Table,
+        &Options::default(),
+    )
+}
+
+#[test]
+fn leaked_goroutines_of_one_site_are_one_finding() {
+    let mut process = Process::new();
+    process.runs(1, Status::Running);
+    for goid in 10..510 {
+        process.channel(goid * 0x100, 0, 0);
+        let g = process.waits(goid, WaitReason::ChanSend, Operation::Send, goid * 0x100);
+        g.since = WaitSince::AtLeast(NOW_NS - goid * S);
+    }
+    process.channel(0x1, 0, 0);
+    process
+        .waits(600, WaitReason::ChanReceive, Operation::Receive, 0x1)
+        .since = WaitSince::Unknown;
+    let second = walked(&process, &mut Only(vec![1]));
+    let finding = of_kind(&second, FindingKind::Unreachable);
+    assert_eq!((finding.verdict, finding.count), (Verdict::Proven, 500));
+    assert_eq!(
+        finding.summary,
+        "500 goroutines wait for ever on a channel that no live goroutine can reach at main.wait \
+         (main.go:10), created by main.start (main.go:20)"
+    );
+    let group = finding.group.as_ref().unwrap();
+    assert_eq!(group.example, Goid(509));
+    assert_eq!(group.oldest_ns, Some(NOW_NS - 509 * S));
+    assert_eq!(group.newest_ns, Some(NOW_NS - 10 * S));
+    assert_eq!(group.retained_bytes, Some(500 * 4096));
+    let held = "This leak holds 1.9 MiB that nobody else reaches.";
+    assert!(
+        finding.story.iter().any(|line| line == held),
+        "{:#?}",
+        finding.story
+    );
+    assert_eq!(kinds(&second).len(), 1);
+}
+
+#[test]
+fn a_walk_that_does_not_settle_makes_a_suspicion() {
+    let mut process = Process::new();
+    process.runs(1, Status::Running);
+    process.channel(0xc0, 0, 0);
+    process
+        .waits(2, WaitReason::ChanSend, Operation::Send, 0xc0)
+        .since = WaitSince::Unknown;
+    let diagnosis = walked(&process, &mut Unsettled(Only(vec![])));
+    let finding = of_kind(&diagnosis, FindingKind::Unreachable);
+    assert_eq!(finding.verdict, Verdict::Suspected);
+    assert_eq!(finding.doubts, ["the heap changed during every walk"]);
+}
+
+#[test]
+fn whoever_waits_behind_a_leak_is_queued_behind_it() {
+    let mut process = Process::new();
+    process.runs(1, Status::Running);
+    process.channel(0xc0, 0, 0);
+    process.mutex(0xa0, true, &[2]);
+    process.waits(2, WaitReason::ChanSend, Operation::Send, 0xc0);
+    process.locks(3, 0xa0);
+    let diagnosis = walked(&process, &mut Only(vec![]));
+    assert_eq!(
+        kinds(&diagnosis),
+        [
+            (FindingKind::Unreachable, Verdict::Proven),
+            (FindingKind::Queued, Verdict::Proven),
+        ]
+    );
+    assert_eq!(diagnosis.findings[0].waiting_behind, 1);
+}

@@ -1,0 +1,95 @@
+//! Long waits behind live goroutines, limits, and nothing at all.
+
+use super::*;
+
+#[test]
+fn many_behind_one_live_goroutine_are_told_of_it() {
+    let mut process = Process::new();
+    process.parks(1, WaitReason::Sleep, &[]);
+    process.parks(77, WaitReason::IoWait, &[]);
+    process.mutex(0xa0, true, &[77]);
+    for goid in 100..314 {
+        process.locks(goid, 0xa0);
+    }
+    let diagnosis = looked(process);
+    let finding = of_kind(&diagnosis, FindingKind::RootBlocker);
+    assert_eq!(
+        finding.summary,
+        "214 goroutines wait behind goroutine 77, which has held mutex 0xa0 for at least 4 m 10 s \
+         in IO wait at main.wait (main.go:10)"
+    );
+    assert_eq!(finding.verdict, Verdict::Suspected);
+    assert_eq!((finding.count, finding.waiting_behind), (215, 214));
+    assert_eq!(finding.edges.len(), 214);
+    assert_eq!(
+        kinds(&diagnosis),
+        [(FindingKind::RootBlocker, Verdict::Suspected)],
+        "those behind it are not told of again as stuck"
+    );
+}
+
+#[test]
+fn passing_contention_is_not_told() {
+    let mut process = Process::new();
+    process.runs(1, Status::Running);
+    process.mutex(0xa0, true, &[1]);
+    for goid in 2..6 {
+        process.locks(goid, 0xa0).since = WaitSince::Unknown;
+    }
+    assert!(glance(&process).wants_confirmation());
+    let diagnosis = look_twice(process, |p| {
+        for goid in 2..6 {
+            p.goroutine(goid).parks = Some(8);
+        }
+    });
+    assert_eq!(diagnosis.findings, []);
+}
+
+#[test]
+fn long_waits_are_suspected_by_site() {
+    let mut process = Process::new();
+    process.runs(1, Status::Running);
+    process.channel(0xc0, 0, 0);
+    for (goid, seconds) in [(2, 3), (3, 31), (4, 300)] {
+        process
+            .waits(goid, WaitReason::ChanReceive, Operation::Receive, 0xc0)
+            .since = WaitSince::Exact(NOW_NS - seconds * S);
+    }
+    let diagnosis = glance(&process);
+    let finding = of_kind(&diagnosis, FindingKind::StuckWait);
+    assert_eq!(finding.goroutines, goids(&[3, 4]));
+    assert_eq!(
+        finding.summary,
+        "2 goroutines have been in chan receive for up to 5 m at main.wait (main.go:10), created \
+         by main.start (main.go:20)"
+    );
+}
+
+#[test]
+fn gomaxprocs_over_the_limit_is_told() {
+    let mut process = Process::new();
+    process.runs(1, Status::Running);
+    process.scheduler().gomaxprocs = 64;
+    let evidence = Evidence {
+        cpu_limit: Some(CpuLimit(2.0)),
+        ..evidence(&process)
+    };
+    let diagnosis = diagnose(evidence, None, None, &Table, &Options::default());
+    assert_eq!(
+        kinds(&diagnosis),
+        [(FindingKind::GomaxprocsOverLimit, Verdict::Suspected)]
+    );
+}
+
+#[test]
+fn a_healthy_process_has_nothing_to_tell() {
+    let mut process = Process::new();
+    process.runs(1, Status::Running);
+    process.parks(2, WaitReason::IoWait, &[]);
+    process.parks(3, WaitReason::Sleep, &[]);
+    process.mutex(0xa0, true, &[1]);
+    process.locks(4, 0xa0).since = WaitSince::Exact(NOW_NS - 1000);
+    process.timer_channel(0xd0);
+    process.selects(5, &[(Operation::Receive, 0xd0)]);
+    assert_eq!(looked(process).findings, []);
+}

@@ -1,0 +1,125 @@
+//! A target that is held: by somebody else, by us, and by us when we are killed.
+
+use std::{
+    fs,
+    process::{Command, Stdio},
+    thread,
+    time::{Duration, Instant},
+};
+
+use tracer_user::{
+    ids::Pid,
+    reach::{Certainty, Options, Prover},
+    snapshot::take,
+};
+
+use crate::{
+    dead, functions,
+    go_program::{Link, Running, build, toolchain},
+    look, nodes,
+};
+
+const PATIENCE: Duration = Duration::from_secs(20);
+
+fn status(pid: Pid, key: &str) -> String {
+    let status = fs::read_to_string(format!("/proc/{pid}/status")).unwrap();
+    let line = status.lines().find_map(|line| line.strip_prefix(key));
+    line.unwrap().trim_start_matches(':').trim().to_owned()
+}
+
+fn wait_until(what: &str, condition: impl Fn() -> bool) {
+    let began = Instant::now();
+    while !condition() {
+        assert!(began.elapsed() < PATIENCE, "never {what}");
+        thread::sleep(Duration::from_micros(200));
+    }
+}
+
+fn busy() -> Option<(Running, tempfile::TempDir)> {
+    let go = toolchain("1.27.3")?;
+    let directory = tempfile::tempdir().unwrap();
+    let binary = build(&go, "reach-healthy", Link::Plain, directory.path());
+    Some((Running::start(&binary, &["-load"]), directory))
+}
+
+/// Between two instructions a reference may be in a register only, and nobody can see it.
+#[test]
+fn a_process_that_was_stopped_is_not_at_rest() {
+    let Some((running, _directory)) = busy() else {
+        return;
+    };
+    let target = running.target();
+    let options = Options {
+        limit: Duration::from_millis(500),
+        ..Options::default()
+    };
+    for _ in 0..8 {
+        running.signal(libc::SIGSTOP);
+        wait_until("stopped", || {
+            status(running.pid(), "State").starts_with('T')
+        });
+        let (snapshot, proof) = look(&target, options);
+        running.signal(libc::SIGCONT);
+        assert_ne!(proof.certainty, Certainty::Exact);
+        if proof.certainty.is_proof() {
+            let dead = dead(&proof);
+            let told = snapshot
+                .goroutines
+                .iter()
+                .filter(|g| dead.contains(&g.goid));
+            let told: Vec<_> = told.map(|g| functions(&target.image, g)).collect();
+            assert!(told.is_empty(), "{:?} {told:?}", proof.certainty);
+        }
+        thread::sleep(Duration::from_millis(20));
+    }
+}
+
+#[test]
+fn a_freeze_that_is_too_short_proves_nothing_and_lets_go() {
+    let Some((running, _directory)) = busy() else {
+        return;
+    };
+    let target = running.target();
+    let snapshot = take(&target).unwrap();
+    let nodes = nodes(&target, &snapshot);
+    let options = Options {
+        freeze: Some(Duration::from_millis(2)),
+        ..Options::default()
+    };
+    let outcome = Prover::new(&target, &snapshot, options).prove(&nodes);
+    assert!(outcome.is_err(), "{outcome:?}");
+    wait_until("let go", || status(running.pid(), "TracerPid") == "0");
+    assert!(!status(running.pid(), "State").starts_with(['T', 't']));
+}
+
+#[test]
+fn killing_us_lets_the_target_go() {
+    let Some((running, _directory)) = busy() else {
+        return;
+    };
+    let pid = running.pid();
+    let mut ours = Command::new(env!("CARGO_BIN_EXE_gostuck"))
+        .args(["inspect", "--freeze", "20s", &pid.to_string()])
+        .stdout(Stdio::null())
+        .stderr(Stdio::null())
+        .spawn()
+        .unwrap();
+    wait_until("held", || {
+        status(pid, "TracerPid") != "0" && status(pid, "State").starts_with('t')
+    });
+    ours.kill().unwrap();
+    ours.wait().unwrap();
+    wait_until("let go", || status(pid, "TracerPid") == "0");
+    wait_until("running", || !status(pid, "State").starts_with(['T', 't']));
+    // All its threads run on, and it still does what it did.
+    let threads = fs::read_dir(format!("/proc/{pid}/task")).unwrap();
+    for thread in threads {
+        let status = thread.unwrap().path().join("status");
+        let status = fs::read_to_string(status).unwrap_or_default();
+        assert!(!status.contains("State:\tt"), "{status}");
+    }
+    let before = fs::read_to_string(format!("/proc/{pid}/schedstat")).unwrap();
+    wait_until("getting on", || {
+        fs::read_to_string(format!("/proc/{pid}/schedstat")).unwrap() != before
+    });
+}
