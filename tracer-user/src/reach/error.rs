@@ -1,7 +1,7 @@
 //! Why a walk could not be made.
 
 use super::freeze::FreezeError;
-use crate::memory::ReadError;
+use crate::{memory::ReadError, snapshot::SnapshotError};
 
 /// Why a walk could not be made. The waits concerned stay `suspected`.
 #[derive(Debug, thiserror::Error)]
@@ -20,6 +20,9 @@ pub enum ReachError {
         /// Why it failed.
         source: ReadError,
     },
+    /// The goroutines could not be read a second time.
+    #[error("reading the goroutines again: {0}")]
+    Snapshot(SnapshotError),
     /// The target could not be held still.
     #[error(transparent)]
     Freeze(#[from] FreezeError),

@@ -6,7 +6,7 @@ use rustc_hash::{FxHashMap, FxHashSet};
 
 use super::goroutine::{Doing, GoroutineNow};
 use crate::{
-    ids::{Goid, ImageAddr, TargetAddr},
+    ids::{Goid, ImageAddr, LoadBias, TargetAddr},
     image::{Arch, Function, Image},
     snapshot::{Goroutine, Snapshot, Stack, StackFrame},
 };
@@ -40,7 +40,7 @@ impl<'t> FrameMaps<'t> {
                 let stack = &goroutine.stack;
                 maps.plans
                     .entry(Arc::as_ptr(stack))
-                    .or_insert_with(|| StackPlan::new(image, stack));
+                    .or_insert_with(|| StackPlan::new(image, snapshot.bias, stack));
                 maps.stacks.insert(goroutine.goid, Arc::clone(stack));
                 maps.parked.insert(goroutine.goid, goroutine);
             }
@@ -70,6 +70,8 @@ pub struct StackPlan {
     live: Vec<(u64, u64)>,
     /// Variables whose address was taken: live when a live pointer leads to them.
     objects: Vec<(u64, u64)>,
+    /// Where the return addresses lie, and what they are.
+    returns: Vec<(u64, u64)>,
     extent: u64,
 }
 
@@ -85,7 +87,7 @@ enum Caller {
 impl StackPlan {
     /// The plan for `stack`, `None` when not even its frames are known to the end.
     #[must_use]
-    pub fn new(image: &Image, stack: &Stack) -> Option<Self> {
+    pub fn new(image: &Image, bias: LoadBias, stack: &Stack) -> Option<Self> {
         if stack.truncated || stack.frames.is_empty() {
             return None;
         }
@@ -106,7 +108,22 @@ impl StackPlan {
         }
         plan.live.sort_unstable();
         plan.objects.sort_unstable();
+        for (frame, caller) in stack.frames.iter().zip(stack.frames.iter().skip(1)) {
+            let at = match image.arch() {
+                Arch::Amd64 => frame.fp_offset.checked_sub(8)?,
+                Arch::Arm64 => frame.sp_offset,
+            };
+            plan.returns.push((at, caller.pc.in_target(bias).0));
+        }
         Some(plan)
+    }
+
+    /// Whether `bytes`, the stack from its pointer on, has the frames that the plan is for.
+    #[must_use]
+    pub fn fits(&self, bytes: &[u8]) -> bool {
+        self.returns
+            .iter()
+            .all(|(at, pc)| words(bytes, *at, at + 8).next() == Some(*pc))
     }
 
     /// Bytes from the stack pointer to the end of the outermost frame.
@@ -302,6 +319,7 @@ mod tests {
         let plan = StackPlan {
             live: vec![(8, 16)],
             objects: vec![(16, 32), (32, 40)],
+            returns: vec![(40, 0xdead)],
             extent: 48,
         };
         let at = TargetAddr(0x1000);
@@ -317,6 +335,11 @@ mod tests {
         };
         assert_eq!(followed(&[]), [0xa, 0xb]);
         assert_eq!(followed(&[0x1020]), [0xa, 0xb, 0xc]);
+        assert!(plan.fits(&stack));
+        // Other frames under the same stack pointer.
+        let mut other = stack.clone();
+        other[40] ^= 1;
+        assert!(!plan.fits(&other) && !plan.fits(&stack[..44]));
     }
 
     #[test]

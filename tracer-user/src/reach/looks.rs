@@ -3,7 +3,6 @@
 
 use std::{
     collections::BTreeMap,
-    thread,
     time::{Duration, Instant},
 };
 
@@ -12,7 +11,7 @@ use super::{
     goroutine::{Doing, GoroutineNow},
     proof::{Certainty, Proof, WalkStatistics},
     quiet::Activity,
-    settling::{Looked, ROUNDS, Settling, TIME},
+    settling::{Looked, Settling},
     spilled::Unspilled,
     system_stacks::SystemStacks,
     walk::{Again, HeapWalk},
@@ -21,7 +20,7 @@ use crate::{
     graph::{self, Disposition, GoroutineNode, Requirement, Verdicts},
     ids::Goid,
     memory::{ReadError, ThreadRegisters},
-    snapshot::{Goroutine, Snapshot, Target},
+    snapshot::{Goroutine, Snapshot, Target, take},
 };
 
 pub(super) fn failed(what: &'static str, source: ReadError) -> ReachError {
@@ -33,6 +32,21 @@ pub(super) fn failed(what: &'static str, source: ReadError) -> ReachError {
 fn ran(then: &Goroutine, now: &GoroutineNow) -> bool {
     let parked = then.status.is_parked() && now.doing == Doing::Parked;
     !parked || now.g != then.g || now.sp != then.sp || now.runs != then.parks
+}
+
+fn goroutine(snapshot: &Snapshot, goid: Goid) -> Option<&Goroutine> {
+    let at = snapshot.goroutines.binary_search_by_key(&goid, |g| g.goid);
+    snapshot.goroutines.get(at.ok()?)
+}
+
+fn same_wait(then: &Goroutine, now: &Goroutine) -> bool {
+    then.status.is_parked()
+        && now.status.is_parked()
+        && then.g == now.g
+        && then.sp == now.sp
+        && then.parks == now.parks
+        && then.wait_reason == now.wait_reason
+        && then.waits_on == now.waits_on
 }
 
 fn live(goid: Goid) -> (Goid, GoroutineNode) {
@@ -49,12 +63,14 @@ pub(super) struct Looks<'t> {
     frozen: Option<Duration>,
     /// Goroutines that were elsewhere already when the walk began.
     moved_before: Vec<Goid>,
+    /// What the graph was made of.
+    snapshot: &'t Snapshot,
 }
 
 impl<'t> Looks<'t> {
     pub(super) fn new(
         mut walk: HeapWalk<'t>,
-        snapshot: &Snapshot,
+        snapshot: &'t Snapshot,
         nodes: &[GoroutineNode],
     ) -> Self {
         let first = walk.first_seen();
@@ -82,6 +98,7 @@ impl<'t> Looks<'t> {
             looks: 0,
             frozen: None,
             moved_before,
+            snapshot,
         }
     }
 
@@ -120,16 +137,42 @@ impl<'t> Looks<'t> {
         !self.verdicts.dead.is_empty()
     }
 
-    /// What a single look is worth while the target was held still.
-    pub(super) fn held_still(&mut self, held: Duration) -> Certainty {
-        self.frozen = Some(held);
-        self.of_one_moment()
+    /// Solves the graph of a target that is held still, or has stopped for ever, and says what that
+    /// is worth.
+    pub(super) fn solve_at_rest(&mut self, target: &Target) -> Result<Certainty, ReachError> {
+        while self.anything_out_of_reach() && !self.confirm(target)? {
+            self.solve()?;
+        }
+        Ok(self
+            .gap()
+            .map_or(Certainty::Exact, |why| Certainty::Unsettled { why }))
     }
 
-    /// What a single look is worth at a target that has stopped for ever.
-    pub(super) fn of_one_moment(&self) -> Certainty {
-        self.gap()
-            .map_or(Certainty::Exact, |why| Certainty::Unsettled { why })
+    /// Notes that the target was held still for so long.
+    pub(super) fn was_held(&mut self, held: Duration) {
+        self.frozen = Some(held);
+    }
+
+    /// Whether whoever is dead waits where the graph says, for what it says. Others count as live
+    /// from now on.
+    ///
+    /// The walk tells by the goroutine's stack pointer and its counter of stops whether it moved.
+    /// The counter has eight bits: a goroutine that stopped 256 times between the snapshot and the
+    /// walk would look as if it had not moved, and the object that the graph has it wait for may be
+    /// garbage by now.
+    fn confirm(&mut self, target: &Target) -> Result<bool, ReachError> {
+        let now = take(target).map_err(ReachError::Snapshot)?;
+        let dead = self.dead();
+        let moved = dead.into_iter().filter(|goid| {
+            let then = goroutine(self.snapshot, *goid);
+            let now = goroutine(&now, *goid);
+            !then
+                .zip(now)
+                .is_some_and(|(then, now)| same_wait(then, now))
+        });
+        let moved: Vec<Goid> = moved.collect();
+        self.moved_before.extend(&moved);
+        Ok(moved.is_empty())
     }
 
     /// What could not be read, in words.
@@ -154,24 +197,22 @@ impl<'t> Looks<'t> {
         };
         let after = Activity::of(target.pid).ok();
         if after.is_some_and(|after| before.none_until(&after)) && self.gap().is_none() {
-            return Ok(Certainty::Exact);
+            return self.solve_at_rest(target);
         }
         let goroutines = self.walk.first_seen().values();
         let users = goroutines.filter(|now| self.walk.may_use_globals(now.goid));
         let mut unspilled = Unspilled::new(before, users);
         let mut settling = Settling::begin();
         let mut dead = self.dead();
-        while !settling.is_over(&unspilled) {
-            if dead.is_empty() {
+        loop {
+            if dead.is_empty() || (settling.is_over(&unspilled) && self.confirm(target)?) {
                 break;
             }
             if Instant::now() >= deadline || settling.is_hopeless() {
                 let why = self.gap().unwrap_or_else(|| settling.tell(&unspilled));
                 return Ok(Certainty::Unsettled { why });
             }
-            if settling.rounds >= ROUNDS {
-                thread::sleep(TIME / ROUNDS);
-            }
+            settling.pause();
             let everything = settling.reads_everything();
             let began = Instant::now();
             self.walk

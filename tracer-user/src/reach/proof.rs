@@ -42,7 +42,7 @@ impl Default for Options {
     fn default() -> Self {
         Self {
             freeze: None,
-            limit: Duration::from_secs(20),
+            limit: Duration::from_secs(60),
             progress: None,
             low_priority: false,
         }
@@ -157,8 +157,12 @@ impl<'t> Prover<'t> {
         }
         looks.solve()?;
         let certainty = match freeze {
-            Some(freeze) => looks.held_still(freeze.end()?),
-            None if stopped.is_some() => looks.of_one_moment(),
+            Some(freeze) => {
+                let certainty = looks.solve_at_rest(target)?;
+                looks.was_held(freeze.end()?);
+                certainty
+            }
+            None if stopped.is_some() => looks.solve_at_rest(target)?,
             None if !looks.anything_out_of_reach() => Certainty::Settled { rounds: 0 },
             None => looks.settle(target, before.as_ref(), began + options.limit)?,
         };

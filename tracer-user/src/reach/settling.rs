@@ -1,17 +1,25 @@
 //! When enough looks have agreed.
 
-use std::time::{Duration, Instant};
+use std::{
+    thread,
+    time::{Duration, Instant},
+};
 
 use super::spilled::Unspilled;
 
 /// Looks in a row that must find nothing new.
-pub(super) const ROUNDS: u32 = 12;
+const ROUNDS: u32 = 12;
 /// They take at least this long together, so that what moves has time to.
-pub(super) const TIME: Duration = Duration::from_millis(30);
+const TIME: Duration = Duration::from_millis(30);
 /// So many of them read everything, however large the heap is.
 const WHOLE_LOOKS: u32 = 3;
 /// All of them do as long as that takes no longer than this in all.
 const WHOLE_LOOKS_TIME: Duration = Duration::from_secs(1);
+/// How long to wait after that for those to stop who ran when the walk began. A preemption takes
+/// 20 ms; a thread may be off its CPU for longer.
+const STOP_TIME: Duration = Duration::from_secs(3);
+/// Between two looks that only wait for that.
+const STOP_PAUSE: Duration = Duration::from_millis(20);
 /// After so many looks in a row in which something could not be read whole, there is no hope.
 const PATIENCE: u32 = 50;
 
@@ -24,6 +32,8 @@ pub(super) struct Settling {
     whole_looks: u32,
     whole_looks_took: Duration,
     flawed: u32,
+    /// When the looks first sufficed but for those who had not stopped.
+    waits_since: Option<Instant>,
 }
 
 /// What one look was like.
@@ -49,6 +59,16 @@ impl Settling {
             whole_looks: 0,
             whole_looks_took: Duration::ZERO,
             flawed: 0,
+            waits_since: None,
+        }
+    }
+
+    /// Lets some time pass before the next look, if it is one of many that only wait.
+    pub(super) fn pause(&self) {
+        if self.waits_since.is_some() {
+            thread::sleep(STOP_PAUSE);
+        } else if self.rounds >= ROUNDS {
+            thread::sleep(TIME / ROUNDS);
         }
     }
 
@@ -74,6 +94,9 @@ impl Settling {
         } else {
             self.flawed += 1;
         }
+        if self.rounds >= ROUNDS && self.since.elapsed() >= TIME {
+            self.waits_since.get_or_insert_with(Instant::now);
+        }
         if look.stopped_just_now {
             // What it has stored is for the next looks to find.
             self.rounds = self.rounds.min(ROUNDS.saturating_sub(2));
@@ -87,7 +110,8 @@ impl Settling {
 
     /// Whether it is of no use to go on.
     pub(super) fn is_hopeless(&self) -> bool {
-        self.flawed >= PATIENCE
+        let waited = self.waits_since.is_some_and(|at| at.elapsed() >= STOP_TIME);
+        self.flawed >= PATIENCE || waited
     }
 
     /// Why it did not come to an end, in words.

@@ -153,6 +153,10 @@ fn follow(
             whole.extend(word_by_word(&stack.now, layout));
             continue;
         };
+        if !stack.plan.fits(bytes) {
+            whole.extend(word_by_word(&stack.now, layout));
+            continue;
+        }
         let mut more = words(g);
         let defers = DeferList::read(memory, layout, g, stack.range.at, bytes);
         *broken += u64::from(!defers.complete);

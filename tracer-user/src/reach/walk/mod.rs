@@ -199,7 +199,7 @@ impl<'t> HeapWalk<'t> {
         self.flaw = None;
         self.look_at_tables()?;
         if downwards {
-            self.reread_roots()?;
+            self.reread_roots(everything)?;
         }
         if everything {
             self.marker.drain(self.memory)?;
@@ -207,18 +207,19 @@ impl<'t> HeapWalk<'t> {
         }
         self.marker.reread_changing(self.memory, downwards)?;
         if !downwards {
-            self.reread_roots()?;
+            self.reread_roots(everything)?;
         }
         self.drained = true;
         self.marker.drain(self.memory)
     }
 
-    fn reread_roots(&mut self) -> Result<(), ReadError> {
+    /// The stacks of those that moved, or all: the counter that tells who moved has eight bits.
+    fn reread_roots(&mut self, all_stacks: bool) -> Result<(), ReadError> {
         self.runtime_roots()?;
         let restless: Vec<GoroutineNow> = self
             .now
             .values()
-            .filter(|now| self.is_restless(now))
+            .filter(|now| self.is_restless(now) || (all_stacks && self.live.contains(&now.goid)))
             .copied()
             .collect();
         self.stack_roots(&restless)?;
