@@ -1,6 +1,7 @@
 //! Measurements: each prints its tables and writes them to its own section of docs/performance.md.
 
 mod daemon;
+mod holders;
 mod http;
 mod inspect;
 mod numbers;
@@ -32,6 +33,8 @@ enum What {
     Daemon,
     /// What probes cost: programs that only wait, an HTTP server, the daemon; and how soon they tell
     Probes,
+    /// Who holds which lock: how often it is found, and in what time
+    Holders,
     /// The heap walk beside the runtime's own search for leaks
     Reach,
     /// All of these
@@ -43,11 +46,13 @@ pub(crate) fn run(options: &Options) -> Result<()> {
         What::Inspect => inspect::run(options.quick),
         What::Daemon => daemon::run(options.quick),
         What::Probes => probes::run(options.quick),
+        What::Holders => holders::run(options.quick),
         What::Reach => reach::run(options.quick),
         What::All => {
             inspect::run(options.quick)?;
             daemon::run(options.quick)?;
             reach::run(options.quick)?;
+            holders::run(options.quick)?;
             probes::run(options.quick)
         }
     }

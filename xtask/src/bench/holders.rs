@@ -1,0 +1,83 @@
+//! Who holds which lock: how often it is found, and in what time. docs/performance.md, "Lock holders".
+
+use std::process::Command;
+
+use anyhow::{Context as _, Result, ensure};
+
+use super::{
+    numbers::{median, seconds},
+    page::Section,
+    program::{self, Running},
+    tool,
+};
+use crate::paths;
+
+/// Random programs, each with over a thousand holders that are known.
+const PROGRAMS: u32 = 40;
+const ROUNDS: usize = 7;
+
+pub(crate) fn run(quick: bool) -> Result<()> {
+    let (programs, rounds) = if quick { (2, 2) } else { (PROGRAMS, ROUNDS) };
+    let example = tool::example("lock_holders")?;
+    let mut section = Section::new(
+        "Lock holders",
+        "`cargo xtask bench holders`, as root. Random programs take and release locks in every way \
+         that Go has and park in the middle; each says which goroutine holds which lock. *Exact*: \
+         that goroutine and no other was named. *With others*: others who release the lock on some \
+         path count as alternatives. *Open*: nobody was named for certain. The times are those of \
+         10,000 goroutines that wait at a hundred stacks, holding locks, and of a wait graph alone.",
+    );
+    section.text(&precision(programs)?);
+
+    let program = program::build("holders/many")?;
+    let target = Running::start(&mut Command::new(program))?;
+    let pid = target.pid().to_string();
+    let looks = (0..rounds)
+        .map(|_| numbers(Command::new(&example).arg(&pid)))
+        .collect::<Result<Vec<_>>>()?;
+    let graphs = (0..rounds)
+        .map(|_| numbers(Command::new(&example).arg("graph")))
+        .collect::<Result<Vec<_>>>()?;
+    let of = |runs: &[Vec<f64>], column: usize| {
+        seconds(median(
+            runs.iter().filter_map(|run| run.get(column).copied()),
+        ))
+    };
+    let row = |what: &str, time: String| vec![what.to_owned(), time];
+    section.table(
+        &["", "median"],
+        &[
+            row("what 10,000 goroutines release, first look", of(&looks, 2)),
+            row("the same, code known", of(&looks, 3)),
+            row("from releases to holders", of(&looks, 4)),
+            row("wait graph of 1,000,000 goroutines", of(&graphs, 2)),
+        ],
+    );
+    section.publish(quick)
+}
+
+/// What the test of random programs says of `programs` of them.
+fn precision(programs: u32) -> Result<String> {
+    let cargo = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
+    let output = Command::new(cargo)
+        .current_dir(paths::workspace())
+        .env("GOSTUCK_HOLDERS_PROGRAMS", programs.to_string())
+        .args(["test", "--release", "--package", "tracer-user"])
+        .args(["--test", "holders", "--", "--nocapture", "random_programs"])
+        .output()
+        .context("running cargo test")?;
+    let text = String::from_utf8_lossy(&output.stdout);
+    ensure!(output.status.success(), "a wrong holder was named: {text}");
+    let total = text.lines().find(|line| line.contains("holders exact"));
+    let total = total.context("the test of random programs was skipped")?;
+    Ok(format!("{programs} random programs: {}.", total.trim()))
+}
+
+fn numbers(command: &mut Command) -> Result<Vec<f64>> {
+    let output = command.output().context("running the example")?;
+    let text = String::from_utf8_lossy(&output.stdout);
+    let words = text.split_whitespace().map(str::parse);
+    words
+        .collect::<Result<Vec<f64>, _>>()
+        .with_context(|| format!("the example said {text:?}"))
+}
