@@ -11,7 +11,7 @@ use crate::{
         document::{Clock, ImageFacts, Process as Facts},
         metrics::Figures,
     },
-    finding::{Change, Finding, Growth, Life, Look, Symbols, Verdict},
+    finding::{Change, Finding, Growth, Life, Look, Readiness, Symbols, Verdict},
 };
 
 /// Most creation sites whose growth is told; the rest is added up as `other`.
@@ -22,6 +22,7 @@ const TOLD_SITES: usize = 10;
 pub struct Followed {
     life: Life,
     growth: Growth,
+    readiness: Readiness,
     threads_created: u64,
 }
 
@@ -45,6 +46,10 @@ impl Followed {
             .growth
             .findings(diagnosis.process, &diagnosis.snapshot, &*look.image);
         diagnosis.findings.extend(growing);
+        let starved = self
+            .readiness
+            .update(diagnosis.process, &diagnosis.snapshot, &*look.image);
+        diagnosis.findings.extend(starved);
         self.life
             .update(&mut diagnosis.findings, diagnosis.snapshot.taken_ns)
     }

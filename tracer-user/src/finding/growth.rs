@@ -10,6 +10,7 @@ use super::{
     phrase::count,
     site::{Site, Symbols},
     slope::Trend,
+    thread_sites,
 };
 use crate::{
     ids::ImageAddr,
@@ -137,7 +138,7 @@ impl Growth {
         let mut findings: Vec<Finding> = sites
             .map(|site| self.of_site(process, snapshot, symbols, site))
             .collect();
-        findings.extend(self.of_threads(process));
+        findings.extend(self.of_threads(process, snapshot, symbols));
         findings
     }
 
@@ -217,7 +218,12 @@ impl Growth {
         }
     }
 
-    fn of_threads(&self, process: ProcessKey) -> Option<Finding> {
+    fn of_threads(
+        &self,
+        process: ProcessKey,
+        snapshot: &Snapshot,
+        symbols: &dyn Symbols,
+    ) -> Option<Finding> {
         let trend = self.grows(|look| Some(look.threads))?;
         let kind = FindingKind::ThreadGrowth;
         let threads = self.looks.back()?.threads;
@@ -228,12 +234,7 @@ impl Growth {
                 count(threads, "thread"),
                 trend.per_minute
             ),
-            story: vec![
-                "Threads that block in system calls or C, or that LockOSThread pins, are never \
-                 given back; the sites below say which hold them. At 10,000 the runtime ends the \
-                 program (debug.SetMaxThreads)."
-                    .to_owned(),
-            ],
+            story: thread_sites::story(snapshot, symbols),
             doubts: vec!["a busy program may just be warming up".to_owned()],
             ..Finding::new(kind, Identity::new(process, kind).id())
         })

@@ -26,8 +26,10 @@ mod root_blocker;
 mod scene;
 mod site;
 mod slope;
+mod starvation;
 mod still;
 mod stuck;
+mod thread_sites;
 mod unreachable;
 mod walk;
 mod whole_process;
@@ -43,6 +45,7 @@ pub use look::{Look, LookError, Looker, Origin};
 pub use model::{Edge, Finding, FindingId, FindingKind, Group, MAX_LISTED, Verdict};
 pub use past::Past;
 pub use site::{Site, Symbols, is_plumbing};
+pub use starvation::Readiness;
 pub use still::Still;
 pub use walk::{HeapWalker, Walked};
 

@@ -7,12 +7,16 @@
 //! // expect: suspected KIND goroutines=N [in=…]       the same for suspected findings, others allowed
 //! // expect: growth in=FUNCTION                       growth is found where FUNCTION creates goroutines
 //! // expect: threads pinned=N                         N threads are pinned
+//! // expect: thread-growth in=FUNCTION                thread growth is found, held by FUNCTION
+//! // expect: starvation in=FUNCTION                   goroutines in FUNCTION get no processor
 //! // expect: healthy                                  nothing proven, look after look
 //! // expect: quiet                                    healthy, and nothing suspected either, however
 //! //                                                  long its goroutines have waited
 //! // matrix: all                                      every Go version and flavour
 //! // go: >=1.N
 //! // build: cgo
+//! // env: NAME=VALUE                                  set when it is run
+//! // cgroup: cpus=N                                   run in a cgroup that allows N CPUs
 //! ```
 
 use std::{collections::BTreeMap, fs};
@@ -30,6 +34,8 @@ pub(crate) enum Expectation {
         function: Option<String>,
     },
     Growth {
+        /// The kind of the finding.
+        kind: &'static str,
         function: String,
     },
     PinnedThreads(u64),
@@ -51,6 +57,9 @@ pub(crate) struct Header {
     pub(crate) matrix: Matrix,
     pub(crate) oldest_go: u32,
     pub(crate) cgo: bool,
+    pub(crate) environment: Vec<(String, String)>,
+    /// CPUs that its cgroup is to allow.
+    pub(crate) cpus: Option<f64>,
 }
 
 /// Every program with its header, by name relative to the folder.
@@ -85,6 +94,8 @@ fn parse(source: &str) -> Result<Header, String> {
         matrix: Matrix::Newest,
         oldest_go: 0,
         cgo: false,
+        environment: Vec::new(),
+        cpus: None,
     };
     for line in source.lines().map_while(|line| line.strip_prefix("//")) {
         let Some((key, value)) = line.trim().split_once(": ") else {
@@ -96,6 +107,14 @@ fn parse(source: &str) -> Result<Header, String> {
                 .push(expectation(text).ok_or_else(|| format!("what is `{text}`?"))?),
             ("matrix", "all") => header.matrix = Matrix::All,
             ("build", "cgo") => header.cgo = true,
+            ("env", setting) => {
+                let (name, value) = setting.split_once('=').ok_or("what is set to what?")?;
+                header.environment.push((name.to_owned(), value.to_owned()));
+            }
+            ("cgroup", limit) => {
+                let cpus = limit.strip_prefix("cpus=").and_then(|n| n.parse().ok());
+                header.cpus = Some(cpus.ok_or_else(|| format!("what limit is `{limit}`?"))?);
+            }
             ("go", version) => {
                 let minor = version
                     .strip_prefix(">=1.")
@@ -116,12 +135,18 @@ fn expectation(text: &str) -> Option<Expectation> {
             .find_map(|w| w.strip_prefix(key)?.strip_prefix('='))
             .map(str::to_owned)
     };
+    let grows = |kind| {
+        Some(Expectation::Growth {
+            kind,
+            function: value("in")?,
+        })
+    };
     match *words.first()? {
         "healthy" => Some(Expectation::Healthy),
         "quiet" => Some(Expectation::Quiet),
-        "growth" => Some(Expectation::Growth {
-            function: value("in")?,
-        }),
+        "growth" => grows("goroutine-growth"),
+        "thread-growth" => grows("thread-growth"),
+        "starvation" => grows("starvation"),
         "threads" => Some(Expectation::PinnedThreads(value("pinned")?.parse().ok()?)),
         verdict @ ("proven" | "suspected") => Some(Expectation::Finding {
             verdict: verdict.to_owned(),

@@ -13,6 +13,7 @@ use std::{
 use serde_json::Value;
 
 use crate::{
+    cgroup::CpuCgroup,
     expectation::{Expectation, Header},
     json_schema,
 };
@@ -35,10 +36,11 @@ impl Drop for Target {
 impl Target {
     /// Starts `program` and waits until it says READY. It dies with the thread that started it, so
     /// that an aborted test run leaves nothing behind.
-    fn start(program: &Path) -> Result<Self, String> {
+    fn start(program: &Path, environment: &[(String, String)]) -> Result<Self, String> {
         let mut child = Command::new("setpriv")
             .args(["--pdeathsig", "KILL"])
             .arg(program)
+            .envs(environment.iter().cloned())
             .stdin(Stdio::null())
             .stdout(Stdio::piped())
             .spawn()
@@ -114,7 +116,11 @@ fn line(text: &str) -> Result<Value, String> {
 
 /// Checks everything that `header` expects of `program`.
 pub(crate) fn check(program: &Path, header: &Header) -> Result<(), String> {
-    let target = Target::start(program)?;
+    let cgroup = header.cpus.map(CpuCgroup::new).transpose()?;
+    let target = Target::start(program, &header.environment)?;
+    if let Some(cgroup) = &cgroup {
+        cgroup.take(target.0.id())?;
+    }
     if header.expectations == [Expectation::Healthy] {
         return (0..HEALTHY_LOOKS).try_for_each(|_| nothing_proven(&target.inspect()?));
     }
@@ -122,8 +128,8 @@ pub(crate) fn check(program: &Path, header: &Header) -> Result<(), String> {
         return quiet(&target);
     }
     for expectation in &header.expectations {
-        if let Expectation::Growth { function } = expectation {
-            growth(&target, function)?;
+        if let Expectation::Growth { kind, function } = expectation {
+            growth(&target, kind, function)?;
         }
     }
     let started = Instant::now();
@@ -163,16 +169,16 @@ fn quiet(target: &Target) -> Result<(), String> {
     }
 }
 
-fn growth(target: &Target, function: &str) -> Result<(), String> {
+fn growth(target: &Target, kind: &str, function: &str) -> Result<(), String> {
     let events = target.watch(&["--for", "25s", "--growth-window", "15s"])?;
     let found = events
         .iter()
         .map(Value::to_string)
-        .any(|e| e.contains("goroutine-growth") && e.contains(function));
+        .any(|e| e.contains(kind) && e.contains(function));
     if found {
         Ok(())
     } else {
-        Err(format!("no growth found at {function} in {events:?}"))
+        Err(format!("no {kind} found at {function} in {events:?}"))
     }
 }
 

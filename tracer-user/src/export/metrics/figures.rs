@@ -36,12 +36,17 @@ pub struct Figures {
 }
 
 impl Figures {
-    /// The numbers of `snapshot` and of what was found in it. A wait for another goroutine is
-    /// stuck from `stuck_after_ns` on.
+    /// The numbers of `snapshot` and of what was found in it. Stuck are those that a finding names
+    /// and that have waited for `stuck_after_ns`: others wait for long because they are idle.
     #[must_use]
     pub fn new(snapshot: &Snapshot, findings: &[Finding], stuck_after_ns: u64) -> Self {
         let mut figures = Self::default();
+        let of_waits = findings
+            .iter()
+            .filter(|f| f.kind != FindingKind::GoroutineGrowth);
+        let named: BTreeSet<Goid> = of_waits.flat_map(|f| &f.goroutines).copied().collect();
         for goroutine in snapshot.goroutines.iter().filter(|g| !g.system) {
+            let stuck_after_ns = named.contains(&goroutine.goid).then_some(stuck_after_ns);
             figures.add(goroutine, snapshot.taken_ns, stuck_after_ns);
         }
         let proven = findings.iter().filter(|f| f.verdict == Verdict::Proven);
@@ -65,7 +70,7 @@ impl Figures {
         figures
     }
 
-    fn add(&mut self, goroutine: &Goroutine, now_ns: u64, stuck_after_ns: u64) {
+    fn add(&mut self, goroutine: &Goroutine, now_ns: u64, stuck_after_ns: Option<u64>) {
         *self
             .goroutines
             .entry(state_label(goroutine.status))
@@ -80,7 +85,8 @@ impl Figures {
         let age_ns = now_ns.saturating_sub(since_ns);
         let oldest = self.oldest_wait.entry(reason.as_str()).or_default();
         *oldest = oldest.max(seconds(age_ns));
-        if age_ns >= stuck_after_ns && waits_for_a_goroutine(reason) {
+        let stuck = stuck_after_ns.is_some_and(|after_ns| age_ns >= after_ns);
+        if stuck && waits_for_a_goroutine(reason) {
             *self.stuck.entry(reason.as_str()).or_default() += 1;
         }
     }

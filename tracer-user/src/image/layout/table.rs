@@ -19,23 +19,34 @@ static TABLE: LazyLock<Result<Vec<(GoVersion, StructOffsets)>, String>> = LazyLo
 });
 
 /// The row of `version`, else the nearest: within the same minor release the closest patch, else
-/// the closest minor release.
+/// the last patch of the newest minor release for versions that are newer than the table.
 pub(super) fn lookup(version: &GoVersion) -> Result<(StructOffsets, LayoutSource), String> {
     let rows = TABLE
         .as_ref()
         .map_err(|e| format!("the built-in layout table is broken: {e}"))?;
     let distance = |row: &GoVersion| {
-        (
-            row.major.abs_diff(version.major),
-            row.minor.abs_diff(version.minor),
-            row.patch.abs_diff(version.patch),
-        )
+        let patches = if row.minor == version.minor {
+            row.patch.abs_diff(version.patch)
+        } else {
+            u32::MAX - row.patch
+        };
+        let minors = row.minor.abs_diff(version.minor);
+        (row.major.abs_diff(version.major), minors, patches)
     };
     let (row, structs) = rows
         .iter()
         .min_by_key(|(row, _)| distance(row))
         .ok_or("the built-in layout table is empty")?;
     let experimental = version.raw.contains("X:") || version.raw.starts_with("devel");
+    // Between two known minor releases nobody can tell which of them it is like, and no invariant
+    // would notice every field that has moved.
+    let newest = rows.last().map_or(0, |(row, _)| row.minor);
+    if row.minor != version.minor && version.minor < newest {
+        return Err(format!(
+            "the table has no layout of Go 1.{}; a binary with debug information can be read",
+            version.minor
+        ));
+    }
     let source = if distance(row) == (0, 0, 0) && !experimental {
         LayoutSource::Table
     } else {
@@ -61,11 +72,18 @@ mod tests {
             LayoutSource::Nearest("go1.24.11".into())
         );
         assert_eq!(source("go1.24.4"), LayoutSource::Nearest("go1.24.3".into()));
-        assert_eq!(source("go1.31.0"), LayoutSource::Nearest("go1.27.0".into()));
+        assert_eq!(source("go1.31.0"), LayoutSource::Nearest("go1.27.3".into()));
         assert_eq!(
             source("go1.26.6 X:foo"),
             LayoutSource::Nearest("go1.26.6".into())
         );
+    }
+
+    #[test]
+    fn a_release_between_known_ones_is_not_guessed() {
+        let version = GoVersion::parse("go1.20.14").unwrap();
+        let why = lookup(&version).unwrap_err();
+        assert!(why.contains("no layout of Go 1.20"), "{why}");
     }
 
     #[test]
