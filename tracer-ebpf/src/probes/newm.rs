@@ -1,22 +1,26 @@
 //! `func newm(fn func(), pp *p, id int64)` (`runtime/proc.go`): the runtime asks for a thread.
 
 use aya_ebpf::{helpers::bpf_ktime_get_ns, macros::uprobe, programs::ProbeContext};
+use aya_log_ebpf::debug;
 use tracer_common::{Record, RecordKind, flags};
 
 use crate::{registers::Registers, send::send, target::Hit};
 
 #[uprobe]
 pub fn go_newm(context: ProbeContext) -> u32 {
-    if let Some(hit) = Hit::current() {
-        newm(hit, Registers::of(&context));
+    if let Some(hit) = Hit::current()
+        && let Some(goid) = newm(hit, Registers::of(&context))
+    {
+        debug!(&context, "newm on behalf of goroutine {}", goid);
     }
     0
 }
 
+/// The goroutine on whose behalf; 0 for the runtime's own. `None` when that was no call.
 #[inline(always)]
-fn newm(mut hit: Hit, registers: Registers<'_>) {
+fn newm(mut hit: Hit, registers: Registers<'_>) -> Option<u64> {
     if hit.target.flags & flags::NEWM_AT_JUMP != 0 && registers.stack_check_fails() {
-        return;
+        return None;
     }
     hit.counters.newm_hits += 1;
     let g = hit.current_g(registers.g());
@@ -34,4 +38,5 @@ fn newm(mut hit: Hit, registers: Registers<'_>) {
     if !sent {
         hit.counters.lost += 1;
     }
+    Some(goid)
 }

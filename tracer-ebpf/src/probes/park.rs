@@ -5,34 +5,39 @@
 //! (netpoller, garbage collector, coroutines): an entry says *since when*, never *that* it waits.
 
 use aya_ebpf::{helpers::bpf_ktime_get_ns, macros::uprobe, programs::ProbeContext};
+use aya_log_ebpf::debug;
 use tracer_common::{Park, Record, RecordKind, WaitClass, flags, park_key};
 
 use crate::{maps::PARKS, registers::Registers, send::send, target::Hit};
 
 #[uprobe]
 pub fn go_park(context: ProbeContext) -> u32 {
-    if let Some(hit) = Hit::current() {
-        park(hit, Registers::of(&context));
+    if let Some(hit) = Hit::current()
+        && !park(hit, Registers::of(&context))
+    {
+        debug!(&context, "gopark: no room in the park table");
     }
     0
 }
 
+/// False when there was no room to keep the park.
 #[inline(always)]
-fn park(mut hit: Hit, registers: Registers<'_>) {
+fn park(mut hit: Hit, registers: Registers<'_>) -> bool {
     hit.counters.park_hits += 1;
     if hit.target.flags & flags::PARK_AT_JUMP != 0 && registers.stack_check_fails() {
-        return;
+        return true;
     }
     let reason = registers.third() as u8;
     let class = hit.target.classes[usize::from(reason & 63)];
     if reason >= 64 || class == WaitClass::Ignored as u8 {
-        return;
+        return true;
     }
     let (g, lock) = (registers.g(), registers.second());
     // SAFETY: no arguments.
     let now = unsafe { bpf_ktime_get_ns() };
     let key = park_key(hit.target.slot, g);
     let mut object = lock;
+    let mut kept = true;
     if let Some(entry) = PARKS.get_ptr_mut(key) {
         // SAFETY: a map value; only the thread that runs this goroutine writes the entry now.
         let entry = unsafe { &mut *entry };
@@ -56,7 +61,7 @@ fn park(mut hit: Hit, registers: Registers<'_>) {
             class,
             padding: [0; 6],
         };
-        insert(&mut hit, key, &park);
+        kept = insert(&mut hit, key, &park);
     }
     if hit.target.flags & flags::SEND_PARKS != 0 {
         let goid = hit.goid(g);
@@ -76,15 +81,16 @@ fn park(mut hit: Hit, registers: Registers<'_>) {
             hit.counters.lost += 1;
         }
     }
+    kept
 }
 
-/// A first entry for a goroutine, within the target's quota.
+/// A first entry for a goroutine, within the target's quota. False when there was no room.
 #[inline(always)]
-pub fn insert(hit: &mut Hit, key: u64, park: &Park) {
+pub fn insert(hit: &mut Hit, key: u64, park: &Park) -> bool {
     let entries = hit.target.park_entries;
     if entries >= u64::from(hit.target.park_quota) || PARKS.insert(key, park, 0).is_err() {
         hit.counters.untracked += 1;
-        return;
+        return false;
     }
     // SAFETY: a word of a map value. Threads may overwrite each other's count: a quota need not be
     // exact, and the BPF target of rustc has no atomic addition.
@@ -93,4 +99,5 @@ pub fn insert(hit: &mut Hit, key: u64, park: &Park) {
             .cast_mut()
             .write_volatile(entries + 1)
     };
+    true
 }

@@ -6,23 +6,27 @@
 //! and then, which costs a contended lock next to nothing.
 
 use aya_ebpf::{helpers::bpf_ktime_get_ns, macros::uprobe, programs::ProbeContext};
+use aya_log_ebpf::debug;
 use tracer_common::{LOCK_HINT_GAP_NS, Park, Record, RecordKind, flags, park_key};
 
 use crate::{maps::PARKS, probes::park::insert, registers::Registers, send::send, target::Hit};
 
 #[uprobe]
 pub fn go_semacquire(context: ProbeContext) -> u32 {
-    if let Some(hit) = Hit::current() {
-        semacquire(hit, Registers::of(&context));
+    if let Some(hit) = Hit::current()
+        && semacquire(hit, Registers::of(&context))
+    {
+        debug!(&context, "semacquire1: told of a possible wait for a lock");
     }
     0
 }
 
+/// Whether the daemon was told.
 #[inline(always)]
-fn semacquire(mut hit: Hit, registers: Registers<'_>) {
+fn semacquire(mut hit: Hit, registers: Registers<'_>) -> bool {
     hit.counters.semacquire_hits += 1;
     if hit.target.flags & flags::SEMACQUIRE_AT_JUMP != 0 && registers.stack_check_fails() {
-        return;
+        return false;
     }
     let g = registers.g();
     let key = park_key(hit.target.slot, g);
@@ -39,18 +43,18 @@ fn semacquire(mut hit: Hit, registers: Registers<'_>) {
         };
         insert(&mut hit, key, &park);
     }
-    hint(&mut hit, g, registers.first());
+    hint(&mut hit, g, registers.first())
 }
 
 /// Tells of a possible wait for a lock, unless that was told just now.
 #[inline(always)]
-fn hint(hit: &mut Hit, g: u64, semaphore: u64) {
+fn hint(hit: &mut Hit, g: u64, semaphore: u64) -> bool {
     // SAFETY: no arguments.
     let now = unsafe { bpf_ktime_get_ns() };
     let told = &raw const hit.target.lock_hint_ns;
     // SAFETY: a word of a map value. Two threads at once may both tell, which does no harm.
     if now.wrapping_sub(unsafe { told.read_volatile() }) < LOCK_HINT_GAP_NS {
-        return;
+        return false;
     }
     // SAFETY: as above.
     unsafe { told.cast_mut().write_volatile(now) };
@@ -66,4 +70,5 @@ fn hint(hit: &mut Hit, g: u64, semaphore: u64) {
     if !sent {
         hit.counters.lost += 1;
     }
+    sent
 }

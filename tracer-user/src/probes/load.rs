@@ -3,6 +3,7 @@
 use std::io;
 
 use aya::{Ebpf, EbpfError, EbpfLoader, programs::RawTracePoint};
+use aya_log::{EbpfLogger, Level};
 use tracer_common::CLASSES;
 
 use super::{error::ProbeError, object::OBJECT, options::Options};
@@ -10,7 +11,9 @@ use super::{error::ProbeError, object::OBJECT, options::Options};
 /// The object with its maps; the uprobe programs are loaded by their attachment.
 pub(super) fn object(options: &Options) -> Result<Ebpf, ProbeError> {
     let wake_from = u64::from(options.ring_bytes / 4);
+    let log_level = if options.log { Level::Debug as u8 } else { 0 };
     let mut ebpf = EbpfLoader::new()
+        .override_global(aya_log::LEVEL, &log_level, true)
         .override_global("WAKE_FROM_BYTES", &wake_from, true)
         .map_max_entries("TARGETS", options.targets)
         .map_max_entries("COUNTERS", options.targets)
@@ -24,6 +27,13 @@ pub(super) fn object(options: &Options) -> Result<Ebpf, ProbeError> {
         tracepoint(&mut ebpf, "process_exit", "sched_process_exit")?;
     }
     Ok(ebpf)
+}
+
+/// Reads what the BPF programs log. To be called after all programs are loaded.
+pub(super) fn logger(ebpf: &mut Ebpf) -> Option<EbpfLogger<&'static dyn log::Log>> {
+    EbpfLogger::init(ebpf)
+        .inspect_err(|error| tracing::warn!(%error, "the BPF programs cannot log"))
+        .ok()
 }
 
 fn tracepoint(ebpf: &mut Ebpf, program: &'static str, tracepoint: &str) -> Result<(), ProbeError> {

@@ -22,6 +22,9 @@ pub struct Options {
     pub method: Option<AttachMethod>,
     /// Whether to tell of processes that start and end.
     pub processes: bool,
+    /// Whether the BPF programs log, at debug level. Without it the kernel's verifier removes their
+    /// log statements.
+    pub log: bool,
 }
 
 impl Default for Options {
@@ -34,6 +37,7 @@ impl Default for Options {
             send_parks: false,
             method: None,
             processes: true,
+            log: false,
         }
     }
 }

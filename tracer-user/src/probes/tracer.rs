@@ -3,6 +3,7 @@
 use std::{io, os::unix::fs::MetadataExt as _, path::Path, sync::Arc, time::Duration};
 
 use aya::Ebpf;
+use aya_log::EbpfLogger;
 use rustc_hash::{FxHashMap, FxHashSet};
 use tracer_common::{Park, Record, park_slot};
 
@@ -41,6 +42,7 @@ pub struct Probes {
     ebpf: Ebpf,
     programs: Programs,
     maps: Maps,
+    logger: Option<EbpfLogger<&'static dyn log::Log>>,
     traced: FxHashMap<Pid, Traced>,
     images: FxHashMap<FileKey, ImageProbes>,
     free_slots: Vec<u32>,
@@ -56,7 +58,9 @@ impl Probes {
     pub fn load(options: Options) -> Result<Self, ProbeError> {
         let mut ebpf = load::object(&options)?;
         let programs = Programs::load(&mut ebpf, options.method)?;
+        let logger = options.log.then(|| load::logger(&mut ebpf)).flatten();
         Ok(Self {
+            logger,
             maps: Maps::take(&mut ebpf, options.park_entries)?,
             traced: FxHashMap::default(),
             images: FxHashMap::default(),
@@ -216,8 +220,11 @@ impl Probes {
         self.images.values().map(ImageProbes::attached).sum()
     }
 
-    /// The events that wait in the ring buffer, oldest first.
+    /// The events that wait in the ring buffer, oldest first; logs what the programs log.
     pub fn drain(&mut self) -> Vec<Event> {
+        if let Some(logger) = &mut self.logger {
+            logger.flush();
+        }
         let most = self.options.ring_bytes as usize / size_of::<Record>();
         let mut events = Vec::new();
         let traced = &self.traced;

@@ -163,7 +163,10 @@ impl Probing {
 
 impl Work {
     fn start(settings: Settings, own: Own) -> Result<Self, ProbeError> {
-        let mut probes = Probes::load(Options::default())?;
+        let mut probes = Probes::load(Options {
+            log: tracing::enabled!(target: "gostuck_ebpf", tracing::Level::DEBUG),
+            ..Options::default()
+        })?;
         let cost = probes.calibrate()?;
         tracing::info!(method = ?probes.method(), hit = ?cost.per_hit(), "probes loaded");
         let no_thread = |source| ProbeError::Call {
