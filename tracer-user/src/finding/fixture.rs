@@ -174,6 +174,18 @@ impl Process {
         self.object(addr, ObjectKind::Channel, state);
     }
 
+    /// A `chan struct{}`, as contexts close it.
+    pub(super) fn closing_channel(&mut self, addr: u64) {
+        let state = ObjectState::Channel {
+            len: 0,
+            cap: 0,
+            closed: false,
+            timer: false,
+            element: element(0),
+        };
+        self.object(addr, ObjectKind::Channel, state);
+    }
+
     pub(super) fn timer_channel(&mut self, addr: u64) {
         let state = ObjectState::Channel {
             len: 0,
@@ -310,6 +322,14 @@ pub(super) fn stack(pc: u64) -> Arc<Stack> {
     Arc::new(Stack {
         frames: vec![frame(GOPARK_PC, 0), frame(pc, 0x20)],
         truncated: false,
+    })
+}
+
+/// What is known of the stack of a goroutine that runs.
+pub(super) fn no_stack() -> Arc<Stack> {
+    Arc::new(Stack {
+        frames: Vec::new(),
+        truncated: true,
     })
 }
 

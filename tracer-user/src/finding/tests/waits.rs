@@ -93,3 +93,55 @@ fn a_healthy_process_has_nothing_to_tell() {
     process.selects(5, &[(Operation::Receive, 0xd0)]);
     assert_eq!(looked(process).findings, []);
 }
+
+#[test]
+fn idle_goroutines_are_not_stuck() {
+    let mut process = Process::new();
+    process.runs(1, Status::Running);
+    let ages = |g: &mut crate::snapshot::Goroutine| g.since = WaitSince::Exact(NOW_NS - 300 * S);
+    // A worker, which receives from the same channel again.
+    process.channel(0xc0, 0, 0);
+    ages(process.waits(2, WaitReason::ChanReceive, Operation::Receive, 0xc0));
+    process.will(2, ReleaseKind::Receive, 0xc0);
+    // One that waits for a context to end.
+    process.closing_channel(0xd0);
+    ages(process.waits(3, WaitReason::ChanReceive, Operation::Receive, 0xd0));
+    // Another receives once: it may be stuck.
+    process.channel(0xe0, 0, 0);
+    ages(process.waits(4, WaitReason::ChanReceive, Operation::Receive, 0xe0));
+    let diagnosis = glance(&process);
+    let finding = of_kind(&diagnosis, FindingKind::StuckWait);
+    assert_eq!(finding.goroutines, goids(&[4]));
+}
+
+#[test]
+fn main_waits_for_the_others_as_long_as_they_live() {
+    let mut process = Process::new();
+    process.runs(2, Status::Running);
+    process.channel(0xc0, 0, 0);
+    process
+        .waits(1, WaitReason::ChanReceive, Operation::Receive, 0xc0)
+        .since = WaitSince::Exact(NOW_NS - 300 * S);
+    assert_eq!(looked(process).findings, []);
+}
+
+#[test]
+fn a_lock_that_nobody_unlocks_is_told() {
+    let mut process = Process::new();
+    process.parks(1, WaitReason::Sleep, &[]);
+    process.mutex(0xa0, true, &[]);
+    process.locks(2, 0xa0).since = WaitSince::Unknown;
+    let diagnosis = looked(process);
+    let finding = of_kind(&diagnosis, FindingKind::AbandonedLock);
+    assert_eq!(finding.goroutines, goids(&[2]));
+    assert_eq!(finding.verdict, Verdict::Suspected);
+}
+
+#[test]
+fn whoever_runs_may_hold_the_lock() {
+    let mut process = Process::new();
+    process.runs(1, Status::Running).stack = fixture::no_stack();
+    process.mutex(0xa0, true, &[]);
+    process.locks(2, 0xa0).since = WaitSince::Unknown;
+    assert_eq!(looked(process).findings, []);
+}
