@@ -12,6 +12,7 @@ mod look;
 mod model;
 mod object_state;
 mod operation;
+mod plausible;
 mod scheduler;
 mod semaphores;
 mod source;

@@ -8,7 +8,7 @@ use super::{
     Goroutine, Motion, Snapshot, SnapshotError, Stack, Target, WaitSince, allgs, conds,
     gaps::{Gap, Gaps},
     look::{Look, Looker},
-    operation, scheduler, semaphores,
+    operation, plausible, scheduler, semaphores,
     system::SystemGoroutines,
     threads::Ms,
     unwind::Unwinder,
@@ -91,6 +91,13 @@ impl Snapshots {
 
         let tasks = tasks(target, &mut gaps);
         let threads = ms.join(target, &goroutines, tasks.as_deref());
+        let found = plausible::Found {
+            goroutines: &goroutines,
+            threads: &threads,
+            tasks: tasks.as_deref(),
+            objectless: gaps.of(Gap::UnknownObject).0,
+        };
+        plausible::check(target, &found)?;
         let scheduler = scheduler::read(target)?;
         if scheduler.is_none() {
             gaps.note(Gap::Scheduler, || "runtime.sched is not known".to_owned());

@@ -4,9 +4,15 @@ use std::{
     io::{BufRead as _, BufReader},
     path::{Path, PathBuf},
     process::{Child, Command, Stdio},
+    sync::mpsc,
+    thread,
+    time::Duration,
 };
 
 use crate::go::{self, Flavour};
+
+/// How long a program may take to get ready.
+const PATIENCE: Duration = Duration::from_secs(60);
 
 /// A running program, ended when dropped.
 pub(crate) struct Target(pub(crate) Child);
@@ -38,10 +44,18 @@ impl Target {
     pub(crate) fn ready(program: &Path, arguments: &[&str]) -> Result<Self, String> {
         let mut target = Self::start(program, arguments)?;
         let output = target.0.stdout.take().ok_or("no output")?;
-        let mut lines = BufReader::new(output).lines().map_while(Result::ok);
-        match lines.any(|line| line.starts_with("READY")) {
-            true => Ok(target),
-            false => Err("the program never said READY".into()),
+        let (ready, waiting) = mpsc::channel();
+        thread::spawn(move || {
+            // Reads on after READY: nobody likes a broken pipe.
+            for line in BufReader::new(output).lines().map_while(Result::ok) {
+                if line.starts_with("READY") {
+                    let _ = ready.send(());
+                }
+            }
+        });
+        match waiting.recv_timeout(PATIENCE) {
+            Ok(()) => Ok(target),
+            Err(_) => Err("the program never said READY".into()),
         }
     }
 

@@ -15,7 +15,7 @@ use tokio::signal::unix::{SignalKind, signal};
 
 use self::{child::Child, report::Report, targets::Targets};
 use super::{
-    EXIT_FINDING, Failure, output,
+    EXIT_FINDING, Failure, failure, output,
     percent::share,
     probing::{Probing, Settings},
     threshold::FailOn,
@@ -25,6 +25,7 @@ use crate::{
     export::metrics::Own,
     finding::{self, Looker},
     ids::Pid,
+    process::{Process, Untraceable},
 };
 
 const AFTER_HELP: &str = "\
@@ -115,6 +116,13 @@ async fn watch(options: &Options) -> Result<ExitCode, Failure> {
     let root = child
         .as_ref()
         .map_or(Pid(options.pid.unwrap_or_default()), Child::pid);
+    if child.is_none() {
+        // What cannot be read need not be probed: one clear line instead of two.
+        Process::open(root)
+            .map_err(Untraceable::from)
+            .and_then(|process| looker.image_of(&process))
+            .map_err(|error| failure::from_look(error.into()))?;
+    }
     let settings = Settings {
         wanted: !options.no_probes,
         budget: options.budget,

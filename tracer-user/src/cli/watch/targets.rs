@@ -140,6 +140,11 @@ impl Targets {
                 past.state.apply_parked(parked);
             }
             match self.looker.look_again(pid, past) {
+                Ok(look) if self.is_another(look.process.key) => {
+                    // The kernel has given its pid to somebody else.
+                    report.gone(pid)?;
+                    self.over = true;
+                }
                 Ok(mut look) => {
                     self.probing
                         .attach(pid, &look.process.exe_for_us(), &look.image);
@@ -159,6 +164,12 @@ impl Targets {
             }
         }
         Ok(news)
+    }
+
+    /// Whether `key` is not the process that was to be watched, but another with its pid.
+    fn is_another(&self, key: ProcessKey) -> bool {
+        let mut known = self.followed.keys();
+        !self.tree && known.any(|old| old.pid == key.pid && *old != key)
     }
 
     /// How long the waits of all processes lasted, by reason.

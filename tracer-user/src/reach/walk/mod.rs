@@ -43,6 +43,8 @@ pub struct HeapWalk<'t> {
     first: FxHashMap<Goid, GoroutineNow>,
     /// As they were when last looked at.
     now: FxHashMap<Goid, GoroutineNow>,
+    /// Where the stacks of `now` begin, ascending.
+    by_stack: Vec<(TargetAddr, Goid)>,
     live: FxHashSet<Goid>,
     /// Goroutines that ran since the walk began, or began since.
     moved: FxHashSet<Goid>,
@@ -77,6 +79,7 @@ impl<'t> HeapWalk<'t> {
             actors,
             first: FxHashMap::default(),
             now: FxHashMap::default(),
+            by_stack: Vec::new(),
             live: FxHashSet::default(),
             moved: FxHashSet::default(),
             somebody_acts: false,
@@ -266,17 +269,18 @@ impl<'t> HeapWalk<'t> {
             }
             self.now.insert(now.goid, now);
         }
+        let with_stack = self.now.values().filter(|now| now.has_stack());
+        self.by_stack = with_stack.map(|now| (now.stack.0, now.goid)).collect();
+        self.by_stack.sort_unstable();
         let gone = self.first.keys().filter(|id| !self.now.contains_key(id));
         self.moved.extend(gone.copied());
         Ok(())
     }
 
     fn stack_owner(&self, at: TargetAddr) -> Option<&GoroutineNow> {
-        // Asked for the few objects that lie on stacks.
-        self.now.values().find(|now| {
-            let (lo, hi) = now.stack;
-            now.has_stack() && lo <= at && at < hi
-        })
+        let behind = self.by_stack.partition_point(|(lo, _)| *lo <= at);
+        let (_, goid) = self.by_stack.get(behind.checked_sub(1)?)?;
+        self.now.get(goid).filter(|now| at < now.stack.1)
     }
 
     fn make_live(&mut self, goroutines: &[Goid]) -> Result<(), ReadError> {
