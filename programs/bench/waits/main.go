@@ -78,7 +78,7 @@ func rate(w http.ResponseWriter, r *http.Request) {
 	start, made := time.Now(), 0
 	for time.Since(start) < length {
 		due := int(float64(hits) * time.Since(start).Seconds())
-		for ; made < due; made += 4 {
+		for ; made < due && time.Since(start) < length; made += 4 {
 			ping <- made
 			<-pong
 		}
