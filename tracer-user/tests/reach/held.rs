@@ -118,8 +118,14 @@ fn killing_us_lets_the_target_go() {
         let status = fs::read_to_string(status).unwrap_or_default();
         assert!(!status.contains("State:\tt"), "{status}");
     }
-    let before = fs::read_to_string(format!("/proc/{pid}/schedstat")).unwrap();
-    wait_until("getting on", || {
-        fs::read_to_string(format!("/proc/{pid}/schedstat")).unwrap() != before
-    });
+    let before = cpu_ticks(pid);
+    wait_until("getting on", || cpu_ticks(pid) > before);
+}
+
+/// CPU time of all threads of `pid`, in hundredths of a second: `utime` and `stime` of proc(5).
+fn cpu_ticks(pid: Pid) -> u64 {
+    let stat = fs::read_to_string(format!("/proc/{pid}/stat")).unwrap();
+    let fields = stat.rsplit(')').next().unwrap().split_whitespace();
+    let ticks = fields.skip(11).take(2);
+    ticks.map(|ticks| ticks.parse::<u64>().unwrap()).sum()
 }
