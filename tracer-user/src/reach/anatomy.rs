@@ -9,6 +9,7 @@ use super::{
         CleanupQueue, FinalizerQueue, ModuleLayout, SpecialLayout, TimerHeap, TimerLayout,
         VectorRegisters,
     },
+    sudogs::SudogChain,
 };
 use crate::{
     ids::{ImageAddr, LoadBias, TargetAddr},
@@ -24,6 +25,8 @@ pub struct Anatomy {
     pub arenas: HeapArenas,
     /// `runtime.g`.
     pub goroutine: GoroutineLayout,
+    /// How a goroutine waits on channels.
+    pub sudogs: SudogChain,
     /// `runtime.allgs`.
     pub all_goroutines: AllGoroutines,
     /// `runtime.moduledata`.
@@ -70,6 +73,10 @@ impl Anatomy {
             heap: heap(layout)?,
             arenas: HeapArenas::new(known(globals.mheap, "runtime.mheap_")?, amd64),
             goroutine: goroutine(layout),
+            sudogs: SudogChain {
+                first: layout.g.waiting,
+                next: layout.sudog.waitlink,
+            },
             all_goroutines: AllGoroutines {
                 slice: known(globals.allgs, "runtime.allgs")?,
             },

@@ -21,6 +21,7 @@ mod roots;
 mod settling;
 mod spilled;
 mod stacks;
+mod sudogs;
 mod system_stacks;
 mod walk;
 

@@ -113,8 +113,11 @@ fn hundreds_of_short_lived_processes_leave_nothing_behind() {
         });
         held.push(daemon.holds());
     }
-    let ((files, memory), (files_after, memory_after)) = (held[1], held[3]);
-    assert!(files_after <= files, "{held:?}");
+    let ((files, memory), (_, memory_after)) = (held[1], held[3]);
+    // A scan that is under way has a file open for a moment.
+    until("no more files are open than before", || {
+        daemon.holds().0 <= files
+    });
     // Ten per cent are for the allocator; what hundreds of processes leave would be more.
     assert!(memory_after < memory + memory / 10, "{held:?}");
     // And there is room for more.

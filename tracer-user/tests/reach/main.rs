@@ -16,12 +16,12 @@ use std::{
     time::{Duration, Instant},
 };
 
-use go_program::{Link, Running, build, target, toolchain};
+use go_program::{Link, Running, build, toolchain};
 use rustc_hash::FxHashMap;
 use tracer_user::{
     finding::{self, Evidence},
     graph::GoroutineNode,
-    ids::{Goid, Pid},
+    ids::Goid,
     image::Image,
     process::Process,
     reach::{Certainty, Options, Proof, Prover},
@@ -265,31 +265,4 @@ fn nothing_healthy_is_dead_while_held_still() {
     };
     stress("1.27.3", Link::Cgo, &["-load"], frozen);
     stress("1.19.8", Link::Plain, &["-load"], frozen);
-}
-
-/// A look at any process: `GOSTUCK_PID=… cargo test --test reach -- --ignored --nocapture pid`.
-#[test]
-#[ignore = "looks at a process of your choice"]
-fn pid() {
-    let pid = Pid(env::var("GOSTUCK_PID").unwrap().parse().unwrap());
-    let target = target(pid);
-    let (snapshot, proof) = look(&target, Options::default());
-    println!("{:?} {:?}", proof.certainty, proof.statistics);
-    for g in &snapshot.goroutines {
-        println!(
-            "{} g={} {:?} {:?}",
-            g.goid,
-            g.g,
-            g.waits_on,
-            functions(&target.image, g)
-        );
-    }
-    println!("dead:");
-    for goid in dead(&proof) {
-        let g = snapshot.goroutines.iter().find(|g| g.goid == goid);
-        println!(
-            "{goid} {:?}",
-            g.map(|g| (&g.waits_on, functions(&target.image, g)))
-        );
-    }
 }

@@ -85,6 +85,11 @@ impl Marker {
         self.marks.set_opaque(at);
     }
 
+    /// The object at `at`, opaque so far, is reached and read.
+    pub fn clear_opaque(&mut self, at: TargetAddr) {
+        self.marks.clear_opaque(at);
+    }
+
     /// Whoever reaches the block that holds the weak handle at `handle` can get at `target`.
     pub fn set_weak(&mut self, handle: TargetAddr, target: TargetAddr) {
         self.marks.set_weak(handle, target);

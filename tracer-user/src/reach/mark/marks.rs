@@ -21,7 +21,8 @@ const ROUND_BYTES: u64 = 1 << 20;
 const ROUND_SPANS: usize = 1024;
 
 /// Objects that are reached but not read on: `g` structs (a goroutine becomes live by the fixpoint
-/// only) and `p` structs (whose buffers hold stale pointers).
+/// only), `p` structs (whose buffers hold stale pointers), and the sudogs of goroutines that are not
+/// live.
 pub type Opaque = FxHashSet<ObjectAt>;
 
 /// The state of a marking that is under way.
@@ -101,6 +102,16 @@ impl Marks {
         }
     }
 
+    /// From now on the object at `at`, opaque so far, is read like any other, as reached.
+    pub(super) fn clear_opaque(&mut self, at: TargetAddr) {
+        if let Place::Object(object) = self.table.find(at)
+            && self.opaque.remove(&object)
+            && let Some(span) = self.table.span(object.span).copied()
+        {
+            self.enqueue(object, &span);
+        }
+    }
+
     pub(super) fn set_weak(&mut self, handle: TargetAddr, target: TargetAddr) {
         if let Place::Object(block) = self.table.find(handle) {
             let reached = self.reached.contains(block);
@@ -138,9 +149,13 @@ impl Marks {
         let Some(span) = self.table.span(object.span).copied() else {
             return;
         };
-        if !self.reached.insert(object, span.elements) {
-            return;
+        if self.reached.insert(object, span.elements) {
+            self.enqueue(object, &span);
         }
+    }
+
+    /// Sees to it that a reached object is read.
+    fn enqueue(&mut self, object: ObjectAt, span: &Span) {
         self.reached_bytes += span.element_size;
         if !self.weak.is_empty()
             && let Some(targets) = self.weak.get(&object)

@@ -46,6 +46,8 @@ pub struct HeapWalk<'t> {
     /// Where the stacks of `now` begin, ascending.
     by_stack: Vec<(TargetAddr, Goid)>,
     live: FxHashSet<Goid>,
+    /// The sudogs of goroutines that are not live, as they were when the walk began.
+    sudogs: FxHashMap<Goid, Vec<TargetAddr>>,
     /// Goroutines that ran since the walk began, or began since.
     moved: FxHashSet<Goid>,
     /// Whether anyone is there who can use a global.
@@ -81,6 +83,7 @@ impl<'t> HeapWalk<'t> {
             now: FxHashMap::default(),
             by_stack: Vec::new(),
             live: FxHashSet::default(),
+            sudogs: FxHashMap::default(),
             moved: FxHashSet::default(),
             somebody_acts: false,
             globals_read: false,
@@ -90,6 +93,10 @@ impl<'t> HeapWalk<'t> {
         };
         walk.look_at_tables()?;
         walk.first = walk.now.clone();
+        walk.sudogs = walk.anatomy.sudogs.of_parked(memory, walk.first.values())?;
+        for sudog in walk.sudogs.values().flatten() {
+            walk.marker.set_opaque(*sudog);
+        }
         walk.runtime_roots()?;
         Ok(walk)
     }
@@ -288,6 +295,10 @@ impl<'t> HeapWalk<'t> {
         for goid in goroutines {
             if self.live.insert(*goid) {
                 fresh.extend(self.now.get(goid).copied());
+                for sudog in self.sudogs.remove(goid).unwrap_or_default() {
+                    self.marker.clear_opaque(sudog);
+                    self.drained = false;
+                }
             }
         }
         if fresh.is_empty() {

@@ -1,0 +1,100 @@
+//! The sudogs by which parked goroutines wait.
+//!
+//! A sudog in a channel's queue refers to the channel, and stale pointers to sudogs lie about: in the
+//! caches of Ps and on the stacks of the runtime. But the program has no pointer to a sudog, and the
+//! runtime gets at one in use from the goroutine that waits or from the object waited for, never the
+//! other way round. So the sudogs of a goroutine are not read through before it is live; the
+//! runtime's own leak detection hides `sudog.elem` and `sudog.c` in the same way
+//! (`maybeTraceablePtr`, runtime/runtime2.go, Go 1.26 and later).
+
+use rustc_hash::FxHashMap;
+
+use super::goroutine::{Doing, GoroutineNow};
+use crate::{
+    ids::{Goid, TargetAddr},
+    memory::{Gather, Memory, ReadError},
+};
+
+/// Cases of the largest select that Go allows (`selectgo`, runtime/select.go).
+const MAX_CASES: usize = 1 << 16;
+
+/// Where the chain of a goroutine's sudogs begins and goes on.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct SudogChain {
+    /// `g.waiting`.
+    pub first: u64,
+    /// `sudog.waitlink`.
+    pub next: u64,
+}
+
+impl SudogChain {
+    /// The sudogs of each parked goroutine of `goroutines`.
+    ///
+    /// # Errors
+    /// When the target is gone.
+    pub(super) fn of_parked<'a>(
+        self,
+        memory: &dyn Memory,
+        goroutines: impl Iterator<Item = &'a GoroutineNow>,
+    ) -> Result<FxHashMap<Goid, Vec<TargetAddr>>, ReadError> {
+        let mut links: Vec<(Goid, TargetAddr)> = goroutines
+            .filter(|now| now.doing == Doing::Parked)
+            .map(|now| (now.goid, now.g.offset(self.first)))
+            .collect();
+        let mut sudogs: FxHashMap<Goid, Vec<TargetAddr>> = FxHashMap::default();
+        let mut gather = Gather::new();
+        for _ in 0..MAX_CASES {
+            if links.is_empty() {
+                break;
+            }
+            let ranges: Vec<_> = links.iter().map(|(_, at)| (*at, 8)).collect();
+            gather.read(memory, &ranges)?;
+            let read = links.iter().enumerate().filter_map(|(index, (goid, _))| {
+                let word = u64::from_le_bytes(gather.get(index)?.try_into().ok()?);
+                (word != 0).then_some((*goid, TargetAddr(word)))
+            });
+            let found: Vec<_> = read.collect();
+            for (goid, sudog) in &found {
+                sudogs.entry(*goid).or_default().push(*sudog);
+            }
+            links = found
+                .into_iter()
+                .map(|(goid, sudog)| (goid, sudog.offset(self.next)))
+                .collect();
+        }
+        Ok(sudogs)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::memory::FakeMemory;
+
+    const CHAIN: SudogChain = SudogChain { first: 8, next: 16 };
+
+    fn parked(goid: u64, g: u64) -> GoroutineNow {
+        GoroutineNow {
+            g: TargetAddr(g),
+            goid: Goid(goid),
+            doing: Doing::Parked,
+            wait_reason: 0,
+            stack: (TargetAddr(0), TargetAddr(0)),
+            sp: TargetAddr(0),
+            runs: None,
+        }
+    }
+
+    #[test]
+    fn a_select_waits_by_a_chain_and_a_sleeper_by_nothing() {
+        let mut memory = FakeMemory::new();
+        memory.map_words(TargetAddr(0x1008), &[0x5000]);
+        memory.map_words(TargetAddr(0x5010), &[0x6000]);
+        memory.map_words(TargetAddr(0x6010), &[0]);
+        memory.map_words(TargetAddr(0x2008), &[0]);
+        let all = [parked(1, 0x1000), parked(2, 0x2000)];
+        let sudogs = CHAIN.of_parked(&memory, all.iter()).unwrap();
+        assert_eq!(sudogs[&Goid(1)], [TargetAddr(0x5000), TargetAddr(0x6000)]);
+        assert!(!sudogs.contains_key(&Goid(2)));
+    }
+}
