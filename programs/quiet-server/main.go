@@ -3,7 +3,6 @@
 // wait for a signal or for a context to end, and one that closes a channel when a pool has ended.
 //
 // expect: quiet
-// matrix: all
 package main
 
 import (
