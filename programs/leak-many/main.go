@@ -2,7 +2,7 @@
 //
 // The last of them may still be seen in a word that the runtime left behind, so the number is not asserted.
 //
-// expect: proven unreachable in=main.answer
+// expect: proven unreachable goroutines=+ in=main.answer
 package main
 
 import (
