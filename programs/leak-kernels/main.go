@@ -55,8 +55,10 @@ func main() {
 	for {
 		select {
 		case <-wanted:
-			writeProfile(*profile)
-			fmt.Println("profiled")
+			if *profile != "" {
+				writeProfile(*profile)
+				fmt.Println("profiled")
+			}
 		case <-end:
 			return
 		}
