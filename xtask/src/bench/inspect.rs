@@ -6,11 +6,11 @@ use std::{
     time::{Duration, Instant},
 };
 
-use anyhow::{Context as _, Result};
-use serde::Deserialize;
+use anyhow::Result;
 
 use super::{
     http,
+    meter::{self, Felt},
     numbers::{mebibytes, median, of, percent, seconds},
     page::Section,
     program::{self, Running},
@@ -18,19 +18,11 @@ use super::{
 };
 use crate::command::step;
 
-/// What the program says of its own progress since it was asked last.
-#[derive(Debug, Deserialize)]
-struct Meter {
-    operations: u64,
-    longest_gap_ns: u64,
-}
-
 /// One reading of the process, and what the process felt of it.
 #[derive(Debug)]
 struct Round {
     cost: Cost,
-    operations_a_second: f64,
-    longest_gap: f64,
+    felt: Felt,
 }
 
 /// How the process is read.
@@ -86,22 +78,9 @@ fn alone(elapsed: Duration, bytes: u64) -> Cost {
     }
 }
 
-fn meter(target: &Running) -> Result<Meter> {
-    let answer = http::get(&target.address, "/meter")?;
-    serde_json::from_slice(&answer).context("reading the program's meter")
-}
-
 fn round(reader: Reader, gostuck: &Path, target: &Running) -> Result<Round> {
-    meter(target)?;
-    let started = Instant::now();
-    let cost = reader.read(gostuck, target)?;
-    let elapsed = of(started.elapsed());
-    let felt = meter(target)?;
-    Ok(Round {
-        cost,
-        operations_a_second: felt.operations as f64 / elapsed,
-        longest_gap: felt.longest_gap_ns as f64 / 1e9,
-    })
+    let (cost, felt) = meter::felt(target, || reader.read(gostuck, target))?;
+    Ok(Round { cost, felt })
 }
 
 pub(crate) fn run(quick: bool) -> Result<()> {
@@ -152,13 +131,13 @@ fn measure(gostuck: &Path, target: &Running, rounds: u32) -> Result<Vec<Vec<Stri
             into.push(round(reader, gostuck, target)?);
         }
     }
-    let base = median(all[0].iter().map(|r| r.operations_a_second));
+    let base = median(all[0].iter().map(|r| r.felt.operations_a_second));
     let rows = Reader::ALL.into_iter().zip(&all).map(|(reader, rounds)| {
         let of_cost = |f: fn(&Cost) -> f64| median(rounds.iter().map(|r| f(&r.cost)));
         let ours = matches!(reader, Reader::Inspect | Reader::WithoutReach);
         let cell = |text: String| if ours { text } else { "–".to_owned() };
         let peak = of_cost(|c| c.peak as f64) as u64;
-        let speed = median(rounds.iter().map(|r| r.operations_a_second));
+        let speed = median(rounds.iter().map(|r| r.felt.operations_a_second));
         vec![
             reader.name().to_owned(),
             seconds(of_cost(|c| of(c.elapsed))),
@@ -168,7 +147,7 @@ fn measure(gostuck: &Path, target: &Running, rounds: u32) -> Result<Vec<Vec<Stri
                 _ => cell(mebibytes(peak)),
             },
             percent(speed / base),
-            seconds(median(rounds.iter().map(|r| r.longest_gap))),
+            seconds(median(rounds.iter().map(|r| r.felt.longest_gap))),
         ]
     });
     Ok(rows.collect())

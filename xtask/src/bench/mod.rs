@@ -4,6 +4,7 @@ mod daemon;
 mod holders;
 mod http;
 mod inspect;
+mod meter;
 mod numbers;
 mod page;
 mod probes;

@@ -1,40 +1,30 @@
 //! The heap walk beside the runtime's own search for leaks: docs/performance.md, "Heap walk".
 
 use std::{
-    fs,
     path::Path,
     process::Command,
     time::{Duration, Instant},
 };
 
-use anyhow::{Context as _, Result};
-use serde::Deserialize;
+use anyhow::Result;
 
 use super::{
     http,
+    meter::{self, Felt},
     numbers::{mebibytes, median, of, percent, seconds},
     page::Section,
     program::{self, Running},
     tool::{self, Cost},
+    used::used,
 };
 use crate::command::step;
-
-/// What the program says of its own progress since it was asked last.
-#[derive(Debug, Deserialize)]
-struct Meter {
-    operations: u64,
-    longest_gap_ns: u64,
-}
 
 /// One search, and what the target felt of it.
 #[derive(Debug)]
 struct Round {
-    elapsed: f64,
-    /// CPU time: our own, or what the target used beyond its usual.
-    cpu: f64,
-    peak: u64,
-    operations_a_second: f64,
-    longest_gap: f64,
+    /// Its CPU time is our own, or what the target used beyond its usual.
+    cost: Cost,
+    felt: Felt,
 }
 
 /// Who searches.
@@ -66,7 +56,7 @@ impl Searcher {
             command.arg("inspect").arg(target.pid().to_string());
             tool::meter(command.args(["--format", "json"]).args(more))
         };
-        let (started, before) = (Instant::now(), cpu_of(target.pid())?);
+        let (started, before) = (Instant::now(), used(target.pid())?.cpu);
         match self {
             Self::Walk => return inspect(&[]),
             Self::WithoutWalk => return inspect(&["--no-reach"]),
@@ -77,7 +67,7 @@ impl Searcher {
         }
         let elapsed = started.elapsed();
         // The counting goroutine alone uses one CPU.
-        let cpu = cpu_of(target.pid())?.saturating_sub(before);
+        let cpu = used(target.pid())?.cpu.saturating_sub(before);
         Ok(Cost {
             elapsed,
             cpu: cpu.saturating_sub(elapsed),
@@ -86,45 +76,9 @@ impl Searcher {
     }
 }
 
-/// CPU time that the process has used, of all its threads.
-fn cpu_of(pid: u32) -> Result<Duration> {
-    let stat =
-        fs::read_to_string(format!("/proc/{pid}/stat")).context("reading the target's stat")?;
-    let fields: Vec<&str> = stat
-        .rsplit(')')
-        .next()
-        .unwrap_or_default()
-        .split_whitespace()
-        .collect();
-    // proc(5): utime and stime are fields 14 and 15; the state, field 3, comes first here. Linux
-    // counts them in hundredths of a second.
-    let ticks = |at: usize| {
-        fields
-            .get(at)
-            .and_then(|t| t.parse::<u64>().ok())
-            .unwrap_or(0)
-    };
-    Ok(Duration::from_millis(10 * (ticks(11) + ticks(12))))
-}
-
-fn meter(target: &Running) -> Result<Meter> {
-    let answer = http::get(&target.address, "/meter")?;
-    serde_json::from_slice(&answer).context("reading the program's meter")
-}
-
 fn round(searcher: Searcher, gostuck: &Path, target: &Running) -> Result<Round> {
-    meter(target)?;
-    let started = Instant::now();
-    let cost = searcher.search(gostuck, target)?;
-    let elapsed = of(started.elapsed());
-    let felt = meter(target)?;
-    Ok(Round {
-        elapsed: of(cost.elapsed),
-        cpu: of(cost.cpu),
-        peak: cost.peak,
-        operations_a_second: felt.operations as f64 / elapsed,
-        longest_gap: felt.longest_gap_ns as f64 / 1e9,
-    })
+    let (cost, felt) = meter::felt(target, || searcher.search(gostuck, target))?;
+    Ok(Round { cost, felt })
 }
 
 pub(crate) fn run(quick: bool) -> Result<()> {
@@ -175,7 +129,7 @@ fn measure(gostuck: &Path, target: &Running, rounds: u32) -> Result<Vec<Vec<Stri
         }
     }
     let of_rounds = |rounds: &[Round], f: fn(&Round) -> f64| median(rounds.iter().map(f));
-    let base = of_rounds(&all[0], |r| r.operations_a_second);
+    let base = of_rounds(&all[0], |r| r.felt.operations_a_second);
     let rows = Searcher::ALL
         .into_iter()
         .zip(&all)
@@ -183,17 +137,17 @@ fn measure(gostuck: &Path, target: &Running, rounds: u32) -> Result<Vec<Vec<Stri
             let ours = matches!(searcher, Searcher::Walk | Searcher::WithoutWalk);
             vec![
                 searcher.name().to_owned(),
-                seconds(of_rounds(rounds, |r| r.elapsed)),
+                seconds(of_rounds(rounds, |r| of(r.cost.elapsed))),
                 match searcher {
                     Searcher::Nobody => "–".to_owned(),
-                    _ => seconds(of_rounds(rounds, |r| r.cpu)),
+                    _ => seconds(of_rounds(rounds, |r| of(r.cost.cpu))),
                 },
                 match ours {
-                    true => mebibytes(of_rounds(rounds, |r| r.peak as f64) as u64),
+                    true => mebibytes(of_rounds(rounds, |r| r.cost.peak as f64) as u64),
                     false => "–".to_owned(),
                 },
-                percent(of_rounds(rounds, |r| r.operations_a_second) / base),
-                seconds(of_rounds(rounds, |r| r.longest_gap)),
+                percent(of_rounds(rounds, |r| r.felt.operations_a_second) / base),
+                seconds(of_rounds(rounds, |r| r.felt.longest_gap)),
             ]
         });
     Ok(rows.collect())
