@@ -1,6 +1,10 @@
 //! Deferred calls that have not run: the goroutine's `_defer` records, and the closures that a
 //! frame keeps in its own slots (open-coded defers).
 
+use std::iter;
+
+use rustc_hash::FxHashSet;
+
 use super::executor::{Deferred, Value};
 use crate::{
     ids::{ImageAddr, TargetAddr},
@@ -10,6 +14,8 @@ use crate::{
 
 /// `_defer` records of one goroutine at most.
 const MAX_RECORDS: usize = 4096;
+/// No record lies below this address: the first page is never mapped.
+const PAGE: u64 = 4096;
 /// `FUNCDATA_OpenCodedDeferInfo` (`internal/abi/funcdata.go`).
 const OPEN_CODED_DEFER_INFO: usize = 4;
 /// A frame's locals end below the saved frame pointer and the return address.
@@ -21,9 +27,8 @@ const MAX_OPEN_CODED: u64 = 8;
 pub fn records(memory: &dyn Memory, image: &Image, g: TargetAddr) -> Vec<Deferred> {
     let layout = &image.layout().defer;
     let mut found = Vec::new();
-    let mut next = memory.read_addr(g.offset(image.layout().g.defer)).ok();
-    while let Some(record) = next.filter(|record| !record.is_nil() && found.len() < MAX_RECORDS) {
-        next = memory.read_addr(record.offset(layout.link)).ok();
+    let newest = memory.read_addr(g.offset(image.layout().g.defer)).ok();
+    for record in linked(memory, layout.link, newest) {
         let Ok(sp) = memory.read_u64(record.offset(layout.sp)) else {
             break;
         };
@@ -36,6 +41,7 @@ pub fn records(memory: &dyn Memory, image: &Image, g: TargetAddr) -> Vec<Deferre
         }
         if flag(layout.rangefunc) {
             found.extend(range_function(memory, image, record, sp));
+            found.truncate(MAX_RECORDS);
             continue;
         }
         if let Ok(closure) = memory.read_u64(record.offset(layout.fn_)) {
@@ -64,18 +70,32 @@ fn range_function(
         // The head is a pointer to an atomic pointer.
         memory.read_addr(list).ok()
     });
-    let mut next = head;
-    while let Some(record) = next.filter(|r| !r.is_nil() && r.0 > 4096 && found.len() < MAX_RECORDS)
-    {
+    for record in linked(memory, layout.link, head) {
         if let Ok(closure) = memory.read_u64(record.offset(layout.fn_)) {
             found.push(Deferred {
                 sp,
                 closure: Value::exact(closure),
             });
         }
-        next = memory.read_addr(record.offset(layout.link)).ok();
     }
     found
+}
+
+/// The records from `first` on, as their links lead: records of a goroutine that runs are freed and
+/// used again meanwhile, so that the list may lead anywhere, and back to itself.
+fn linked(
+    memory: &dyn Memory,
+    link: u64,
+    first: Option<TargetAddr>,
+) -> impl Iterator<Item = TargetAddr> {
+    // `badDefer` marks lists with an address in the first page (`runtime/panic.go`).
+    let plausible = |record: &TargetAddr| record.0 >= PAGE;
+    let mut seen = FxHashSet::default();
+    iter::successors(first.filter(plausible), move |record| {
+        let next = memory.read_addr(record.offset(link)).ok();
+        next.filter(plausible)
+    })
+    .take_while(move |record| seen.len() < MAX_RECORDS && seen.insert(*record))
 }
 
 /// The closures that the frame of `function` with frame address `fp` keeps in its own slots and
@@ -137,4 +157,37 @@ fn varint(image: &Image, at: &mut ImageAddr) -> Option<u64> {
         }
     }
     None
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::memory::FakeMemory;
+
+    const LINK: u64 = 8;
+
+    fn list(links: &[(u64, u64)], first: u64) -> Vec<u64> {
+        let mut memory = FakeMemory::new();
+        for &(record, next) in links {
+            memory.map_words(TargetAddr(record), &[0, next]);
+        }
+        linked(&memory, LINK, Some(TargetAddr(first)))
+            .map(|record| record.0)
+            .collect()
+    }
+
+    #[test]
+    fn a_list_ends_at_nil_and_at_what_is_unmapped() {
+        let links = [(0x10000, 0x20000), (0x20000, 0)];
+        assert_eq!(list(&links, 0x10000), [0x10000, 0x20000]);
+        assert_eq!(list(&[(0x10000, 0x30000)], 0x10000), [0x10000, 0x30000]);
+        assert!(list(&[], 0).is_empty());
+        assert!(list(&[], 1).is_empty(), "a poisoned head");
+    }
+
+    #[test]
+    fn a_list_that_leads_back_to_itself_ends() {
+        let links = [(0x10000, 0x20000), (0x20000, 0x30000), (0x30000, 0x20000)];
+        assert_eq!(list(&links, 0x10000), [0x10000, 0x20000, 0x30000]);
+    }
 }

@@ -1,5 +1,6 @@
 //! All tests, with one summary.
 
+mod silent;
 mod tally;
 
 use std::{fs, process::Command, time::Instant};
@@ -48,15 +49,23 @@ pub(crate) fn run(options: &Options) -> Result<()> {
         tally.check("clippy", command::cargo(clippy));
         web(&mut tally);
     }
-    let mut cargo = Command::new(command::cargo_program());
-    cargo.current_dir(paths::workspace()).args([
+    let test = [
         "test",
         "--locked",
-        "--no-fail-fast",
         "--workspace",
         "--exclude",
         "tracer-ebpf",
-    ]);
+    ];
+    // Apart from the run, so that only tests are timed: a build says nothing for minutes.
+    tally.check(
+        "building the tests",
+        command::cargo(test.iter().chain(&["--no-run"])),
+    );
+    let mut cargo = Command::new(command::cargo_program());
+    cargo
+        .current_dir(paths::workspace())
+        .args(test)
+        .arg("--no-fail-fast");
     if let Some(filter) = &options.filter {
         cargo.args(["--", filter]);
     }

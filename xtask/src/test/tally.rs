@@ -3,12 +3,18 @@
 use std::{
     io::{BufRead as _, BufReader},
     process::{Command, Stdio},
+    sync::mpsc::{self, RecvTimeoutError},
+    thread,
     time::Duration,
 };
 
 use anyhow::{Context as _, Result};
 
+use super::silent;
 use crate::command::step;
+
+/// The longest single test takes two minutes on a slow machine.
+const PATIENCE: Duration = Duration::from_secs(600);
 
 /// The outcome so far.
 #[derive(Debug, Default)]
@@ -46,7 +52,8 @@ impl Tally {
         self.skipped.push(why.to_owned());
     }
 
-    /// Runs cargo's tests, showing their output while reading their summaries.
+    /// Runs cargo's tests, showing their output while reading their summaries. A test program that
+    /// says nothing for [`PATIENCE`] is ended and counts as failed; cargo goes on with the next.
     pub(super) fn cargo_test(&mut self, cargo: &mut Command) -> Result<()> {
         step("cargo test");
         let mut child = cargo
@@ -54,11 +61,29 @@ impl Tally {
             .spawn()
             .context("cannot start cargo test")?;
         let output = child.stdout.take().context("cargo test has no output")?;
+        let (sender, lines) = mpsc::channel();
+        thread::spawn(move || {
+            for line in BufReader::new(output).lines() {
+                if sender.send(line).is_err() {
+                    return;
+                }
+            }
+        });
         let before = self.failed();
-        for line in BufReader::new(output).lines() {
-            let line = line?;
-            println!("{line}");
-            self.read(&line);
+        loop {
+            match lines.recv_timeout(PATIENCE) {
+                Ok(line) => {
+                    let line = line?;
+                    println!("{line}");
+                    self.read(&line);
+                }
+                Err(RecvTimeoutError::Timeout) => {
+                    let ended = silent::end_children(child.id());
+                    eprintln!("FAILED: no word for {PATIENCE:?}, ended {ended}");
+                    self.fail(&format!("{ended}: said nothing for {PATIENCE:?}"));
+                }
+                Err(RecvTimeoutError::Disconnected) => break,
+            }
         }
         let status = child.wait()?;
         if !status.success() && self.failed() == before {
