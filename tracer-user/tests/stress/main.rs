@@ -13,6 +13,8 @@ use std::{
     io::{BufRead as _, BufReader},
     path::Path,
     process::{Child, Command, Stdio},
+    sync::mpsc,
+    thread,
     time::{Duration, Instant},
 };
 
@@ -35,6 +37,8 @@ const PROGRAMS: [(&str, Flavour); 6] = [
 ];
 /// How long one Go version is tried by default.
 const SECONDS: u64 = 10;
+/// How long a program may take to say READY.
+const START_LIMIT: Duration = Duration::from_secs(30);
 
 fn main() {
     let arguments = Arguments::from_args();
@@ -103,10 +107,14 @@ fn start(program: &Path) -> Result<Target, String> {
         .map_err(|error| format!("cannot start: {error}"))?;
     let output = child.stdout.take().ok_or("no output")?;
     let target = Target(child);
-    let mut lines = BufReader::new(output).lines().map_while(Result::ok);
-    match lines.any(|line| line == "READY") {
-        true => Ok(target),
-        false => Err("the program never said READY".into()),
+    let (ready, is_ready) = mpsc::channel();
+    thread::spawn(move || {
+        let mut lines = BufReader::new(output).lines().map_while(Result::ok);
+        let _ = ready.send(lines.any(|line| line == "READY"));
+    });
+    match is_ready.recv_timeout(START_LIMIT) {
+        Ok(true) => Ok(target),
+        _ => Err("the program never said READY".into()),
     }
 }
 

@@ -44,6 +44,8 @@ use crate::{
 
 /// Instructions executed for one frame at most.
 const FRAME_BUDGET: u32 = 30_000;
+/// Instructions executed for all frames of one goroutine, and its deferred calls, at most.
+const GOROUTINE_BUDGET: u32 = 600_000;
 /// Paths that wait to be followed at most.
 const MAX_OPEN: usize = 2_000;
 /// Histories of locks that are told apart at one place at most.
@@ -100,7 +102,10 @@ pub struct Executor<'a> {
     pub seen: FxHashMap<(ReleaseKind, TargetAddr), Sighting>,
     frame: usize,
     deferred_frame: bool,
+    /// Instructions left for this frame.
     budget: u32,
+    /// Instructions left for the frames that follow.
+    total: u32,
     queue: Queue,
     visits: FxHashMap<Place, Visits>,
     /// How many histories came to a place, and what they have in common.
@@ -141,6 +146,7 @@ impl<'a> Executor<'a> {
             frame: 0,
             deferred_frame: false,
             budget: 0,
+            total: GOROUTINE_BUDGET,
             queue: Queue::default(),
             visits: FxHashMap::default(),
             histories: FxHashMap::default(),
@@ -154,7 +160,8 @@ impl<'a> Executor<'a> {
     pub fn run(&mut self, frame: usize, deferred: bool, entries: Vec<State>) -> Outcome {
         self.frame = frame;
         self.deferred_frame = deferred;
-        self.budget = FRAME_BUDGET;
+        self.budget = FRAME_BUDGET.min(self.total);
+        self.total -= self.budget;
         self.visits.clear();
         self.histories.clear();
         self.progress = Progress::default();
@@ -167,6 +174,7 @@ impl<'a> Executor<'a> {
                 self.follow(state);
             }
         }
+        self.total += self.budget;
         if self.outcome.exits.is_empty() {
             self.outcome.loops = self.progress.in_final_loops();
         }
