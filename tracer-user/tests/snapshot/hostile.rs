@@ -1,21 +1,32 @@
-//! Snapshots of a memory that lies: no panic, no hang, no unbounded reading.
+//! Whole looks at a memory that lies: no panic, no hang, no unbounded reading.
 
-use std::sync::{
-    Arc,
-    atomic::{AtomicU64, Ordering},
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering},
+    },
+    time::Duration,
 };
 
 use tracer_user::{
-    finding::detector,
-    ids::TargetAddr,
+    finding::{Evidence, HeapWalker, Options, Walked, diagnose},
+    graph::GoroutineNode,
+    ids::{Goid, TargetAddr},
     memory::{Memory, ReadError},
-    snapshot::{Target, take},
+    process::Process,
+    reach::{self, Prover},
+    release::{Analyzer, holders},
+    snapshot::{Snapshot, Target, take},
 };
 
 use crate::go_program::{Link, Running, build, toolchain};
 
 /// Looks for each program and rate.
 const LOOKS: u64 = 150;
+/// One snapshot of so many is looked into further, which takes longer.
+const ONE_IN_WHOLE: u64 = 5;
+/// No walk of the heap is to go on for longer.
+const WALK_LIMIT: Duration = Duration::from_millis(500);
 /// Most bytes one look at the small program may read, whatever its memory says.
 const BYTES_LIMIT: u64 = 2 << 30;
 
@@ -71,29 +82,54 @@ impl Memory for Lying {
     }
 }
 
+/// The walk of a heap, as a look makes it.
+struct Walker<'t>(Prover<'t>);
+
+impl HeapWalker for Walker<'_> {
+    fn solve(&mut self, nodes: &[GoroutineNode]) -> Result<Walked, String> {
+        let proof = self.0.prove(nodes).map_err(|error| error.to_string())?;
+        Ok(Walked {
+            verdicts: proof.verdicts,
+            unsettled: None,
+        })
+    }
+
+    fn retained_bytes(&mut self, goroutines: &[Goid]) -> Option<u64> {
+        Some(self.0.retained(goroutines).ok()?.heap_bytes)
+    }
+}
+
 #[test]
-fn a_lying_memory_yields_an_error_or_a_snapshot() {
+fn a_lying_memory_yields_an_error_or_a_diagnosis() {
     for version in ["1.21.13", "1.27.3"] {
         let Some(go) = toolchain(version) else { return };
         let directory = tempfile::tempdir().unwrap();
         let running = Running::start(&build(&go, "states.go", Link::Plain, directory.path()), &[]);
         let honest = running.target();
-        let mut snapshots = 0;
+        let analyzer = Analyzer::new(Arc::clone(&honest.image));
+        let (mut snapshots, mut walks) = (0, 0);
         for one_in in [4, 50, 1000, 20_000] {
             for seed in 0..LOOKS {
-                snapshots += u64::from(look(&honest, seed, one_in));
+                let target = lying(&honest, seed, one_in);
+                let Ok(snapshot) = take(&target) else {
+                    continue;
+                };
+                snapshots += 1;
+                check(&snapshot);
+                if seed % ONE_IN_WHOLE == 0 {
+                    walks += u64::from(look_further(&target, &analyzer, snapshot));
+                }
             }
         }
         assert!(
-            snapshots > 0,
+            snapshots > 0 && walks > 0,
             "{version}: the lies were too many to test anything"
         );
     }
 }
 
-/// Whether a look at `honest` with lies in its memory came to a snapshot.
-fn look(honest: &Target, seed: u64, one_in: u64) -> bool {
-    let target = Target {
+fn lying(honest: &Target, seed: u64, one_in: u64) -> Target {
+    Target {
         memory: Arc::new(Lying {
             inner: Arc::clone(&honest.memory),
             seed,
@@ -101,10 +137,10 @@ fn look(honest: &Target, seed: u64, one_in: u64) -> bool {
             read: AtomicU64::new(0),
         }),
         ..honest.clone()
-    };
-    let Ok(snapshot) = take(&target) else {
-        return false;
-    };
+    }
+}
+
+fn check(snapshot: &Snapshot) {
     for goroutine in &snapshot.goroutines {
         assert!(goroutine.goid.0 != 0);
         assert!(goroutine.waits_on.len() <= 1 << 16);
@@ -112,6 +148,34 @@ fn look(honest: &Target, seed: u64, one_in: u64) -> bool {
     for object in snapshot.objects.values() {
         assert!(!object.waiters.is_empty());
     }
-    let _ = detector(&snapshot);
-    true
+}
+
+/// Everything that a look does with its snapshot. Whether the heap could be walked.
+fn look_further(target: &Target, analyzer: &Analyzer, snapshot: Snapshot) -> bool {
+    let snapshot = Arc::new(snapshot);
+    let pending = analyzer.pending(target, &snapshot.goroutines);
+    let evidence = || Evidence {
+        process: Process::open(target.pid).unwrap().key,
+        cpu_limit: None,
+        snapshot: Arc::clone(&snapshot),
+        holders: holders(&snapshot, &pending),
+        pending: pending.clone(),
+        one_moment: false,
+    };
+    let options = reach::Options {
+        limit: WALK_LIMIT,
+        ..reach::Options::default()
+    };
+    let mut walker = Walker(Prover::new(target, &snapshot, options));
+    let image = &*target.image;
+    let earlier = diagnose(evidence(), None, None, image, &Options::default());
+    let _ = diagnose(
+        evidence(),
+        Some(&mut walker),
+        Some(&earlier),
+        image,
+        &Options::default(),
+    );
+    let nodes: Vec<GoroutineNode> = Vec::new();
+    walker.solve(&nodes).is_ok()
 }
