@@ -1,5 +1,9 @@
 //! Counters that the BPF programs keep per CPU.
 
+/// Hits of one probe of a target, on one CPU, after which the daemon is told that there are so many:
+/// a power of two. Whoever is hit less often is asked for now and then only.
+pub const LOAD_STEP: u64 = 1024;
+
 /// Counts of one target on one CPU.
 #[repr(C)]
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]

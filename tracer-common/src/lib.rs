@@ -9,7 +9,7 @@ mod park;
 mod record;
 mod target;
 
-pub use counters::{HostCounters, TargetCounters};
+pub use counters::{HostCounters, LOAD_STEP, TargetCounters};
 pub use histogram::{BUCKETS, Histogram, bucket_of, bucket_upper_ns, histogram_key};
 pub use park::{Park, park_g, park_key, park_slot};
 pub use record::{Record, RecordKind};

@@ -17,6 +17,8 @@ pub enum RecordKind {
     /// A goroutine of a target takes a contended semaphore, and perhaps parks on it. Told at most
     /// once every [`crate::LOCK_HINT_GAP_NS`] a target.
     LockWait = 6,
+    /// The probes of a target were hit [`crate::LOAD_STEP`] times more on one CPU.
+    Load = 7,
 }
 
 impl RecordKind {
@@ -30,6 +32,7 @@ impl RecordKind {
             4 => Self::ProcessStarted,
             5 => Self::ProcessExited,
             6 => Self::LockWait,
+            7 => Self::Load,
             _ => return None,
         })
     }

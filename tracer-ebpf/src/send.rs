@@ -1,15 +1,21 @@
 //! Sending records.
 
-use tracer_common::Record;
+use aya_ebpf::helpers::bpf_ktime_get_ns;
+use tracer_common::{Record, RecordKind};
 
-use crate::maps::{EVENTS, HOST};
+use crate::{
+    maps::{EVENTS, HOST},
+    target::Hit,
+};
 
-const BPF_RB_NO_WAKEUP: u64 = 1;
+/// Wakes the reader if it has read all records before this one.
+const BPF_RB_ADAPTIVE_WAKEUP: u64 = 0;
 const BPF_RB_FORCE_WAKEUP: u64 = 2;
 const BPF_RB_AVAIL_DATA: u64 = 0;
 
-/// Bytes waiting in the ring buffer from which the reader is woken. Below, its timer is enough: a
-/// wake-up a record would double the cost of a hit.
+/// Bytes waiting in the ring buffer from which the reader is woken again. The first record after it
+/// has read all wakes it as well; then it lets others gather for a moment. A wake-up a record would
+/// double the cost of a hit.
 #[unsafe(no_mangle)]
 static WAKE_FROM_BYTES: u64 = 256 * 1024;
 
@@ -31,9 +37,26 @@ pub fn send(record: &Record) -> bool {
     entry.submit(if wake {
         BPF_RB_FORCE_WAKEUP
     } else {
-        BPF_RB_NO_WAKEUP
+        BPF_RB_ADAPTIVE_WAKEUP
     });
     // SAFETY: as above.
     unsafe { (*host).sent += 1 };
     true
+}
+
+/// Tells that the probes of a target were hit many times more: whoever keeps its budget looks then,
+/// and need not ask those that are hardly ever hit.
+#[inline(always)]
+pub fn tell_load(hit: &mut Hit) {
+    let sent = send(&Record {
+        // SAFETY: no arguments.
+        time_ns: unsafe { bpf_ktime_get_ns() },
+        tgid: hit.tgid,
+        tid: hit.tid,
+        kind: RecordKind::Load as u8,
+        ..Record::default()
+    });
+    if !sent {
+        hit.counters.lost += 1;
+    }
 }

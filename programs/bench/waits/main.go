@@ -3,6 +3,8 @@
 //	/pingpong?rounds=N   nanoseconds a round trip of two goroutines over unbuffered channels
 //	/mutex?rounds=N      nanoseconds a Lock of four goroutines that contend for one mutex
 //	/rate?hits=N&ms=N    parks and wakes so many times a second, for so long; how many it made
+//	/spawn?n=N&ms=N      makes so many goroutines in that time, each of which waits for a channel
+//	/spawned             how many it has made
 //	/deadlock            two new goroutines lock each other out: when, in Unix nanoseconds
 //	/                    a page, made by a goroutine of its own behind a read lock
 package main
@@ -15,6 +17,7 @@ import (
 	"os"
 	"strconv"
 	"sync"
+	"sync/atomic"
 	"time"
 )
 
@@ -87,6 +90,27 @@ func rate(w http.ResponseWriter, r *http.Request) {
 	fmt.Fprintln(w, made)
 }
 
+var spawned atomic.Int64
+
+func spawn(_ http.ResponseWriter, r *http.Request) {
+	n, length := number(r, "n"), time.Duration(number(r, "ms"))*time.Millisecond
+	start := time.Now()
+	for int(spawned.Load()) < n {
+		due := int(float64(n) * time.Since(start).Seconds() / length.Seconds())
+		for int(spawned.Load()) < due {
+			results := make(chan int)
+			for i := 0; i < 100; i++ {
+				go func() { results <- 0 }()
+			}
+			for i := 0; i < 100; i++ {
+				<-results
+			}
+			spawned.Add(100)
+		}
+		time.Sleep(5 * time.Millisecond)
+	}
+}
+
 var locks sync.Map
 
 func deadlock(w http.ResponseWriter, r *http.Request) {
@@ -131,6 +155,10 @@ func main() {
 	http.HandleFunc("/pingpong", pingpong)
 	http.HandleFunc("/mutex", mutex)
 	http.HandleFunc("/rate", rate)
+	http.HandleFunc("/spawn", spawn)
+	http.HandleFunc("/spawned", func(w http.ResponseWriter, _ *http.Request) {
+		fmt.Fprintln(w, spawned.Load())
+	})
 	http.HandleFunc("/deadlock", deadlock)
 	http.HandleFunc("/", func(w http.ResponseWriter, r *http.Request) {
 		ctx, cancel := context.WithTimeout(r.Context(), time.Second)

@@ -6,9 +6,14 @@
 
 use aya_ebpf::{helpers::bpf_ktime_get_ns, macros::uprobe, programs::ProbeContext};
 use aya_log_ebpf::debug;
-use tracer_common::{Park, Record, RecordKind, WaitClass, flags, park_key};
+use tracer_common::{LOAD_STEP, Park, Record, RecordKind, WaitClass, flags, park_key};
 
-use crate::{maps::PARKS, registers::Registers, send::send, target::Hit};
+use crate::{
+    maps::PARKS,
+    registers::Registers,
+    send::{send, tell_load},
+    target::Hit,
+};
 
 #[uprobe]
 pub fn go_park(context: ProbeContext) -> u32 {
@@ -24,6 +29,9 @@ pub fn go_park(context: ProbeContext) -> u32 {
 #[inline(always)]
 fn park(mut hit: Hit, registers: Registers<'_>) -> bool {
     hit.counters.park_hits += 1;
+    if hit.counters.park_hits.is_multiple_of(LOAD_STEP) {
+        tell_load(&mut hit);
+    }
     if hit.target.flags & flags::PARK_AT_JUMP != 0 && registers.stack_check_fails() {
         return true;
     }

@@ -7,9 +7,15 @@
 
 use aya_ebpf::{helpers::bpf_ktime_get_ns, macros::uprobe, programs::ProbeContext};
 use aya_log_ebpf::debug;
-use tracer_common::{LOCK_HINT_GAP_NS, Park, Record, RecordKind, flags, park_key};
+use tracer_common::{LOAD_STEP, LOCK_HINT_GAP_NS, Park, Record, RecordKind, flags, park_key};
 
-use crate::{maps::PARKS, probes::park::insert, registers::Registers, send::send, target::Hit};
+use crate::{
+    maps::PARKS,
+    probes::park::insert,
+    registers::Registers,
+    send::{send, tell_load},
+    target::Hit,
+};
 
 #[uprobe]
 pub fn go_semacquire(context: ProbeContext) -> u32 {
@@ -25,6 +31,9 @@ pub fn go_semacquire(context: ProbeContext) -> u32 {
 #[inline(always)]
 fn semacquire(mut hit: Hit, registers: Registers<'_>) -> bool {
     hit.counters.semacquire_hits += 1;
+    if hit.counters.semacquire_hits.is_multiple_of(LOAD_STEP) {
+        tell_load(&mut hit);
+    }
     if hit.target.flags & flags::SEMACQUIRE_AT_JUMP != 0 && registers.stack_check_fails() {
         return false;
     }

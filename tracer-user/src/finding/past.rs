@@ -18,6 +18,9 @@ use crate::{
 
 /// Least time between two walks of one process's heap.
 const WALK_EVERY: Duration = Duration::from_secs(30);
+/// Likewise while nobody in it moves: what is reachable changes then only by goroutines that come
+/// and go between two looks.
+const WALK_STILL_EVERY: Duration = Duration::from_secs(600);
 /// A process that is followed is walked once somebody has waited so long.
 const LONG_WAIT: Duration = Duration::from_secs(1);
 
@@ -36,6 +39,8 @@ pub struct Past {
 #[derive(Debug)]
 struct Walk {
     snapshot: Arc<Snapshot>,
+    /// Whether it came to an end.
+    whole: bool,
     /// What it found out of reach, and who waits behind that.
     leaks: Vec<Finding>,
 }
@@ -75,10 +80,10 @@ impl Past {
             return true;
         }
         let ago = |ns: u64| Duration::from_nanos(now.taken_ns.saturating_sub(ns));
-        let due = self
-            .walked
-            .as_ref()
-            .is_none_or(|walk| ago(walk.snapshot.taken_ns) >= WALK_EVERY);
+        let due = self.walked.as_ref().is_none_or(|walk| {
+            let ago = ago(walk.snapshot.taken_ns);
+            ago >= WALK_STILL_EVERY || ago >= WALK_EVERY && !walk.still_holds(now)
+        });
         let long = |g: &Goroutine| match g.since {
             WaitSince::Exact(ns) | WaitSince::AtLeast(ns) => ago(ns) >= LONG_WAIT,
             WaitSince::Unknown => false,
@@ -95,6 +100,7 @@ impl Past {
             let leaks = diagnosis.findings.iter().filter(|f| is_leak(f));
             self.walked = Some(Walk {
                 snapshot: Arc::clone(&diagnosis.snapshot),
+                whole: diagnosis.incomplete.is_empty(),
                 leaks: leaks.cloned().collect(),
             });
         } else if let Some(walk) = &self.walked {
@@ -121,6 +127,20 @@ impl Past {
     }
 }
 
+impl Walk {
+    /// Whether another walk would find what this one found: nobody has moved, come or gone.
+    fn still_holds(&self, now: &Snapshot) -> bool {
+        let users = |snapshot: &Snapshot| snapshot.goroutines.iter().filter(|g| !g.system).count();
+        self.whole
+            && users(now) == users(&self.snapshot)
+            && now
+                .goroutines
+                .iter()
+                .filter(|g| !g.system)
+                .all(|g| unmoved(&self.snapshot, g))
+    }
+}
+
 fn is_leak(finding: &Finding) -> bool {
     matches!(
         finding.kind,
@@ -131,4 +151,48 @@ fn is_leak(finding: &Finding) -> bool {
 fn goroutine(snapshot: &Snapshot, goid: Goid) -> Option<&Goroutine> {
     let at = snapshot.goroutines.binary_search_by_key(&goid, |g| g.goid);
     snapshot.goroutines.get(at.ok()?)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{
+        finding::{
+            fixture::{KEY, Process},
+            tests::glance,
+        },
+        image::WaitReason,
+        snapshot::Operation,
+    };
+
+    /// `process` after so many seconds.
+    fn later(process: &mut Process, seconds: u64) -> &Snapshot {
+        process.snapshot.taken_ns += seconds * 1_000_000_000;
+        &process.snapshot
+    }
+
+    #[test]
+    fn a_process_in_which_nobody_moves_is_seldom_walked() {
+        let mut process = Process::new();
+        process.channel(0xc0, 0, 0);
+        process.waits(2, WaitReason::ChanReceive, Operation::Receive, 0xc0);
+        let mut past = Past::default();
+        past.begin(KEY);
+        assert!(past.wants_walk(&process.snapshot));
+        let mut walked = glance(&process);
+        walked.reach_walked = true;
+        past.end(&mut walked);
+        assert!(!past.wants_walk(later(&mut process, 29)));
+        assert!(!past.wants_walk(later(&mut process, 500)));
+        assert!(past.wants_walk(later(&mut process, 100)));
+        // Another one has come.
+        let mut past = Past::default();
+        past.begin(KEY);
+        let mut walked = glance(&process);
+        walked.reach_walked = true;
+        past.end(&mut walked);
+        process.waits(3, WaitReason::ChanReceive, Operation::Receive, 0xc0);
+        assert!(!past.wants_walk(later(&mut process, 29)));
+        assert!(past.wants_walk(later(&mut process, 1)));
+    }
 }

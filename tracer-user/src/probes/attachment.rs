@@ -27,7 +27,8 @@ use crate::{
     image::{ProbeSite, ProbeSites},
 };
 
-/// Processes of one image that get attachments of their own at most: each hit walks all of them.
+/// Processes of one image that get attachments of their own at most, since each hit walks all of
+/// them; the others do without until one attachment can serve all again.
 const OWN_ATTACHMENTS: usize = 32;
 
 /// The uprobe programs.
@@ -332,12 +333,9 @@ impl Group {
             Placed::Own(own) => own,
             Placed::Off | Placed::Shared(_) => BTreeMap::new(),
         };
-        if wanted.len() > OWN_ATTACHMENTS {
-            return Ok(());
-        }
         own.retain(|pid, _| wanted.iter().any(|(wanted, _)| *wanted == pid));
         for (pid, member) in wanted {
-            if !own.contains_key(pid) {
+            if own.len() < OWN_ATTACHMENTS && !own.contains_key(pid) {
                 let links = self.attach(programs, ebpf, &member.path, Some(*pid))?;
                 own.insert(*pid, links);
             }

@@ -69,6 +69,11 @@ pub enum Event {
         /// When.
         at_ns: u64,
     },
+    /// The probes of a process were hit [`tracer_common::LOAD_STEP`] times more.
+    Load {
+        /// Process.
+        pid: Pid,
+    },
     /// A process, any of the host, executed a program.
     ProcessStarted {
         /// Process.
@@ -125,6 +130,7 @@ impl Event {
                 semaphore: TargetAddr(record.other),
                 at_ns: record.time_ns,
             },
+            RecordKind::Load => Self::Load { pid },
             RecordKind::ProcessStarted => Self::ProcessStarted {
                 pid,
                 at_ns: record.time_ns,

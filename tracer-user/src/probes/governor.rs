@@ -109,7 +109,9 @@ impl Governor {
             self.paused += elapsed;
         }
         let allowed = Self::WINDOW.mul_f64(self.budget.0);
-        if self.window.all > allowed && self.level > Level::Threads {
+        // Whoever is looked at seldom has a longer window.
+        let length = self.window.length.max(Self::WINDOW);
+        if self.window.all > length.mul_f64(self.budget.0) && self.level > Level::Threads {
             return Some(self.lower(allowed));
         }
         if self.window.length >= Self::WINDOW {
@@ -192,6 +194,19 @@ mod tests {
             assert_eq!(governor.look(hits(tick * 4_900, 0), TICK), None);
         }
         assert!((governor.cost_ratio() - 0.0098).abs() < 1e-9);
+    }
+
+    #[test]
+    fn a_target_that_is_looked_at_seldom_has_the_budget_of_all_that_time() {
+        let mut governor = governor();
+        for look in 1..100 {
+            // Twice in 2 s what one second allows, less a little.
+            assert_eq!(governor.look(hits(look * 39_000, 0), TICK * 8), None);
+        }
+        assert_eq!(
+            governor.look(hits(4_000_000, 0), TICK * 8),
+            Some(Level::Locks)
+        );
     }
 
     #[test]

@@ -30,6 +30,6 @@ pub use governor::{Budget, Governor, Level};
 pub use object::OBJECT;
 pub use options::Options;
 pub use park_table::ParkedWait;
-pub use ring::Waiter;
+pub use ring::{Interrupter, Waiter};
 pub use statistics::{Statistics, TargetStatistics, WaitHistogram};
 pub use tracer::Probes;

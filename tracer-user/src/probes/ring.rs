@@ -3,11 +3,15 @@
 use std::{
     io,
     os::fd::{AsFd as _, OwnedFd},
+    sync::Arc,
     time::Duration,
 };
 
 use aya::maps::{MapData, RingBuf};
-use nix::sys::epoll::{Epoll, EpollCreateFlags, EpollEvent, EpollFlags, EpollTimeout};
+use nix::sys::{
+    epoll::{Epoll, EpollCreateFlags, EpollEvent, EpollFlags, EpollTimeout},
+    eventfd::{EfdFlags, EventFd},
+};
 use tracer_common::Record;
 
 /// Waits for the ring buffer; may live on another thread than its reader.
@@ -15,25 +19,54 @@ use tracer_common::Record;
 pub struct Waiter {
     epoll: Epoll,
     _ring: OwnedFd,
+    interrupt: Arc<EventFd>,
 }
+
+/// Ends the waiting of a [`Waiter`], now and for good.
+#[derive(Debug, Clone)]
+pub struct Interrupter(Arc<EventFd>);
 
 impl Waiter {
     /// Edge-triggered: records alone do not wake it, or each would, but only what the BPF side does
-    /// on purpose when the buffer is a quarter full.
+    /// on purpose: when a record finds all before it read, and when the buffer is a quarter full.
     pub(super) fn new(ring: &RingBuf<MapData>) -> io::Result<Self> {
         let ring = ring.as_fd().try_clone_to_owned()?;
+        let interrupt = EventFd::from_flags(EfdFlags::EFD_CLOEXEC | EfdFlags::EFD_NONBLOCK)?;
         let epoll = Epoll::new(EpollCreateFlags::EPOLL_CLOEXEC)?;
-        let interest = EpollEvent::new(EpollFlags::EPOLLIN | EpollFlags::EPOLLET, 0);
-        epoll.add(&ring, interest)?;
-        Ok(Self { epoll, _ring: ring })
+        let edge = EpollFlags::EPOLLIN | EpollFlags::EPOLLET;
+        epoll.add(&ring, EpollEvent::new(edge, 0))?;
+        epoll.add(&interrupt, EpollEvent::new(EpollFlags::EPOLLIN, 0))?;
+        Ok(Self {
+            epoll,
+            _ring: ring,
+            interrupt: Arc::new(interrupt),
+        })
     }
 
-    /// Returns when the ring buffer fills, and after `at_most` in any case.
-    pub fn wait(&self, at_most: Duration) {
-        let timeout = u16::try_from(at_most.as_millis()).unwrap_or(u16::MAX);
+    /// Something that ends the waiting.
+    #[must_use]
+    pub fn interrupter(&self) -> Interrupter {
+        Interrupter(Arc::clone(&self.interrupt))
+    }
+
+    /// Returns true when a first record has come or the ring buffer fills, or when it was
+    /// interrupted; false after `at_most`.
+    pub fn wait(&self, at_most: Duration) -> bool {
+        // Rounded up: what is due in a fraction of a millisecond is not waited for in a loop.
+        let timeout = at_most.as_nanos().div_ceil(1_000_000);
+        let timeout = u16::try_from(timeout).unwrap_or(u16::MAX);
         let mut events = [EpollEvent::empty()];
         // An interrupted wait is a short one.
-        let _ = self.epoll.wait(&mut events, EpollTimeout::from(timeout));
+        let woken = self.epoll.wait(&mut events, EpollTimeout::from(timeout));
+        woken.is_ok_and(|number| number > 0)
+    }
+}
+
+impl Interrupter {
+    /// Ends the waiting.
+    pub fn interrupt(&self) {
+        // Fails when it has been written to 2^64 times.
+        let _ = self.0.write(1);
     }
 }
 

@@ -45,7 +45,10 @@ impl ProcessState {
     /// Takes one event in.
     pub fn apply(&mut self, event: Event) {
         match event {
-            Event::Parked(wait) => self.lost_since_look |= !self.waits.begin(wait),
+            Event::Parked(wait) => {
+                let lock = wait.reason.is_lock_wait();
+                self.lost_since_look |= !self.waits.begin(wait, lock);
+            }
             Event::Woken { g, .. } => self.waits.end(g),
             Event::LockHint { at_ns } => {
                 if self.last_look_ns.is_none_or(|look_ns| look_ns < at_ns) {
@@ -63,8 +66,12 @@ impl ProcessState {
     /// Takes in who is parked by the park table, in place of all that parks and wakes told so far.
     pub fn apply_parked(&mut self, parked: impl IntoIterator<Item = Parked>) {
         self.waits.forget_events();
+        let mut parked: Vec<Parked> = parked.into_iter().collect();
+        parked.sort_unstable_by_key(|wait| wait.at_ns);
+        // Where somebody waits for a lock, whoever holds it may wait for anything.
+        let locked = parked.iter().any(|wait| wait.reason.is_lock_wait());
         for wait in parked {
-            self.lost_since_look |= !self.waits.begin(wait);
+            self.lost_since_look |= !self.waits.begin(wait, locked);
         }
     }
 
@@ -109,7 +116,7 @@ impl ProcessState {
         }
         let long_ago = now_ns.saturating_sub(schedule.long_wait_ns());
         let hinted = self.hinted_ns.is_some_and(|at_ns| at_ns <= long_ago);
-        if hinted || self.waits.unexamined_lock_wait(long_ago) {
+        if hinted || self.waits.unexamined_wait(long_ago) {
             return Some(Why::LongWait);
         }
         (rested_ns >= schedule.interval_ns()).then_some(Why::Interval)

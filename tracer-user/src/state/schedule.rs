@@ -9,7 +9,8 @@ pub struct Schedule {
     pub interval: Duration,
     /// Never more often than this.
     pub least_gap: Duration,
-    /// A wait for a lock that lasts so long deserves a look of its own.
+    /// A wait for a lock that lasts so long deserves a look of its own, and so does any wait while
+    /// somebody waits for a lock.
     pub long_wait: Duration,
 }
 
@@ -48,7 +49,8 @@ pub enum Why {
     Never,
     /// Events were lost, or more came than are remembered.
     Lost,
-    /// Somebody has waited for a lock for long, and no look has examined that wait.
+    /// Somebody has waited for long, for a lock or while others wait for one, and no look has
+    /// examined that wait.
     LongWait,
     /// It is time.
     Interval,

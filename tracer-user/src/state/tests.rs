@@ -201,6 +201,25 @@ fn the_park_table_replaces_what_events_told() {
 }
 
 #[test]
+fn while_somebody_waits_for_a_lock_any_wait_deserves_a_look() {
+    let wait = |goid, reason, at_ns| Parked {
+        g: g(goid),
+        reason,
+        at_ns,
+    };
+    let lock = wait(7, WaitReason::MutexLock, 100 * MS);
+    let channel = wait(8, WaitReason::ChanReceive, 800 * MS);
+    let schedule = Schedule::default();
+    let mut state = ProcessState::new();
+    state.apply_snapshot(&mut snapshot(700 * MS, vec![waiter(7, 1)]));
+    state.apply_parked([channel]);
+    assert_eq!(state.needs_look(2000 * MS, &schedule), None);
+    // It may hold the lock that the other has been waiting for.
+    state.apply_parked([channel, lock]);
+    assert_eq!(state.needs_look(2000 * MS, &schedule), Some(Why::LongWait));
+}
+
+#[test]
 fn a_hint_at_a_lock_leads_to_one_look_after_a_while() {
     let schedule = Schedule::default();
     let mut state = ProcessState::new();

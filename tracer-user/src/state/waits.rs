@@ -19,7 +19,7 @@ pub const MAX_WAITS: usize = 1 << 18;
 pub(super) struct Waits {
     /// Parks whose wake was not seen, by `g`.
     begun: FxHashMap<TargetAddr, Parked>,
-    /// Waits for locks since the last look, oldest first; some may be over.
+    /// Waits since the last look that deserve one, oldest first; some may be over.
     unexamined: VecDeque<Parked>,
     /// The waits that the last look saw.
     seen: FxHashMap<Goid, Seen>,
@@ -38,13 +38,14 @@ struct Seen {
 }
 
 impl Waits {
-    /// Remembers a park. False when there are too many to remember.
-    pub(super) fn begin(&mut self, parked: Parked) -> bool {
+    /// Remembers a park; `notable` ones deserve a look when they last. False when there are too many
+    /// to remember.
+    pub(super) fn begin(&mut self, parked: Parked, notable: bool) -> bool {
         if self.begun.len() >= MAX_WAITS && !self.begun.contains_key(&parked.g) {
             return false;
         }
         self.begun.insert(parked.g, parked);
-        if parked.reason.is_lock_wait() && parked.at_ns > self.looked_ns {
+        if notable && parked.at_ns > self.looked_ns {
             if self.unexamined.len() >= MAX_WAITS {
                 self.drop_ended();
             }
@@ -66,9 +67,9 @@ impl Waits {
         self.unexamined.clear();
     }
 
-    /// Whether a wait for a lock that began at `long_ago_ns` or before still lasts, as far as
-    /// events tell, and no look has seen it.
-    pub(super) fn unexamined_lock_wait(&mut self, long_ago_ns: u64) -> bool {
+    /// Whether a notable wait that began at `long_ago_ns` or before still lasts, as far as events
+    /// tell, and no look has seen it.
+    pub(super) fn unexamined_wait(&mut self, long_ago_ns: u64) -> bool {
         while let Some(parked) = self.unexamined.front() {
             if self.begun.get(&parked.g) == Some(parked) {
                 return parked.at_ns <= long_ago_ns;

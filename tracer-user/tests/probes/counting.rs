@@ -8,7 +8,7 @@ use tracer_user::{
     probes::{AttachMethod, Event, Options, Probes},
 };
 
-use super::{NEWEST, attach, channel_waits, load::Load, program, small, trial};
+use super::{NEWEST, attach, channel_waits, load::Load, program, small, traces::until, trial};
 
 pub fn trials() -> Vec<Trial> {
     vec![
@@ -115,16 +115,12 @@ fn short_waits_send_nothing_and_a_deadlock_stands_in_the_park_table() {
         .filter_map(|word| u64::from_str_radix(word.strip_prefix("0x")?, 16).ok())
         .collect();
     assert_eq!(locks.len(), 2, "{answer}");
-    let stuck = loop {
-        let waits = probes.long_waits(Duration::ZERO).unwrap();
-        let stuck: Vec<_> = waits
-            .into_iter()
-            .filter(|wait| wait.reason == WaitReason::MutexLock)
-            .collect();
-        if stuck.len() == 2 {
-            break stuck;
-        }
-    };
+    let mut stuck = Vec::new();
+    until("both wait", || {
+        stuck = probes.long_waits(Duration::ZERO).unwrap();
+        stuck.retain(|wait| wait.reason == WaitReason::MutexLock);
+        stuck.len() == 2
+    });
     // The semaphore is the second word of the mutex (`internal/sync/mutex.go`).
     let mut objects: Vec<_> = stuck.iter().map(|wait| wait.object.0 - 4).collect();
     objects.sort_unstable();

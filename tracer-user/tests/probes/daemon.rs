@@ -19,7 +19,7 @@ pub fn trials() -> Vec<Trial> {
             a_process_is_followed_from_exec_to_exec,
         ),
         trial(
-            "over budget looks take over and find a deadlock, and probes come back",
+            "over the default budget looks take over and find a deadlock, and probes come back",
             &[NEWEST],
             over_budget_looks_take_over_and_probes_come_back,
         ),
@@ -27,6 +27,11 @@ pub fn trials() -> Vec<Trial> {
             "a lock cycle is found by its probes, long before the next look is due",
             &[NEWEST],
             a_lock_cycle_is_found_by_its_probes,
+        ),
+        trial(
+            "a cycle that a wait for a channel closes is found by its probes",
+            &[NEWEST],
+            a_cycle_that_a_channel_closes_is_found_by_its_probes,
         ),
         trial(
             "hundreds of short-lived processes leave nothing behind",
@@ -52,13 +57,14 @@ fn a_process_is_followed_from_exec_to_exec() {
 
 fn over_budget_looks_take_over_and_probes_come_back() {
     let (_directory, path, _image) = program(NEWEST);
-    let daemon = Daemon::start(&["--budget", "5%", "--interval", "2s"]);
+    let daemon = Daemon::start(&["--interval", "2s"]);
     let mut load = Load::start(&path);
     let pid = load.pid();
     until("it is probed", || {
         daemon.mode(pid).as_deref() == Some("events")
     });
-    load.tell("load 25");
+    // For longer than it takes to notice, and for less than the probes stay off.
+    load.tell("load 8");
     assert_eq!(load.answer(), "loading");
     until("probes come off", || {
         daemon.mode(pid).as_deref() == Some("snapshots")
@@ -97,6 +103,22 @@ fn a_lock_cycle_is_found_by_its_probes() {
     until("the deadlock is proven", || {
         let process = daemon.process(pid);
         process.is_some_and(|process| process["findings"]["proven"] == 1)
+    });
+}
+
+fn a_cycle_that_a_channel_closes_is_found_by_its_probes() {
+    let (_directory, path, _image) = program(NEWEST);
+    let daemon = Daemon::start(&["--interval", "1h"]);
+    let mut load = Load::start(&path);
+    let pid = load.pid();
+    until("it is probed", || {
+        daemon.mode(pid).as_deref() == Some("events")
+    });
+    load.tell("handshake");
+    assert_eq!(load.answer(), "waiting");
+    // No look was due but the first; its proof may need a walk of the heap, and so another look.
+    until("the cycle is told of", || {
+        daemon.log().contains("lock-cycle")
     });
 }
 

@@ -3,6 +3,7 @@
 //	pingpong N     N round trips; answers "done NANOSECONDS"
 //	load SECONDS   round trips for so long, in the background; answers "loading"
 //	deadlock       two goroutines lock each other out; answers "locked" and the addresses
+//	handshake      one waits for a lock; after a while its holder waits for the first; answers "waiting"
 //	exec FILE ARG  becomes another program
 package main
 
@@ -52,6 +53,26 @@ func deadlock() {
 	fmt.Printf("locked %p %p\n", &first, &second)
 }
 
+// The one who wants the lock would send. The holder works for a second before it receives, so that the
+// wait for the lock is the older one, and the wait for the channel closes the cycle.
+func handshake() {
+	done, held := make(chan int), make(chan int)
+	go func() {
+		first.Lock()
+		defer first.Unlock()
+		close(held)
+		time.Sleep(time.Second)
+		<-done
+	}()
+	<-held
+	go func() {
+		first.Lock()
+		defer first.Unlock()
+		done <- 0
+	}()
+	fmt.Println("waiting")
+}
+
 func main() {
 	time.AfterFunc(2*time.Minute, func() { os.Exit(1) })
 	fmt.Println("ready")
@@ -75,6 +96,8 @@ func main() {
 		case strings.HasPrefix(line, "exec"):
 			words := strings.Fields(line)[1:]
 			fmt.Println(syscall.Exec(words[0], words, nil))
+		case line == "handshake":
+			handshake()
 		case line == "deadlock":
 			deadlock()
 		}

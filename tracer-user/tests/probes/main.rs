@@ -10,6 +10,7 @@ mod attaching;
 mod counting;
 mod daemon;
 mod load;
+mod loss;
 mod served;
 mod traces;
 
@@ -33,6 +34,7 @@ fn main() {
         attaching::trials(),
         traces::trials(),
         daemon::trials(),
+        loss::trials(),
     ];
     libtest_mimic::run(&arguments, trials.into_iter().flatten().collect()).exit();
 }

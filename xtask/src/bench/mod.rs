@@ -1,5 +1,6 @@
 //! Measurements: each prints its tables and writes them to its own section of docs/performance.md.
 
+mod churn;
 mod daemon;
 mod holders;
 mod http;
@@ -32,6 +33,8 @@ enum What {
     Inspect,
     /// The daemon with 100 idle Go processes
     Daemon,
+    /// The daemon over 10,000 short-lived processes and 10,000,000 goroutines, in ten minutes
+    Churn,
     /// What probes cost: programs that only wait, an HTTP server, the daemon; and how soon they tell
     Probes,
     /// Who holds which lock: how often it is found, and in what time
@@ -46,12 +49,14 @@ pub(crate) fn run(options: &Options) -> Result<()> {
     match options.what {
         What::Inspect => inspect::run(options.quick),
         What::Daemon => daemon::run(options.quick),
+        What::Churn => churn::run(options.quick),
         What::Probes => probes::run(options.quick),
         What::Holders => holders::run(options.quick),
         What::Reach => reach::run(options.quick),
         What::All => {
             inspect::run(options.quick)?;
             daemon::run(options.quick)?;
+            churn::run(options.quick)?;
             reach::run(options.quick)?;
             holders::run(options.quick)?;
             probes::run(options.quick)

@@ -12,16 +12,32 @@ use crate::{
     process::{GoCheck, GoProcesses, Process, ProcessError, ProcessKey, all_pids},
 };
 
-/// How often the list of pids is read.
-const INTERVAL: Duration = Duration::from_secs(2);
-/// How often every process is looked at again: one known as a shell may have become a Go program by
-/// `exec`, and a pid may have gone to another process between two readings.
-const FULL_INTERVAL: Duration = Duration::from_secs(60);
+/// How often to look around.
+#[derive(Debug, Clone, Copy)]
+struct Intervals {
+    /// The list of pids is read.
+    list: Duration,
+    /// Every process is looked at again: one known as a shell may have become a Go program by
+    /// `exec`, and a pid may have gone to another process between two readings.
+    full: Duration,
+}
+
+/// Where nobody tells of processes that start.
+const UNTOLD: Intervals = Intervals {
+    list: Duration::from_secs(2),
+    full: Duration::from_secs(60),
+};
+/// Where probes tell of them, and say when they could not.
+const TOLD: Intervals = Intervals {
+    list: Duration::from_secs(10),
+    full: Duration::from_secs(600),
+};
 
 /// Finds processes by reading the list of pids, and opens only the new ones.
 #[derive(Debug)]
 pub struct Discovery {
     scanner: GoProcesses,
+    intervals: Intervals,
     known: FxHashSet<Pid>,
     due: Instant,
     full_due: Instant,
@@ -38,27 +54,35 @@ pub struct Seen {
     pub failed: usize,
 }
 
-impl Default for Discovery {
-    fn default() -> Self {
+impl Discovery {
+    /// One that knows nobody; `told` says whether it is told of processes that start and end.
+    pub fn new(told: bool) -> Self {
         let now = Instant::now();
+        let intervals = if told { TOLD } else { UNTOLD };
         Self {
             scanner: GoProcesses::new(),
+            intervals,
             known: FxHashSet::default(),
             due: now,
-            full_due: now + FULL_INTERVAL,
+            full_due: now + intervals.full,
         }
     }
-}
 
-impl Discovery {
+    /// Looks at every process at once: what was told is not all.
+    pub fn look_at_all(&mut self) {
+        let now = Instant::now();
+        (self.due, self.full_due) = (now, now);
+    }
+
     /// Whether it is time to look around.
     pub fn is_due(&self, now: Instant) -> bool {
         self.due <= now
     }
 
-    /// Looks at `pid` again next time, whatever was known of it.
+    /// Looks at `pid` again soon, whatever was known of it.
     pub fn forget(&mut self, pid: Pid) {
         self.known.remove(&pid);
+        self.due = self.due.min(Instant::now() + UNTOLD.list);
     }
 
     /// A process executed a program: what it was before matters no more. Answers the process when it
@@ -76,9 +100,9 @@ impl Discovery {
 
     /// Reads the list of pids and compares it with `members`.
     pub fn look_around<T>(&mut self, now: Instant, members: &BTreeMap<ProcessKey, T>) -> Seen {
-        self.due = now + INTERVAL;
+        self.due = now + self.intervals.list;
         if self.full_due <= now {
-            self.full_due = now + FULL_INTERVAL;
+            self.full_due = now + self.intervals.full;
             self.known.clear();
         }
         let pids: FxHashSet<Pid> = all_pids().into_iter().collect();
@@ -124,15 +148,26 @@ mod tests {
 
     #[test]
     fn known_pids_are_not_opened_again_until_the_full_look() {
-        let mut discovery = Discovery::default();
+        let mut discovery = Discovery::new(false);
         let members = BTreeMap::<ProcessKey, ()>::new();
         let now = Instant::now();
         discovery.look_around(now, &members);
         let known = discovery.known.len();
         assert!(known > 0 && !discovery.known.contains(&Pid(0)));
         assert!(!discovery.is_due(now));
-        assert!(discovery.is_due(now + INTERVAL));
-        discovery.look_around(now + FULL_INTERVAL, &members);
-        assert!(discovery.full_due > now + FULL_INTERVAL);
+        assert!(discovery.is_due(now + UNTOLD.list));
+        discovery.look_around(now + UNTOLD.full, &members);
+        assert!(discovery.full_due > now + UNTOLD.full);
+    }
+
+    #[test]
+    fn who_is_told_looks_around_seldom_unless_something_was_missed() {
+        let mut discovery = Discovery::new(true);
+        let members = BTreeMap::<ProcessKey, ()>::new();
+        let now = Instant::now();
+        discovery.look_around(now, &members);
+        assert!(!discovery.is_due(now + UNTOLD.list));
+        discovery.look_at_all();
+        assert!(discovery.is_due(Instant::now()));
     }
 }

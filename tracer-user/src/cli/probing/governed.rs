@@ -7,10 +7,13 @@ use crate::{
     export::board::Mode,
     ids::Pid,
     probes::{Governor, Level, Probes, TargetStatistics},
+    state::Parked,
 };
 
 /// A wait for a lock that lasts so long deserves a look.
 const LONG_WAIT: Duration = Duration::from_millis(200);
+/// While somebody waits for a lock, who else waits is seen this often at most.
+const STANDING_GAP: Duration = Duration::from_millis(500);
 
 /// A process that is probed, or could not be.
 pub struct Governed {
@@ -18,10 +21,14 @@ pub struct Governed {
     governor: Option<Governor>,
     looked: Instant,
     counts: TargetStatistics,
+    /// Whether it was hit often since the governor looked.
+    loaded: bool,
     /// When to see who waits for locks.
     locks_due: Option<Instant>,
     /// The last hint that somebody does.
     hinted: Option<Instant>,
+    /// When the latest wait began that was told of, on `CLOCK_MONOTONIC`.
+    told_ns: u64,
 }
 
 impl Governed {
@@ -39,8 +46,10 @@ impl Governed {
             governor: None,
             looked: Instant::now(),
             counts: TargetStatistics::default(),
+            loaded: false,
             locks_due: None,
             hinted: None,
+            told_ns: 0,
         }
     }
 
@@ -62,10 +71,42 @@ impl Governed {
         }
     }
 
+    /// Its probes are hit often.
+    pub const fn load(&mut self) {
+        self.loaded = true;
+    }
+
+    /// Whether the governor has to look before it looks at everybody.
+    pub const fn is_loaded(&self) -> bool {
+        self.loaded
+    }
+
     /// Somebody takes a contended lock.
     pub fn hint(&mut self, now: Instant) {
         self.hinted = Some(now);
         self.locks_due.get_or_insert(now + LONG_WAIT + hint_gap());
+    }
+
+    /// When it is time to see who waits for locks, if anybody may.
+    pub const fn locks_due(&self) -> Option<Instant> {
+        self.locks_due
+    }
+
+    /// Takes in who is parked. Whether to tell of them: somebody waits for a lock, and a wait began
+    /// that has not been told of. Whoever parks later, for whatever, may be who holds that lock, so
+    /// they are seen again; the less soon, the longer nobody has come to wait for a lock.
+    pub fn sees(&mut self, parked: &[Parked], now: Instant, now_ns: u64) -> bool {
+        let locks = parked.iter().filter(|wait| wait.reason.is_lock_wait());
+        let Some(latest_ns) = locks.map(|wait| wait.at_ns).max() else {
+            return false;
+        };
+        let waited = Duration::from_nanos(now_ns.saturating_sub(latest_ns));
+        let again = now + waited.max(STANDING_GAP);
+        self.locks_due = Some(self.locks_due.map_or(again, |due| due.min(again)));
+        let newest_ns = parked.iter().map(|wait| wait.at_ns).max().unwrap_or(0);
+        let newer = newest_ns > self.told_ns;
+        self.told_ns = newest_ns;
+        newer
     }
 
     /// Whether it is time to see who waits for locks. What the last hint told of is seen in any
@@ -82,6 +123,7 @@ impl Governed {
     /// Reads the counters; switches the probes where the budget demands it. Answers how many
     /// records were lost since the last time.
     pub fn govern(&mut self, probes: &mut Probes, pid: Pid, now: Instant) -> u64 {
+        self.loaded = false;
         let Some(governor) = &mut self.governor else {
             return 0;
         };
@@ -118,8 +160,32 @@ const fn hint_gap() -> Duration {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::{ids::TargetAddr, image::WaitReason};
 
     const MS: Duration = Duration::from_millis(1);
+
+    #[test]
+    fn while_somebody_waits_for_a_lock_who_comes_to_wait_is_told_of_once() {
+        let wait = |g, reason, at_ns| Parked {
+            g: TargetAddr(g),
+            reason,
+            at_ns,
+        };
+        let (start, second) = (Instant::now(), 1_000_000_000);
+        let mut governed = Governed::refused();
+        let mut parked = vec![wait(1, WaitReason::ChanReceive, second)];
+        assert!(!governed.sees(&parked, start, 2 * second));
+        assert_eq!(governed.locks_due(), None);
+        parked.push(wait(2, WaitReason::MutexLock, 2 * second));
+        assert!(governed.sees(&parked, start, 2 * second));
+        assert_eq!(governed.locks_due(), Some(start + STANDING_GAP));
+        // It holds the lock, and now it waits, too.
+        parked.push(wait(3, WaitReason::ChanReceive, 3 * second));
+        assert!(governed.takes_locks_due(start + STANDING_GAP));
+        assert!(governed.sees(&parked, start, 6 * second));
+        assert!(!governed.sees(&parked, start, 6 * second));
+        assert_eq!(governed.locks_due(), Some(start + MS * 4000));
+    }
 
     #[test]
     fn whoever_waits_when_hints_come_is_seen_after_a_while_and_hints_do_not_put_that_off() {
@@ -139,6 +205,7 @@ mod tests {
             seen.windows(2).all(|pair| pair[1] - pair[0] <= 250),
             "{seen:?}"
         );
+        assert_eq!(governed.locks_due(), None);
         // Who parks last, just before a hint would be sent again, has waited for long by then.
         assert_eq!(seen.last(), Some(&1200));
     }

@@ -24,11 +24,11 @@ use crate::{
     export::{board::Mode, metrics::Own},
     ids::Pid,
     image::Image,
-    probes::{Budget, Options, ProbeError, Probes, WaitHistogram},
+    probes::{Budget, Interrupter, Options, ProbeError, Probes, WaitHistogram},
     state::Parked,
 };
 
-/// Records wait so long for their reader at most.
+/// After the first record others gather for so long before they are read.
 const DELAY: Duration = Duration::from_millis(50);
 
 /// How to probe.
@@ -59,6 +59,7 @@ pub struct Probing {
 /// The thread that reads, and what it shares.
 struct Work {
     desk: Arc<Desk>,
+    interrupter: Interrupter,
     thread: Option<JoinHandle<()>>,
 }
 
@@ -108,6 +109,11 @@ impl Probing {
         if let Some(mut tracker) = self.tracker() {
             tracker.attach(pid, exe, image);
         }
+    }
+
+    /// Whether processes that start and that end are told of.
+    pub const fn tells_of_processes(&self) -> bool {
+        self.work.is_ok()
     }
 
     /// Ends the probing of a process.
@@ -175,6 +181,7 @@ impl Work {
             source,
         };
         let waiter = probes.waiter().map_err(no_thread)?;
+        let interrupter = waiter.interrupter();
         let tracker = Tracker::new(probes, cost, Budget(settings.budget), own);
         let desk = Arc::new(Desk {
             tracker: Mutex::new(tracker),
@@ -184,7 +191,11 @@ impl Work {
         let shared = Arc::clone(&desk);
         let read = move || {
             while !shared.stop.load(Ordering::Relaxed) {
-                waiter.wait(DELAY);
+                let rest = shared.tracker().rest();
+                if waiter.wait(rest) {
+                    // Ends early when the ring buffer fills.
+                    waiter.wait(DELAY);
+                }
                 let mut tracker = shared.tracker();
                 tracker.tick();
                 if !tracker.news.is_empty() {
@@ -198,6 +209,7 @@ impl Work {
             .map_err(no_thread)?;
         Ok(Self {
             desk,
+            interrupter,
             thread: Some(thread),
         })
     }
@@ -206,6 +218,7 @@ impl Work {
 impl Drop for Work {
     fn drop(&mut self) {
         self.desk.stop.store(true, Ordering::Relaxed);
+        self.interrupter.interrupt();
         if let Some(thread) = self.thread.take()
             && thread.join().is_err()
         {

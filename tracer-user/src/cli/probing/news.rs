@@ -10,7 +10,7 @@ use crate::{
 
 /// Most events kept for somebody who does not ask.
 const MOST_EVENTS: usize = 1 << 16;
-/// Most started processes kept; the periodic scan of `/proc` finds the others.
+/// Most started processes kept; a scan of `/proc` finds the others.
 const MOST_STARTED: usize = 1 << 14;
 
 /// What has happened.
@@ -26,6 +26,8 @@ pub struct News {
     pub parked: Vec<(Pid, Vec<Parked>)>,
     /// Events of followed processes.
     pub events: Vec<(Pid, Event)>,
+    /// Whether there was more, that got lost: processes may have started and ended unseen.
+    pub missed: bool,
 }
 
 impl News {
@@ -35,12 +37,15 @@ impl News {
             && self.exited.is_empty()
             && self.parked.is_empty()
             && self.events.is_empty()
+            && !self.missed
     }
 
     /// Adds a process that executed a program.
     pub fn start(&mut self, pid: Pid) {
         if self.started.len() < MOST_STARTED {
             self.started.insert(pid);
+        } else {
+            self.missed = true;
         }
     }
 

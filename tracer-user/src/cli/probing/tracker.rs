@@ -7,9 +7,11 @@ use std::{
 };
 
 use rustc_hash::{FxHashMap, FxHashSet};
+use tracer_common::Record;
 
-use super::{Standing, governed::Governed, news::News};
+use super::{DELAY, Standing, governed::Governed, news::News};
 use crate::{
+    clock::monotonic_ns,
     export::{
         board::Mode,
         metrics::{ErrorKind, Own},
@@ -20,10 +22,11 @@ use crate::{
     state::{self, Parked},
 };
 
-/// How often the governors look.
-const GOVERN: Duration = Duration::from_millis(250);
-/// How often the rest is done: sweeping after former targets, and totals.
-const HOUSEKEEPING: Duration = Duration::from_secs(1);
+/// How often everything is done that no record asks for: looking at all governors, sweeping after
+/// former targets, and totals.
+const HOUSEKEEPING: Duration = Duration::from_secs(2);
+/// So many records at once, and some may have been lost: the ring buffer was a quarter full.
+const MANY: usize = (1 << 18) / (size_of::<Record>() + 8);
 /// Waits shorter than this are not worth dating: the next look finds them gone.
 const DATED_FROM: Duration = Duration::from_millis(100);
 /// For so long what the park table said is taken as true where that matters little.
@@ -39,8 +42,9 @@ pub struct Tracker {
     own: Own,
     governed: FxHashMap<Pid, Governed>,
     parked: ParkTable,
-    govern_due: Instant,
     housekeeping_due: Instant,
+    /// Whether the last turn found records.
+    busy: bool,
     lost: u64,
     /// What nobody has asked for yet.
     pub news: News,
@@ -69,8 +73,8 @@ impl Tracker {
                 read: now,
                 due: now,
             },
-            govern_due: now,
             housekeeping_due: now,
+            busy: false,
             lost: 0,
             news: News::default(),
         }
@@ -132,25 +136,46 @@ impl Tracker {
         Some(self.parked.waits.get(&pid).cloned().unwrap_or_default())
     }
 
+    /// How long nothing has to be done, unless records come.
+    pub fn rest(&self) -> Duration {
+        let locks_due = self.governed.values().filter_map(Governed::locks_due).min();
+        let locks_due = locks_due.map(|due| due.max(self.parked.due));
+        let due = locks_due.map_or(self.housekeeping_due, |due| due.min(self.housekeeping_due));
+        let rest = due.saturating_duration_since(Instant::now());
+        // What came while records were read may have woken nobody.
+        if self.busy { rest.min(DELAY) } else { rest }
+    }
+
     /// One turn of the reading thread.
     pub fn tick(&mut self) {
         let now = Instant::now();
-        for event in self.probes.drain() {
+        let events = self.probes.drain();
+        self.busy = !events.is_empty();
+        if events.len() >= MANY {
+            self.housekeeping_due = now;
+        }
+        for event in events {
             self.take(event, now);
         }
-        if self.govern_due <= now {
-            self.govern_due = now + GOVERN;
-            for (pid, governed) in &mut self.governed {
-                let lost = governed.govern(&mut self.probes, *pid, now);
-                if lost > 0 {
-                    self.news.tell(*pid, state::Event::Lost { count: lost });
-                }
-            }
-        }
+        let all = self.housekeeping_due <= now;
+        self.govern(now, all);
         self.see_locks(now);
-        if self.housekeeping_due <= now {
+        if all {
             self.housekeeping_due = now + HOUSEKEEPING;
             self.keep_house();
+        }
+    }
+
+    /// Has the governors look: those of targets that are hit often, or `all`.
+    fn govern(&mut self, now: Instant, all: bool) {
+        for (pid, governed) in &mut self.governed {
+            if !all && !governed.is_loaded() {
+                continue;
+            }
+            let lost = governed.govern(&mut self.probes, *pid, now);
+            if lost > 0 {
+                self.news.tell(*pid, state::Event::Lost { count: lost });
+            }
         }
     }
 
@@ -170,6 +195,11 @@ impl Tracker {
                     governed.hint(now);
                 } else {
                     self.tell(pid, state::Event::LockHint { at_ns });
+                }
+            }
+            Event::Load { pid } => {
+                if let Some(governed) = self.governed.get_mut(&pid) {
+                    governed.load();
                 }
             }
             Event::Woken { pid, g, at_ns, .. } => self.tell(pid, state::Event::Woken { g, at_ns }),
@@ -209,11 +239,12 @@ impl Tracker {
             return;
         }
         self.read_park_table(now);
+        let now_ns = monotonic_ns();
         for pid in due {
-            let Some(waits) = self.parked.waits.get(&pid) else {
-                continue;
-            };
-            if waits.iter().any(|wait| wait.reason.is_lock_wait()) {
+            if let (Some(waits), Some(governed)) =
+                (self.parked.waits.get(&pid), self.governed.get_mut(&pid))
+                && governed.sees(waits, now, now_ns)
+            {
                 self.news.parked.push((pid, waits.clone()));
             }
         }
@@ -246,8 +277,9 @@ impl Tracker {
             tracing::warn!(%error, "cannot clear the park table");
         }
         if let Ok(statistics) = self.probes.statistics() {
-            self.own
-                .count_lost(statistics.lost().saturating_sub(self.lost));
+            let lost = statistics.lost().saturating_sub(self.lost);
+            self.own.count_lost(lost);
+            self.news.missed |= lost > 0;
             self.lost = statistics.lost();
         }
         self.own.set_probes_attached(self.probes.attached() as u64);
@@ -261,6 +293,7 @@ const fn name(event: &Event) -> &'static str {
         Event::Woken { .. } => "woken",
         Event::ThreadStarted { .. } => "thread-started",
         Event::LockWait { .. } => "lock-wait",
+        Event::Load { .. } => "load",
         Event::ProcessStarted { .. } => "process-started",
         Event::ProcessExited { .. } => "process-exited",
     }

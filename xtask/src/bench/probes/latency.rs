@@ -12,14 +12,18 @@ use super::{
 use crate::command::step;
 
 pub(super) fn measure(bench: &Bench, section: &mut Section) -> Result<()> {
-    let cycles = bench.count(5, 60);
-    let ways: [(&str, &[&str]); 3] = [
-        ("events", &["--interval", "10s"]),
-        ("looks every second", &["--no-probes", "--interval", "1s"]),
-        ("looks every 5 s", &["--no-probes", "--interval", "5s"]),
+    let ways: [(&str, &[&str], usize); 3] = [
+        ("events", &["--interval", "10s"], 100),
+        (
+            "looks every second",
+            &["--no-probes", "--interval", "1s"],
+            25,
+        ),
+        ("looks every 5 s", &["--no-probes", "--interval", "5s"], 12),
     ];
     let mut rows = Vec::new();
-    for (name, options) in ways {
+    for (name, options, cycles) in ways {
+        let cycles = bench.count(5, cycles);
         step(&format!("time from deadlock to finding, by {name}"));
         let mut times = times(bench, options, cycles)?;
         times.sort_by(f64::total_cmp);

@@ -33,7 +33,7 @@ impl Drop for Ended {
 const MAXIMUM: usize = 100_000_000;
 
 pub(super) fn measure(bench: &Bench, section: &mut Section) -> Result<()> {
-    let seconds = bench.count(3, 20);
+    let seconds = bench.count(3, 8);
     let mut rows = Vec::new();
     for rate in [2_000, 10_000, 100_000, 200_000, MAXIMUM] {
         rows.push(at_rate(bench, rate, seconds)?);

@@ -14,11 +14,14 @@ use nix::{
 
 use super::Bench;
 
+/// Where the daemon listens meanwhile.
+const LISTEN: &str = "127.0.0.1:19105";
+
 /// Who traces.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Tracer {
     None,
-    /// `gostuck watch` with the default budget.
+    /// `gostuck run` with the default budget.
     Gostuck,
     /// The same with a budget that cannot be exceeded.
     Ungoverned,
@@ -42,16 +45,8 @@ impl Tracer {
     fn command(self, bench: &Bench, pid: u32) -> Option<Command> {
         let gostuck = |budget: &str| {
             let mut command = Command::new(&bench.gostuck);
-            let pid = pid.to_string();
-            command.args([
-                "-v",
-                "watch",
-                "--budget",
-                budget,
-                "--stuck-after",
-                "1h",
-                &pid,
-            ]);
+            command.args(["-v", "run", "--listen", LISTEN, "--budget", budget]);
+            command.args(["--command", "bench-waits", "--stuck-after", "1h"]);
             command
         };
         Some(match self {

@@ -1,0 +1,177 @@
+//! Placing the probes on a process, looking at it, and showing what that tells.
+
+use std::time::{Duration, Instant};
+
+use super::{
+    Choice, Fleet,
+    member::{Member, probed},
+    pace,
+};
+use crate::{
+    cli::failure::is_gone,
+    export::{
+        board::Probed,
+        metrics::{ErrorKind, Outcome},
+    },
+    finding::{Change, Look, LookError},
+    process::{Process, ProcessKey},
+};
+
+impl Fleet {
+    /// Places the probes on new processes: before the first look, so that no wait falls between the
+    /// two.
+    pub(super) fn probe_new(&mut self, now: Instant) {
+        let due = |member: &Member| member.probe_due.is_some_and(|due| due <= now);
+        let members = self.members.iter_mut().filter(|(_, member)| due(member));
+        let new: Vec<ProcessKey> = members
+            .map(|(key, member)| {
+                member.probe_due = None;
+                *key
+            })
+            .collect();
+        for key in new {
+            self.probe(key);
+        }
+    }
+
+    fn probe(&self, key: ProcessKey) {
+        let Ok(process) = Process::open(key.pid) else {
+            return;
+        };
+        // What is wrong with an image the look will tell.
+        if process.key == key
+            && let Ok(image) = self.shared.looker.image_of(&process)
+        {
+            self.probing.attach(key.pid, &process.exe_for_us(), &image);
+        }
+    }
+
+    pub(super) fn look(&mut self, key: ProcessKey) {
+        let total: Duration = self.members.values().map(|member| member.cost).sum();
+        let new = self.members.get(&key).is_some_and(|m| m.looked.is_none());
+        if new && !self.allowance.has_any(Instant::now()) {
+            self.postpone(key);
+            return;
+        }
+        let Some(member) = self.members.get_mut(&key) else {
+            return;
+        };
+        let cpu_time = pace::cpu_time_of(key.pid);
+        if member.is_idle(cpu_time) && member.looked.is_some_and(|at| !self.pace.is_stale(at)) {
+            member.due = Instant::now() + self.pace.idle();
+            return;
+        }
+        if let Some(parked) = self.probing.parked(key.pid) {
+            member.past.state.apply_parked(parked);
+        }
+        let own_before = pace::own_cpu_time();
+        let began = Instant::now();
+        let outcome = self.shared.looker.look_again(key.pid, &mut member.past);
+        let cost = pace::own_cpu_time().saturating_sub(own_before);
+        self.allowance.spend(cost);
+        member.cost = cost.max(Duration::from_micros(1));
+        member.cpu_time = cpu_time;
+        member.looked = Some(began);
+        member.due = Instant::now() + self.pace.after(cost, total);
+        let seconds = began.elapsed().as_secs_f64();
+        match outcome {
+            Ok(look) if look.process.key != key => {
+                // The pid went to another process; discovery finds that one.
+                self.discovery.forget(key.pid);
+                self.remove(key);
+            }
+            Ok(mut look) => {
+                let (pods, selection) = (&self.shared.pods, &self.options.selection);
+                if selection.choose_named(&mut look.process, pods) == Choice::Leave {
+                    // Its pod has other labels now, or opted out.
+                    self.remove(key);
+                } else {
+                    self.show(key, look, seconds);
+                }
+            }
+            Err(error) => {
+                self.shared.own.count_look(Outcome::Failed, seconds);
+                self.failed(key, &error);
+            }
+        }
+    }
+
+    /// There is no CPU time left for a first look.
+    fn postpone(&mut self, key: ProcessKey) {
+        if let Some(member) = self.members.get_mut(&key) {
+            member.due = Instant::now() + self.pace.settling();
+        }
+    }
+
+    fn show(&mut self, key: ProcessKey, mut look: Look, seconds: f64) {
+        let Some(member) = self.members.get_mut(&key) else {
+            return;
+        };
+        let whole = look.diagnosis.incomplete.is_empty();
+        let outcome = if whole {
+            Outcome::Whole
+        } else {
+            Outcome::Partial
+        };
+        self.shared.own.count_look(outcome, seconds);
+        member.failures = 0;
+        for change in member.followed.take(&mut look) {
+            log(key, &change);
+        }
+        let stuck_after = self.options.stuck_after.as_nanos();
+        let stuck_after_ns = u64::try_from(stuck_after).unwrap_or(u64::MAX);
+        let probed = probed(&self.probing, key.pid);
+        member.probed = Some(probed.clone());
+        let entry = member.followed.entry(&look, probed, stuck_after_ns);
+        self.shared.board.show(key, entry);
+    }
+
+    /// Shows what the probes tell where that has changed since the last look.
+    pub(super) fn show_probed(&mut self) {
+        for (key, member) in &mut self.members {
+            let standing = self.probing.standing(key.pid);
+            let same = |shown: &Probed| {
+                shown.mode == standing.mode
+                    && shown.cost_ratio == standing.cost_ratio
+                    && shown.over_budget == standing.over_budget
+            };
+            if member.probed.as_ref().is_some_and(|shown| !same(shown)) {
+                let now = probed(&self.probing, key.pid);
+                member.probed = Some(now.clone());
+                self.shared.board.show_probed(*key, now);
+            }
+        }
+    }
+
+    fn failed(&mut self, key: ProcessKey, error: &LookError) {
+        if is_gone(error) {
+            self.remove(key);
+            return;
+        }
+        let Some(member) = self.members.get_mut(&key) else {
+            return;
+        };
+        if member.failures == 0 {
+            tracing::warn!(pid = %key.pid, %error, "cannot look at the process");
+        }
+        self.shared.own.count_error(ErrorKind::Look);
+        member.failures = member.failures.saturating_add(1);
+        member.due = Instant::now() + self.pace.after_failures(member.failures);
+        self.shared.board.remove(key);
+    }
+}
+
+fn log(key: ProcessKey, change: &Change) {
+    let pid = key.pid;
+    match change {
+        Change::Appeared(finding) => {
+            tracing::warn!(%pid, id = %finding.id, kind = %finding.kind, "{}", finding.summary);
+        }
+        Change::Changed(finding) => {
+            tracing::info!(%pid, id = %finding.id, kind = %finding.kind, "{}", finding.summary);
+        }
+        Change::Cleared { finding, .. } => {
+            tracing::info!(%pid, id = %finding.id, kind = %finding.kind, "cleared");
+        }
+    }
+}
