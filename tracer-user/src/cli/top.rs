@@ -88,7 +88,7 @@ pub fn run(options: &Options) -> Result<ExitCode, Failure> {
     let shared = Shared {
         looker: Arc::new(Looker::new(finding::Options {
             stuck_after: options.stuck_after,
-            reach: walking::of_followed(options.no_reach),
+            reach: walking::of_many(options.no_reach),
         })),
         board: Arc::new(Board::default()),
         own: Own::default(),

@@ -22,10 +22,18 @@ pub fn announce_freeze(pid: u32, limit: Duration) {
     );
 }
 
-/// How the heap of a process that is followed is walked: giving way to others, or not at all.
+/// How the heap of the one process that is followed is walked: giving way to others, or not at all.
 pub fn of_followed(no_reach: bool) -> Option<reach::Options> {
     (!no_reach).then(|| reach::Options {
         low_priority: true,
         ..reach::Options::default()
+    })
+}
+
+/// Likewise where others wait for their look meanwhile: not for long.
+pub fn of_many(no_reach: bool) -> Option<reach::Options> {
+    of_followed(no_reach).map(|options| reach::Options {
+        limit: Duration::from_secs(10),
+        ..options
     })
 }

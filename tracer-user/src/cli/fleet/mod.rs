@@ -129,10 +129,7 @@ impl Fleet {
             self.show_due = now + SHOW_PROBED;
             self.show_probed();
         }
-        let waiting = self.members.values().any(|member| member.cost.is_zero());
-        if !waiting {
-            self.shared.health.set_ready();
-        }
+        self.shared.health.set_ready();
     }
 
     /// The processes to look at now, the longest overdue first. Those in which somebody waits for a

@@ -39,7 +39,8 @@ impl Health {
         self.beat_ms.store(now, Ordering::Relaxed);
     }
 
-    /// The first look around is done: metrics and API now show this host.
+    /// The processes of this host are known and followed; their first looks come as the budget
+    /// allows.
     pub fn set_ready(&self) {
         self.ready.store(true, Ordering::Relaxed);
     }
