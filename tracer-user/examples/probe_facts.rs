@@ -100,7 +100,10 @@ fn records(pid: Pid, seconds: u64) -> Result<serde_json::Value> {
     let end = Instant::now() + Duration::from_secs(seconds);
     let mut records = 0;
     while Instant::now() < end {
-        waiter.wait(Duration::from_millis(50));
+        if waiter.wait(Duration::from_millis(500)) {
+            // Others gather, as they do for the daemon.
+            waiter.wait(Duration::from_millis(50));
+        }
         records += probes.drain().len();
     }
     let lost = probes.target_statistics(pid)?.lost;

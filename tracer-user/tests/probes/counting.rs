@@ -8,7 +8,9 @@ use tracer_user::{
     probes::{AttachMethod, Event, Options, Probes},
 };
 
-use super::{NEWEST, attach, channel_waits, load::Load, program, small, traces::until, trial};
+use super::{
+    NEWEST, attach, channel_waits, load::Load, program, small, tiny_ring, traces::until, trial,
+};
 
 pub fn trials() -> Vec<Trial> {
     vec![
@@ -132,14 +134,7 @@ fn short_waits_send_nothing_and_a_deadlock_stands_in_the_park_table() {
 fn a_tiny_ring_loses_records_and_counts_them() {
     let (_directory, path, image) = program(NEWEST);
     let mut load = Load::start(&path);
-    let mut probes = Probes::load(Options {
-        ring_bytes: 4096,
-        send_parks: true,
-        send_wakes_from: Duration::ZERO,
-        processes: false,
-        ..small()
-    })
-    .unwrap();
+    let mut probes = Probes::load(tiny_ring()).unwrap();
     attach(&mut probes, &load, &image);
     load.pingpong(1000);
     let lost = probes.target_statistics(load.pid()).unwrap().lost;

@@ -91,35 +91,33 @@ fn over_budget_looks_take_over_and_probes_come_back() {
 }
 
 fn a_lock_cycle_is_found_by_its_probes() {
-    let (_directory, path, _image) = program(NEWEST);
-    // No look is due within the life of the test but the first.
-    let daemon = Daemon::start(&["--interval", "1h"]);
-    let mut load = Load::start(&path);
-    let pid = load.pid();
-    until("it is probed", || {
-        daemon.mode(pid).as_deref() == Some("events")
-    });
+    let (daemon, mut load, _directory) = probed_and_not_due();
     load.tell("deadlock");
     until("the deadlock is proven", || {
-        let process = daemon.process(pid);
+        let process = daemon.process(load.pid());
         process.is_some_and(|process| process["findings"]["proven"] == 1)
     });
 }
 
 fn a_cycle_that_a_channel_closes_is_found_by_its_probes() {
-    let (_directory, path, _image) = program(NEWEST);
-    let daemon = Daemon::start(&["--interval", "1h"]);
-    let mut load = Load::start(&path);
-    let pid = load.pid();
-    until("it is probed", || {
-        daemon.mode(pid).as_deref() == Some("events")
-    });
+    let (daemon, mut load, _directory) = probed_and_not_due();
     load.tell("handshake");
     assert_eq!(load.answer(), "waiting");
-    // No look was due but the first; its proof may need a walk of the heap, and so another look.
+    // Its proof may need a walk of the heap, and so another look.
     until("the cycle is told of", || {
         daemon.log().contains("lock-cycle")
     });
+}
+
+/// A program that is probed, and of which no look is due within the life of the test but the first.
+fn probed_and_not_due() -> (Daemon, Load, tempfile::TempDir) {
+    let (directory, path, _image) = program(NEWEST);
+    let daemon = Daemon::start(&["--interval", "1h"]);
+    let load = Load::start(&path);
+    until("it is probed", || {
+        daemon.mode(load.pid()).as_deref() == Some("events")
+    });
+    (daemon, load, directory)
 }
 
 fn hundreds_of_short_lived_processes_leave_nothing_behind() {

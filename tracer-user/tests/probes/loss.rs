@@ -7,12 +7,12 @@ use tracer_user::{
     clock::monotonic_ns,
     finding::{self, FindingKind, Looker, Past, Verdict},
     ids::Pid,
-    probes::{Event, Options, Probes},
+    probes::{Event, Probes},
     snapshot::WaitSince,
     state::{self, Parked, ProcessState, Schedule, Why},
 };
 
-use super::{NEWEST, attach, load::Load, program, small, trial};
+use super::{NEWEST, attach, load::Load, program, tiny_ring, traces::until, trial};
 
 pub fn trials() -> Vec<Trial> {
     vec![trial(
@@ -26,15 +26,7 @@ fn after_a_loss_the_next_look_puts_everything_right() {
     let (_directory, path, image) = program(NEWEST);
     let mut load = Load::start(&path);
     let pid = load.pid();
-    // Room for 63 records.
-    let mut probes = Probes::load(Options {
-        ring_bytes: 4096,
-        send_parks: true,
-        send_wakes_from: Duration::ZERO,
-        processes: false,
-        ..small()
-    })
-    .unwrap();
+    let mut probes = Probes::load(tiny_ring()).unwrap();
     attach(&mut probes, &load, &image);
     let looker = Looker::new(finding::Options::default());
     let mut past = Past::default();
@@ -54,7 +46,7 @@ fn after_a_loss_the_next_look_puts_everything_right() {
 
     let mut proven = Vec::new();
     // Both may still be on their way to the locks.
-    super::traces::until("the deadlock is proven", || {
+    until("the deadlock is proven", || {
         let look = looker.look_again(pid, &mut past).unwrap();
         let findings = look.diagnosis.findings.into_iter();
         proven = findings

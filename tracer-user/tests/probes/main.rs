@@ -14,7 +14,7 @@ mod loss;
 mod served;
 mod traces;
 
-use std::{path::PathBuf, sync::Arc};
+use std::{path::PathBuf, sync::Arc, time::Duration};
 
 use libtest_mimic::{Arguments, Trial};
 
@@ -67,6 +67,17 @@ fn small() -> Options {
         targets: 64,
         park_entries: 1 << 12,
         ..Options::default()
+    }
+}
+
+/// Everything is sent, with room for 63 records.
+fn tiny_ring() -> Options {
+    Options {
+        ring_bytes: 4096,
+        send_parks: true,
+        send_wakes_from: Duration::ZERO,
+        processes: false,
+        ..small()
     }
 }
 

@@ -4,7 +4,7 @@ use std::{
     collections::VecDeque,
     fs,
     path::{Path, PathBuf},
-    process::{Child, Command, Stdio},
+    process::{Command, Stdio},
     thread,
     time::{Duration, Instant},
 };
@@ -12,6 +12,7 @@ use std::{
 use anyhow::{Context as _, Result};
 
 use super::{
+    ended::Ended,
     http,
     numbers::{mebibytes, of, percent},
     page::Section,
@@ -30,16 +31,6 @@ const LIVES: [Duration; 3] = [
 ];
 /// What the daemon may cost: enough for probes on the process that makes goroutines to stay.
 const BUDGET: &str = "20%";
-
-/// Ends a child however the measurement ends.
-struct Ended(Child);
-
-impl Drop for Ended {
-    fn drop(&mut self) {
-        let _ = self.0.kill();
-        let _ = self.0.wait();
-    }
-}
 
 /// How much of what, in how long a time.
 #[derive(Debug, Clone, Copy)]

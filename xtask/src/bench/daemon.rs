@@ -9,6 +9,7 @@ use std::{
 use anyhow::{Context as _, Result};
 
 use super::{
+    ended::Ended,
     numbers::{mebibytes, of, percent},
     page::Section,
     program::{self, Running},
@@ -19,16 +20,6 @@ use crate::command::step;
 
 /// The port that the measured daemon listens on, beside the usual one.
 const LISTEN: &str = "127.0.0.1:19102";
-
-/// Ends the daemon however the measurement ends.
-struct Daemon(std::process::Child);
-
-impl Drop for Daemon {
-    fn drop(&mut self) {
-        let _ = self.0.kill();
-        let _ = self.0.wait();
-    }
-}
 
 pub(crate) fn run(quick: bool) -> Result<()> {
     let gostuck = tool::gostuck()?;
@@ -42,7 +33,7 @@ pub(crate) fn run(quick: bool) -> Result<()> {
     let targets: Vec<Running> = (0..processes)
         .map(|_| Running::start(Command::new(&program).arg("50")))
         .collect::<Result<_>>()?;
-    let daemon = Daemon(
+    let daemon = Ended(
         Command::new(&gostuck)
             .args(["run", "--listen", LISTEN])
             .stderr(std::process::Stdio::null())

@@ -2,6 +2,7 @@
 
 mod churn;
 mod daemon;
+mod ended;
 mod holders;
 mod http;
 mod inspect;

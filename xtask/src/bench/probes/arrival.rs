@@ -2,7 +2,7 @@
 
 use std::{
     io::{BufRead as _, BufReader},
-    process::{Child, Command, Stdio},
+    process::{Command, Stdio},
     sync::mpsc::{Receiver, channel},
     thread,
     time::{Duration, SystemTime, UNIX_EPOCH},
@@ -10,9 +10,11 @@ use std::{
 
 use anyhow::{Context as _, Result};
 
+use super::super::ended::Ended;
+
 /// A watch whose lock cycles arrive one by one.
 pub(super) struct Watch {
-    child: Child,
+    _child: Ended,
     cycles: Receiver<Duration>,
 }
 
@@ -39,7 +41,10 @@ impl Watch {
                 }
             }
         });
-        Ok(Self { child, cycles })
+        Ok(Self {
+            _child: Ended(child),
+            cycles,
+        })
     }
 
     /// When the next cycle was told of, after 1970.
@@ -47,12 +52,5 @@ impl Watch {
         let patience = Duration::from_secs(60);
         let next = self.cycles.recv_timeout(patience);
         next.context("no lock cycle was told of within a minute")
-    }
-}
-
-impl Drop for Watch {
-    fn drop(&mut self) {
-        let _ = self.child.kill();
-        let _ = self.child.wait();
     }
 }

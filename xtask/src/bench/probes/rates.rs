@@ -1,7 +1,7 @@
 //! The daemon at given rates of events.
 
 use std::{
-    process::{Child, Command, Stdio},
+    process::{Command, Stdio},
     thread,
     time::{Duration, Instant},
 };
@@ -10,6 +10,7 @@ use anyhow::{Context as _, Result};
 
 use super::{
     super::{
+        ended::Ended,
         http,
         numbers::{mebibytes, of, percent},
         page::Section,
@@ -18,16 +19,6 @@ use super::{
     Bench,
 };
 use crate::command::step;
-
-/// Ends a child however the measurement ends.
-struct Ended(Child);
-
-impl Drop for Ended {
-    fn drop(&mut self) {
-        let _ = self.0.kill();
-        let _ = self.0.wait();
-    }
-}
 
 /// More than any program reaches.
 const MAXIMUM: usize = 100_000_000;
