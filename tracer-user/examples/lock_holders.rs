@@ -1,9 +1,10 @@
 //! Measures the search for lock holders: `lock_holders PID` in a process, `lock_holders graph` the
 //! wait graph alone. Prints one line of numbers for `cargo xtask bench holders`.
 
-use std::{path::Path, sync::Arc, time::Instant};
+use std::{path::Path, sync::Arc, time::Duration};
 
 use anyhow::{Context as _, Result};
+use nix::time::ClockId;
 use tracer_user::{
     graph::{AssumeReachable, Disposition, GoroutineNode, HolderSet, Need, Requirement, solve},
     ids::{Goid, Pid, TargetAddr},
@@ -22,14 +23,12 @@ fn main() -> Result<()> {
     let what = std::env::args().nth(1).context("a pid, or `graph`")?;
     match what.parse() {
         Ok(pid) => process(pid),
-        Err(_) => {
-            graph();
-            Ok(())
-        }
+        Err(_) => graph(),
     }
 }
 
-/// Prints: goroutines, stacks, seconds of the first analysis, of the second, of judging.
+/// Prints: goroutines, stacks; then seconds of CPU time of the first analysis, of the second, of
+/// judging.
 fn process(pid: u32) -> Result<()> {
     let process = Process::open(Pid(pid))?;
     let image = Arc::new(Image::open(Path::new(&format!("/proc/{pid}/exe")))?);
@@ -43,13 +42,13 @@ fn process(pid: u32) -> Result<()> {
     stacks.sort_unstable();
     stacks.dedup();
     let analyzer = Analyzer::new(image);
-    let started = Instant::now();
+    let started = spent()?;
     let _ = analyzer.pending(&target, &snapshot.goroutines);
-    let first = started.elapsed();
-    let started = Instant::now();
+    let first = spent()? - started;
+    let started = spent()?;
     let pending = analyzer.pending(&target, &snapshot.goroutines);
-    let second = started.elapsed();
-    let started = Instant::now();
+    let second = spent()? - started;
+    let started = spent()?;
     let _ = holders(&snapshot, &pending);
     println!(
         "{} {} {} {} {}",
@@ -57,18 +56,25 @@ fn process(pid: u32) -> Result<()> {
         stacks.len(),
         first.as_secs_f64(),
         second.as_secs_f64(),
-        started.elapsed().as_secs_f64()
+        (spent()? - started).as_secs_f64()
     );
     Ok(())
 }
 
-/// Prints: goroutines, dead ones, seconds.
-fn graph() {
+/// The CPU time that this process has taken: other work on the machine does not count.
+fn spent() -> Result<Duration> {
+    let time = ClockId::CLOCK_PROCESS_CPUTIME_ID.now();
+    Ok(time.context("the clock of the process")?.into())
+}
+
+/// Prints: goroutines, dead ones, seconds of CPU time.
+fn graph() -> Result<()> {
     let nodes: Vec<GoroutineNode> = (0..NODES).map(node).collect();
-    let started = Instant::now();
+    let started = spent()?;
     let verdicts = solve(&nodes, &mut AssumeReachable::new(true));
-    let elapsed = started.elapsed();
+    let elapsed = spent()? - started;
     println!("{NODES} {} {}", verdicts.dead.len(), elapsed.as_secs_f64());
+    Ok(())
 }
 
 /// Cycles of [`CYCLE`], each with as many queued behind it, and after every other pair of these as

@@ -207,7 +207,7 @@ impl Code {
         callees.sort_unstable();
         callees.dedup();
         Some(Routine {
-            defer_bits: defers::bits_below_fp(&self.image, &function),
+            defer_bits: defers::bits_below_fp(&self.image, &function, self.isa.locals_end()),
             function,
             body,
             atomics,

@@ -18,8 +18,6 @@ const MAX_RECORDS: usize = 4096;
 const PAGE: u64 = 4096;
 /// `FUNCDATA_OpenCodedDeferInfo` (`internal/abi/funcdata.go`).
 const OPEN_CODED_DEFER_INFO: usize = 4;
-/// A frame's locals end below the saved frame pointer and the return address.
-const BELOW_FP: u64 = 16;
 /// `maxOpenDefers` (`cmd/compile/internal/ssagen/ssa.go`).
 const MAX_OPEN_CODED: u64 = 8;
 
@@ -100,30 +98,30 @@ fn linked(
 
 /// The closures that the frame of `function` with frame address `fp` keeps in its own slots and
 /// has yet to call, in the order they will run. `load` reads so many bytes of the frame.
+/// `locals_end`: [`super::isa::Isa::locals_end`].
 pub fn open_coded(
     image: &Image,
     function: &Function,
-    fp: TargetAddr,
+    (fp, locals_end): (TargetAddr, u64),
     load: &dyn Fn(TargetAddr, u8) -> Value,
 ) -> Vec<Value> {
-    slots(image, function, fp, load).unwrap_or_default()
+    slots(image, function, fp.back(locals_end), load).unwrap_or_default()
 }
 
 /// How far below its frame address `function` keeps the bits that say which of its open-coded
 /// deferred calls have to run; `None` when it has none.
-pub fn bits_below_fp(image: &Image, function: &Function) -> Option<u64> {
+pub fn bits_below_fp(image: &Image, function: &Function, locals_end: u64) -> Option<u64> {
     let mut at = image.funcdata(function, OPEN_CODED_DEFER_INFO)?;
-    varint(image, &mut at)?.checked_add(BELOW_FP)
+    varint(image, &mut at)?.checked_add(locals_end)
 }
 
 fn slots(
     image: &Image,
     function: &Function,
-    fp: TargetAddr,
+    varp: TargetAddr,
     load: &dyn Fn(TargetAddr, u8) -> Value,
 ) -> Option<Vec<Value>> {
     let mut at = image.funcdata(function, OPEN_CODED_DEFER_INFO)?;
-    let varp = fp.back(BELOW_FP);
     let bits = load(varp.back(varint(image, &mut at)?), 1).bits()?;
     let mut offsets = Vec::new();
     if image.go_version().at_least(22) {

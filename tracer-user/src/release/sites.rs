@@ -6,7 +6,7 @@
 
 use std::sync::Arc;
 
-use super::isa::{Atomic, Body, Cold, Operand, Operation, Target};
+use super::isa::{Atomic, Body, Cold, Operation, Target};
 use crate::ids::ImageAddr;
 
 /// `sync.RWMutex.readerCount` (`sync/rwmutex.go`, Go 1.19 to 1.27): what readers count on.
@@ -14,7 +14,7 @@ pub const READER_COUNT: u64 = 16;
 /// How far from a branch its slow path is looked for.
 const SLOW_PATH_WALK: usize = 16;
 /// How far from an atomic instruction its branch is looked for.
-const BRANCH_WALK: u32 = 8;
+const BRANCH_WALK: u32 = 12;
 
 /// The lock operations, by what has to be released.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -275,7 +275,7 @@ pub fn atomic_effect(
             AtomicEffect::Acquire(LockKind::Mutex, 0)
         }
         Atomic::CompareAndSwap => AtomicEffect::TryAcquire,
-        Atomic::Add(Operand::Constant(_) | Operand::Register(_)) => match slow {
+        Atomic::Add(_) => match slow {
             Some(SlowPath::Unlock) => AtomicEffect::Release(LockKind::Mutex, 0),
             Some(SlowPath::ReadUnlock) => AtomicEffect::Release(LockKind::Read, READER_COUNT),
             Some(SlowPath::ReadLock) => AtomicEffect::Acquire(LockKind::Read, READER_COUNT),
@@ -292,12 +292,14 @@ pub fn atomic_effect(
 
 /// Where the first conditional jump after `index` can go.
 fn branch_after(body: &Body, index: u32) -> Option<[u32; 2]> {
-    for at in index + 1..index + BRANCH_WALK {
+    let mut at = index + 1;
+    for _ in 0..BRANCH_WALK {
         match &body.get(at)?.operation {
             Operation::JumpIf {
                 target: Target::Inside(taken),
                 ..
             } => return Some([*taken, at + 1]),
+            Operation::Jump(Target::Inside(next)) => at = *next,
             Operation::Call(_)
             | Operation::CallTo(_)
             | Operation::Jump(_)
@@ -305,7 +307,7 @@ fn branch_after(body: &Body, index: u32) -> Option<[u32; 2]> {
             | Operation::Return
             | Operation::Trap
             | Operation::Atomic { .. } => return None,
-            _ => {}
+            _ => at += 1,
         }
     }
     None

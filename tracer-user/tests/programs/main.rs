@@ -4,6 +4,7 @@
 mod cgroup;
 mod expectation;
 #[path = "../support/go.rs"]
+#[allow(dead_code, reason = "shared with tests that need more of it")]
 mod go;
 #[path = "../support/json_schema.rs"]
 mod json_schema;

@@ -28,6 +28,8 @@ pub(crate) enum Flavour {
     NoOptimisation,
     Cgo,
     CgoStripped,
+    /// For another machine: it can be read, but not run.
+    Arm64,
 }
 
 impl Flavour {
@@ -40,10 +42,17 @@ impl Flavour {
 
     fn flags(self) -> &'static [&'static str] {
         match self {
-            Self::Plain | Self::Cgo => &[],
+            Self::Plain | Self::Cgo | Self::Arm64 => &[],
             Self::Stripped | Self::CgoStripped => &["-ldflags=-s -w"],
             Self::Pie => &["-buildmode=pie", "-ldflags=-s -w"],
             Self::NoOptimisation => &["-gcflags=all=-N -l"],
+        }
+    }
+
+    fn machine(self) -> &'static str {
+        match self {
+            Self::Arm64 => "arm64",
+            _ => "amd64",
         }
     }
 
@@ -61,6 +70,7 @@ impl fmt::Display for Flavour {
             Self::NoOptimisation => "-N -l",
             Self::Cgo => "cgo",
             Self::CgoStripped => "cgo stripped",
+            Self::Arm64 => "arm64",
         })
     }
 }
@@ -104,6 +114,7 @@ pub(crate) fn build(
         .env("GOTOOLCHAIN", "local")
         .env("GOFLAGS", "-mod=mod")
         .env("GOCACHE", target.join("cache"))
+        .env("GOARCH", flavour.machine())
         .env("CGO_ENABLED", if flavour.cgo() { "1" } else { "0" })
         .arg("build")
         .args(flavour.flags())

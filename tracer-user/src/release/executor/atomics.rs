@@ -2,7 +2,7 @@
 
 use super::{
     super::{
-        isa::{Atomic, MemoryOperand, Operand},
+        isa::{Atomic, MemoryOperand},
         model::ReleaseKind,
         sites::{AtomicEffect, LockKind, READER_COUNT},
     },
@@ -28,7 +28,7 @@ impl Executor<'_> {
         let before = self.load(state, address, width);
         state.flags = Flags::Unknown;
         self.store(state, address, Value::Unknown, width);
-        if let Atomic::Add(Operand::Register(old)) = atomic {
+        if let Atomic::Add(Some(old)) = atomic {
             // What was added decides between RLock and RUnlock, Lock and Unlock; the slow path's
             // name has told that already.
             state.set_register(old, before.reloaded());

@@ -1,8 +1,9 @@
 //! Branches: decided by the frame's own values, else both sides.
 
 use super::{
-    super::isa::{Cold, Condition, Operand, Target},
+    super::isa::{Cold, Operand, Target, Test},
     Executor, State, Step,
+    value::truncate,
 };
 use crate::ids::TargetAddr;
 
@@ -13,7 +14,7 @@ impl Executor<'_> {
     pub(super) fn jump_if(
         &mut self,
         state: &mut State,
-        condition: Condition,
+        test: Test,
         target: Target,
         cold: Cold,
     ) -> Step {
@@ -22,7 +23,7 @@ impl Executor<'_> {
             Cold::Next => return self.jump(state, target),
             Cold::Neither => {}
         }
-        match state.flags.decide(condition) {
+        match self.decide(state, test) {
             Some(true) => return self.jump(state, target),
             Some(false) => return Step::Go,
             None => {}
@@ -33,6 +34,24 @@ impl Executor<'_> {
             self.queue.push(taken, &self.world);
         }
         Step::Go
+    }
+
+    /// Whether `test` holds, where that is known.
+    fn decide(&self, state: &State, test: Test) -> Option<bool> {
+        let value = |register| self.decisive(state.register(register));
+        match test {
+            Test::Flags(condition) => state.flags.decide(condition),
+            Test::Zero {
+                register,
+                width,
+                is_zero,
+            } => Some((truncate(value(register)?, width) == 0) == is_zero),
+            Test::Bit {
+                register,
+                bit,
+                is_set,
+            } => Some((value(register)? >> (bit & 63) & 1 == 1) == is_set),
+        }
     }
 
     pub(super) fn jump_to(&mut self, state: &mut State, operand: Operand) -> Step {

@@ -11,6 +11,7 @@ use super::{
     },
     Effects, Executor, MAX_PANICS, State, Step,
     cells::Cells,
+    forget::SHARED_OBJECT,
     state::{Flags, Return, UNKNOWN_LOCK},
     value::{Trust, Value},
 };
@@ -18,10 +19,6 @@ use crate::ids::{ImageAddr, TargetAddr};
 
 /// How deep calls are followed.
 const MAX_DEPTH: usize = 6;
-/// How much of a stack object a callee may have changed when only its address was passed.
-const SHARED_OBJECT: u64 = 256;
-/// Cases of one select statement at most (`runtime/select.go`: 1 << 16).
-const MAX_CASES: u64 = 256;
 
 impl Executor<'_> {
     pub(super) fn call(&mut self, state: &mut State, site: ImageAddr, target: ImageAddr) -> Step {
@@ -49,11 +46,7 @@ impl Executor<'_> {
                 }
             }
             CallEffect::Send => self.mention(state, site, ReleaseKind::Send, first),
-            CallEffect::Receive => {
-                self.mention(state, site, ReleaseKind::Receive, first);
-                let into = self.argument(state, 1);
-                self.doubt_object(state, into);
-            }
+            CallEffect::Receive => self.mention(state, site, ReleaseKind::Receive, first),
             CallEffect::Close => self.mention(state, site, ReleaseKind::Close, first),
             CallEffect::Notify => self.mention(state, site, ReleaseKind::Notify, first),
             CallEffect::Select => self.select(state, site),
@@ -76,7 +69,7 @@ impl Executor<'_> {
             }
             CallEffect::Code => return self.enter(state, target, &callee.function),
         }
-        self.after_call(state);
+        self.after_call_with(state, arguments(callee.effect));
         Step::Go
     }
 
@@ -297,31 +290,6 @@ impl Executor<'_> {
         self.sight(state, site, kind, object);
     }
 
-    /// A channel or condition variable is used: worth telling, but it changes no path.
-    fn mention(&mut self, state: &State, site: ImageAddr, kind: ReleaseKind, object: Value) {
-        if let Some(object) = object.address() {
-            self.sight(state, site, kind, object);
-        }
-    }
-
-    /// `selectgo(cas0, order0, pc0, nsends, nrecvs, block)` (`runtime/select.go`): sends first.
-    fn select(&mut self, state: &State, site: ImageAddr) {
-        let Some(cases) = self.argument(state, 0).bits() else {
-            return;
-        };
-        let count = |i| self.argument(state, i).bits().unwrap_or(0).min(MAX_CASES);
-        let (sends, receives) = (count(3), count(4));
-        for case in 0..sends + receives {
-            let channel = self.load(state, Value::exact(cases.wrapping_add(16 * case)), 8);
-            let kind = if case < sends {
-                ReleaseKind::Send
-            } else {
-                ReleaseKind::Receive
-            };
-            self.mention(state, site, kind, channel);
-        }
-    }
-
     /// A new goroutine will run `closure`: what it releases is handed over to it, so it is seen,
     /// but this path does not do it.
     fn spawn(&mut self, state: &State, closure: Value) {
@@ -338,42 +306,6 @@ impl Executor<'_> {
             .arguments()
             .get(index)
             .map_or(Value::Unknown, |register| state.register(*register))
-    }
-
-    /// After a call that is not followed: no register is kept, and objects of the frame whose
-    /// address the callee was given may have changed.
-    pub(super) fn after_call(&mut self, state: &mut State) {
-        for index in 0..self.isa.arguments().len() {
-            let argument = self.argument(state, index);
-            self.doubt_object(state, argument);
-        }
-        self.forget_registers(state);
-    }
-
-    fn doubt_object(&mut self, state: &mut State, at: Value) {
-        if let Some(at) = at.bits().filter(|at| self.stack().contains(at)) {
-            self.doubt(state, at, SHARED_OBJECT);
-        }
-    }
-
-    fn forget_registers(&self, state: &mut State) {
-        let kept = [
-            self.isa.stack_pointer(),
-            self.isa.frame_pointer(),
-            self.isa.goroutine(),
-        ];
-        for (number, slot) in state.registers.iter_mut().enumerate() {
-            if !kept.iter().any(|r| usize::from(r.0) == number) {
-                *slot = Value::Unknown;
-            }
-        }
-        let zero = self.isa.zero_wide();
-        for (number, slot) in state.wide.iter_mut().enumerate() {
-            if zero.is_none_or(|z| usize::from(z.0) != number) {
-                *slot = (Value::Unknown, Value::Unknown);
-            }
-        }
-        state.flags = Flags::Unknown;
     }
 
     /// Something was called that cannot be followed.
@@ -395,4 +327,18 @@ impl Executor<'_> {
 /// The lock that `value` points to; [`UNKNOWN_LOCK`] if that is not known.
 pub(super) fn lock_at(value: Value) -> u64 {
     value.address().unwrap_or(UNKNOWN_LOCK)
+}
+
+/// How many arguments a function with that effect takes; more are none of its arguments, but what
+/// was left in registers.
+const fn arguments(effect: CallEffect) -> usize {
+    match effect {
+        CallEffect::Acquire(_)
+        | CallEffect::Release(_)
+        | CallEffect::Done
+        | CallEffect::Close
+        | CallEffect::Notify => 1,
+        CallEffect::AddToWaitGroup | CallEffect::Send | CallEffect::Receive => 2,
+        _ => usize::MAX,
+    }
 }

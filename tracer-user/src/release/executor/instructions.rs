@@ -2,7 +2,7 @@
 
 use super::{
     super::{
-        isa::{Arithmetic, Extend, MemoryOperand, Operand, Operation, Target},
+        isa::{Arithmetic, Extend, MemoryOperand, Operand, Operation, Sets, Target},
         sites::AtomicEffect,
     },
     Executor, State, Step,
@@ -24,11 +24,7 @@ impl Executor<'_> {
         state.at += 1;
         match &instruction.operation {
             Operation::Jump(target) => self.jump(state, *target),
-            Operation::JumpIf {
-                condition,
-                target,
-                cold,
-            } => self.jump_if(state, *condition, *target, *cold),
+            Operation::JumpIf { test, target, cold } => self.jump_if(state, *test, *target, *cold),
             Operation::JumpTo(operand) => self.jump_to(state, *operand),
             Operation::Call(target) => self.call(state, instruction.at, *target),
             Operation::CallTo(operand) => self.call_to(state, instruction.at, *operand),
@@ -58,28 +54,22 @@ impl Executor<'_> {
                 width,
                 extend,
             } => self.move_(state, to, from, width, extend),
-            Operation::MoveIf {
+            Operation::Select {
                 to,
-                from,
+                then,
+                otherwise,
                 width,
                 condition,
             } => {
-                let value = self.read(state, from, width);
-                match state.flags.decide(condition) {
-                    Some(true) => write_register(state, to, value, width),
-                    Some(false) => {}
+                let value = match state.flags.decide(condition) {
+                    Some(true) => self.read(state, then, width),
+                    Some(false) => self.read(state, otherwise, width),
                     None => {
-                        let before = state.register(to);
-                        state.set_register(to, before.join(value));
+                        let then = self.read(state, then, width);
+                        then.join(self.read(state, otherwise, width))
                     }
-                }
-            }
-            Operation::SetIf { to, condition } => {
-                let value = state
-                    .flags
-                    .decide(condition)
-                    .map_or(Value::Unknown, |holds| Value::exact(u64::from(holds)));
-                self.write(state, to, value, 1);
+                };
+                self.write(state, to, value, width);
             }
             Operation::Address { to, of, width } => {
                 let value = self.address(state, of);
@@ -91,8 +81,8 @@ impl Executor<'_> {
                 left,
                 right,
                 width,
-                carry,
-            } => self.arithmetic(state, (arithmetic, carry), to, (left, right), width),
+                sets,
+            } => self.arithmetic(state, (arithmetic, sets), to, (left, right), width),
             Operation::Push(from) => {
                 let value = self.read(state, from, 8);
                 let sp = self.isa.stack_pointer();
@@ -142,7 +132,7 @@ impl Executor<'_> {
     fn arithmetic(
         &mut self,
         state: &mut State,
-        (arithmetic, carry): (Arithmetic, bool),
+        (arithmetic, sets): (Arithmetic, Sets),
         to: Option<Operand>,
         (left, right): (Operand, Operand),
         width: u8,
@@ -156,7 +146,9 @@ impl Executor<'_> {
             _ => left.combine(right, |l, r| calculate(arithmetic, l, r, width)),
         };
         let decisive = [left, right, result].map(|value| self.decisive(value));
-        state.flags = flags(arithmetic, carry, decisive, width);
+        if sets != Sets::Nothing {
+            state.flags = flags(arithmetic, sets == Sets::All, decisive, width);
+        }
         if let Some(to) = to {
             let result = result.map(|bits| truncate(bits, width));
             self.write(state, to, result, width);
@@ -199,7 +191,7 @@ impl Executor<'_> {
         &mut self,
         state: &mut State,
         registers: u32,
-        wide: u16,
+        wide: u32,
         memory: Option<(MemoryOperand, u32)>,
         keeps_flags: bool,
     ) {
@@ -262,7 +254,7 @@ fn calculate(arithmetic: Arithmetic, left: u64, right: u64, width: u8) -> u64 {
 /// says.
 fn flags(
     arithmetic: Arithmetic,
-    carry: bool,
+    all: bool,
     [left, right, result]: [Option<u64>; 3],
     width: u8,
 ) -> Flags {
@@ -277,11 +269,11 @@ fn flags(
         };
     };
     match arithmetic {
-        Arithmetic::Subtract if carry => Flags::Difference { left, right, width },
+        Arithmetic::Subtract if all => Flags::Difference { left, right, width },
         Arithmetic::And | Arithmetic::Or | Arithmetic::Xor => Flags::Result {
             bits,
             width,
-            logical: true,
+            logical: all,
         },
         Arithmetic::Add | Arithmetic::Subtract => Flags::Result {
             bits,

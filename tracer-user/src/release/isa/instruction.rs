@@ -6,7 +6,7 @@ use crate::ids::ImageAddr;
 /// How many general registers a machine has at most.
 pub const REGISTERS: usize = 32;
 /// How many 16-byte vector registers are followed.
-pub const WIDE_REGISTERS: usize = 16;
+pub const WIDE_REGISTERS: usize = 32;
 
 /// A general register.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -116,6 +116,42 @@ pub enum Condition {
     Other,
 }
 
+/// What a conditional jump depends on.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Test {
+    /// The flags.
+    Flags(Condition),
+    /// Whether the lowest `width` bytes of a register are zero.
+    Zero {
+        /// Which.
+        register: Register,
+        /// Bytes.
+        width: u8,
+        /// What they have to be for the jump.
+        is_zero: bool,
+    },
+    /// One bit of a register.
+    Bit {
+        /// Which register.
+        register: Register,
+        /// Which bit, from the lowest.
+        bit: u8,
+        /// What it has to be for the jump.
+        is_set: bool,
+    },
+}
+
+/// Which flags an arithmetic instruction sets.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Sets {
+    /// None: they stay as they are.
+    Nothing,
+    /// Those that say whether the result is zero or negative; the others are not known.
+    Sign,
+    /// All.
+    All,
+}
+
 /// Where a direct jump goes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Target {
@@ -140,8 +176,8 @@ pub enum Cold {
 /// A read-modify-write that other processors see at once.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Atomic {
-    /// Adds; the old value goes to the operand if it is a register.
-    Add(Operand),
+    /// Adds something; the old value goes to the register if there is one.
+    Add(Option<Register>),
     /// Stores if equal; the flags say whether it did.
     CompareAndSwap,
     /// Stores, the old value goes to the register.
@@ -166,22 +202,17 @@ pub enum Operation {
         /// What becomes of the rest of a destination register.
         extend: Extend,
     },
-    /// Copies if the condition holds.
-    MoveIf {
-        /// Destination.
-        to: Register,
-        /// Source.
-        from: Operand,
-        /// Bytes copied.
-        width: u8,
-        /// When.
-        condition: Condition,
-    },
-    /// 0 or 1 to one byte.
-    SetIf {
+    /// Copies one of two values.
+    Select {
         /// Destination.
         to: Operand,
-        /// When 1.
+        /// Copied if the condition holds.
+        then: Operand,
+        /// Copied if it does not.
+        otherwise: Operand,
+        /// Bytes copied.
+        width: u8,
+        /// Which decides.
         condition: Condition,
     },
     /// Computes an address.
@@ -193,7 +224,7 @@ pub enum Operation {
         /// Bytes of the result.
         width: u8,
     },
-    /// Computes and sets the flags.
+    /// Computes, and may set the flags.
     Compute {
         /// What.
         arithmetic: Arithmetic,
@@ -205,8 +236,8 @@ pub enum Operation {
         right: Operand,
         /// Bytes.
         width: u8,
-        /// Whether the carry is as for an addition or a subtraction (`inc` and `dec` leave it).
-        carry: bool,
+        /// The flags that it sets.
+        sets: Sets,
     },
     /// Copies 16 bytes between vector registers and memory.
     LoadWide {
@@ -251,10 +282,10 @@ pub enum Operation {
     },
     /// Goes on elsewhere.
     Jump(Target),
-    /// Goes on elsewhere if the condition holds.
+    /// Goes on elsewhere if the test holds.
     JumpIf {
         /// When.
-        condition: Condition,
+        test: Test,
         /// Where to.
         target: Target,
         /// Which side need not be followed.
@@ -275,7 +306,7 @@ pub enum Operation {
         /// General registers written, as a bit set.
         registers: u32,
         /// Vector registers written, as a bit set.
-        wide: u16,
+        wide: u32,
         /// Memory written: where, and how many bytes (0: unknown, the rest of the stack).
         memory: Option<(MemoryOperand, u32)>,
         /// Whether the flags are still known.
@@ -283,7 +314,8 @@ pub enum Operation {
     },
 }
 
-/// An instruction with its place.
+/// An instruction with its place. What one machine instruction does may take several: they then
+/// have the same place.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Instruction {
     /// Its address.
@@ -302,11 +334,12 @@ pub struct Body {
 }
 
 impl Body {
-    /// The index of the instruction at exactly `at`.
+    /// The index of the first instruction at exactly `at`.
     #[must_use]
     pub fn index_of(&self, at: ImageAddr) -> Option<u32> {
-        let index = self.instructions.binary_search_by_key(&at, |i| i.at).ok()?;
-        u32::try_from(index).ok()
+        let index = self.instructions.partition_point(|i| i.at < at);
+        let found = self.instructions.get(index)?.at == at;
+        found.then(|| u32::try_from(index).ok())?
     }
 
     /// Whether some jump leads to the instruction at `index`.

@@ -6,7 +6,7 @@ mod instruction;
 
 pub use instruction::{
     Arithmetic, Atomic, Base, Body, Cold, Condition, Extend, Instruction, MemoryOperand, Operand,
-    Operation, REGISTERS, Register, Target, WIDE_REGISTERS, WideRegister,
+    Operation, REGISTERS, Register, Sets, Target, Test, WIDE_REGISTERS, WideRegister,
 };
 
 use crate::{ids::ImageAddr, image::Arch};
@@ -15,9 +15,6 @@ use crate::{ids::ImageAddr, image::Arch};
 /// (`cmd/compile/abi-internal.md`).
 pub trait Isa: Send + Sync {
     /// Decodes the machine code `code`, which begins at `entry`.
-    ///
-    /// Returns an empty list when this instruction set is not analysed: the code then counts as
-    /// unknown.
     fn decode(&self, code: &[u8], entry: ImageAddr) -> Vec<Instruction>;
 
     /// The registers that carry integer arguments and results, in order.
@@ -40,6 +37,15 @@ pub trait Isa: Send + Sync {
 
     /// Bytes that a call pushes.
     fn call_pushes(&self) -> u64;
+
+    /// The frame pointer of a frame whose stack pointer is `sp` and whose frame address is `fp`.
+    fn frame_pointer_in(&self, sp: u64, fp: u64) -> u64;
+
+    /// How far below the frame address a frame's locals end (`varp` in `runtime/traceback.go`).
+    fn locals_end(&self) -> u64 {
+        // The caller's frame pointer lies between.
+        self.call_pushes() + 8
+    }
 }
 
 /// The instruction set of `arch`.

@@ -11,7 +11,7 @@ use operands::{base, condition, general, memory, operand, size, wide_register};
 
 use super::{
     Arithmetic, Atomic, Cold, Extend, Instruction, Isa, MemoryOperand, Operand, Operation,
-    Register, Target, WideRegister,
+    Register, Sets, Target, Test, WideRegister,
 };
 use crate::ids::ImageAddr;
 
@@ -77,6 +77,11 @@ impl Isa for Amd64 {
     fn call_pushes(&self) -> u64 {
         8
     }
+
+    /// It points to where the caller's is saved, below the return address.
+    fn frame_pointer_in(&self, _sp: u64, fp: u64) -> u64 {
+        fp.wrapping_sub(16)
+    }
 }
 
 fn operation(machine: &Machine, factory: &mut InstructionInfoFactory) -> Operation {
@@ -105,7 +110,7 @@ fn control(machine: &Machine) -> Option<Operation> {
     Some(match machine.flow_control() {
         FlowControl::UnconditionalBranch => Operation::Jump(target()),
         FlowControl::ConditionalBranch => Operation::JumpIf {
-            condition: condition(machine.condition_code()),
+            test: Test::Flags(condition(machine.condition_code())),
             target: target(),
             cold: Cold::Neither,
         },
@@ -175,26 +180,25 @@ fn data(machine: &Machine) -> Option<Operation> {
             let register = wide_register(machine.op0_register())?;
             Some(Operation::ZeroWide { register })
         }
-        mnemonic => conditional(machine, mnemonic),
+        _ => conditional(machine),
     }
 }
 
-fn conditional(machine: &Machine, _mnemonic: Mnemonic) -> Option<Operation> {
+fn conditional(machine: &Machine) -> Option<Operation> {
     let code = machine.condition_code();
     if code == ConditionCode::None {
         return None;
     }
     let condition = condition(code);
     let (to, width) = operand(machine, 0)?;
-    if machine.op_count() == 1 {
-        return Some(Operation::SetIf { to, condition });
-    }
-    let Operand::Register(to) = to else {
-        return None;
+    let (then, otherwise) = match machine.op_count() {
+        1 => (Operand::Constant(1), Operand::Constant(0)),
+        _ => (operand(machine, 1)?.0, to),
     };
-    Some(Operation::MoveIf {
+    Some(Operation::Select {
         to,
-        from: operand(machine, 1)?.0,
+        then,
+        otherwise,
         width,
         condition,
     })
@@ -249,8 +253,12 @@ fn compute(machine: &Machine, arithmetic: Arithmetic) -> Option<Operation> {
         left,
         right,
         width,
-        carry: matches!(arithmetic, Arithmetic::Add | Arithmetic::Subtract)
-            && !matches!(mnemonic, Mnemonic::Inc | Mnemonic::Dec),
+        // These leave the carry as it was.
+        sets: if matches!(mnemonic, Mnemonic::Inc | Mnemonic::Dec) {
+            Sets::Sign
+        } else {
+            Sets::All
+        },
     })
 }
 
@@ -269,11 +277,12 @@ fn atomic(machine: &Machine) -> Option<Operation> {
         return None;
     }
     let other = || operand(machine, u32::from(is_memory)).map(|(o, _)| o);
-    let minus_one = Operand::Constant(u64::MAX);
     let kind = match machine.mnemonic() {
-        Mnemonic::Xadd | Mnemonic::Add => Atomic::Add(other()?),
-        Mnemonic::Inc => Atomic::Add(Operand::Constant(1)),
-        Mnemonic::Dec => Atomic::Add(minus_one),
+        Mnemonic::Xadd => match other()? {
+            Operand::Register(old) => Atomic::Add(Some(old)),
+            _ => return None,
+        },
+        Mnemonic::Add | Mnemonic::Inc | Mnemonic::Dec => Atomic::Add(None),
         Mnemonic::Cmpxchg => Atomic::CompareAndSwap,
         Mnemonic::Xchg => match other()? {
             Operand::Register(register) => Atomic::Swap(register),
@@ -298,7 +307,7 @@ fn clobber(machine: &Machine, factory: &mut InstructionInfoFactory) -> Operation
         )
     };
     let mut registers = 0u32;
-    let mut wide = 0u16;
+    let mut wide = 0u32;
     for used in info.used_registers() {
         if !writes(used.access()) {
             continue;

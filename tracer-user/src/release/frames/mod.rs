@@ -1,17 +1,22 @@
 //! One goroutine: its frames from the innermost outwards, each executed from where it continues.
 
+mod role;
+mod unwind;
+
 use std::{rc::Rc, sync::Arc};
+
+use role::{Role, role};
 
 use super::{
     code::{Code, Routine},
     defers,
-    executor::{Cells, Decide, Effects, Executor, Outcome, State, Value, World},
+    executor::{Decide, Effects, Executor, Outcome, State, Value, World},
     model::PendingRelease,
     sites::LockKind,
     verdict,
 };
 use crate::{
-    ids::{LoadBias, TargetAddr},
+    ids::LoadBias,
     memory::{Memory, MemoryExt as _},
     snapshot::{Goroutine, ObjectKind, Operation, StackFrame},
 };
@@ -20,61 +25,6 @@ use crate::{
 const MAX_HISTORIES: usize = 24;
 /// Frames looked at, from the innermost.
 const MAX_FRAMES: usize = 256;
-
-/// What a frame is to the analysis.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Role {
-    /// Part of the wait itself: what it leads to is known from what is waited on.
-    Wait,
-    /// Runs on.
-    Code,
-    /// `runtime.deferreturn`: runs the rest of its caller's deferred calls.
-    RunsDeferred,
-    /// `runtime.gopanic`, `runtime.Goexit`: runs the deferred calls of all frames outside it.
-    Unwinds,
-    /// Returns to its caller without doing anything to locks.
-    Passes,
-    /// Nothing runs after it.
-    End,
-}
-
-fn role(name: &str, innermost: bool) -> Role {
-    if innermost && is_wait(name) {
-        return Role::Wait;
-    }
-    match name.strip_prefix("runtime.") {
-        Some("deferreturn") => Role::RunsDeferred,
-        Some("gopanic" | "Goexit") => Role::Unwinds,
-        Some(
-            "goexit" | "main" | "mstart" | "mcall" | "systemstack" | "runfinq" | "runFinalizers"
-            | "runCleanups" | "corostart",
-        ) => Role::End,
-        Some(_) => Role::Passes,
-        None => Role::Code,
-    }
-}
-
-/// Whether the function `name` waits on behalf of the first frame that does not.
-fn is_wait(name: &str) -> bool {
-    if let Some(function) = name.strip_prefix("runtime.") {
-        return !matches!(
-            function,
-            "gopanic" | "Goexit" | "goexit" | "main" | "deferreturn"
-        );
-    }
-    let sync = name.strip_prefix("internal/").unwrap_or(name);
-    matches!(
-        sync,
-        "sync.(*Mutex).Lock"
-            | "sync.(*Mutex).lockSlow"
-            | "sync.(*RWMutex).Lock"
-            | "sync.(*RWMutex).RLock"
-            | "sync.(*WaitGroup).Wait"
-            | "time.Sleep"
-    ) || sync.starts_with("sync.runtime_")
-        || name.starts_with("internal/poll.runtime_")
-        || name.starts_with("internal/runtime/")
-}
 
 /// What the continuation of `g` will release of what it does not take first.
 ///
@@ -251,8 +201,7 @@ impl Walk<'_> {
         let stack = self.executor.world.stack();
         let fp = self.g.sp.offset(frame.fp_offset).0;
         let frame_pointer = if frame.fp_offset.saturating_sub(frame.sp_offset) > 8 {
-            // The caller's is saved below the return address.
-            Value::exact(fp.wrapping_sub(16))
+            Value::exact(isa.frame_pointer_in(sp, fp))
         } else {
             Value::Unknown
         };
@@ -295,80 +244,6 @@ impl Walk<'_> {
         self.histories = states.iter().map(|s| s.effects.clone()).collect();
         self.registers = Some(states);
         true
-    }
-
-    /// The frame's deferred calls run because of a panic. Afterwards it may be recovered, and the
-    /// frames outside run on; or not, and theirs are run the same way.
-    fn unwind(&mut self, index: usize, frame: &StackFrame, routine: &Arc<Routine>) -> bool {
-        let sp = self.g.sp.offset(frame.sp_offset).0;
-        self.executor.world.live_from(sp);
-        let mut after = Vec::new();
-        for history in std::mem::take(&mut self.histories) {
-            let closures = self.open_coded(frame, routine, &Cells::default());
-            after.extend(self.run_deferred(index, sp, history, closures));
-        }
-        after.dedup();
-        after.truncate(MAX_HISTORIES);
-        self.histories = after;
-        true
-    }
-
-    /// Whatever the frame does, it panics: its deferred calls run, and those of the frames outside.
-    fn panic(&mut self, index: usize, frame: &StackFrame, routine: &Routine, panics: &[State]) {
-        let sp = self.g.sp.offset(frame.sp_offset).0;
-        let mut after = Vec::new();
-        for state in panics {
-            let closures = self.open_coded(frame, routine, &state.cells);
-            after.extend(self.run_deferred(index, sp, state.effects.clone(), closures));
-        }
-        after.dedup();
-        after.truncate(MAX_HISTORIES);
-        self.histories = after;
-        self.registers = None;
-        self.unwinding = true;
-    }
-
-    /// The closures in the frame's own slots, as `written` has left them.
-    fn open_coded(&self, frame: &StackFrame, routine: &Routine, written: &Cells) -> Vec<Value> {
-        let fp = self.g.sp.offset(frame.fp_offset);
-        let load =
-            |at: TargetAddr, width| self.executor.load_from(written, Value::exact(at.0), width);
-        defers::open_coded(self.code.image(), &routine.function, fp, &load)
-    }
-
-    /// Runs `closures`, then what else the frame at `sp` has deferred.
-    fn run_deferred(
-        &mut self,
-        index: usize,
-        sp: u64,
-        mut history: Effects,
-        mut closures: Vec<Value>,
-    ) -> Vec<Effects> {
-        let deferred = Rc::make_mut(&mut history.deferred);
-        while let Some(next) = deferred.pop_if(|next| next.sp == sp) {
-            if !closures.contains(&next.closure) {
-                closures.push(next.closure);
-            }
-        }
-        let mut histories = vec![history];
-        for closure in closures {
-            let mut after = Vec::new();
-            for history in histories {
-                let outcome = self.executor.run_closure(index, closure, history.clone());
-                if outcome.exits.is_empty() {
-                    let unknown_code = true;
-                    after.push(Effects {
-                        unknown_code,
-                        ..history
-                    });
-                }
-                after.extend(outcome.exits.into_iter().map(|exit| exit.effects));
-            }
-            after.dedup();
-            after.truncate(MAX_HISTORIES);
-            histories = after;
-        }
-        histories
     }
 
     /// The memory of the frames that somebody else writes before the goroutine runs again: what a

@@ -1,0 +1,49 @@
+//! What is no longer known after a call that is not followed.
+
+use super::{Executor, State, state::Flags, value::Value};
+
+/// How much of a stack object a callee may have changed when only its address was passed.
+pub(super) const SHARED_OBJECT: u64 = 256;
+
+impl Executor<'_> {
+    /// After a call that is not followed: no register is kept, and objects of the frame whose
+    /// address the callee was given may have changed.
+    pub(super) fn after_call(&mut self, state: &mut State) {
+        self.after_call_with(state, usize::MAX);
+    }
+
+    /// The same of a function that takes so many arguments at most.
+    pub(super) fn after_call_with(&mut self, state: &mut State, arguments: usize) {
+        for index in 0..self.isa.arguments().len().min(arguments) {
+            let argument = self.argument(state, index);
+            self.doubt_object(state, argument);
+        }
+        self.forget_registers(state);
+    }
+
+    pub(super) fn doubt_object(&mut self, state: &mut State, at: Value) {
+        if let Some(at) = at.bits().filter(|at| self.stack().contains(at)) {
+            self.doubt(state, at, SHARED_OBJECT);
+        }
+    }
+
+    pub(super) fn forget_registers(&self, state: &mut State) {
+        let kept = [
+            self.isa.stack_pointer(),
+            self.isa.frame_pointer(),
+            self.isa.goroutine(),
+        ];
+        for (number, slot) in state.registers.iter_mut().enumerate() {
+            if !kept.iter().any(|r| usize::from(r.0) == number) {
+                *slot = Value::Unknown;
+            }
+        }
+        let zero = self.isa.zero_wide();
+        for (number, slot) in state.wide.iter_mut().enumerate() {
+            if zero.is_none_or(|z| usize::from(z.0) != number) {
+                *slot = (Value::Unknown, Value::Unknown);
+            }
+        }
+        state.flags = Flags::Unknown;
+    }
+}
