@@ -13,7 +13,7 @@ use std::{
         fd::{FromRawFd as _, OwnedFd},
         unix::ffi::OsStrExt as _,
     },
-    path::PathBuf,
+    path::{Path, PathBuf},
     sync::Arc,
     thread,
     time::{Duration, Instant},
@@ -117,9 +117,8 @@ fn counter(pid: Pid, seconds: u64) -> Result<serde_json::Value> {
         let functions = image.functions_named(name);
         let entry = functions.first().and_then(|f| image.file_offset(f.entry));
         let entry = entry.with_context(|| format!("no {name}"))?;
-        for task in std::fs::read_dir(format!("/proc/{pid}/task"))? {
-            let tid: u32 = task?.file_name().to_string_lossy().parse()?;
-            counters.push(open_counter(Pid(tid), entry.0)?);
+        for cpu in 0..thread::available_parallelism()?.get() {
+            counters.push(open_counter(&exe(pid), entry.0, cpu)?);
         }
     }
     eprintln!("probes attached");
@@ -144,7 +143,6 @@ struct EventAttributes {
     period: u64,
     sample_type: u64,
     read_format: u64,
-    /// Bit 1 is `inherit`.
     flags: u64,
     wakeup: u32,
     breakpoint: u32,
@@ -152,29 +150,28 @@ struct EventAttributes {
     offset: u64,
 }
 
-/// A count of the hits of a uprobe at `offset` of the program of the thread `task`, by it and the
-/// threads it makes.
-fn open_counter(task: Pid, offset: u64) -> Result<OwnedFd> {
-    const INHERIT: u64 = 1 << 1;
+/// A count of the hits of a uprobe at `offset` of the program at `path` on one CPU, by whoever runs it.
+/// Not of one process and those it makes: `inherit` copies the event whenever a thread is made, reads
+/// the path in that process, where it is not, and has its `clone` fail (`inherit_event` and
+/// `perf_uprobe_init`, Linux 6.18).
+fn open_counter(path: &Path, offset: u64, cpu: usize) -> Result<OwnedFd> {
     let kind = std::fs::read_to_string("/sys/bus/event_source/devices/uprobe/type")?;
-    let path = std::ffi::CString::new(exe(task).as_os_str().as_bytes())?;
+    let path = std::ffi::CString::new(path.as_os_str().as_bytes())?;
     let attributes = EventAttributes {
         kind: kind.trim().parse()?,
         // PERF_ATTR_SIZE_VER1
         size: 72,
-        flags: INHERIT,
         path: path.as_ptr() as u64,
         offset,
         ..EventAttributes::default()
     };
-    let task = libc::pid_t::try_from(task.0)?;
     // SAFETY: the attributes and the path live until the call returns.
     let result = unsafe {
         libc::syscall(
             libc::SYS_perf_event_open,
             &raw const attributes,
-            task,
             -1,
+            libc::c_int::try_from(cpu)?,
             -1,
             0,
         )

@@ -13,13 +13,13 @@ use crate::command::step;
 
 pub(super) fn measure(bench: &Bench, section: &mut Section) -> Result<()> {
     let ways: [(&str, &[&str], usize); 3] = [
-        ("events", &["--interval", "10s"], 100),
+        ("events", &["--interval", "10s"], 60),
         (
             "looks every second",
             &["--no-probes", "--interval", "1s"],
             25,
         ),
-        ("looks every 5 s", &["--no-probes", "--interval", "5s"], 12),
+        ("looks every 5 s", &["--no-probes", "--interval", "5s"], 8),
     ];
     let mut rows = Vec::new();
     for (name, options, cycles) in ways {

@@ -18,7 +18,7 @@ const TRACERS: [Tracer; 4] = [
 
 pub(super) fn measure(bench: &Bench, section: &mut Section) -> Result<()> {
     let rounds = bench.count(3, 5);
-    let trips = bench.count(5_000, 50_000);
+    let trips = bench.count(5_000, 20_000);
     pingpong(bench, section, rounds, trips)?;
     mutex(bench, section, rounds, trips)
 }

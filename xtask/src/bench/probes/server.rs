@@ -31,7 +31,7 @@ pub(super) fn measure(bench: &Bench, section: &mut Section) -> Result<()> {
         section.text("**HTTP server under wrk**: not measured, wrk is not installed.");
         return Ok(());
     }
-    let (rounds, seconds) = (bench.count(2, 9), bench.count(3, 5));
+    let (rounds, seconds) = (bench.count(2, 7), bench.count(3, 4));
     let target = bench.waits(1)?;
     wrk(&target.address, 1)?;
     let mut loads: [Vec<Load>; TRACERS.len()] = Default::default();
