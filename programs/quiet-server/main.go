@@ -1,8 +1,10 @@
 // An idle server, in which nearly everybody has waited for long and nobody is stuck: worker pools,
 // a queue with a condition variable, an event loop, idle keep-alive connections, goroutines that
-// wait for a signal or for a context to end, and one that closes a channel when a pool has ended.
+// wait for a signal, for a context or for a server to end, and one that closes a channel when a pool
+// has ended.
 //
 // expect: quiet
+// matrix: all
 package main
 
 import (
@@ -136,7 +138,15 @@ func main() {
 		q.push(1)
 		h.publish <- r.URL.Path
 	})}
-	go server.Serve(listener)
+	served := make(chan error, 1)
+	go func() {
+		served <- server.Serve(listener)
+	}()
+	go func() {
+		if err := <-served; err != http.ErrServerClosed {
+			fmt.Println(err)
+		}
+	}()
 	go func() {
 		<-ctx.Done()
 		server.Close()

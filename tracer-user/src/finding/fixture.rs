@@ -241,6 +241,13 @@ impl Process {
         releases.push(release(object, kind));
     }
 
+    /// As `will`, by a frame that goes on only when the one that waits has returned.
+    pub(super) fn will_at_its_end(&mut self, goid: u64, kind: ReleaseKind, object: u64) {
+        self.will(goid, kind, object);
+        let last = self.pending.get_mut(&Goid(goid)).and_then(|r| r.last_mut());
+        last.expect("just put there").evidence.frame = 2;
+    }
+
     fn hold(&mut self, addr: u64, kind: ReleaseKind, candidates: &[u64]) -> &mut LockHolders {
         for &goid in candidates {
             self.will(goid, kind, addr);

@@ -14,7 +14,8 @@ use crate::{
 /// - It receives from a `chan struct{}`, as everybody does who waits for `ctx.Done()`.
 /// - It waits for a signal of the operating system.
 /// - It is in `Cond.Wait`, whose callers wait in a loop for something to do.
-/// - It waits for a `WaitGroup` of goroutines that are idle in turn.
+/// - It waits for a `WaitGroup` of goroutines that are idle in turn, or for what one sends or closes
+///   at its end: for a server to stop.
 ///
 /// A sender, or whoever wants a lock, is never idle: it has work to do and cannot go on.
 pub(super) fn is_idle(scene: &Scene<'_>, g: &Goroutine) -> bool {
@@ -27,7 +28,8 @@ pub(super) fn is_idle(scene: &Scene<'_>, g: &Goroutine) -> bool {
                 && (g.goid == MAIN
                     || g.waits_on.iter().all(cancelled_by)
                     || g.waits_on.iter().any(signalled)
-                    || scene.comes_back(g))
+                    || scene.comes_back(g)
+                    || waits_for_an_end(scene, g))
         }
         Some(WaitReason::CondWait) => true,
         Some(WaitReason::WaitGroupWait) => g.goid == MAIN || waits_for_idle(scene, g),
@@ -50,6 +52,18 @@ fn carries_signals(scene: &Scene<'_>, wait: WaitOn) -> bool {
         Some(ObjectState::Channel { element, .. })
             if element.type_name.as_deref() == Some("os.Signal")
     )
+}
+
+/// Whether somebody who serves others gives what `g` waits to receive, and only at his end.
+fn waits_for_an_end(scene: &Scene<'_>, g: &Goroutine) -> bool {
+    let serves = |other: &Goroutine| {
+        other.goid != g.goid && (scene.accepts(other) || scene.comes_back(other))
+    };
+    let receives = |wait: &&WaitOn| wait.operation == Operation::Receive;
+    let waits = g.waits_on.iter().filter(receives);
+    waits
+        .flat_map(|wait| scene.givers_at_their_end(wait.object.addr))
+        .any(serves)
 }
 
 /// Whether everybody who owes `Done` to the `WaitGroup` that `g` waits for is known and idle.

@@ -11,6 +11,7 @@ use super::{
 };
 use crate::{
     ids::{Goid, ImageAddr, TargetAddr},
+    image::WaitReason,
     process::ProcessKey,
     release::{Held, LockHolders, PendingRelease, ReleaseKind},
     snapshot::{
@@ -32,8 +33,19 @@ pub(super) struct Scene<'a> {
     sites: RefCell<FxHashSet<Arc<Site>>>,
     /// Who performs an operation on a channel later.
     partners: FxHashMap<(TargetAddr, ReleaseKind), Vec<Goid>>,
+    /// Who sends on a channel or closes it, and by which frame.
+    givers: FxHashMap<TargetAddr, Vec<Giver>>,
     /// Stacks, by address, of goroutines that receive again what they wait to receive now.
     coming_back: FxHashSet<usize>,
+}
+
+/// A goroutine that sends on a channel later, or closes it.
+#[derive(Clone, Copy)]
+struct Giver {
+    goid: Goid,
+    /// Index of the frame that does it.
+    frame: usize,
+    held: Held,
 }
 
 impl<'a> Scene<'a> {
@@ -46,10 +58,18 @@ impl<'a> Scene<'a> {
     ) -> Self {
         let goids = snapshot.goroutines.iter().map(|g| g.goid);
         let mut partners: FxHashMap<_, Vec<Goid>> = FxHashMap::default();
+        let mut givers: FxHashMap<_, Vec<Giver>> = FxHashMap::default();
         for (goid, releases) in pending {
             for release in releases {
                 let key = (release.object, release.kind);
                 partners.entry(key).or_default().push(*goid);
+                if matches!(release.kind, ReleaseKind::Send | ReleaseKind::Close) {
+                    givers.entry(release.object).or_default().push(Giver {
+                        goid: *goid,
+                        frame: release.evidence.frame,
+                        held: release.evidence.held,
+                    });
+                }
             }
         }
         for goids in partners.values_mut() {
@@ -69,6 +89,7 @@ impl<'a> Scene<'a> {
             created_at: RefCell::default(),
             sites: RefCell::default(),
             partners,
+            givers,
         }
     }
 
@@ -247,6 +268,41 @@ impl<'a> Scene<'a> {
     /// serves a queue.
     pub(super) fn comes_back(&self, g: &Goroutine) -> bool {
         self.coming_back.contains(&Arc::as_ptr(&g.stack).addr())
+    }
+
+    /// Who will send on `channel` or close it only when what he does now is over: after the function
+    /// has returned that waits.
+    pub(super) fn givers_at_their_end(
+        &self,
+        channel: TargetAddr,
+    ) -> impl Iterator<Item = &'a Goroutine> {
+        let givers = self.givers.get(&channel).into_iter().flatten();
+        givers.filter_map(|giver| {
+            let goroutine = self.goroutine(giver.goid)?;
+            let waiting = self.waiting_frame(&goroutine.stack)?;
+            let at_end = giver.frame > waiting || giver.held == Held::Deferred;
+            at_end.then_some(goroutine)
+        })
+    }
+
+    /// Index of the innermost frame that is not the runtime's.
+    fn waiting_frame(&self, stack: &Stack) -> Option<usize> {
+        let mut frames = stack.frames.iter().enumerate();
+        frames.find_map(|(depth, frame)| {
+            let sites = self.symbols.sites(frame.pc, depth > 0);
+            let own = |site: &Site| !site.function.starts_with("runtime.");
+            sites.last().is_some_and(own).then_some(depth)
+        })
+    }
+
+    /// Whether `g` waits for somebody to connect.
+    pub(super) fn accepts(&self, g: &Goroutine) -> bool {
+        g.wait_reason == Some(WaitReason::IoWait)
+            && g.stack.frames.iter().enumerate().any(|(depth, frame)| {
+                let sites = self.symbols.sites(frame.pc, depth > 0);
+                let accepts = |site: &Site| &*site.function == "internal/poll.(*FD).Accept";
+                sites.iter().any(accepts)
+            })
     }
 
     /// Goroutines other than `g` that were seen to serve one of its waits later, with the object

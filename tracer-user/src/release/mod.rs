@@ -12,6 +12,7 @@ mod holders;
 mod isa;
 mod model;
 mod packages;
+mod rounds;
 mod sites;
 mod verdict;
 

@@ -115,6 +115,26 @@ fn idle_goroutines_are_not_stuck() {
 }
 
 #[test]
+fn whoever_waits_for_a_server_to_end_is_not_stuck() {
+    let mut process = Process::new();
+    process.runs(1, Status::Running);
+    // The server, which is idle, sends when its loop is over.
+    process.channel(0xc0, 0, 0);
+    process.waits(2, WaitReason::ChanReceive, Operation::Receive, 0xc0);
+    process.will(2, ReleaseKind::Receive, 0xc0);
+    process.channel(0xd0, 0, 0);
+    process.waits(3, WaitReason::ChanReceive, Operation::Receive, 0xd0);
+    process.will_at_its_end(2, ReleaseKind::Send, 0xd0);
+    // What it sends in its loop has not come for long.
+    process.channel(0xe0, 0, 0);
+    process.waits(4, WaitReason::ChanReceive, Operation::Receive, 0xe0);
+    process.will(2, ReleaseKind::Send, 0xe0);
+    let diagnosis = glance(&process);
+    let finding = of_kind(&diagnosis, FindingKind::StuckWait);
+    assert_eq!(finding.goroutines, goids(&[4]));
+}
+
+#[test]
 fn main_waits_for_the_others_as_long_as_they_live() {
     let mut process = Process::new();
     process.runs(2, Status::Running);
