@@ -10,18 +10,26 @@ mod go;
 mod json_schema;
 mod look;
 
+use std::{num::NonZeroUsize, thread};
+
 use libtest_mimic::{Arguments, Failed, Trial};
 
 use expectation::{Header, Matrix};
 use go::{Flavour, Toolchain};
 
 fn main() {
-    let arguments = Arguments::from_args();
+    let mut arguments = Arguments::from_args();
+    arguments.test_threads.get_or_insert_with(trials_at_a_time);
     let trials = trials().unwrap_or_else(|error| {
         eprintln!("cannot list the programs: {error}");
         std::process::exit(101);
     });
     libtest_mimic::run(&arguments, trials).exit();
+}
+
+/// A trial mostly waits for time to pass in its program.
+fn trials_at_a_time() -> usize {
+    2 * thread::available_parallelism().map_or(1, NonZeroUsize::get)
 }
 
 fn trials() -> Result<Vec<Trial>, String> {
