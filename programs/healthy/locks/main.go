@@ -124,6 +124,30 @@ func ringWithOutsider() {
 	}()
 }
 
+// A ring of two whose token is with a timer at first: everybody waits, in a perfect circle, and no
+// goroutine is there yet that will change it.
+func ringWithTimer() {
+	const rounds = 20
+	for {
+		var here, there sync.Mutex
+		here.Lock()
+		there.Lock()
+		var both sync.WaitGroup
+		both.Add(2)
+		turn := func(mine, other *sync.Mutex) {
+			defer both.Done()
+			for i := 0; i < rounds; i++ {
+				mine.Lock()
+				other.Unlock()
+			}
+		}
+		go turn(&here, &there)
+		go turn(&there, &here)
+		time.AfterFunc(2*time.Second, here.Unlock)
+		both.Wait()
+	}
+}
+
 // The lock is behind a pointer that is replaced under another lock.
 type config struct {
 	mu     sync.Mutex
@@ -374,6 +398,7 @@ func main() {
 	} {
 		start()
 	}
+	go ringWithTimer()
 	fmt.Println("READY")
 	time.Sleep(time.Hour)
 }

@@ -18,7 +18,7 @@ use crate::{
     memory::CoreError,
     process::{CpuLimit, FileIdentity, ImageCache, Process, ProcessError, Untraceable, cpu_limit},
     reach::{Certainty, Prover},
-    release::{Analyzer, PendingRelease, holders},
+    release::{Analyzer, PendingRelease, TIMERS, holders},
     snapshot::{ObjectKind, Snapshot, SnapshotError, Target, take},
 };
 
@@ -235,5 +235,9 @@ pub(super) fn pending(
         .goroutines
         .iter()
         .filter(|goroutine| each || stacks.insert(Arc::as_ptr(&goroutine.stack)));
-    analyzer.pending(target, goroutines)
+    let mut pending = analyzer.pending(target, goroutines);
+    if locked {
+        pending.insert(TIMERS, analyzer.of_timers(target));
+    }
+    pending
 }

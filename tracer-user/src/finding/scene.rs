@@ -13,7 +13,7 @@ use crate::{
     ids::{Goid, ImageAddr, TargetAddr},
     image::WaitReason,
     process::ProcessKey,
-    release::{Held, LockHolders, PendingRelease, ReleaseKind},
+    release::{Held, LockHolders, PendingRelease, ReleaseKind, TIMERS},
     snapshot::{
         Goroutine, ObjectState, Operation, Snapshot, Stack, Status, SyncObject, WaitOn, WaitSince,
     },
@@ -59,7 +59,8 @@ impl<'a> Scene<'a> {
         let goids = snapshot.goroutines.iter().map(|g| g.goid);
         let mut partners: FxHashMap<_, Vec<Goid>> = FxHashMap::default();
         let mut givers: FxHashMap<_, Vec<Giver>> = FxHashMap::default();
-        for (goid, releases) in pending {
+        let goroutines = pending.iter().filter(|(goid, _)| **goid != TIMERS);
+        for (goid, releases) in goroutines {
             for release in releases {
                 let key = (release.object, release.kind);
                 partners.entry(key).or_default().push(*goid);

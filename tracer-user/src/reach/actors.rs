@@ -2,12 +2,11 @@
 
 use rustc_hash::FxHashSet;
 
-use super::roots::{Timer, TimerCode};
 use crate::{
     ids::{Goid, LoadBias, TargetAddr},
     image::{Image, WaitReason},
     memory::{Memory, MemoryExt as _},
-    snapshot::{Snapshot, ThreadState},
+    snapshot::{Snapshot, ThreadState, Timer, TimerCode},
 };
 
 /// What is known of them from the snapshot.

@@ -5,15 +5,13 @@ use super::{
     goroutine::{AllGoroutines, GoroutineLayout},
     heap::{HeapArenas, HeapLayout, SpanLayout},
     mark::Range,
-    roots::{
-        CleanupQueue, FinalizerQueue, ModuleLayout, SpecialLayout, TimerHeap, TimerLayout,
-        VectorRegisters,
-    },
+    roots::{CleanupQueue, FinalizerQueue, ModuleLayout, SpecialLayout, VectorRegisters},
     sudogs::SudogChain,
 };
 use crate::{
     ids::{ImageAddr, LoadBias, TargetAddr},
     image::{Arch, Globals, Image, Layout, SEMTABLE_ENTRIES, semtable_stride},
+    snapshot::{TimerHeap, TimerLayout},
 };
 
 /// Offsets and addresses, resolved for one process.
@@ -95,7 +93,7 @@ impl Anatomy {
                 TimerHeap {
                     all_ps: known(globals.allp, "runtime.allp")?,
                 },
-                timers(layout),
+                TimerLayout::of(layout),
             ),
             finalizers: FinalizerQueue {
                 head: known(globals.allfin, "runtime.allfin")?,
@@ -159,20 +157,6 @@ fn vectors(image: &Image) -> Result<Option<VectorRegisters>, ReachError> {
             what: "runtime.g.xRegs",
         }),
         _ => Ok(None),
-    }
-}
-
-fn timers(layout: &Layout) -> TimerLayout {
-    // Go 1.23 gave the timers of a P a struct of their own, with the times beside the pointers.
-    let (heap, stride) = layout
-        .timers
-        .as_ref()
-        .map_or((0, 8), |timers| (timers.heap, 16));
-    TimerLayout {
-        heap: layout.p.timers + heap,
-        stride,
-        function: layout.timer.f,
-        argument: layout.timer.arg,
     }
 }
 

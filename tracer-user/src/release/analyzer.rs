@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use rustc_hash::FxHashMap;
 
-use super::{code::Code, frames, model::PendingRelease};
+use super::{code::Code, frames, model::PendingRelease, timers};
 use crate::{
     ids::{Goid, TargetAddr},
     image::Image,
@@ -61,6 +61,14 @@ impl Analyzer {
             }
         }
         found
+    }
+
+    /// What the functions of pending timers (`time.AfterFunc`) may release. Belongs to the others
+    /// under [`TIMERS`](super::TIMERS).
+    #[must_use]
+    pub fn of_timers(&self, target: &Target) -> Vec<PendingRelease> {
+        let memory = CachedMemory::new(&*target.memory);
+        timers::releases(&self.code, &memory, target)
     }
 }
 

@@ -13,9 +13,9 @@
 //! Whatever completes a set of which one suffices, everybody who was seen to release the lock, on
 //! whatever path, is an alternative: mutexes are also used as signals.
 
-use rustc_hash::FxHashMap;
+use rustc_hash::{FxHashMap, FxHashSet};
 
-use super::model::{Certainty, LockHolders, PendingRelease, ReleaseKind};
+use super::model::{Certainty, LockHolders, PendingRelease, ReleaseKind, TIMERS};
 use crate::{
     graph::{HolderSet, Need},
     ids::{Goid, TargetAddr},
@@ -46,6 +46,8 @@ type Candidate = (Goid, PendingRelease);
 const MAX_UNSEEN: usize = 1024;
 
 struct Judge {
+    /// What pending timers may release.
+    by_timers: FxHashSet<(ReleaseKind, TargetAddr)>,
     by_object: FxHashMap<TargetAddr, Vec<Candidate>>,
     parked: FxHashMap<Goid, bool>,
     /// Goroutines whose stacks could not be read: they may hold anything.
@@ -55,7 +57,8 @@ struct Judge {
 impl Judge {
     fn new(snapshot: &Snapshot, pending: &FxHashMap<Goid, Vec<PendingRelease>>) -> Self {
         let mut by_object: FxHashMap<TargetAddr, Vec<Candidate>> = FxHashMap::default();
-        for (goid, releases) in pending {
+        let goroutines = pending.iter().filter(|(goid, _)| **goid != TIMERS);
+        for (goid, releases) in goroutines {
             for release in releases {
                 if release.object.is_nil() || snapshot.objects.contains_key(&release.object) {
                     let of_object = by_object.entry(release.object).or_default();
@@ -68,7 +71,11 @@ impl Judge {
         }
         let is_unseen =
             |g: &&Goroutine| !g.system && (g.stack.frames.is_empty() || g.stack.truncated);
+        let timers = pending.get(&TIMERS).into_iter().flatten();
         Self {
+            by_timers: timers
+                .map(|release| (release.kind, release.object))
+                .collect(),
             by_object,
             parked: snapshot
                 .goroutines
@@ -99,7 +106,8 @@ impl Judge {
             ObjectState::Mutex(state) => {
                 let kinds = [ReleaseKind::Unlock];
                 let candidates = of(&kinds);
-                let exclusive = self.exclusive(&candidates, &kinds, state.locked, &mut doubts);
+                let exclusive =
+                    self.exclusive((addr, &candidates), &kinds, state.locked, &mut doubts);
                 (candidates, exclusive, none(Need::All))
             }
             ObjectState::RwMutex {
@@ -111,7 +119,8 @@ impl Judge {
                 let kinds = [ReleaseKind::WriteUnlock, ReleaseKind::Unlock];
                 let writers = of(&kinds);
                 let reading = of(&[ReleaseKind::ReadUnlock]);
-                let exclusive = self.exclusive(&writers, &kinds, writer.locked, &mut doubts);
+                let exclusive =
+                    self.exclusive((addr, &writers), &kinds, writer.locked, &mut doubts);
                 let count = if *writer_pending {
                     reader_wait
                 } else {
@@ -156,7 +165,7 @@ impl Judge {
     /// The one holder of an exclusive lock.
     fn exclusive(
         &self,
-        candidates: &[Candidate],
+        (object, candidates): (TargetAddr, &[Candidate]),
         kinds: &[ReleaseKind],
         locked: bool,
         doubts: &mut Vec<String>,
@@ -172,6 +181,16 @@ impl Judge {
         }
         let any = |certainty| candidates.iter().any(|(_, r)| r.certainty == certainty);
         let all = goids(candidates.iter());
+        let by_timer = |object| {
+            kinds
+                .iter()
+                .any(|kind| self.by_timers.contains(&(*kind, object)))
+        };
+        let conditional = !any(Certainty::Certain);
+        if by_timer(object) || conditional && by_timer(TargetAddr(0)) {
+            doubts.push("a timer that is pending may release it".to_owned());
+            return set(all, false);
+        }
         if any(Certainty::Certain) || candidates.iter().any(|(goid, _)| !self.is_parked(*goid)) {
             return set(all, true);
         }

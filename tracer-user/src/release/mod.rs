@@ -14,8 +14,9 @@ mod model;
 mod packages;
 mod rounds;
 mod sites;
+mod timers;
 mod verdict;
 
 pub use analyzer::Analyzer;
 pub use holders::holders;
-pub use model::{Certainty, Evidence, Held, LockHolders, PendingRelease, ReleaseKind};
+pub use model::{Certainty, Evidence, Held, LockHolders, PendingRelease, ReleaseKind, TIMERS};

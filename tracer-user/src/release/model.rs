@@ -5,6 +5,10 @@ use crate::{
     ids::{Goid, ImageAddr, TargetAddr},
 };
 
+/// Stands, among goroutines, for the functions of pending timers: no goroutine of the program has
+/// this number.
+pub const TIMERS: Goid = Goid(0);
+
 /// Something a goroutine's continuation does to a synchronisation object.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct PendingRelease {

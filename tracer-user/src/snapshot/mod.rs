@@ -21,6 +21,7 @@ mod system;
 mod take;
 mod target;
 mod threads;
+mod timers;
 mod unwind;
 mod waits;
 
@@ -32,3 +33,4 @@ pub use model::{
 };
 pub use take::{Snapshots, take};
 pub use target::{Motion, Target};
+pub use timers::{Timer, TimerCode, TimerHeap, TimerLayout, Timers};

@@ -3,11 +3,9 @@
 mod finalizer_queue;
 mod globals;
 mod specials;
-mod timers;
 mod vector_registers;
 
 pub use finalizer_queue::{CleanupQueue, FinalizerQueue};
 pub use globals::{Module, ModuleLayout, global_words};
 pub use specials::{SpecialLayout, SpecialRoots, read_specials};
-pub use timers::{Timer, TimerCode, TimerHeap, TimerLayout};
 pub use vector_registers::VectorRegisters;

@@ -232,13 +232,16 @@ impl Executor<'_> {
     }
 
     /// A state at the entry of the closure at `closure`.
-    pub(super) fn closure_entry(&self, closure: Value, effects: Effects) -> Option<State> {
+    pub(super) fn closure_entry(&self, closure: Value, sp: u64, effects: Effects) -> Option<State> {
         let entry = self.load_from(&Cells::default(), closure, 8).address()?;
         let target = TargetAddr(entry).in_image(self.bias);
         let routine = self.code.routine(target)?;
         let at = routine.body.index_of(target)?;
         let mut state = State::new(routine, at);
         state.effects = effects;
+        state.frame = Value::exact(sp);
+        let below = sp.wrapping_sub(self.isa.call_pushes());
+        state.set_register(self.isa.stack_pointer(), Value::exact(below));
         state.set_register(self.isa.closure(), closure);
         self.mark_closure(&mut state, Some(entry));
         Some(state)

@@ -183,9 +183,16 @@ impl<'a> Executor<'a> {
         std::mem::take(&mut self.outcome)
     }
 
-    /// Follows the closure at `closure` by itself, as a deferred call of frame number `frame`.
-    pub fn run_closure(&mut self, frame: usize, closure: Value, effects: Effects) -> Outcome {
-        match self.closure_entry(closure, effects) {
+    /// Follows the closure at `closure` by itself, with its frame below `sp`, as a deferred call of
+    /// frame number `frame`.
+    pub fn run_closure(
+        &mut self,
+        frame: usize,
+        closure: Value,
+        sp: u64,
+        effects: Effects,
+    ) -> Outcome {
+        match self.closure_entry(closure, sp, effects) {
             Some(entry) => self.run(frame, true, vec![entry]),
             None => Outcome::default(),
         }

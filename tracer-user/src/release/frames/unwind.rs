@@ -82,7 +82,9 @@ impl Walk<'_> {
         for closure in closures {
             let mut after = Vec::new();
             for history in histories {
-                let outcome = self.executor.run_closure(index, closure, history.clone());
+                let outcome = self
+                    .executor
+                    .run_closure(index, closure, sp, history.clone());
                 if outcome.exits.is_empty() {
                     let unknown_code = true;
                     after.push(Effects {

@@ -175,3 +175,17 @@ fn every_done_that_is_owed_must_be_found() {
     assert!(held(state(2), &PARKED, &done).exclusive.complete);
     assert!(!held(state(3), &PARKED, &done).exclusive.complete);
 }
+
+#[test]
+fn what_a_timer_may_release_is_nobodys_for_certain() {
+    let by = |holder, timers_lock| {
+        let timer = (TIMERS.0, timers_lock, Certainty::Possible);
+        exclusive(&PARKED, &[(2, LOCK, holder), timer])
+    };
+    let set = by(Certainty::Certain, LOCK);
+    assert!(!set.complete);
+    assert_eq!(goids(&set), [2]);
+    // A lock that could not be told may be this one, unless its owner names it.
+    assert!(by(Certainty::Certain, TargetAddr(0)).complete);
+    assert!(!by(Certainty::Conditional, TargetAddr(0)).complete);
+}

@@ -2,6 +2,7 @@
 
 use crate::{
     ids::TargetAddr,
+    image::layout::Layout,
     memory::{Gather, Memory, MemoryExt as _, ReadError},
 };
 
@@ -112,6 +113,22 @@ impl TimerHeap {
 }
 
 impl TimerLayout {
+    /// The offsets in a runtime that is laid out like `layout`.
+    #[must_use]
+    pub fn of(layout: &Layout) -> Self {
+        // Go 1.23 gave the timers of a P a struct of their own, with the times beside the pointers.
+        let (heap, stride) = layout
+            .timers
+            .as_ref()
+            .map_or((0, 8), |timers| (timers.heap, 16));
+        Self {
+            heap: layout.p.timers + heap,
+            stride,
+            function: layout.timer.f,
+            argument: layout.timer.arg,
+        }
+    }
+
     fn decode(&self, at: TargetAddr, bytes: &[u8]) -> Option<Timer> {
         let word = |offset: u64| {
             let at = usize::try_from(offset).ok()?;

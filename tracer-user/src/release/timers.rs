@@ -1,0 +1,104 @@
+//! What pending timers will release: `time.AfterFunc(d, mu.Unlock)`. No goroutine is there yet that
+//! could be asked.
+
+use rustc_hash::FxHashSet;
+
+use super::{
+    code::Code,
+    executor::{Decide, Effects, Executor, Sighting, Value, World},
+    model::{Certainty, Evidence, PendingRelease, ReleaseKind},
+};
+use crate::{
+    ids::{ImageAddr, TargetAddr},
+    memory::{Memory, MemoryExt as _, ReadError},
+    snapshot::{Target, TimerHeap, TimerLayout},
+};
+
+/// Different functions looked into at most.
+const MAX_FUNCTIONS: usize = 4096;
+/// A stack for functions that have none yet: no program has memory there.
+const STACK: std::ops::Range<u64> = 0x7fff_ffff_0000_0000..0x7fff_ffff_0001_0000;
+/// What is left open when something could not be read: any lock may be released.
+const ANY: [ReleaseKind; 3] = [
+    ReleaseKind::Unlock,
+    ReleaseKind::WriteUnlock,
+    ReleaseKind::ReadUnlock,
+];
+
+/// What the functions of the timers that are pending may release of what they do not take first.
+pub fn releases(code: &Code, memory: &dyn Memory, target: &Target) -> Vec<PendingRelease> {
+    let Ok((functions, complete)) = functions(code, memory, target) else {
+        return ANY.map(unknown).into();
+    };
+    let mut executor = Executor::new(
+        code,
+        target.bias,
+        World::new(memory, code.image(), target.bias, STACK, STACK.end, &[]),
+        Decide::AsThingsStand,
+    );
+    let mut known = complete;
+    for &function in &functions {
+        let outcome = executor.run_closure(
+            0,
+            Value::exact(function.0),
+            STACK.end - 4096,
+            Effects::default(),
+        );
+        known &= !outcome.exhausted;
+    }
+    let seen = executor.seen.iter();
+    let mut found: Vec<_> = seen
+        .map(|(&(kind, object), sighting)| release(kind, object, Some(sighting)))
+        .collect();
+    if !known {
+        found.extend(ANY.map(unknown));
+    }
+    found
+}
+
+/// The functions given to `time.AfterFunc`, and whether these are all.
+fn functions(
+    code: &Code,
+    memory: &dyn Memory,
+    target: &Target,
+) -> Result<(FxHashSet<TargetAddr>, bool), ReadError> {
+    let image = code.image();
+    let mut functions = FxHashSet::default();
+    let Some(all_ps) = image.globals().allp else {
+        return Ok((functions, false));
+    };
+    let heap = TimerHeap {
+        all_ps: all_ps.in_target(target.bias),
+    };
+    let timers = heap.timers(memory, &TimerLayout::of(image.layout()))?;
+    let mut complete = timers.unreadable == 0;
+    for timer in timers.pending {
+        let entry = memory.read_addr(timer.function).ok();
+        let callee = entry.and_then(|entry| code.callee(entry.in_image(target.bias)));
+        // `goFunc` in `time/sleep.go` runs what its argument, a `func()`, is.
+        if callee.is_some_and(|callee| &*callee.function.name == "time.goFunc") {
+            complete &= functions.len() < MAX_FUNCTIONS;
+            if complete {
+                functions.insert(TargetAddr(timer.argument[1]));
+            }
+        }
+    }
+    Ok((functions, complete))
+}
+
+fn unknown(kind: ReleaseKind) -> PendingRelease {
+    release(kind, TargetAddr(0), None)
+}
+
+fn release(kind: ReleaseKind, object: TargetAddr, sighting: Option<&Sighting>) -> PendingRelease {
+    PendingRelease {
+        object,
+        kind,
+        certainty: Certainty::Possible,
+        evidence: Evidence {
+            frame: 0,
+            site: sighting.map_or(ImageAddr(0), |s| s.site),
+            held: super::model::Held::Deferred,
+        },
+    }
+}
