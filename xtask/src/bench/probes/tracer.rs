@@ -4,6 +4,7 @@ use std::{
     io::{BufRead as _, BufReader, Read},
     process::{Child, Command, Stdio},
     thread,
+    time::Duration,
 };
 
 use anyhow::{Context as _, Result, ensure};
@@ -103,7 +104,7 @@ impl Tracer {
         }
         if self == Self::Bpftrace {
             // It says so before it attaches.
-            thread::sleep(std::time::Duration::from_secs(3));
+            thread::sleep(Duration::from_secs(3));
         }
         // What else it says must not block it.
         thread::spawn(move || {
@@ -125,8 +126,19 @@ impl Attached {
             return Ok(());
         };
         let pid = Pid::from_raw(i32::try_from(child.id())?);
-        kill(pid, Signal::SIGINT).context("ending the tracer")?;
-        let status = child.wait()?;
+        // bpftrace misses a signal now and then.
+        let mut asked = 0;
+        let status = loop {
+            if asked % 100 == 0 {
+                kill(pid, Signal::SIGINT).context("ending the tracer")?;
+            }
+            if let Some(status) = child.try_wait()? {
+                break status;
+            }
+            asked += 1;
+            ensure!(asked < 3_000, "the tracer does not end");
+            thread::sleep(Duration::from_millis(10));
+        };
         self.0 = None;
         // The counter knows no signals.
         ensure!(status.code() != Some(1), "the tracer failed: {status}");
