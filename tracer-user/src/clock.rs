@@ -1,4 +1,6 @@
-//! The clock of targets and probes.
+//! The clock of targets and probes, and what looking costs us.
+
+use std::time::Duration;
 
 use nix::time::{ClockId, clock_gettime};
 
@@ -10,4 +12,10 @@ pub fn monotonic_ns() -> u64 {
         let seconds = u64::try_from(now.tv_sec()).unwrap_or(0);
         seconds * 1_000_000_000 + u64::try_from(now.tv_nsec()).unwrap_or(0)
     })
+}
+
+/// The CPU time of this thread.
+#[must_use]
+pub fn own_cpu_time() -> Duration {
+    clock_gettime(ClockId::CLOCK_THREAD_CPUTIME_ID).map_or(Duration::ZERO, Duration::from)
 }

@@ -9,6 +9,7 @@ use super::{
 };
 use crate::{
     cli::failure::is_gone,
+    clock::own_cpu_time,
     export::{
         board::Probed,
         metrics::{ErrorKind, Outcome},
@@ -64,10 +65,10 @@ impl Fleet {
         if let Some(parked) = self.probing.parked(key.pid) {
             member.past.state.apply_parked(parked);
         }
-        let own_before = pace::own_cpu_time();
+        let own_before = own_cpu_time();
         let began = Instant::now();
         let outcome = self.shared.looker.look_again(key.pid, &mut member.past);
-        let cost = pace::own_cpu_time().saturating_sub(own_before);
+        let cost = own_cpu_time().saturating_sub(own_before);
         self.allowance.spend(cost);
         member.cost = cost.max(Duration::from_micros(1));
         member.cpu_time = cpu_time;

@@ -4,7 +4,7 @@
 use std::time::{Duration, Instant};
 
 use nix::{
-    time::{ClockId, clock_getcpuclockid, clock_gettime},
+    time::{clock_getcpuclockid, clock_gettime},
     unistd,
 };
 
@@ -107,11 +107,6 @@ impl Pace {
 pub fn cpu_time_of(pid: Pid) -> Option<Duration> {
     let clock = clock_getcpuclockid(unistd::Pid::from_raw(pid.0.cast_signed())).ok()?;
     clock_gettime(clock).ok().map(Duration::from)
-}
-
-/// The CPU time of this thread.
-pub fn own_cpu_time() -> Duration {
-    clock_gettime(ClockId::CLOCK_THREAD_CPUTIME_ID).map_or(Duration::ZERO, Duration::from)
 }
 
 #[cfg(test)]

@@ -11,7 +11,7 @@ use tracer_common::Record;
 
 use super::{DELAY, Standing, governed::Governed, news::News};
 use crate::{
-    clock::monotonic_ns,
+    clock::{monotonic_ns, own_cpu_time},
     export::{
         board::Mode,
         metrics::{ErrorKind, Own},
@@ -131,7 +131,7 @@ impl Tracker {
         }
         let now = Instant::now();
         if self.parked.read + FRESH <= now && self.parked.due <= now {
-            self.read_park_table(now);
+            self.read_park_table();
         }
         Some(self.parked.waits.get(&pid).cloned().unwrap_or_default())
     }
@@ -238,7 +238,7 @@ impl Tracker {
         if due.is_empty() {
             return;
         }
-        self.read_park_table(now);
+        self.read_park_table();
         let now_ns = monotonic_ns();
         for pid in due {
             if let (Some(waits), Some(governed)) =
@@ -250,7 +250,8 @@ impl Tracker {
         }
     }
 
-    fn read_park_table(&mut self, now: Instant) {
+    fn read_park_table(&mut self) {
+        let began = own_cpu_time();
         self.parked.waits.clear();
         match self.probes.long_waits(DATED_FROM) {
             Ok(waits) => {
@@ -268,8 +269,9 @@ impl Tracker {
             }
         }
         let read = Instant::now();
-        let took = read.saturating_duration_since(now);
-        (self.parked.read, self.parked.due) = (read, read + took * READING_SHARE);
+        // Of this thread: that others ran meanwhile is no reason to look less often.
+        let cost = own_cpu_time().saturating_sub(began);
+        (self.parked.read, self.parked.due) = (read, read + cost * READING_SHARE);
     }
 
     fn keep_house(&mut self) {
