@@ -148,11 +148,17 @@ impl Looker {
             .options
             .reach
             .filter(|_| diagnosis.wants_walk() && past.wants_walk(&diagnosis.snapshot));
-        if walk.is_some() || diagnosis.wants_confirmation() {
+        let snapshot = Arc::clone(&diagnosis.snapshot);
+        let mut walker = walk.map(|options| Walker(Prover::new(&target, snapshot, options)));
+        let confirm = diagnosis.wants_confirmation();
+        if !confirm && walker.as_mut().is_some_and(|w| w.adds_nothing(&diagnosis)) {
+            diagnosis.reach_walked = true;
+        } else if walk.is_some() || confirm {
             thread::sleep(BETWEEN_LOOKS);
             let evidence = read(past)?;
-            let snapshot = Arc::clone(&evidence.snapshot);
-            let mut walker = walk.map(|options| Walker(Prover::new(&target, &snapshot, options)));
+            if let Some(walker) = &mut walker {
+                walker.0.go_on_with(Arc::clone(&evidence.snapshot));
+            }
             let walker = walker.as_mut().map(|walker| walker as &mut dyn HeapWalker);
             diagnosis = diagnose(evidence, walker, Some(&diagnosis), &*image, &self.options);
         }
@@ -196,6 +202,17 @@ impl Looker {
 
 /// The heap walk of `reach`, as a diagnosis wants it.
 pub(super) struct Walker<'t>(pub(super) Prover<'t>);
+
+impl Walker<'_> {
+    /// Whether a glance at the heap shows that everybody who is not dead without it lives. That
+    /// needs no second look: only who is called dead must be so for certain.
+    fn adds_nothing(&mut self, diagnosis: &Diagnosis) -> bool {
+        let known = diagnosis.verdicts.dead.iter().map(|(goid, _)| *goid);
+        let known: FxHashSet<Goid> = known.collect();
+        let verdicts = self.0.glance(&diagnosis.nodes);
+        verdicts.is_ok_and(|found| found.dead.iter().all(|(goid, _)| known.contains(goid)))
+    }
+}
 
 impl HeapWalker for Walker<'_> {
     fn solve(&mut self, nodes: &[GoroutineNode]) -> Result<Walked, String> {

@@ -46,7 +46,8 @@ impl Looker {
             one_moment: target.stopped_threads().is_some(),
         };
         let walk = self.options().reach;
-        let mut walker = walk.map(|options| Walker(Prover::new(target, &snapshot, options)));
+        let mut walker =
+            walk.map(|options| Walker(Prover::new(target, Arc::clone(&snapshot), options)));
         let walker = walker.as_mut().map(|walker| walker as _);
         let diagnosis = diagnose(evidence, walker, None, &*still.image, self.options());
         Ok(Look {

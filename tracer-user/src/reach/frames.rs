@@ -6,9 +6,9 @@ use rustc_hash::{FxHashMap, FxHashSet};
 
 use super::goroutine::{Doing, GoroutineNow};
 use crate::{
-    ids::{Goid, ImageAddr, LoadBias, TargetAddr},
+    ids::{ImageAddr, LoadBias, TargetAddr},
     image::{Arch, Function, Image},
-    snapshot::{Goroutine, Snapshot, Stack, StackFrame},
+    snapshot::{Snapshot, Stack, StackFrame},
 };
 
 // `internal/abi/funcdata.go`.
@@ -23,43 +23,44 @@ const MAX_OBJECTS: u64 = 1 << 16;
 const MAX_BITS: usize = 1 << 20;
 
 /// The plans of all parked goroutines of a snapshot.
-#[derive(Debug, Default)]
-pub struct FrameMaps<'t> {
-    stacks: FxHashMap<Goid, Arc<Stack>>,
-    parked: FxHashMap<Goid, &'t Goroutine>,
-    plans: FxHashMap<*const Stack, Option<StackPlan>>,
+#[derive(Debug)]
+pub struct FrameMaps {
+    /// Keeps the stacks, whose addresses stand for them in `plans`.
+    snapshot: Arc<Snapshot>,
+    plans: FxHashMap<usize, Option<StackPlan>>,
 }
 
-impl<'t> FrameMaps<'t> {
+impl FrameMaps {
     /// Reads the maps of every distinct stack in `snapshot`.
     #[must_use]
-    pub fn new(image: &Image, snapshot: &'t Snapshot) -> Self {
-        let mut maps = Self::default();
+    pub fn new(image: &Image, snapshot: Arc<Snapshot>) -> Self {
+        let mut plans = FxHashMap::default();
         for goroutine in &snapshot.goroutines {
             if goroutine.status.is_parked() {
                 let stack = &goroutine.stack;
-                maps.plans
-                    .entry(Arc::as_ptr(stack))
+                plans
+                    .entry(Arc::as_ptr(stack).addr())
                     .or_insert_with(|| StackPlan::new(image, snapshot.bias, stack));
-                maps.stacks.insert(goroutine.goid, Arc::clone(stack));
-                maps.parked.insert(goroutine.goid, goroutine);
             }
         }
-        maps
+        Self { snapshot, plans }
     }
 
     /// What to follow on the stack of a goroutine that is parked where the snapshot found it.
     /// `None`: every word.
     #[must_use]
     pub fn plan(&self, now: &GoroutineNow) -> Option<&StackPlan> {
-        let then = self.parked.get(&now.goid)?;
+        let goroutines = &self.snapshot.goroutines;
+        let at = goroutines.binary_search_by_key(&now.goid, |then| then.goid);
+        let then = goroutines.get(at.ok()?)?;
         let unmoved = now.doing == Doing::Parked
+            && then.status.is_parked()
             && now.sp_is_sound()
             && then.g == now.g
             && then.sp == now.sp
             && then.parks == now.runs;
-        let stack = self.stacks.get(&now.goid)?;
-        unmoved.then(|| self.plans.get(&Arc::as_ptr(stack))?.as_ref())?
+        let stack = Arc::as_ptr(&then.stack).addr();
+        unmoved.then(|| self.plans.get(&stack)?.as_ref())?
     }
 }
 

@@ -2,7 +2,7 @@
 //! verdicts stand.
 
 use std::{
-    collections::BTreeMap,
+    sync::Arc,
     time::{Duration, Instant},
 };
 
@@ -18,7 +18,7 @@ use super::{
 };
 use crate::{
     graph::{self, Disposition, GoroutineNode, Requirement, Verdicts},
-    ids::Goid,
+    ids::{Goid, TargetAddr},
     memory::{ReadError, ThreadRegisters},
     snapshot::{Goroutine, Snapshot, Target, take},
 };
@@ -49,57 +49,110 @@ fn same_wait(then: &Goroutine, now: &Goroutine) -> bool {
         && then.waits_on == now.waits_on
 }
 
-fn live(goid: Goid) -> (Goid, GoroutineNode) {
-    let disposition = Disposition::Live;
-    (goid, GoroutineNode { goid, disposition })
+/// Makes `goids` live in `nodes`, which are in order and stay so.
+fn make_live(nodes: &mut Vec<GoroutineNode>, goids: impl Iterator<Item = Goid>) {
+    let mut absent = Vec::new();
+    for goid in goids {
+        let disposition = Disposition::Live;
+        match nodes.binary_search_by_key(&goid, |node| node.goid) {
+            Ok(at) => nodes[at].disposition = disposition,
+            Err(_) => absent.push(GoroutineNode { goid, disposition }),
+        }
+    }
+    if !absent.is_empty() {
+        nodes.append(&mut absent);
+        nodes.sort_by_key(|node| node.goid);
+        nodes.dedup_by_key(|node| node.goid);
+    }
+}
+
+/// The objects of which somebody can come to wait for a signal: whose waiters are live if the object
+/// is reached.
+fn objects(node: &GoroutineNode) -> &[TargetAddr] {
+    match &node.disposition {
+        Disposition::Blocked(Requirement::Signal { objects }) => objects,
+        Disposition::Blocked(Requirement::Release { object, .. }) => std::slice::from_ref(object),
+        Disposition::Blocked(Requirement::Never) | Disposition::Live => &[],
+    }
 }
 
 /// A walk and what it has shown so far.
 pub(super) struct Looks<'t> {
     pub(super) walk: HeapWalk<'t>,
-    nodes: BTreeMap<Goid, GoroutineNode>,
+    /// By ascending id.
+    nodes: Vec<GoroutineNode>,
     verdicts: Verdicts,
     looks: u32,
     frozen: Option<Duration>,
     /// Goroutines that were elsewhere already when the walk began.
     moved_before: Vec<Goid>,
     /// What the graph was made of.
-    snapshot: &'t Snapshot,
+    snapshot: Arc<Snapshot>,
 }
 
 impl<'t> Looks<'t> {
     pub(super) fn new(
-        mut walk: HeapWalk<'t>,
-        snapshot: &'t Snapshot,
+        walk: HeapWalk<'t>,
+        snapshot: Arc<Snapshot>,
         nodes: &[GoroutineNode],
     ) -> Self {
-        let first = walk.first_seen();
-        let moved_before = snapshot
-            .goroutines
-            .iter()
-            .filter(|then| first.get(&then.goid).is_none_or(|now| ran(then, now)))
-            .map(|then| then.goid)
-            .collect();
-        for node in nodes {
-            if let Disposition::Blocked(Requirement::Signal { objects }) = &node.disposition {
-                for object in objects {
-                    walk.watch_object(*object);
-                }
-            }
-        }
-        // Whoever the graph leaves out still has a stack that keeps things reachable.
-        let mut all: BTreeMap<Goid, GoroutineNode> =
-            walk.first_seen().keys().map(|goid| live(*goid)).collect();
-        all.extend(nodes.iter().map(|n| (n.goid, n.clone())));
-        Self {
+        let mut looks = Self {
             walk,
-            nodes: all,
+            nodes: Vec::new(),
             verdicts: graph::solve(&[], &mut graph::AssumeReachable::new(true)),
             looks: 0,
             frozen: None,
-            moved_before,
+            moved_before: Vec::new(),
             snapshot,
+        };
+        for object in nodes.iter().flat_map(objects) {
+            looks.walk.watch_object(*object);
         }
+        looks.begin_graph(nodes);
+        looks
+    }
+
+    /// Goes on with the graph of a later snapshot. What has been reached remains so; whoever waits
+    /// for what nobody waited for before, or ran between the two, counts as live.
+    pub(super) fn go_on_with(&mut self, snapshot: Arc<Snapshot>, nodes: &[GoroutineNode]) {
+        // What points to an object on a stack was noted of those objects only that the first graph
+        // has.
+        let mut watched: Vec<(Goid, TargetAddr)> = Vec::new();
+        for node in &self.nodes {
+            watched.extend(objects(node).iter().map(|object| (node.goid, *object)));
+        }
+        watched.sort_unstable();
+        let is_new = |node: &&GoroutineNode| {
+            let mut objects = objects(node).iter();
+            objects.any(|object| watched.binary_search(&(node.goid, *object)).is_err())
+        };
+        let newcomers: Vec<Goid> = nodes.iter().filter(is_new).map(|node| node.goid).collect();
+        self.snapshot = snapshot;
+        self.begin_graph(nodes);
+        make_live(&mut self.nodes, newcomers.into_iter());
+    }
+
+    fn begin_graph(&mut self, nodes: &[GoroutineNode]) {
+        let first = self.walk.first_seen();
+        let goroutines = self.snapshot.goroutines.iter();
+        self.moved_before = goroutines
+            .filter(|then| first.get(then.goid).is_none_or(|now| ran(then, now)))
+            .map(|then| then.goid)
+            .collect();
+        self.nodes = nodes.to_vec();
+        self.nodes.sort_by_key(|node| node.goid);
+        // Whoever the graph leaves out still has a stack that keeps things reachable.
+        let known = |goid| nodes.binary_search_by_key(&goid, |node| node.goid).is_ok();
+        let others = first
+            .iter()
+            .map(|now| now.goid)
+            .filter(|goid| !known(*goid));
+        make_live(&mut self.nodes, others);
+    }
+
+    /// What the last look found.
+    pub(super) fn verdicts(&self) -> &Verdicts {
+        &self.verdicts
     }
 
     /// Marks what stopped threads have in their registers and on their system stacks.
@@ -125,9 +178,8 @@ impl<'t> Looks<'t> {
     pub(super) fn solve(&mut self) -> Result<(), ReachError> {
         self.looks += 1;
         let moved = self.walk.moved().iter().chain(&self.moved_before);
-        self.nodes.extend(moved.map(|goid| live(*goid)));
-        let nodes: Vec<_> = self.nodes.values().cloned().collect();
-        self.verdicts = graph::solve(&nodes, &mut self.walk);
+        make_live(&mut self.nodes, moved.copied());
+        self.verdicts = graph::solve(&self.nodes, &mut self.walk);
         self.walk
             .check()
             .map_err(|source| failed("the heap", source))
@@ -164,7 +216,7 @@ impl<'t> Looks<'t> {
         let now = take(target).map_err(ReachError::Snapshot)?;
         let dead = self.dead();
         let moved = dead.into_iter().filter(|goid| {
-            let then = goroutine(self.snapshot, *goid);
+            let then = goroutine(&self.snapshot, *goid);
             let now = goroutine(&now, *goid);
             !then
                 .zip(now)
@@ -199,7 +251,7 @@ impl<'t> Looks<'t> {
         if after.is_some_and(|after| before.none_until(&after)) && self.gap().is_none() {
             return self.solve_at_rest(target);
         }
-        let goroutines = self.walk.first_seen().values();
+        let goroutines = self.walk.first_seen().iter();
         let users = goroutines.filter(|now| self.walk.may_use_globals(now.goid));
         let mut unspilled = Unspilled::new(before, users);
         let mut settling = Settling::begin();

@@ -5,6 +5,7 @@
 
 mod actors;
 mod anatomy;
+mod census;
 mod defers;
 mod error;
 mod frames;

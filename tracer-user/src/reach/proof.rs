@@ -4,7 +4,11 @@
 //! only: in every look, a reference slipped from a place not read yet to a place read already.
 //! docs/verdicts.md has the argument in full.
 
-use std::time::{Duration, Instant};
+use std::{
+    sync::Arc,
+    thread,
+    time::{Duration, Instant},
+};
 
 use super::{
     actors::Actors,
@@ -14,6 +18,7 @@ use super::{
     freeze::Freeze,
     looks::{Looks, failed},
     low_priority::LowPriority,
+    mark::Marker,
     progress::{Progress, Pulse},
     quiet::Activity,
     stacks::StackReader,
@@ -105,23 +110,75 @@ pub struct Proof {
     pub statistics: WalkStatistics,
 }
 
-/// Walks the heap of one target for the graphs of one snapshot.
+/// Walks the heap of one target for the graphs of one snapshot, or of two.
 pub struct Prover<'t> {
     target: &'t Target,
-    snapshot: &'t Snapshot,
+    snapshot: Arc<Snapshot>,
     options: Options,
+    begun: Option<Begun<'t>>,
     last: Option<Looks<'t>>,
+}
+
+/// A walk of which the first look has been made.
+struct Begun<'t> {
+    began: Instant,
+    /// What the threads were at before.
+    before: Option<Activity>,
+    looks: Looks<'t>,
 }
 
 impl<'t> Prover<'t> {
     /// A prover for what `snapshot`, taken of `target` just now, shows.
     #[must_use]
-    pub fn new(target: &'t Target, snapshot: &'t Snapshot, options: Options) -> Self {
+    pub fn new(target: &'t Target, snapshot: Arc<Snapshot>, options: Options) -> Self {
         Self {
             target,
             snapshot,
             options,
+            begun: None,
             last: None,
+        }
+    }
+
+    /// Makes a first look only, without holding the target still: who is not dead by it is live.
+    /// `nodes` as for [`Self::prove`], which goes on from there.
+    ///
+    /// # Errors
+    /// As [`Self::prove`].
+    pub fn glance(&mut self, nodes: &[GoroutineNode]) -> Result<&Verdicts, ReachError> {
+        let _low = self.options.low_priority.then(LowPriority::begin);
+        let mut begun = self.begin(Instant::now(), nodes)?;
+        begun.looks.solve()?;
+        Ok(self.begun.insert(begun).looks.verdicts())
+    }
+
+    /// A later snapshot of the same target takes the place of the first.
+    pub fn go_on_with(&mut self, snapshot: Arc<Snapshot>) {
+        self.snapshot = snapshot;
+    }
+
+    fn begin(&self, began: Instant, nodes: &[GoroutineNode]) -> Result<Begun<'t>, ReachError> {
+        let (target, snapshot) = (self.target, &self.snapshot);
+        let before = Activity::of(target.pid).ok();
+        let anatomy = Anatomy::of(&target.image, target.bias)?;
+        let maps = FrameMaps::new(&target.image, Arc::clone(snapshot));
+        let actors = Actors::new(&target.image, snapshot);
+        let marker = Marker::new(self.threads(), Pulse::new(self.options.progress));
+        let stacks = StackReader::new(maps);
+        let walk = HeapWalk::begin(&*target.memory, anatomy, stacks, actors, marker)
+            .map_err(|source| failed("the heap's tables", source))?;
+        Ok(Begun {
+            began,
+            before,
+            looks: Looks::new(walk, Arc::clone(snapshot), nodes),
+        })
+    }
+
+    /// Who gives way to others does not take a second CPU.
+    fn threads(&self) -> usize {
+        match self.options.low_priority {
+            true => 1,
+            false => thread::available_parallelism().map_or(1, usize::from),
         }
     }
 
@@ -134,7 +191,7 @@ impl<'t> Prover<'t> {
     /// still.
     pub fn prove(&mut self, nodes: &[GoroutineNode]) -> Result<Proof, ReachError> {
         let (target, options) = (self.target, &self.options);
-        let began = Instant::now();
+        let now = Instant::now();
         let _low = options.low_priority.then(LowPriority::begin);
         let stopped = target.stopped_threads();
         let freeze = options
@@ -142,14 +199,18 @@ impl<'t> Prover<'t> {
             .filter(|_| stopped.is_none())
             .map(|limit| Freeze::begin(target.pid, limit))
             .transpose()?;
-        let before = Activity::of(target.pid).ok();
-        let anatomy = Anatomy::of(&target.image, target.bias)?;
-        let stacks = StackReader::new(FrameMaps::new(&target.image, self.snapshot));
-        let actors = Actors::new(&target.image, self.snapshot);
-        let pulse = Pulse::new(options.progress);
-        let walk = HeapWalk::begin(&*target.memory, anatomy, stacks, actors, pulse)
-            .map_err(|source| failed("the heap's tables", source))?;
-        let mut looks = Looks::new(walk, self.snapshot, nodes);
+        let begun = match self.begun.take().filter(|_| freeze.is_none()) {
+            Some(mut begun) => {
+                begun.looks.go_on_with(Arc::clone(&self.snapshot), nodes);
+                begun
+            }
+            None => self.begin(now, nodes)?,
+        };
+        let Begun {
+            began,
+            before,
+            mut looks,
+        } = begun;
         if let Some(threads) = freeze.as_ref().map(Freeze::registers).or(stopped) {
             looks
                 .registers(target, threads)

@@ -10,13 +10,12 @@
 //! that did not sleep in a system call when the walk began is waited for until it does, or has got
 //! some time on a CPU.
 
-use rustc_hash::FxHashMap;
-
 use super::{
+    census::Census,
     goroutine::{Doing, GoroutineNow},
     quiet::{Activity, ThreadActivity},
 };
-use crate::ids::{Goid, Pid, Tid};
+use crate::ids::{Pid, Tid};
 
 /// What the runtime does with references on a thread's own stack takes far less CPU time than this.
 const IN_HAND_NS: u64 = 1_000_000;
@@ -45,9 +44,9 @@ impl Unspilled {
     }
 
     /// Forgets whoever has stopped by now.
-    pub(super) fn update(&mut self, pid: Pid, now: &FxHashMap<Goid, GoroutineNow>) {
+    pub(super) fn update(&mut self, pid: Pid, now: &Census) {
         self.goroutines
-            .retain(|then| now.get(&then.goid).is_some_and(|now| still_runs(then, now)));
+            .retain(|then| now.get(then.goid).is_some_and(|now| still_runs(then, now)));
         self.threads.retain(|(tid, then)| {
             let now = ThreadActivity::of(pid, *tid);
             now.is_some_and(|now| !now.got_on_since(then, IN_HAND_NS))
@@ -83,7 +82,7 @@ fn still_runs(then: &GoroutineNow, now: &GoroutineNow) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::ids::TargetAddr;
+    use crate::ids::{Goid, TargetAddr};
 
     fn goroutine(doing: Doing, runs: u8) -> GoroutineNow {
         GoroutineNow {
@@ -99,7 +98,7 @@ mod tests {
 
     fn after(then: GoroutineNow, now: &[GoroutineNow]) -> Unspilled {
         let mut unspilled = Unspilled::new(&Activity::default(), [then].iter());
-        let now = now.iter().map(|now| (now.goid, *now)).collect();
+        let now = Census::new(now.to_vec());
         unspilled.update(Pid(std::process::id()), &now);
         unspilled
     }
@@ -124,7 +123,7 @@ mod tests {
         assert!(!unspilled.is_empty());
         let mut rounds = 0;
         while !unspilled.is_empty() && rounds < 1_000_000 {
-            unspilled.update(own, &FxHashMap::default());
+            unspilled.update(own, &Census::default());
             rounds += 1;
         }
         assert!(unspilled.is_empty(), "{}", unspilled.tell());

@@ -20,8 +20,8 @@ const MAX_PLANNED_BYTES: u64 = 1 << 20;
 
 /// Reads stacks and hands what they refer to to a [`Marker`].
 #[derive(Debug)]
-pub struct StackReader<'t> {
-    maps: FrameMaps<'t>,
+pub struct StackReader {
+    maps: FrameMaps,
     reader: RangeReader,
     broken: u64,
 }
@@ -33,10 +33,10 @@ struct Planned<'p> {
     range: Range,
 }
 
-impl<'t> StackReader<'t> {
+impl StackReader {
     /// A reader that knows the frames by `maps`.
     #[must_use]
-    pub fn new(maps: FrameMaps<'t>) -> Self {
+    pub fn new(maps: FrameMaps) -> Self {
         Self {
             maps,
             reader: RangeReader::default(),

@@ -7,8 +7,6 @@
 //! runtime's own leak detection hides `sudog.elem` and `sudog.c` in the same way
 //! (`maybeTraceablePtr`, runtime/runtime2.go, Go 1.26 and later).
 
-use rustc_hash::FxHashMap;
-
 use super::goroutine::{Doing, GoroutineNow};
 use crate::{
     ids::{Goid, TargetAddr},
@@ -28,7 +26,7 @@ pub struct SudogChain {
 }
 
 impl SudogChain {
-    /// The sudogs of each parked goroutine of `goroutines`.
+    /// The sudogs of the parked ones of `goroutines`, by goroutine.
     ///
     /// # Errors
     /// When the target is gone.
@@ -36,12 +34,12 @@ impl SudogChain {
         self,
         memory: &dyn Memory,
         goroutines: impl Iterator<Item = &'a GoroutineNow>,
-    ) -> Result<FxHashMap<Goid, Vec<TargetAddr>>, ReadError> {
+    ) -> Result<Vec<(Goid, TargetAddr)>, ReadError> {
         let mut links: Vec<(Goid, TargetAddr)> = goroutines
             .filter(|now| now.doing == Doing::Parked)
             .map(|now| (now.goid, now.g.offset(self.first)))
             .collect();
-        let mut sudogs: FxHashMap<Goid, Vec<TargetAddr>> = FxHashMap::default();
+        let mut sudogs = Vec::new();
         let mut gather = Gather::new();
         for _ in 0..MAX_CASES {
             if links.is_empty() {
@@ -54,14 +52,14 @@ impl SudogChain {
                 (word != 0).then_some((*goid, TargetAddr(word)))
             });
             let found: Vec<_> = read.collect();
-            for (goid, sudog) in &found {
-                sudogs.entry(*goid).or_default().push(*sudog);
-            }
+            sudogs.extend_from_slice(&found);
             links = found
                 .into_iter()
                 .map(|(goid, sudog)| (goid, sudog.offset(self.next)))
                 .collect();
         }
+        sudogs.sort_by_key(|(goid, _)| *goid);
+        sudogs.shrink_to_fit();
         Ok(sudogs)
     }
 }
@@ -94,7 +92,7 @@ mod tests {
         memory.map_words(TargetAddr(0x2008), &[0]);
         let all = [parked(1, 0x1000), parked(2, 0x2000)];
         let sudogs = CHAIN.of_parked(&memory, all.iter()).unwrap();
-        assert_eq!(sudogs[&Goid(1)], [TargetAddr(0x5000), TargetAddr(0x6000)]);
-        assert!(!sudogs.contains_key(&Goid(2)));
+        let of_first = [0x5000, 0x6000].map(|at| (Goid(1), TargetAddr(at)));
+        assert_eq!(sudogs, of_first);
     }
 }

@@ -3,6 +3,7 @@
 use std::{
     fs,
     process::{Command, Stdio},
+    sync::Arc,
     thread,
     time::{Duration, Instant},
 };
@@ -80,13 +81,13 @@ fn a_freeze_that_is_too_short_proves_nothing_and_lets_go() {
         return;
     };
     let target = running.target();
-    let snapshot = take(&target).unwrap();
+    let snapshot = Arc::new(take(&target).unwrap());
     let nodes = nodes(&target, &snapshot);
     let options = Options {
         freeze: Some(Duration::from_millis(2)),
         ..Options::default()
     };
-    let outcome = Prover::new(&target, &snapshot, options).prove(&nodes);
+    let outcome = Prover::new(&target, snapshot, options).prove(&nodes);
     assert!(outcome.is_err(), "{outcome:?}");
     wait_until("let go", || status(running.pid(), "TracerPid") == "0");
     assert!(!status(running.pid(), "State").starts_with(['T', 't']));

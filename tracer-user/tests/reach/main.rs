@@ -53,12 +53,11 @@ fn nodes(target: &Target, snapshot: &Snapshot) -> Vec<GoroutineNode> {
     .nodes
 }
 
-fn look(target: &Target, options: Options) -> (Snapshot, Proof) {
-    let snapshot = take(target).unwrap();
+fn look(target: &Target, options: Options) -> (Arc<Snapshot>, Proof) {
+    let snapshot = Arc::new(take(target).unwrap());
     let nodes = nodes(target, &snapshot);
-    let proof = Prover::new(target, &snapshot, options)
-        .prove(&nodes)
-        .unwrap();
+    let mut prover = Prover::new(target, Arc::clone(&snapshot), options);
+    let proof = prover.prove(&nodes).unwrap();
     (snapshot, proof)
 }
 
@@ -191,9 +190,9 @@ fn a_group_of_leaks_is_weighed() {
     let directory = tempfile::tempdir().unwrap();
     let running = Running::start(&build(&go, "leaks", Link::Plain, directory.path()), &[]);
     let target = running.target();
-    let snapshot = take(&target).unwrap();
+    let snapshot = Arc::new(take(&target).unwrap());
     let nodes = nodes(&target, &snapshot);
-    let mut prover = Prover::new(&target, &snapshot, Options::default());
+    let mut prover = Prover::new(&target, Arc::clone(&snapshot), Options::default());
     prover.prove(&nodes).unwrap();
     let holders: Vec<Goid> = snapshot
         .goroutines

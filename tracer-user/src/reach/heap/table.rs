@@ -1,6 +1,6 @@
 //! From address to object: a copy of the runtime's page tables.
 
-use rustc_hash::{FxHashMap, FxHashSet};
+use rustc_hash::FxHashMap;
 
 use super::{
     ArenaIndex, HeapArenas, HeapLayout, ObjectAt, PAGE_BYTES, PAGES_PER_ARENA, Place, Span, SpanId,
@@ -259,7 +259,7 @@ impl SpanTable {
 
     /// The spans that are in use now.
     pub fn in_use(&self) -> impl Iterator<Item = (SpanId, &Span)> {
-        let mut seen = FxHashSet::default();
+        let mut seen = vec![false; self.spans.len() + 1];
         let entries = self.pages.iter().flat_map(|pages| pages.iter().copied());
         let mut previous = UNUSED;
         entries.filter_map(move |entry| {
@@ -268,7 +268,8 @@ impl SpanTable {
             }
             previous = entry;
             let span = self.span_of_entry(entry)?;
-            seen.insert(entry).then_some((SpanId(entry - 1), span))
+            let seen = seen.get_mut(entry as usize)?;
+            (!std::mem::replace(seen, true)).then_some((SpanId(entry - 1), span))
         })
     }
 

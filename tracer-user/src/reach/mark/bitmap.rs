@@ -36,6 +36,16 @@ impl ObjectSet {
         absent
     }
 
+    /// Takes `object` out. Returns whether it was in the set.
+    pub fn remove(&mut self, object: ObjectAt) -> bool {
+        let present = self.contains(object);
+        if present {
+            let start = self.starts[object.span.0 as usize] as usize - 1;
+            self.words[start + object.index as usize / 64] &= !(1 << (object.index % 64));
+        }
+        present
+    }
+
     /// Whether `object` is in the set.
     #[must_use]
     #[inline]
@@ -118,7 +128,9 @@ mod tests {
         assert_eq!(set.in_span(SpanId(3), 100).collect::<Vec<_>>(), [70]);
         assert_eq!(set.in_span(SpanId(1), 100).count(), 0);
         assert_eq!(set.len(), 2);
-        set.clear_span(SpanId(3), 100);
+        assert!(set.remove(object(0, 0)) && !set.remove(object(0, 0)));
         assert_eq!(set.len(), 1);
+        set.clear_span(SpanId(3), 100);
+        assert_eq!(set.len(), 0);
     }
 }

@@ -8,7 +8,6 @@
 #[derive(Debug, Default)]
 pub(super) struct PageChanges {
     sums: Vec<u64>,
-    again: Vec<u64>,
     changing: Vec<u64>,
 }
 
@@ -17,7 +16,6 @@ impl PageChanges {
     pub(super) fn cover(&mut self, pages: usize) {
         if self.sums.len() < pages {
             self.sums.resize(pages, 0);
-            self.again.resize(pages, 0);
             self.changing.resize(pages.div_ceil(64), 0);
         }
     }
@@ -31,14 +29,6 @@ impl PageChanges {
         }
     }
 
-    /// The same for a later reading of everything.
-    #[inline]
-    pub(super) fn again(&mut self, page: usize, hash: u64) {
-        if let Some(sum) = self.again.get_mut(page) {
-            *sum = sum.wrapping_add(hash);
-        }
-    }
-
     /// Whether `page` was found to change.
     #[must_use]
     #[inline]
@@ -48,16 +38,14 @@ impl PageChanges {
             .is_some_and(|word| word & (1 << (page % 64)) != 0)
     }
 
-    /// After a reading of every page that is not changing: those that look different are.
-    pub(super) fn compare(&mut self) {
-        for page in 0..self.sums.len() {
-            if self.sums[page] != self.again[page]
-                && let Some(word) = self.changing.get_mut(page / 64)
-            {
-                *word |= 1 << (page % 64);
-            }
+    /// `page` was read again, all of it that was read before, with this hash in all: it is held to
+    /// be changing from now on if it looks different.
+    pub(super) fn again(&mut self, page: usize, hash: u64) {
+        if self.sums.get(page).is_some_and(|sum| *sum != hash)
+            && let Some(word) = self.changing.get_mut(page / 64)
+        {
+            *word |= 1 << (page % 64);
         }
-        self.again.fill(0);
     }
 
     /// How many pages are held to be changing.
@@ -73,16 +61,20 @@ impl PageChanges {
 /// A hash of `words`, which lie at `at`: a sum over the words, so that any way of cutting a range
 /// into pieces gives the same. Not for use against an adversary: a target that forges it deceives
 /// itself only.
+///
+/// The sum is NH of UMAC (RFC 4418, 5.2.2): two different contents have the same sum with a
+/// probability of 2^-32 at most, over the keys, which are drawn from the address here.
 #[must_use]
 #[inline]
 pub(super) fn hash(at: u64, words: impl Iterator<Item = u64>) -> u64 {
     const PLACE: u64 = 0x9e37_79b9_7f4a_7c15;
-    const MIX: u64 = 0xff51_afd7_ed55_8ccd;
+    let halves = |word: u64| (word as u32, (word >> 32) as u32);
     let mut place = at.wrapping_mul(PLACE);
     let mut sum = 0_u64;
     for word in words {
-        let mixed = (word ^ place).wrapping_mul(MIX);
-        sum = sum.wrapping_add((mixed ^ (mixed >> 32)).wrapping_mul(PLACE));
+        let ((low, high), (key, other)) = (halves(word), halves(place));
+        let product = u64::from(low.wrapping_add(key)) * u64::from(high.wrapping_add(other));
+        sum = sum.wrapping_add(product);
         place = place.wrapping_add(PLACE.wrapping_mul(8));
     }
     sum
@@ -100,10 +92,9 @@ mod tests {
         changes.first(0, a);
         changes.first(0, b);
         changes.first(1, a);
-        changes.again(0, b);
-        changes.again(0, a);
+        changes.again(0, a.wrapping_add(b));
         changes.again(1, hash(8, [2, 1].into_iter()));
-        changes.compare();
+        changes.again(2, 0);
         assert_eq!(
             [0, 1, 2].map(|page| changes.is_changing(page)),
             [false, true, false]

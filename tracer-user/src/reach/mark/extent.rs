@@ -36,10 +36,10 @@ pub(super) fn merge(extents: &[Range]) -> Vec<Range> {
 }
 
 /// The whole words of `bytes`.
+#[inline]
 pub(super) fn words(bytes: &[u8]) -> impl Iterator<Item = u64> + '_ {
-    bytes
-        .chunks_exact(8)
-        .map(|word| u64::from_le_bytes([0, 1, 2, 3, 4, 5, 6, 7].map(|at| word[at])))
+    let (words, _) = bytes.as_chunks();
+    words.iter().map(|word| u64::from_le_bytes(*word))
 }
 
 #[cfg(test)]

@@ -1,30 +1,35 @@
 //! The marking itself: reached objects are read, and what they point to is reached.
 
-use super::{Range, RangeReader, extent::merge, marks::Marks};
+use super::{Range, crew::Crew, marks::Marks, scan};
 use crate::{
     ids::TargetAddr,
     memory::{Memory, ReadError},
     reach::{
-        heap::{SpanId, SpanTable},
+        heap::{Span, SpanId, SpanTable},
         progress::Pulse,
     },
 };
 
 /// So many spans are read in one go when all are read.
-const GROUP_SPANS: usize = 1024;
+const GROUP_SPANS: usize = 256;
+/// So many groups are read before progress is told.
+const GROUPS_AT_ONCE: usize = 256;
+/// What is to be read is shared out in pieces of about this many bytes.
+const SHARE_BYTES: u64 = 512 << 10;
 
 /// The marks, and what is still to be read. Marks are only ever added.
 #[derive(Debug, Default)]
 pub struct Marker {
-    reader: RangeReader,
+    crew: Crew,
     marks: Marks,
     pulse: Pulse,
 }
 
 impl Marker {
-    /// A marker that tells of its progress by `pulse`.
-    pub(in crate::reach) fn new(pulse: Pulse) -> Self {
+    /// A marker that reads in so many threads, and tells of its progress by `pulse`.
+    pub(in crate::reach) fn new(threads: usize, pulse: Pulse) -> Self {
         Self {
+            crew: Crew::of(threads),
             pulse,
             ..Self::default()
         }
@@ -53,13 +58,13 @@ impl Marker {
     /// Bytes read from the target so far.
     #[must_use]
     pub fn bytes_read(&self) -> u64 {
-        self.reader.bytes_read
+        self.crew.bytes_read()
     }
 
     /// Ranges that could not be read.
     #[must_use]
     pub fn unreadable(&self) -> u64 {
-        self.reader.unreadable
+        self.crew.unreadable()
     }
 
     /// Number of objects reached.
@@ -128,8 +133,10 @@ impl Marker {
     /// When the target is gone.
     pub fn roots(&mut self, memory: &dyn Memory, ranges: &[Range]) -> Result<(), ReadError> {
         let marks = &mut self.marks;
-        self.reader
-            .read(memory, ranges, |_, bytes| marks.follow(bytes))
+        match self.crew.reader() {
+            Some(reader) => reader.read(memory, ranges, |_, bytes| marks.follow(bytes)),
+            None => Ok(()),
+        }
     }
 
     /// Reads what has been reached and not read yet, until there is nothing more.
@@ -139,7 +146,14 @@ impl Marker {
     pub fn drain(&mut self, memory: &dyn Memory) -> Result<(), ReadError> {
         while !self.marks.is_done() {
             let extents = self.marks.take_pending();
-            self.read(memory, &extents, Marks::first_reading)?;
+            self.pulse.beat(self.crew.bytes_read());
+            let marks = &self.marks;
+            let found = self.crew.share(&shares(&extents), |reader, share| {
+                scan::follow(marks, memory, reader, share, true)
+            })?;
+            for found in found {
+                self.marks.take(found);
+            }
         }
         Ok(())
     }
@@ -150,9 +164,16 @@ impl Marker {
     /// # Errors
     /// When the target is gone.
     pub fn compare_all(&mut self, memory: &dyn Memory, downwards: bool) -> Result<(), ReadError> {
-        self.groups(memory, downwards, false, Marks::compare)?;
-        self.marks.changes.compare();
-        Ok(())
+        self.spans_at_once(downwards, |marks, crew, groups| {
+            let looks = crew.share(groups, |reader, spans| {
+                let extents = reached(marks, spans, false);
+                scan::look(marks, memory, reader, &extents)
+            })?;
+            for (page, hash) in looks.into_iter().flat_map(|sums| sums.0) {
+                marks.changes.again(page, hash);
+            }
+            Ok(())
+        })
     }
 
     /// Reads the reached objects on changing pages once more, upwards or downwards, and follows
@@ -165,65 +186,81 @@ impl Marker {
         memory: &dyn Memory,
         downwards: bool,
     ) -> Result<(), ReadError> {
-        self.groups(memory, downwards, true, |marks, _, bytes| {
-            marks.follow(bytes);
+        self.spans_at_once(downwards, |marks, crew, groups| {
+            let found = crew.share(groups, |reader, spans| {
+                let extents = reached(marks, spans, true);
+                scan::follow(marks, memory, reader, &extents, false)
+            })?;
+            for found in found {
+                marks.take(found);
+            }
+            Ok(())
         })?;
         self.drain(memory)
     }
 
-    /// Hands over all reached objects on pages that change, or that do not.
-    fn groups(
+    /// Hands over all spans that may hold pointers, in groups, many groups at once.
+    fn spans_at_once(
         &mut self,
-        memory: &dyn Memory,
         downwards: bool,
-        changing: bool,
-        each: impl Fn(&mut Marks, TargetAddr, &[u8]) + Copy,
+        mut each: impl FnMut(&mut Marks, &mut Crew, &[&[(SpanId, Span)]]) -> Result<(), ReadError>,
     ) -> Result<(), ReadError> {
-        let spans = self.marks.spans();
+        let spans = self.marks.spans().to_vec();
         let mut groups: Vec<_> = spans.chunks(GROUP_SPANS).collect();
         if downwards {
             groups.reverse();
         }
-        for group in groups {
-            let mut extents = Vec::new();
-            for (id, span) in group {
-                self.marks
-                    .reached_in(*id, span, changing, &mut |extent| extents.push(extent));
-            }
-            self.read(memory, &extents, each)?;
+        for groups in groups.chunks(GROUPS_AT_ONCE) {
+            self.pulse.beat(self.crew.bytes_read());
+            each(&mut self.marks, &mut self.crew, groups)?;
         }
         Ok(())
     }
+}
 
-    /// Reads `extents` (ascending) and hands over each, or the pieces that it comes in, and nothing
-    /// between them.
-    fn read(
-        &mut self,
-        memory: &dyn Memory,
-        extents: &[Range],
-        each: impl Fn(&mut Marks, TargetAddr, &[u8]),
-    ) -> Result<(), ReadError> {
-        self.pulse.beat(self.reader.bytes_read);
-        let ranges = merge(extents);
-        let marks = &mut self.marks;
-        let mut next = 0;
-        self.reader.read(memory, &ranges, |range, bytes| {
-            let end = range.at.0 + range.len;
-            while let Some(extent) = extents.get(next) {
-                let (start, stop) = (extent.at.0.max(range.at.0), extent.at.0 + extent.len);
-                if start >= end {
-                    break;
-                }
-                let from = usize::try_from(start - range.at.0).unwrap_or(usize::MAX);
-                let to = usize::try_from(stop.min(end) - range.at.0).unwrap_or(0);
-                if let Some(words) = bytes.get(from..to) {
-                    each(marks, TargetAddr(start), words);
-                }
-                if stop > end {
-                    break;
-                }
-                next += 1;
-            }
-        })
+/// What has been reached in `spans` on pages that change, or that do not.
+fn reached(marks: &Marks, spans: &[(SpanId, Span)], changing: bool) -> Vec<Range> {
+    let mut extents = Vec::new();
+    for (id, span) in spans {
+        marks.reached_in(*id, span, changing, &mut |extent| extents.push(extent));
+    }
+    extents
+}
+
+/// `extents` in pieces of about [`SHARE_BYTES`].
+fn shares(extents: &[Range]) -> Vec<&[Range]> {
+    let mut bytes = 0;
+    let mut share = 0;
+    let chunks = extents.chunk_by(|extent, _| {
+        bytes += extent.len;
+        let before = std::mem::replace(&mut share, bytes / SHARE_BYTES);
+        before == share
+    });
+    chunks.collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn shares_are_about_equal_and_hold_everything() {
+        let extents: Vec<Range> = (0..1000)
+            .map(|n| Range {
+                at: TargetAddr(n * 8192),
+                len: 8192,
+            })
+            .collect();
+        let shares = shares(&extents);
+        assert_eq!(shares.concat(), extents);
+        let sizes: Vec<u64> = shares
+            .iter()
+            .map(|share| share.len() as u64 * 8192)
+            .collect();
+        assert!(
+            sizes.iter().all(|size| *size <= SHARE_BYTES + 8192),
+            "{sizes:?}"
+        );
+        assert!(shares.len() > 10);
     }
 }

@@ -1,14 +1,15 @@
 //! The marks: which objects have been reached, and which of them are still to be read.
 
-use std::collections::VecDeque;
+use std::collections::{BTreeMap, VecDeque};
 
 use rustc_hash::{FxHashMap, FxHashSet};
 
 use super::{
     Range,
     bitmap::ObjectSet,
-    change::{PageChanges, hash},
+    change::PageChanges,
     extent::{pieces, words},
+    scan::Found,
 };
 use crate::{
     ids::TargetAddr,
@@ -16,14 +17,14 @@ use crate::{
 };
 
 /// About how much is read before what was found is sorted again.
-const ROUND_BYTES: u64 = 1 << 20;
+const ROUND_BYTES: u64 = 8 << 20;
 /// At most so many spans are taken from the queue at once.
-const ROUND_SPANS: usize = 1024;
+const ROUND_SPANS: usize = 4096;
 
 /// Objects that are reached but not read on: `g` structs (a goroutine becomes live by the fixpoint
 /// only), `p` structs (whose buffers hold stale pointers), and the sudogs of goroutines that are not
 /// live.
-pub type Opaque = FxHashSet<ObjectAt>;
+pub type Opaque = ObjectSet;
 
 /// The state of a marking that is under way.
 #[derive(Debug, Default)]
@@ -35,7 +36,10 @@ pub(super) struct Marks {
     pub(super) reached_bytes: u64,
     pending: ObjectSet,
     queue: VecDeque<SpanId>,
-    queued: FxHashSet<SpanId>,
+    /// By span: whether it is in the queue.
+    queued: Vec<bool>,
+    /// The spans in use that may hold pointers, ascending by address.
+    spans: Vec<(SpanId, Span)>,
     opaque: Opaque,
     opaque_spans: FxHashSet<SpanId>,
     /// From the block that holds a weak handle to what the handle leads to.
@@ -43,7 +47,8 @@ pub(super) struct Marks {
     /// What weak handles led to, still to be followed.
     through_weak: Vec<TargetAddr>,
     /// Stacks of which it matters whether anything points into them.
-    watched: Vec<Range>,
+    /// From their first address to their length.
+    watched: BTreeMap<u64, u64>,
     pointed_at: FxHashSet<TargetAddr>,
     pub(super) changes: PageChanges,
 }
@@ -56,6 +61,12 @@ impl Marks {
         self.low = low;
         self.width = high.saturating_sub(low);
         self.changes.cover(self.table.page_count());
+        let spans = self.table.in_use();
+        self.spans = spans
+            .filter(|(_, span)| span.holds_pointers)
+            .map(|(id, span)| (id, *span))
+            .collect();
+        self.spans.sort_unstable_by_key(|(_, span)| span.start);
         for (new, old) in recut {
             self.carry_over(*new, *old);
         }
@@ -82,7 +93,7 @@ impl Marks {
     }
 
     pub(super) fn reached_objects(&self) -> u64 {
-        self.reached.len() - self.opaque.len() as u64
+        self.reached.len() - self.opaque.len()
     }
 
     pub(super) fn is_reached(&self, at: TargetAddr) -> Option<bool> {
@@ -95,7 +106,7 @@ impl Marks {
     pub(super) fn set_opaque(&mut self, at: TargetAddr) {
         if let Place::Object(object) = self.table.find(at)
             && let Some(span) = self.table.span(object.span).copied()
-            && self.opaque.insert(object)
+            && self.opaque.insert(object, span.elements)
         {
             self.reached.insert(object, span.elements);
             self.opaque_spans.insert(object.span);
@@ -105,7 +116,7 @@ impl Marks {
     /// From now on the object at `at`, opaque so far, is read like any other, as reached.
     pub(super) fn clear_opaque(&mut self, at: TargetAddr) {
         if let Place::Object(object) = self.table.find(at)
-            && self.opaque.remove(&object)
+            && self.opaque.remove(object)
             && let Some(span) = self.table.span(object.span).copied()
         {
             self.enqueue(object, &span);
@@ -126,13 +137,14 @@ impl Marks {
     }
 
     pub(super) fn watch(&mut self, stack: Range) {
-        self.watched.push(stack);
+        self.watched.insert(stack.at.0, stack.len);
     }
 
     pub(super) fn is_pointed_at(&self, start: TargetAddr) -> bool {
         self.pointed_at.contains(&start)
     }
 
+    /// Follows one word.
     #[inline]
     pub(super) fn word(&mut self, word: u64) {
         if word.wrapping_sub(self.low) >= self.width {
@@ -140,9 +152,40 @@ impl Marks {
         }
         match self.table.find(TargetAddr(word)) {
             Place::Object(object) => self.object(object),
-            Place::Stack if !self.watched.is_empty() => self.stack(word),
-            Place::Stack | Place::Unused | Place::Elsewhere => {}
+            Place::Stack => self.pointed_at.extend(self.watched_at(word)),
+            Place::Unused | Place::Elsewhere => {}
         }
+    }
+
+    /// As [`Self::word`], but only notes what there is to mark.
+    #[inline]
+    pub(super) fn look_up(&self, word: u64, found: &mut Found) {
+        if word.wrapping_sub(self.low) >= self.width {
+            return;
+        }
+        match self.table.find(TargetAddr(word)) {
+            Place::Object(object) if !self.reached.contains(object) => found.objects.push(object),
+            Place::Stack => found.stacks.extend(self.watched_at(word)),
+            Place::Object(_) | Place::Unused | Place::Elsewhere => {}
+        }
+    }
+
+    /// Marks what was found.
+    pub(super) fn take(&mut self, found: Found) {
+        for object in found.objects {
+            self.object(object);
+        }
+        self.pointed_at.extend(found.stacks);
+        for (page, hash) in found.sums.0 {
+            self.changes.first(page, hash);
+        }
+    }
+
+    /// The watched stack that `word` points into, unless that is known.
+    fn watched_at(&self, word: u64) -> Option<TargetAddr> {
+        let (start, len) = self.watched.range(..=word).next_back()?;
+        let at = TargetAddr(*start);
+        (word - start < *len && !self.pointed_at.contains(&at)).then_some(at)
     }
 
     fn object(&mut self, object: ObjectAt) {
@@ -164,16 +207,12 @@ impl Marks {
         }
         if span.holds_pointers {
             self.pending.insert(object, span.elements);
-            if self.queued.insert(object.span) {
-                self.queue.push_back(object.span);
+            let span = object.span.0 as usize;
+            if self.queued.len() <= span {
+                self.queued.resize(span + 1, false);
             }
-        }
-    }
-
-    fn stack(&mut self, word: u64) {
-        for stack in &self.watched {
-            if word.wrapping_sub(stack.at.0) < stack.len {
-                self.pointed_at.insert(stack.at);
+            if !std::mem::replace(&mut self.queued[span], true) {
+                self.queue.push_back(object.span);
             }
         }
     }
@@ -181,21 +220,6 @@ impl Marks {
     pub(super) fn follow(&mut self, bytes: &[u8]) {
         for word in words(bytes) {
             self.word(word);
-        }
-    }
-
-    /// Follows `bytes` of an object, found at `at`, for the first time.
-    pub(super) fn first_reading(&mut self, at: TargetAddr, bytes: &[u8]) {
-        self.follow(bytes);
-        if let Some(page) = self.table.page_number(at) {
-            self.changes.first(page, hash(at.0, words(bytes)));
-        }
-    }
-
-    /// Notes how `bytes` of an object at `at`, followed before, look now.
-    pub(super) fn compare(&mut self, at: TargetAddr, bytes: &[u8]) {
-        if let Some(page) = self.table.page_number(at) {
-            self.changes.again(page, hash(at.0, words(bytes)));
         }
     }
 
@@ -211,7 +235,9 @@ impl Marks {
             let Some(id) = self.queue.pop_front() else {
                 break;
             };
-            self.queued.remove(&id);
+            if let Some(queued) = self.queued.get_mut(id.0 as usize) {
+                *queued = false;
+            }
             if let Some(span) = self.table.span(id).copied() {
                 bytes += span.bytes;
                 spans.push((id, span));
@@ -232,15 +258,9 @@ impl Marks {
         self.queue.is_empty() && self.through_weak.is_empty()
     }
 
-    /// The spans that may hold pointers, ascending.
-    pub(super) fn spans(&self) -> Vec<(SpanId, Span)> {
-        let spans = self.table.in_use();
-        let mut spans: Vec<_> = spans
-            .filter(|(_, span)| span.holds_pointers)
-            .map(|(id, span)| (id, *span))
-            .collect();
-        spans.sort_unstable_by_key(|(_, span)| span.start);
-        spans
+    /// The spans in use that may hold pointers, ascending.
+    pub(super) fn spans(&self) -> &[(SpanId, Span)] {
+        &self.spans
     }
 
     /// What has been reached in `span`, may be read, and lies on pages that are held to be changing
@@ -257,7 +277,7 @@ impl Marks {
         }
         let some_opaque = self.opaque_spans.contains(&id);
         for index in self.reached.in_span(id, span.elements) {
-            if some_opaque && self.opaque.contains(&ObjectAt { span: id, index }) {
+            if some_opaque && self.opaque.contains(ObjectAt { span: id, index }) {
                 continue;
             }
             pieces(span, index, &mut |extent| {

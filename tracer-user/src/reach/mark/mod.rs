@@ -2,10 +2,12 @@
 
 mod bitmap;
 mod change;
+mod crew;
 mod extent;
 mod marker;
 mod marks;
 mod reader;
+mod scan;
 
 pub use marker::Marker;
 pub use reader::{Range, RangeReader};

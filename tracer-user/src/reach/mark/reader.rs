@@ -26,8 +26,8 @@ impl Range {
     }
 }
 
-/// What one batch may hold.
-const BATCH_BYTES: usize = 1 << 20;
+/// What one batch may hold: little enough to be in the cache still when it is looked at.
+const BATCH_BYTES: usize = 256 << 10;
 
 /// A buffer for batches of ranges.
 #[derive(Debug)]

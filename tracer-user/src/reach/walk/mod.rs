@@ -3,14 +3,14 @@
 mod retained;
 mod roots;
 
-use rustc_hash::{FxHashMap, FxHashSet};
+use rustc_hash::FxHashSet;
 
 use super::{
     actors::Actors,
     anatomy::Anatomy,
+    census::Census,
     goroutine::{self, Doing, GoroutineNow},
     mark::{Marker, Range},
-    progress::Pulse,
     roots::Module,
     stacks::StackReader,
 };
@@ -37,17 +37,17 @@ pub struct HeapWalk<'t> {
     anatomy: Anatomy,
     modules: Vec<Module>,
     marker: Marker,
-    stacks: StackReader<'t>,
+    stacks: StackReader,
     actors: Actors<'t>,
     /// As they were when the walk began.
-    first: FxHashMap<Goid, GoroutineNow>,
+    first: Census,
     /// As they were when last looked at.
-    now: FxHashMap<Goid, GoroutineNow>,
+    now: Census,
     /// Where the stacks of `now` begin, ascending.
     by_stack: Vec<(TargetAddr, Goid)>,
     live: FxHashSet<Goid>,
-    /// The sudogs of goroutines that are not live, as they were when the walk began.
-    sudogs: FxHashMap<Goid, Vec<TargetAddr>>,
+    /// The sudogs of parked goroutines as they were when the walk began, by goroutine.
+    sudogs: Vec<(Goid, TargetAddr)>,
     /// Goroutines that ran since the walk began, or began since.
     moved: FxHashSet<Goid>,
     /// Whether anyone is there who can use a global.
@@ -67,23 +67,23 @@ impl<'t> HeapWalk<'t> {
     pub(super) fn begin(
         memory: &'t dyn Memory,
         anatomy: Anatomy,
-        stacks: StackReader<'t>,
+        stacks: StackReader,
         actors: Actors<'t>,
-        pulse: Pulse,
+        marker: Marker,
     ) -> Result<Self, ReadError> {
         let modules = Module::all(memory, &anatomy.module, anatomy.first_module)?;
         let mut walk = Self {
             memory,
             anatomy,
             modules,
-            marker: Marker::new(pulse),
+            marker,
             stacks,
             actors,
-            first: FxHashMap::default(),
-            now: FxHashMap::default(),
+            first: Census::default(),
+            now: Census::default(),
             by_stack: Vec::new(),
             live: FxHashSet::default(),
-            sudogs: FxHashMap::default(),
+            sudogs: Vec::new(),
             moved: FxHashSet::default(),
             somebody_acts: false,
             globals_read: false,
@@ -93,8 +93,8 @@ impl<'t> HeapWalk<'t> {
         };
         walk.look_at_tables()?;
         walk.first = walk.now.clone();
-        walk.sudogs = walk.anatomy.sudogs.of_parked(memory, walk.first.values())?;
-        for sudog in walk.sudogs.values().flatten() {
+        walk.sudogs = walk.anatomy.sudogs.of_parked(memory, walk.first.iter())?;
+        for (_, sudog) in &walk.sudogs {
             walk.marker.set_opaque(*sudog);
         }
         walk.runtime_roots()?;
@@ -109,7 +109,7 @@ impl<'t> HeapWalk<'t> {
 
     /// The goroutines as they were when the walk began.
     #[must_use]
-    pub fn first_seen(&self) -> &FxHashMap<Goid, GoroutineNow> {
+    pub fn first_seen(&self) -> &Census {
         &self.first
     }
 
@@ -141,7 +141,7 @@ impl<'t> HeapWalk<'t> {
 
     /// The goroutines as they were when last looked at.
     #[must_use]
-    pub fn now(&self) -> &FxHashMap<Goid, GoroutineNow> {
+    pub fn now(&self) -> &Census {
         &self.now
     }
 
@@ -228,7 +228,7 @@ impl<'t> HeapWalk<'t> {
         self.runtime_roots()?;
         let restless: Vec<GoroutineNow> = self
             .now
-            .values()
+            .iter()
             .filter(|now| self.is_restless(now) || (all_stacks && self.live.contains(&now.goid)))
             .copied()
             .collect();
@@ -269,34 +269,36 @@ impl<'t> HeapWalk<'t> {
             self.marker.set_opaque(p);
         }
         let began = self.first.is_empty();
-        self.now.clear();
-        for now in states.found {
-            if !began && self.first.get(&now.goid) != Some(&now) {
-                self.moved.insert(now.goid);
-            }
-            self.now.insert(now.goid, now);
+        self.now = Census::new(states.found);
+        if !began {
+            let moved = self.now.iter();
+            let moved = moved.filter(|now| self.first.get(now.goid) != Some(now));
+            self.moved.extend(moved.map(|now| now.goid));
         }
-        let with_stack = self.now.values().filter(|now| now.has_stack());
+        let with_stack = self.now.iter().filter(|now| now.has_stack());
         self.by_stack = with_stack.map(|now| (now.stack.0, now.goid)).collect();
         self.by_stack.sort_unstable();
-        let gone = self.first.keys().filter(|id| !self.now.contains_key(id));
-        self.moved.extend(gone.copied());
+        let gone = self.first.iter().map(|then| then.goid);
+        let gone = gone.filter(|goid| self.now.get(*goid).is_none());
+        self.moved.extend(gone);
         Ok(())
     }
 
     fn stack_owner(&self, at: TargetAddr) -> Option<&GoroutineNow> {
         let behind = self.by_stack.partition_point(|(lo, _)| *lo <= at);
         let (_, goid) = self.by_stack.get(behind.checked_sub(1)?)?;
-        self.now.get(goid).filter(|now| at < now.stack.1)
+        self.now.get(*goid).filter(|now| at < now.stack.1)
     }
 
     fn make_live(&mut self, goroutines: &[Goid]) -> Result<(), ReadError> {
         let mut fresh = Vec::new();
         for goid in goroutines {
             if self.live.insert(*goid) {
-                fresh.extend(self.now.get(goid).copied());
-                for sudog in self.sudogs.remove(goid).unwrap_or_default() {
-                    self.marker.clear_opaque(sudog);
+                fresh.extend(self.now.get(*goid).copied());
+                let from = self.sudogs.partition_point(|(of, _)| of < goid);
+                let own = self.sudogs[from..].iter();
+                for (_, sudog) in own.take_while(|(of, _)| of == goid) {
+                    self.marker.clear_opaque(*sudog);
                     self.drained = false;
                 }
             }

@@ -20,7 +20,7 @@ impl HeapWalk<'_> {
     pub fn retained(&mut self, goroutines: &[Goid]) -> Result<Retained, ReadError> {
         let dead: Vec<GoroutineNow> = goroutines
             .iter()
-            .filter_map(|goid| self.now.get(goid).copied())
+            .filter_map(|goid| self.now.get(*goid).copied())
             .collect();
         let before = self.marker.reached_bytes();
         self.stacks.scan(

@@ -1,0 +1,126 @@
+//! Reading in several threads at once.
+
+use std::{
+    sync::atomic::{AtomicUsize, Ordering},
+    thread,
+};
+
+use super::RangeReader;
+use crate::memory::ReadError;
+
+/// More threads than this gain nothing: the kernel copies about as fast as four of them look.
+const MAX_THREADS: usize = 4;
+
+/// Readers for so many threads, each with a buffer of its own.
+#[derive(Debug)]
+pub(super) struct Crew {
+    readers: Vec<RangeReader>,
+}
+
+impl Default for Crew {
+    fn default() -> Self {
+        Self::of(1)
+    }
+}
+
+impl Crew {
+    /// A crew of at most `threads`, never less than one.
+    pub(super) fn of(threads: usize) -> Self {
+        let threads = threads.clamp(1, MAX_THREADS);
+        Self {
+            readers: (0..threads).map(|_| RangeReader::default()).collect(),
+        }
+    }
+
+    /// Bytes read by all together.
+    pub(super) fn bytes_read(&self) -> u64 {
+        self.readers.iter().map(|reader| reader.bytes_read).sum()
+    }
+
+    /// Ranges that could not be read.
+    pub(super) fn unreadable(&self) -> u64 {
+        self.readers.iter().map(|reader| reader.unreadable).sum()
+    }
+
+    /// The first reader, for what one thread does alone.
+    pub(super) fn reader(&mut self) -> Option<&mut RangeReader> {
+        self.readers.first_mut()
+    }
+
+    /// Does `work` on each of `tasks`; who is free takes the next, in order. One task alone is done
+    /// by the calling thread.
+    ///
+    /// # Errors
+    /// One of the errors of `work`, if there is any. Tasks may be left undone then.
+    pub(super) fn share<T: Sync, R: Send>(
+        &mut self,
+        tasks: &[T],
+        work: impl Fn(&mut RangeReader, &T) -> Result<R, ReadError> + Sync,
+    ) -> Result<Vec<R>, ReadError> {
+        let next = AtomicUsize::new(0);
+        let run = |reader: &mut RangeReader| {
+            let mut done = Vec::new();
+            while let Some(task) = tasks.get(next.fetch_add(1, Ordering::Relaxed)) {
+                done.push(work(reader, task)?);
+            }
+            Ok(done)
+        };
+        let (first, others) = match self.readers.split_at_mut_checked(1) {
+            Some(([first], others)) if tasks.len() > 1 => (first, others),
+            Some(([first], _)) => return run(first),
+            _ => return Ok(Vec::new()),
+        };
+        thread::scope(|scope| {
+            let others: Vec<_> = others
+                .iter_mut()
+                .take(tasks.len() - 1)
+                .map(|reader| scope.spawn(|| run(reader)))
+                .collect();
+            let mut all = run(first);
+            for other in others {
+                let done = match other.join() {
+                    Ok(done) => done,
+                    Err(panic) => std::panic::resume_unwind(panic),
+                };
+                all = all.and_then(|mut all| {
+                    all.extend(done?);
+                    Ok(all)
+                });
+            }
+            all
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::ids::TargetAddr;
+
+    #[test]
+    fn every_task_is_done_once_by_whoever_is_free() {
+        for threads in [1, 2, 3] {
+            for count in [0, 1, 2, 100_u64] {
+                let tasks: Vec<u64> = (0..count).collect();
+                let done = Crew::of(threads).share(&tasks, |_, task| Ok(*task));
+                let mut done = done.unwrap();
+                done.sort_unstable();
+                assert_eq!(done, tasks);
+            }
+        }
+    }
+
+    #[test]
+    fn an_error_is_told() {
+        let unmapped = ReadError::Unmapped {
+            at: TargetAddr(8),
+            len: 8,
+        };
+        let tasks: Vec<u64> = (0..100).collect();
+        let done = Crew::of(2).share(&tasks, |_, task| match task {
+            57 => Err(unmapped),
+            task => Ok(*task),
+        });
+        assert_eq!(done, Err(unmapped));
+    }
+}
