@@ -4,6 +4,7 @@ use super::{
     error::ReachError,
     goroutine::{AllGoroutines, GoroutineLayout},
     heap::{HeapArenas, HeapLayout, SpanLayout},
+    machines::AllMs,
     mark::Range,
     roots::{CleanupQueue, FinalizerQueue, ModuleLayout, SpecialLayout, VectorRegisters},
     sudogs::SudogChain,
@@ -27,6 +28,8 @@ pub struct Anatomy {
     pub sudogs: SudogChain,
     /// `runtime.allgs`.
     pub all_goroutines: AllGoroutines,
+    /// `runtime.allm`.
+    pub all_ms: Option<AllMs>,
     /// `runtime.moduledata`.
     pub module: ModuleLayout,
     /// `runtime.firstmoduledata`.
@@ -78,6 +81,7 @@ impl Anatomy {
             all_goroutines: AllGoroutines {
                 slice: known(globals.allgs, "runtime.allgs")?,
             },
+            all_ms: AllMs::of(image, bias),
             module: ModuleLayout {
                 data: DATA,
                 bss: BSS,

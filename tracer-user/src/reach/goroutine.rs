@@ -1,5 +1,6 @@
 //! The goroutines as they are now: read again and again, cheaply, to see who moved.
 
+use super::mark::Range;
 use crate::{
     ids::{Goid, TargetAddr},
     memory::{Gather, Memory, MemoryExt as _, ReadError},
@@ -83,6 +84,18 @@ pub struct GoroutineNow {
     pub sp: TargetAddr,
     /// `g.trackingSeq`: counts how often it stopped running, modulo 256.
     pub runs: Option<u8>,
+}
+
+impl GoroutineLayout {
+    /// What of the `g` struct at `g` may hold references: all but the bounds of its stack, which
+    /// comes first (`runtime/runtime2.go`, every version). They are plain numbers for the collector,
+    /// and the upper one is the first address of whatever lies behind the stack: of another
+    /// goroutine's stack, or of any object.
+    #[must_use]
+    pub fn references(&self, g: TargetAddr) -> Range {
+        let from = g.offset(self.stack + 16);
+        Range::between(from, g.offset(self.size))
+    }
 }
 
 impl GoroutineNow {

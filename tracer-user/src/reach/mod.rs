@@ -14,6 +14,7 @@ mod goroutine;
 pub mod heap;
 mod looks;
 mod low_priority;
+mod machines;
 pub mod mark;
 mod progress;
 mod proof;

@@ -157,7 +157,9 @@ fn follow(
             whole.extend(word_by_word(&stack.now, layout));
             continue;
         }
-        let mut more = words(g);
+        // Without the bounds of its stack, as in `references`.
+        let bounds = usize::try_from(layout.references(stack.now.g).at.0 - stack.now.g.0);
+        let mut more = words(g.get(bounds.unwrap_or(0)..).unwrap_or(g));
         let defers = DeferList::read(memory, layout, g, stack.range.at, bytes);
         *broken += u64::from(!defers.complete);
         more.extend(defers.words);
@@ -173,10 +175,7 @@ fn follow(
 
 /// Its `g` struct and all of its stack that can matter.
 fn word_by_word(now: &GoroutineNow, layout: &GoroutineLayout) -> impl Iterator<Item = Range> {
-    let g = Range {
-        at: now.g,
-        len: layout.size / 8 * 8,
-    };
+    let g = layout.references(now.g);
     [g].into_iter().chain(conservative(now))
 }
 

@@ -1,15 +1,13 @@
 //! The threads' own stacks, on which the runtime runs timers and moves goroutines about: of
 //! interest only while the target is held still, when what is in transit there has no other place.
 
-use super::mark::Range;
+use super::{machines::AllMs, mark::Range};
 use crate::{
     ids::{LoadBias, TargetAddr},
     image::Image,
     memory::{Memory, MemoryExt as _, ReadError},
 };
 
-/// More threads than Go allows by default, many times over (`sched.maxmcount` is 10,000).
-const MAX_MS: usize = 1 << 17;
 /// C's frames on a stack that the runtime knows nothing of are looked at up to here.
 const FOREIGN_BYTES: u64 = 64 << 10;
 
@@ -34,37 +32,25 @@ impl SystemStacks {
     /// # Errors
     /// When the list of Ms cannot be read, or does not end.
     pub fn read(memory: &dyn Memory, image: &Image, bias: LoadBias) -> Result<Self, ReadError> {
-        let layout = image.layout();
-        let mut stacks = Self::default();
-        let Some(head) = image.globals().allm else {
-            return Ok(stacks);
+        let offset = image.layout().g.stack;
+        let Some(ms) = AllMs::of(image, bias) else {
+            return Ok(Self::default());
         };
-        let bounds = |m: TargetAddr, field| -> Result<Option<Bounds>, ReadError> {
-            let g = memory.read_addr(m.offset(field))?;
+        let bounds = |g: TargetAddr| -> Result<Option<Bounds>, ReadError> {
             if g.is_nil() {
                 return Ok(None);
             }
-            let lo = memory.read_addr(g.offset(layout.g.stack))?;
-            let hi = memory.read_addr(g.offset(layout.g.stack + 8))?;
+            let lo = memory.read_addr(g.offset(offset))?;
+            let hi = memory.read_addr(g.offset(offset + 8))?;
             Ok(Some((lo, hi)))
         };
-        let head = head.in_target(bias);
-        let mut m = memory.read_addr(head)?;
-        for _ in 0..MAX_MS {
-            if m.is_nil() {
-                return Ok(stacks);
-            }
-            stacks.0.push(StacksOfM {
-                g0: bounds(m, layout.m.g0)?,
-                signal: bounds(m, layout.m.gsignal)?,
-            });
-            m = memory.read_addr(m.offset(layout.m.alllink))?;
-        }
-        Err(ReadError::TooLong {
-            at: head,
-            len: usize::MAX,
-            limit: MAX_MS,
-        })
+        let stacks = ms.own_gs(memory)?.into_iter().map(|own| {
+            Ok(StacksOfM {
+                g0: bounds(own.g0)?,
+                signal: bounds(own.signal)?,
+            })
+        });
+        Ok(Self(stacks.collect::<Result<_, _>>()?))
     }
 
     /// What is in use of the stacks of a thread whose stack pointer is `sp`. Go's own stacks end

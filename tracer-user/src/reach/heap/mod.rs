@@ -7,6 +7,7 @@
 mod arenas;
 mod layout;
 mod object;
+mod page_map;
 mod span;
 mod span_structs;
 mod table;

@@ -4,6 +4,7 @@ use rustc_hash::FxHashMap;
 
 use super::{
     ArenaIndex, HeapArenas, HeapLayout, ObjectAt, PAGE_BYTES, PAGES_PER_ARENA, Place, Span, SpanId,
+    page_map::{PageMap, STACK, UNUSED},
     span::SpanUse,
     span_structs::{read_spans, words},
 };
@@ -12,22 +13,11 @@ use crate::{
     memory::{Memory, MemoryExt as _, ReadError},
 };
 
-/// A page that belongs to no span in use.
-const UNUSED: u32 = 0;
-/// A page of a stack.
-const STACK: u32 = u32::MAX;
-/// Widest range of arena numbers for which a direct table is kept (4 Mi entries, the whole map).
-const MAX_SLOTS: u64 = 1 << 22;
-
 /// The heap's spans, by page. Refreshed in place: a span that has not changed keeps its [`SpanId`].
 #[derive(Debug, Default)]
 pub struct SpanTable {
     spans: Vec<Span>,
-    /// Page tables of the arenas, in order of discovery.
-    pages: Vec<Box<[u32]>>,
-    /// Arena number minus `first_arena` to index into `pages` plus one.
-    slots: Vec<u32>,
-    first_arena: u64,
+    pages: PageMap,
     /// The span that was last on a page which has none now.
     former: FxHashMap<TargetAddr, SpanId>,
 }
@@ -54,7 +44,7 @@ impl SpanTable {
         arenas: &HeapArenas,
     ) -> Result<Refreshed, ReadError> {
         let arenas = arenas.list(memory, layout)?;
-        self.cover(&arenas)?;
+        self.pages.cover(&arenas)?;
         let mut refreshed = Refreshed::default();
         for &(index, arena) in &arenas {
             let len = PAGES_PER_ARENA * 8;
@@ -71,47 +61,6 @@ impl SpanTable {
         Ok(refreshed)
     }
 
-    /// Makes room for `arenas` (ascending) in the slots.
-    fn cover(&mut self, arenas: &[(ArenaIndex, TargetAddr)]) -> Result<(), ReadError> {
-        let (Some(first), Some(last)) = (arenas.first(), arenas.last()) else {
-            return Ok(());
-        };
-        let (mut low, mut high) = (first.0.0, last.0.0);
-        if !self.slots.is_empty() {
-            low = low.min(self.first_arena);
-            high = high.max(self.first_arena + self.slots.len() as u64 - 1);
-        }
-        if high - low >= MAX_SLOTS {
-            return Err(ReadError::TooLong {
-                at: ArenaIndex(low).start(),
-                len: usize::try_from(high - low).unwrap_or(usize::MAX),
-                limit: usize::try_from(MAX_SLOTS).unwrap_or(usize::MAX),
-            });
-        }
-        let mut slots = vec![0; usize::try_from(high - low + 1).unwrap_or(0)];
-        for (at, slot) in self.slots.iter().enumerate() {
-            let to = usize::try_from(self.first_arena - low).unwrap_or(0) + at;
-            if let Some(to) = slots.get_mut(to) {
-                *to = *slot;
-            }
-        }
-        self.slots = slots;
-        self.first_arena = low;
-        for (index, _) in arenas {
-            let Some(slot) = self
-                .slots
-                .get_mut(usize::try_from(index.0 - low).unwrap_or(usize::MAX))
-            else {
-                continue;
-            };
-            if *slot == 0 {
-                self.pages.push(vec![UNUSED; PAGES_PER_ARENA].into());
-                *slot = u32::try_from(self.pages.len()).unwrap_or(0);
-            }
-        }
-        Ok(())
-    }
-
     fn fill(
         &mut self,
         arena: ArenaIndex,
@@ -119,13 +68,10 @@ impl SpanTable {
         found: &FxHashMap<u64, SpanUse>,
         refreshed: &mut Refreshed,
     ) {
-        let Some(slot) = self.slot(arena.start()) else {
-            return;
-        };
         let mut previous = (0, UNUSED);
         for (page, pointer) in words(table).enumerate() {
             let at = arena.start().offset(page as u64 * PAGE_BYTES);
-            let Some(current) = self.pages.get(slot).and_then(|p| p.get(page)).copied() else {
+            let Some(current) = self.pages.get(at) else {
                 return;
             };
             // A span that reaches in from the arena below is found by its own first page, but its
@@ -138,10 +84,8 @@ impl SpanTable {
                 _ => UNUSED,
             };
             previous = (pointer, entry);
-            if entry != current
-                && let Some(to) = self.pages.get_mut(slot).and_then(|p| p.get_mut(page))
-            {
-                *to = entry;
+            if entry != current {
+                self.pages.set(at, entry);
                 refreshed.recut.extend(self.replaced(at, entry, current));
             }
         }
@@ -171,7 +115,7 @@ impl SpanTable {
     /// The entry for `span`: the number it already has at `at`, or had on the page before, else a
     /// new one.
     fn number(&mut self, span: Span, current: u32, at: TargetAddr) -> u32 {
-        let before = self.entry(at.back(PAGE_BYTES)).unwrap_or(UNUSED);
+        let before = self.pages.get(at.back(PAGE_BYTES)).unwrap_or(UNUSED);
         for entry in [current, before] {
             if self.span_of_entry(entry).is_some_and(|s| s.same_cut(&span)) {
                 if let Some(known) = self.spans.get_mut(entry as usize - 1) {
@@ -196,23 +140,11 @@ impl SpanTable {
         self.spans.get(entry as usize - 1)
     }
 
-    fn slot(&self, at: TargetAddr) -> Option<usize> {
-        let number = ArenaIndex::of(at).0.checked_sub(self.first_arena)?;
-        let slot = *self.slots.get(usize::try_from(number).ok()?)?;
-        (slot != 0).then(|| slot as usize - 1)
-    }
-
-    fn entry(&self, at: TargetAddr) -> Option<u32> {
-        let slot = self.slot(at)?;
-        let page = (at.0 / PAGE_BYTES) as usize % PAGES_PER_ARENA;
-        self.pages.get(slot)?.get(page).copied()
-    }
-
     /// What lies at `at`.
     #[must_use]
     #[inline]
     pub fn find(&self, at: TargetAddr) -> Place {
-        match self.entry(at) {
+        match self.pages.get(at) {
             None => Place::Elsewhere,
             Some(UNUSED) => Place::Unused,
             Some(STACK) => Place::Stack,
@@ -231,11 +163,7 @@ impl SpanTable {
     /// Lowest and first too high address of all arenas: a cheap test before [`Self::find`].
     #[must_use]
     pub fn bounds(&self) -> (u64, u64) {
-        let low = ArenaIndex(self.first_arena).start().0;
-        let high = ArenaIndex(self.first_arena + self.slots.len() as u64)
-            .start()
-            .0;
-        (low, high)
+        self.pages.bounds()
     }
 
     /// The span numbered `id`.
@@ -260,7 +188,7 @@ impl SpanTable {
     /// The spans that are in use now.
     pub fn in_use(&self) -> impl Iterator<Item = (SpanId, &Span)> {
         let mut seen = vec![false; self.spans.len() + 1];
-        let entries = self.pages.iter().flat_map(|pages| pages.iter().copied());
+        let entries = self.pages.entries();
         let mut previous = UNUSED;
         entries.filter_map(move |entry| {
             if entry == previous {
@@ -277,14 +205,13 @@ impl SpanTable {
     #[must_use]
     #[inline]
     pub fn page_number(&self, at: TargetAddr) -> Option<usize> {
-        let page = (at.0 / PAGE_BYTES) as usize % PAGES_PER_ARENA;
-        Some(self.slot(at)? * PAGES_PER_ARENA + page)
+        self.pages.number(at)
     }
 
     /// How many pages the arenas have.
     #[must_use]
     pub fn page_count(&self) -> usize {
-        self.pages.len() * PAGES_PER_ARENA
+        self.pages.len()
     }
 }
 

@@ -48,6 +48,8 @@ pub struct HeapWalk<'t> {
     live: FxHashSet<Goid>,
     /// The sudogs of parked goroutines as they were when the walk began, by goroutine.
     sudogs: Vec<(Goid, TargetAddr)>,
+    /// The `g` structs of the Ms' own, ascending.
+    own_gs: Vec<TargetAddr>,
     /// Goroutines that ran since the walk began, or began since.
     moved: FxHashSet<Goid>,
     /// Whether anyone is there who can use a global.
@@ -84,6 +86,7 @@ impl<'t> HeapWalk<'t> {
             by_stack: Vec::new(),
             live: FxHashSet::default(),
             sudogs: Vec::new(),
+            own_gs: Vec::new(),
             moved: FxHashSet::default(),
             somebody_acts: false,
             globals_read: false,
@@ -268,6 +271,7 @@ impl<'t> HeapWalk<'t> {
         for p in anatomy.timers.0.ps(memory)? {
             self.marker.set_opaque(p);
         }
+        self.look_at_machines()?;
         let began = self.first.is_empty();
         self.now = Census::new(states.found);
         if !began {
@@ -281,6 +285,27 @@ impl<'t> HeapWalk<'t> {
         let gone = self.first.iter().map(|then| then.goid);
         let gone = gone.filter(|goid| self.now.get(*goid).is_none());
         self.moved.extend(gone);
+        Ok(())
+    }
+
+    /// The `g` structs that Ms have for themselves are read as roots, without the bounds of their
+    /// stacks. That of an M that has ended is an object like any other.
+    fn look_at_machines(&mut self) -> Result<(), ReadError> {
+        let Some(ms) = &self.anatomy.all_ms else {
+            return Ok(());
+        };
+        let own = ms.own_gs(self.memory)?.into_iter();
+        let own = own.flat_map(|own| [own.g0, own.signal]);
+        let mut own: Vec<TargetAddr> = own.filter(|g| !g.is_nil()).collect();
+        own.sort_unstable();
+        for g in &own {
+            self.marker.set_opaque(*g);
+        }
+        for g in std::mem::replace(&mut self.own_gs, own) {
+            if self.own_gs.binary_search(&g).is_err() {
+                self.marker.clear_opaque(g);
+            }
+        }
         Ok(())
     }
 

@@ -12,10 +12,13 @@ use crate::{
 };
 
 impl HeapWalk<'_> {
-    /// What the runtime keeps alive on its own: timers, finalizers, cleanups.
+    /// What the runtime keeps alive on its own: timers, finalizers, cleanups, what its threads are at.
     pub(super) fn runtime_roots(&mut self) -> Result<(), ReadError> {
         self.special_roots()?;
         self.timer_roots()?;
+        let layout = &self.anatomy.goroutine;
+        let own: Vec<Range> = self.own_gs.iter().map(|g| layout.references(*g)).collect();
+        self.marker.roots(self.memory, &own)?;
         let mut queued = self.anatomy.finalizers.words(self.memory)?;
         if let Some(cleanups) = &self.anatomy.cleanups {
             queued.extend(cleanups.words(self.memory)?);
