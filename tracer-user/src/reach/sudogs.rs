@@ -16,6 +16,9 @@ use crate::{
 /// Cases of the largest select that Go allows (`selectgo`, runtime/select.go).
 const MAX_CASES: usize = 1 << 16;
 
+/// So many links are read at once: bounds the buffer.
+const GROUP: usize = 16 << 10;
+
 /// Where the chain of a goroutine's sudogs begins and goes on.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct SudogChain {
@@ -45,13 +48,16 @@ impl SudogChain {
             if links.is_empty() {
                 break;
             }
-            let ranges: Vec<_> = links.iter().map(|(_, at)| (*at, 8)).collect();
-            gather.read(memory, &ranges)?;
-            let read = links.iter().enumerate().filter_map(|(index, (goid, _))| {
-                let word = u64::from_le_bytes(gather.get(index)?.try_into().ok()?);
-                (word != 0).then_some((*goid, TargetAddr(word)))
-            });
-            let found: Vec<_> = read.collect();
+            let mut found = Vec::new();
+            // What lies between the links is read with them.
+            for group in links.chunks(GROUP) {
+                let ranges: Vec<_> = group.iter().map(|(_, at)| (*at, 8)).collect();
+                gather.read(memory, &ranges)?;
+                found.extend(group.iter().enumerate().filter_map(|(index, (goid, _))| {
+                    let word = u64::from_le_bytes(gather.get(index)?.try_into().ok()?);
+                    (word != 0).then_some((*goid, TargetAddr(word)))
+                }));
+            }
             sudogs.extend_from_slice(&found);
             links = found
                 .into_iter()

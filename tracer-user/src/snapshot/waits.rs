@@ -89,6 +89,10 @@ pub(super) fn join(
     for goroutine in unknown {
         goroutines[goroutine as usize].waits_on.clear();
     }
+    for goroutine in goroutines.iter_mut() {
+        // There may be millions, with room for more than they wait on.
+        goroutine.waits_on.shrink_to_fit();
+    }
     note_unknown(goroutines, gaps);
     let mut objects = collect(goroutines, resolved);
     read_states(target, &mut objects, &mut channels, gaps)?;
