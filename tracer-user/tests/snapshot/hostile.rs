@@ -166,7 +166,7 @@ fn look_further(target: &Target, analyzer: &Analyzer, snapshot: Snapshot) -> boo
         limit: WALK_LIMIT,
         ..reach::Options::default()
     };
-    let mut walker = Walker(Prover::new(target, &snapshot, options));
+    let mut walker = Walker(Prover::new(target, Arc::clone(&snapshot), options));
     let image = &*target.image;
     let earlier = diagnose(evidence(), None, None, image, &Options::default());
     let _ = diagnose(
