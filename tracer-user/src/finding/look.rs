@@ -151,7 +151,9 @@ impl Looker {
         let snapshot = Arc::clone(&diagnosis.snapshot);
         let mut walker = walk.map(|options| Walker(Prover::new(&target, snapshot, options)));
         let confirm = diagnosis.wants_confirmation();
-        if !confirm && walker.as_mut().is_some_and(|w| w.adds_nothing(&diagnosis)) {
+        // Who wants the process held still wants to know what it is then.
+        let glance = !confirm && walk.is_some_and(|walk| walk.freeze.is_none());
+        if glance && walker.as_mut().is_some_and(|w| w.adds_nothing(&diagnosis)) {
             diagnosis.reach_walked = true;
         } else if walk.is_some() || confirm {
             thread::sleep(BETWEEN_LOOKS);
