@@ -166,13 +166,13 @@ fn check_version(version: &str, link: Link) {
         let running = Running::start(&binary, &[]);
         let target = running.target();
         let (snapshot, proof) = look(&target, Options::default());
-        let live = check_leaks(&target, &snapshot, &proof, &context, 0);
+        let live = check_leaks(&target, &snapshot, &proof, &context, 1);
         let (snapshot, proof) = look_twice(&target, Options::default());
-        let twice = check_leaks(&target, &snapshot, &proof, &context, 0);
+        let twice = check_leaks(&target, &snapshot, &proof, &context, 1);
         let (snapshot, proof) = look(&target, frozen);
         assert_eq!(proof.certainty, Certainty::Exact);
         let still = format!("{context} frozen");
-        let held = check_leaks(&target, &snapshot, &proof, &still, 2);
+        let held = check_leaks(&target, &snapshot, &proof, &still, 3);
         match live.and(twice).and(held) {
             Ok(()) => return,
             Err(why) => told.push(why),
