@@ -174,11 +174,18 @@ impl<'t> Prover<'t> {
         })
     }
 
-    /// Who gives way to others does not take a second CPU.
+    /// Who gives way to others does not take a second CPU; and one stays free for the target, unless
+    /// that is held still and waits for us.
     fn threads(&self) -> usize {
-        match self.options.low_priority {
-            true => 1,
-            false => thread::available_parallelism().map_or(1, usize::from),
+        let cpus = thread::available_parallelism().map_or(1, usize::from);
+        match self.options {
+            Options {
+                low_priority: true, ..
+            } => 1,
+            Options {
+                freeze: Some(_), ..
+            } => cpus,
+            _ => cpus.saturating_sub(1).max(1),
         }
     }
 
