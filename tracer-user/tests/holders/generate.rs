@@ -295,10 +295,11 @@ impl Writer {
             self.block(rest, d + 1);
             self.line(&format!("t.release({lock})"));
         } else {
-            self.line(&format!("unlock{lock} := t.writeLock({lock})"));
+            let name = self.name("unlock");
+            self.line(&format!("{name} := t.writeLock({lock})"));
             self.block(rest, d + 1);
             self.gave(lock);
-            self.line(&format!("unlock{lock}()"));
+            self.line(&format!("{name}()"));
         }
     }
 
