@@ -18,8 +18,9 @@ const TRACERS: [Tracer; 4] = [
     Tracer::Bpftrace,
 ];
 
-/// How long the load has been on when a round begins: the governor has decided by then.
-const SETTLING_SECONDS: usize = 3;
+/// How long the load has been on when a round begins: by then the governor has decided, and the
+/// first look has been made.
+const SETTLING_SECONDS: usize = 8;
 
 /// One run of wrk.
 #[derive(Debug, Clone, Copy)]
