@@ -1,6 +1,7 @@
 //! All tests, with one summary.
 
 mod chart;
+mod disk;
 mod silent;
 mod tally;
 
@@ -28,6 +29,7 @@ pub(crate) struct Options {
 /// Sets up, runs everything, and fails if anything did.
 pub(crate) fn run(options: &Options) -> Result<()> {
     let started = Instant::now();
+    disk::warn_when_short();
     setup::run(&setup::Options {
         all_go: true,
         test_tools: true,
