@@ -6,11 +6,10 @@ use rustc_hash::{FxHashMap, FxHashSet};
 
 use super::{
     abandoned::{abandoned, locks},
-    confirm::agreed,
     deadlock,
     detector::{Detector, detector},
-    disposition::{Assume, nodes, outside_may_act},
     forever::forever,
+    graphs::Graphs,
     limits,
     model::{Finding, FindingId, FindingKind, Verdict},
     proof::Proof,
@@ -19,11 +18,11 @@ use super::{
     site::Symbols,
     stuck::{Told, stuck},
     unreachable,
-    walk::{HeapWalker, Walked},
+    walk::HeapWalker,
     whole_process::whole_process,
 };
 use crate::{
-    graph::{AssumeReachable, Cause, Disposition, GoroutineNode, Requirement, Verdicts, solve},
+    graph::{Cause, Disposition, GoroutineNode, Requirement, Verdicts},
     ids::{Goid, TargetAddr},
     process::{CpuLimit, ProcessKey},
     reach,
@@ -132,9 +131,9 @@ impl Diagnosis {
 }
 
 /// Judges one look. With `earlier`, a look made before this one, what both agree on is proven;
-/// without it everything is suspected, unless the evidence is of one moment. With `walker`, also goroutines whose channels, WaitGroups
-/// and the like no live goroutine can reach are found; it answers for its own agreement over
-/// several walks.
+/// without it everything is suspected, unless the evidence is of one moment. With `walker`, also
+/// goroutines whose channels, WaitGroups and the like no live goroutine can reach are found; it
+/// answers for its own agreement over several walks.
 #[must_use]
 pub fn diagnose(
     evidence: Evidence,
@@ -184,78 +183,6 @@ pub fn diagnose(
         detector,
         reach_walked: graphs.walked,
     }
-}
-
-/// The wait graph solved under several assumptions.
-struct Graphs {
-    /// What each goroutine needs, as this look says.
-    nodes: Vec<GoroutineNode>,
-    /// Who is dead for certain (in as many looks as there were).
-    certain: Verdicts,
-    /// Whether `certain` rests on a heap walk.
-    walked: bool,
-    /// Who is dead by a heap walk that did not settle, and why it did not.
-    unsettled: Option<(Verdicts, String)>,
-    walk_failed: Option<String>,
-    /// Who holds whom up, whatever moved since the earlier look.
-    current: Verdicts,
-    /// Who is dead if only those act who were seen to.
-    supposed: Verdicts,
-}
-
-impl Graphs {
-    fn solve(
-        evidence: &Evidence,
-        walker: Option<&mut (dyn HeapWalker + '_)>,
-        earlier: Option<&Diagnosis>,
-    ) -> Self {
-        let snapshot = &*evidence.snapshot;
-        let graph = |assume| nodes(snapshot, &evidence.holders, &evidence.pending, assume);
-        let nodes = graph(Assume::Anyone);
-        let both =
-            earlier.map(|earlier| agreed((&earlier.snapshot, &earlier.nodes), (snapshot, &nodes)));
-        let agreed = both.as_deref().unwrap_or(&nodes);
-        let mut reach = AssumeReachable::new(outside_may_act(snapshot));
-        let mut this = Self {
-            certain: solve(agreed, &mut reach),
-            walked: false,
-            unsettled: None,
-            walk_failed: None,
-            current: solve_locks(&nodes),
-            supposed: solve_locks(&graph(Assume::SeenActors)),
-            nodes: Vec::new(),
-        };
-        match walker.map(|walker| walker.solve(agreed)) {
-            None => {}
-            Some(Err(why)) => this.walk_failed = Some(why),
-            Some(Ok(Walked {
-                verdicts,
-                unsettled: Some(why),
-            })) => this.unsettled = Some((verdicts, why)),
-            Some(Ok(Walked { verdicts, .. })) => {
-                this.certain = verdicts;
-                this.walked = true;
-            }
-        }
-        this.nodes = nodes;
-        this
-    }
-}
-
-/// The verdicts on locks alone: whoever waits for a signal counts as live.
-fn solve_locks(nodes: &[GoroutineNode]) -> Verdicts {
-    if nodes.iter().any(waits_for_release) {
-        solve(nodes, &mut AssumeReachable::new(true))
-    } else {
-        Verdicts::default()
-    }
-}
-
-fn waits_for_release(node: &GoroutineNode) -> bool {
-    matches!(
-        node.disposition,
-        Disposition::Blocked(Requirement::Release { .. })
-    )
 }
 
 /// Tells of everything in turn, and of nothing twice.

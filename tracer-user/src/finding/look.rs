@@ -10,14 +10,13 @@ use std::{
 
 use rustc_hash::{FxHashMap, FxHashSet};
 
-use super::{Diagnosis, Evidence, HeapWalker, Options, Past, Walked, diagnose};
+use super::{Diagnosis, Evidence, HeapWalker, Options, Past, diagnose};
 use crate::{
-    graph::GoroutineNode,
     ids::{Goid, Pid},
     image::{Image, ImageError},
     memory::CoreError,
     process::{CpuLimit, FileIdentity, ImageCache, Process, ProcessError, Untraceable, cpu_limit},
-    reach::{Certainty, Prover},
+    reach::Prover,
     release::{Analyzer, PendingRelease, TIMERS, holders},
     snapshot::{ObjectKind, Snapshot, SnapshotError, Target, take},
 };
@@ -149,19 +148,20 @@ impl Looker {
             .reach
             .filter(|_| diagnosis.wants_walk() && past.wants_walk(&diagnosis.snapshot));
         let snapshot = Arc::clone(&diagnosis.snapshot);
-        let mut walker = walk.map(|options| Walker(Prover::new(&target, snapshot, options)));
+        let mut prover = walk.map(|options| Prover::new(&target, snapshot, options));
         let confirm = diagnosis.wants_confirmation();
         // Who wants the process held still wants to know what it is then.
         let glance = !confirm && walk.is_some_and(|walk| walk.freeze.is_none());
-        if glance && walker.as_mut().is_some_and(|w| w.adds_nothing(&diagnosis)) {
+        let by_glance = |prover| walk_adds_nothing(prover, &diagnosis);
+        if glance && prover.as_mut().is_some_and(by_glance) {
             diagnosis.reach_walked = true;
         } else if walk.is_some() || confirm {
             thread::sleep(BETWEEN_LOOKS);
             let evidence = read(past)?;
-            if let Some(walker) = &mut walker {
-                walker.0.go_on_with(Arc::clone(&evidence.snapshot));
+            if let Some(prover) = &mut prover {
+                prover.go_on_with(Arc::clone(&evidence.snapshot));
             }
-            let walker = walker.as_mut().map(|walker| walker as &mut dyn HeapWalker);
+            let walker = prover.as_mut().map(|prover| prover as &mut dyn HeapWalker);
             diagnosis = diagnose(evidence, walker, Some(&diagnosis), &*image, &self.options);
         }
         past.end(&mut diagnosis);
@@ -202,36 +202,13 @@ impl Looker {
     }
 }
 
-/// The heap walk of `reach`, as a diagnosis wants it.
-pub(super) struct Walker<'t>(pub(super) Prover<'t>);
-
-impl Walker<'_> {
-    /// Whether a glance at the heap shows that everybody who is not dead without it lives. That
-    /// needs no second look: only who is called dead must be so for certain.
-    fn adds_nothing(&mut self, diagnosis: &Diagnosis) -> bool {
-        let known = diagnosis.verdicts.dead.iter().map(|(goid, _)| *goid);
-        let known: FxHashSet<Goid> = known.collect();
-        let verdicts = self.0.glance(&diagnosis.nodes);
-        verdicts.is_ok_and(|found| found.dead.iter().all(|(goid, _)| known.contains(goid)))
-    }
-}
-
-impl HeapWalker for Walker<'_> {
-    fn solve(&mut self, nodes: &[GoroutineNode]) -> Result<Walked, String> {
-        let proof = self.0.prove(nodes).map_err(|error| error.to_string())?;
-        Ok(Walked {
-            verdicts: proof.verdicts,
-            unsettled: match proof.certainty {
-                Certainty::Unsettled { why } => Some(why),
-                Certainty::Exact | Certainty::Settled { .. } => None,
-            },
-        })
-    }
-
-    fn retained_bytes(&mut self, goroutines: &[Goid]) -> Option<u64> {
-        let retained = self.0.retained(goroutines).ok()?;
-        Some(retained.stack_bytes.saturating_add(retained.heap_bytes))
-    }
+/// Whether a glance at the heap shows that everybody who is not dead without it lives. That needs
+/// no second look: only who is called dead must be so for certain.
+fn walk_adds_nothing(prover: &mut Prover<'_>, diagnosis: &Diagnosis) -> bool {
+    let known = diagnosis.verdicts.dead.iter().map(|(goid, _)| *goid);
+    let known: FxHashSet<Goid> = known.collect();
+    let verdicts = prover.glance(&diagnosis.nodes);
+    verdicts.is_ok_and(|found| found.dead.iter().all(|(goid, _)| known.contains(goid)))
 }
 
 /// What the goroutines will release.

@@ -11,6 +11,7 @@ mod detector;
 mod diagnose;
 mod disposition;
 mod forever;
+mod graphs;
 mod growth;
 mod identity;
 mod idle;

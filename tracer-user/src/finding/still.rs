@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use super::{
     diagnose::{Evidence, diagnose},
-    look::{Look, LookError, Looker, Origin, Walker, pending},
+    look::{Look, LookError, Looker, Origin, pending},
 };
 use crate::{
     image::Image,
@@ -46,9 +46,8 @@ impl Looker {
             one_moment: target.stopped_threads().is_some(),
         };
         let walk = self.options().reach;
-        let mut walker =
-            walk.map(|options| Walker(Prover::new(target, Arc::clone(&snapshot), options)));
-        let walker = walker.as_mut().map(|walker| walker as _);
+        let mut prover = walk.map(|options| Prover::new(target, Arc::clone(&snapshot), options));
+        let walker = prover.as_mut().map(|prover| prover as _);
         let diagnosis = diagnose(evidence, walker, None, &*still.image, self.options());
         Ok(Look {
             process: still.process,

@@ -3,6 +3,7 @@
 use crate::{
     graph::{GoroutineNode, Verdicts},
     ids::Goid,
+    reach::{Certainty, Prover},
 };
 
 /// Solves wait graphs by walking the target's heap for what live goroutines can reach.
@@ -24,4 +25,23 @@ pub struct Walked {
     pub verdicts: Verdicts,
     /// Why the walk is no proof: the target changed too fast. `None`: it is.
     pub unsettled: Option<String>,
+}
+
+/// By the walks of [`crate::reach`].
+impl HeapWalker for Prover<'_> {
+    fn solve(&mut self, nodes: &[GoroutineNode]) -> Result<Walked, String> {
+        let proof = self.prove(nodes).map_err(|error| error.to_string())?;
+        Ok(Walked {
+            verdicts: proof.verdicts,
+            unsettled: match proof.certainty {
+                Certainty::Unsettled { why } => Some(why),
+                Certainty::Exact | Certainty::Settled { .. } => None,
+            },
+        })
+    }
+
+    fn retained_bytes(&mut self, goroutines: &[Goid]) -> Option<u64> {
+        let retained = self.retained(goroutines).ok()?;
+        Some(retained.stack_bytes.saturating_add(retained.heap_bytes))
+    }
 }

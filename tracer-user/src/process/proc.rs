@@ -2,11 +2,14 @@
 
 use std::{
     io::Read as _,
-    os::unix::fs::{FileExt as _, MetadataExt as _},
+    os::unix::fs::FileExt as _,
     path::{Path, PathBuf},
 };
 
-use super::{CgroupMembership, Container, ProcessError, Task, tasks};
+use super::{
+    CgroupMembership, Container, Executable, FileIdentity, ProcessError, Task,
+    executable::executable, tasks,
+};
 use crate::ids::{LoadBias, Pid, Tid};
 
 /// Longest command line kept, in bytes; the rest is cut off.
@@ -29,43 +32,6 @@ pub struct ProcessKey {
     pub pid: Pid,
     /// When it started.
     pub start_time: StartTime,
-}
-
-/// A file as it was when looked at: what may be cached about it is true as long as this is equal.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub struct FileIdentity {
-    /// Device.
-    pub device: u64,
-    /// Inode.
-    pub inode: u64,
-    /// Size in bytes.
-    pub size: u64,
-    /// Time of the last change of inode or contents, nanoseconds after the epoch; inodes are
-    /// reused, and never with the same time.
-    pub changed_ns: i128,
-}
-
-impl FileIdentity {
-    /// The file that has this metadata.
-    pub(crate) fn of(file: &std::fs::Metadata) -> Self {
-        Self {
-            device: file.dev(),
-            inode: file.ino(),
-            size: file.size(),
-            changed_ns: i128::from(file.ctime()) * 1_000_000_000 + i128::from(file.ctime_nsec()),
-        }
-    }
-}
-
-/// The file a process executes.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Executable {
-    /// Its path in the process's own mount namespace.
-    pub path: PathBuf,
-    /// Whether that path no longer leads to it.
-    pub deleted: bool,
-    /// Which file it is.
-    pub file: FileIdentity,
 }
 
 /// A process, with what does not change while it runs one executable.
@@ -232,14 +198,6 @@ impl Process {
     }
 }
 
-impl FileIdentity {
-    /// Whether both are the same file, whatever was done to its name or permissions since.
-    #[must_use]
-    pub const fn same_inode(&self, other: &Self) -> bool {
-        self.device == other.device && self.inode == other.inode
-    }
-}
-
 pub(super) fn handle(pid: Pid) -> Result<procfs::process::Process, ProcessError> {
     let number = i32::try_from(pid.0).map_err(|_| ProcessError::Gone(pid))?;
     procfs::process::Process::new(number).map_err(|e| ProcessError::from_proc(e, pid, "directory"))
@@ -257,29 +215,6 @@ fn refuse_thread(handle: &procfs::process::Process, pid: Pid) -> Result<(), Proc
         }),
         _ => Ok(()),
     }
-}
-
-fn executable(handle: &procfs::process::Process, pid: Pid) -> Result<Executable, ProcessError> {
-    let link = handle
-        .exe()
-        .map_err(|e| ProcessError::from_proc(e, pid, "exe"))?;
-    let metadata = handle
-        .open_relative("exe")
-        .map_err(|e| ProcessError::from_proc(e, pid, "exe"))?
-        .metadata()
-        .map_err(|e| ProcessError::from_io(&e, pid, "exe"))?;
-    // The kernel marks an unlinked file so (d_path, fs/d_path.c); a living file may have such a
-    // name too, which its link count tells.
-    let text = link.to_string_lossy();
-    let (path, deleted) = match text.strip_suffix(" (deleted)") {
-        Some(path) if metadata.nlink() == 0 => (PathBuf::from(path), true),
-        _ => (link.clone(), false),
-    };
-    Ok(Executable {
-        path,
-        deleted,
-        file: FileIdentity::of(&metadata),
-    })
 }
 
 /// The arguments; empty when they cannot be read (a zombie has none).

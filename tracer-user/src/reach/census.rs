@@ -38,20 +38,12 @@ impl Census {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::{ids::TargetAddr, reach::goroutine::Doing};
+    use crate::ids::TargetAddr;
 
     #[test]
     fn each_id_is_there_once_and_in_order() {
-        let now = |goid, g| GoroutineNow {
-            g: TargetAddr(g),
-            goid: Goid(goid),
-            doing: Doing::Parked,
-            wait_reason: 0,
-            stack: (TargetAddr(0), TargetAddr(0)),
-            sp: TargetAddr(0),
-            runs: None,
-        };
-        let census = Census::new(vec![now(7, 1), now(3, 2), now(7, 3)]);
+        let now = [(7, 1), (3, 2), (7, 3)].map(|(goid, g)| GoroutineNow::parked(goid, g));
+        let census = Census::new(now.to_vec());
         let ids: Vec<u64> = census.iter().map(|now| now.goid.0).collect();
         assert_eq!(ids, [3, 7]);
         assert_eq!(census.get(Goid(3)).unwrap().g, TargetAddr(2));

@@ -211,3 +211,19 @@ pub fn read_all(
     }
     Ok(all)
 }
+
+#[cfg(test)]
+impl GoroutineNow {
+    /// One that is parked, with a stack of a page of which the upper half is in use.
+    pub(super) fn parked(goid: u64, g: u64) -> Self {
+        Self {
+            g: TargetAddr(g),
+            goid: Goid(goid),
+            doing: Doing::Parked,
+            wait_reason: 0,
+            stack: (TargetAddr(0x1000), TargetAddr(0x2000)),
+            sp: TargetAddr(0x1800),
+            runs: Some(1),
+        }
+    }
+}

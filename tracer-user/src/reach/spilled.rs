@@ -82,17 +82,12 @@ fn still_runs(then: &GoroutineNow, now: &GoroutineNow) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::ids::{Goid, TargetAddr};
 
     fn goroutine(doing: Doing, runs: u8) -> GoroutineNow {
         GoroutineNow {
-            g: TargetAddr(0x100),
-            goid: Goid(7),
             doing,
-            wait_reason: 0,
-            stack: (TargetAddr(0x1000), TargetAddr(0x2000)),
-            sp: TargetAddr(0x1800),
             runs: Some(runs),
+            ..GoroutineNow::parked(7, 0x100)
         }
     }
 

@@ -206,17 +206,12 @@ fn has_moved(before: &GoroutineNow, after: &GoroutineNow) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::ids::Goid;
 
     fn goroutine(doing: Doing, sp: u64) -> GoroutineNow {
         GoroutineNow {
-            g: TargetAddr(0x100),
-            goid: Goid(1),
             doing,
-            wait_reason: 0,
-            stack: (TargetAddr(0x1000), TargetAddr(0x2000)),
             sp: TargetAddr(sp),
-            runs: Some(1),
+            ..GoroutineNow::parked(1, 0x100)
         }
     }
 

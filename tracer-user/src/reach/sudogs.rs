@@ -77,18 +77,6 @@ mod tests {
 
     const CHAIN: SudogChain = SudogChain { first: 8, next: 16 };
 
-    fn parked(goid: u64, g: u64) -> GoroutineNow {
-        GoroutineNow {
-            g: TargetAddr(g),
-            goid: Goid(goid),
-            doing: Doing::Parked,
-            wait_reason: 0,
-            stack: (TargetAddr(0), TargetAddr(0)),
-            sp: TargetAddr(0),
-            runs: None,
-        }
-    }
-
     #[test]
     fn a_select_waits_by_a_chain_and_a_sleeper_by_nothing() {
         let mut memory = FakeMemory::new();
@@ -96,7 +84,10 @@ mod tests {
         memory.map_words(TargetAddr(0x5010), &[0x6000]);
         memory.map_words(TargetAddr(0x6010), &[0]);
         memory.map_words(TargetAddr(0x2008), &[0]);
-        let all = [parked(1, 0x1000), parked(2, 0x2000)];
+        let all = [
+            GoroutineNow::parked(1, 0x1000),
+            GoroutineNow::parked(2, 0x2000),
+        ];
         let sudogs = CHAIN.of_parked(&memory, all.iter()).unwrap();
         let of_first = [0x5000, 0x6000].map(|at| (Goid(1), TargetAddr(at)));
         assert_eq!(sudogs, of_first);

@@ -9,9 +9,9 @@ use std::{
 };
 
 use tracer_user::{
-    finding::{Evidence, HeapWalker, Options, Walked, diagnose},
+    finding::{Evidence, HeapWalker as _, Options, diagnose},
     graph::GoroutineNode,
-    ids::{Goid, TargetAddr},
+    ids::TargetAddr,
     memory::{Memory, ReadError},
     process::Process,
     reach::{self, Prover},
@@ -82,23 +82,6 @@ impl Memory for Lying {
     }
 }
 
-/// The walk of a heap, as a look makes it.
-struct Walker<'t>(Prover<'t>);
-
-impl HeapWalker for Walker<'_> {
-    fn solve(&mut self, nodes: &[GoroutineNode]) -> Result<Walked, String> {
-        let proof = self.0.prove(nodes).map_err(|error| error.to_string())?;
-        Ok(Walked {
-            verdicts: proof.verdicts,
-            unsettled: None,
-        })
-    }
-
-    fn retained_bytes(&mut self, goroutines: &[Goid]) -> Option<u64> {
-        Some(self.0.retained(goroutines).ok()?.heap_bytes)
-    }
-}
-
 #[test]
 fn a_lying_memory_yields_an_error_or_a_diagnosis() {
     for version in ["1.21.13", "1.27.3"] {
@@ -166,7 +149,7 @@ fn look_further(target: &Target, analyzer: &Analyzer, snapshot: Snapshot) -> boo
         limit: WALK_LIMIT,
         ..reach::Options::default()
     };
-    let mut walker = Walker(Prover::new(target, Arc::clone(&snapshot), options));
+    let mut walker = Prover::new(target, Arc::clone(&snapshot), options);
     let image = &*target.image;
     let earlier = diagnose(evidence(), None, None, image, &Options::default());
     let _ = diagnose(
