@@ -177,7 +177,7 @@ func main() {
 		fmt.Fprintln(os.Stderr, err)
 		os.Exit(1)
 	}
-	time.AfterFunc(30*time.Minute, func() { os.Exit(1) })
+	time.AfterFunc(2*time.Hour, func() { os.Exit(1) })
 	fmt.Println("READY", listener.Addr())
 	http.Serve(listener, nil)
 }

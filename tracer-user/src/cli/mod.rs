@@ -14,6 +14,7 @@ mod record;
 mod run;
 mod threshold;
 mod top;
+mod walker;
 mod walking;
 mod watch;
 

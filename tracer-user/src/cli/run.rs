@@ -191,7 +191,7 @@ async fn daemon(
             budget: options.budget,
             selection: options.selection.clone(),
         },
-    );
+    )?;
     let tracing_side = thread::Builder::new()
         .name("gostuck-fleet".to_owned())
         .spawn(|| fleet.run())?;

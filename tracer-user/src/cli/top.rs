@@ -112,7 +112,7 @@ pub fn run(options: &Options) -> Result<ExitCode, Failure> {
             budget: options.budget,
             selection: options.selection.clone(),
         },
-    );
+    )?;
     let looking = thread::Builder::new()
         .name("gostuck-fleet".to_owned())
         .spawn(|| fleet.run())?;

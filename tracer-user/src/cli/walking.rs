@@ -30,10 +30,10 @@ pub fn of_followed(no_reach: bool) -> Option<reach::Options> {
     })
 }
 
-/// Likewise where others wait for their look meanwhile: not for long.
+/// Likewise where walks are made only while a CPU is idle, and other processes wait for theirs.
 pub fn of_many(no_reach: bool) -> Option<reach::Options> {
     of_followed(no_reach).map(|options| reach::Options {
-        limit: Duration::from_secs(10),
+        limit: Duration::from_secs(30),
         ..options
     })
 }

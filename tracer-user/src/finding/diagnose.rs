@@ -30,6 +30,9 @@ use crate::{
     snapshot::{Incomplete, Snapshot},
 };
 
+/// What is incomplete when the heap could not be walked.
+pub(super) const REACH: &str = "what live goroutines can reach";
+
 /// What was read of a process in one look.
 #[derive(Debug, Clone)]
 pub struct Evidence {
@@ -168,7 +171,7 @@ pub fn diagnose(
     }
     let mut incomplete = evidence.snapshot.incomplete.clone();
     incomplete.extend(graphs.walk_failed.map(|why| Incomplete {
-        what: "what live goroutines can reach".to_owned(),
+        what: REACH.to_owned(),
         why,
     }));
     Diagnosis {

@@ -174,6 +174,12 @@ impl Looker {
         })
     }
 
+    /// Whether it may walk heaps.
+    #[must_use]
+    pub const fn walks_heaps(&self) -> bool {
+        self.options.reach.is_some()
+    }
+
     /// What it was told to look for.
     pub(super) fn options(&self) -> &Options {
         &self.options

@@ -6,13 +6,13 @@ use rustc_hash::FxHashSet;
 
 use super::{
     confirm::unmoved,
-    diagnose::Diagnosis,
-    model::{Finding, FindingKind},
+    diagnose::{Diagnosis, REACH},
+    model::{Finding, FindingKind, Verdict},
 };
 use crate::{
     ids::Goid,
     process::ProcessKey,
-    snapshot::{Goroutine, Snapshot, WaitSince},
+    snapshot::{Goroutine, Incomplete, Snapshot, WaitSince},
     state::ProcessState,
 };
 
@@ -30,9 +30,22 @@ pub struct Past {
     /// Its waits over time.
     pub state: ProcessState,
     process: Option<ProcessKey>,
-    /// Whether there will be no later look.
-    once: bool,
+    walks: Walks,
     walked: Option<Walk>,
+}
+
+/// When a look walks the heap.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+enum Walks {
+    /// When it is time.
+    #[default]
+    NowAndThen,
+    /// Always: there will be no later look.
+    Once,
+    /// Never: somebody else does, when it is time.
+    Elsewhere,
+    /// Always, for looks that leave it to this one.
+    ForOthers,
 }
 
 /// The last walk that was made.
@@ -41,17 +54,57 @@ struct Walk {
     snapshot: Arc<Snapshot>,
     /// Whether it came to an end.
     whole: bool,
-    /// What it found out of reach, and who waits behind that.
-    leaks: Vec<Finding>,
+    /// What it found that looks without a walk cannot.
+    dead: Vec<Finding>,
+    /// Why it could not be made, or not tell all.
+    flaws: Vec<Incomplete>,
 }
 
 impl Past {
     /// For a look that is to tell all there is, now.
     pub(super) fn of_single_look() -> Self {
         Self {
-            once: true,
+            walks: Walks::Once,
             ..Self::default()
         }
+    }
+
+    /// For looks that never walk the heap themselves: whoever makes them asks
+    /// [`Past::walk_is_due`], and has another thread make a look with what [`Past::for_walk`] gives.
+    #[must_use]
+    pub fn walked_elsewhere() -> Self {
+        Self {
+            walks: Walks::Elsewhere,
+            ..Self::default()
+        }
+    }
+
+    /// For a look of its own that walks the heap, after one that said `diagnosis`.
+    #[must_use]
+    pub fn for_walk(diagnosis: &Diagnosis) -> Self {
+        Self {
+            state: ProcessState::dated_by(&diagnosis.snapshot),
+            process: Some(diagnosis.process),
+            walks: Walks::ForOthers,
+            walked: None,
+        }
+    }
+
+    /// Takes over what the walk of `other`, of [`Past::for_walk`], found. Whether the next look has
+    /// something to tell of that.
+    pub fn take_walk(&mut self, other: Self) -> bool {
+        let Some(walk) = other.walked.filter(|_| other.process == self.process) else {
+            return false;
+        };
+        let tells = !walk.dead.is_empty() || !walk.flaws.is_empty();
+        self.walked = Some(walk);
+        tells
+    }
+
+    /// Whether, after the look that said `diagnosis`, it is time for a walk elsewhere.
+    #[must_use]
+    pub fn walk_is_due(&self, diagnosis: &Diagnosis) -> bool {
+        self.walks == Walks::Elsewhere && diagnosis.wants_walk() && self.is_due(&diagnosis.snapshot)
     }
 
     /// A look at `process` begins: the past of another is none.
@@ -59,7 +112,7 @@ impl Past {
         if self.process != Some(process) {
             *self = Self {
                 process: Some(process),
-                once: self.once,
+                walks: self.walks,
                 ..Self::default()
             };
         }
@@ -68,17 +121,22 @@ impl Past {
     /// Writes into `snapshot` since when goroutines wait. The look that is to tell all there is has
     /// nothing to add to what the runtime says.
     pub(super) fn date(&mut self, snapshot: &mut Snapshot) {
-        if !self.once {
+        if self.walks != Walks::Once {
             self.state.apply_snapshot(snapshot);
         }
     }
 
-    /// Whether it is time to walk the heap: always in a single look, else now and then while
-    /// somebody waits for long.
+    /// Whether the look that read `now` is to walk the heap.
     pub(super) fn wants_walk(&self, now: &Snapshot) -> bool {
-        if self.once {
-            return true;
+        match self.walks {
+            Walks::Once | Walks::ForOthers => true,
+            Walks::NowAndThen => self.is_due(now),
+            Walks::Elsewhere => false,
         }
+    }
+
+    /// Whether it is time to walk the heap: now and then while somebody waits for long.
+    fn is_due(&self, now: &Snapshot) -> bool {
         let ago = |ns: u64| Duration::from_nanos(now.taken_ns.saturating_sub(ns));
         let due = self.walked.as_ref().is_none_or(|walk| {
             let ago = ago(walk.snapshot.taken_ns);
@@ -92,37 +150,21 @@ impl Past {
         due && users.any(|g| !g.waits_on.is_empty() && long(g))
     }
 
-    /// A look has ended. Without a walk of its own it keeps what the last walk found out of reach,
-    /// as long as nobody concerned has moved: who is out of reach once remains so.
+    /// A look has ended. Without a walk of its own it keeps what the last walk found, as long as
+    /// nobody concerned has moved: who can never run again never will.
     pub(super) fn end(&mut self, diagnosis: &mut Diagnosis) {
         self.state.apply_graph(&diagnosis.nodes);
-        if diagnosis.reach_walked {
-            let leaks = diagnosis.findings.iter().filter(|f| is_leak(f));
+        if diagnosis.reach_walked || self.walks == Walks::ForOthers {
+            let dead = diagnosis.findings.iter().filter(|f| is_dead(f));
+            let flaws = diagnosis.incomplete.iter().filter(|i| i.what == REACH);
             self.walked = Some(Walk {
                 snapshot: Arc::clone(&diagnosis.snapshot),
-                whole: diagnosis.incomplete.is_empty(),
-                leaks: leaks.cloned().collect(),
+                whole: diagnosis.reach_walked && diagnosis.incomplete.is_empty(),
+                dead: dead.cloned().collect(),
+                flaws: flaws.cloned().collect(),
             });
         } else if let Some(walk) = &self.walked {
-            let now = &diagnosis.snapshot;
-            let stands = |finding: &&Finding| {
-                finding
-                    .goroutines
-                    .iter()
-                    .all(|goid| goroutine(now, *goid).is_some_and(|g| unmoved(&walk.snapshot, g)))
-            };
-            let known = |finding: &&Finding| diagnosis.findings.iter().all(|f| f.id != finding.id);
-            let kept = walk.leaks.iter().filter(stands).filter(known);
-            let kept: Vec<Finding> = kept.cloned().collect();
-            let told = kept.iter().flat_map(|f| f.goroutines.iter().copied());
-            let told: FxHashSet<Goid> = told.collect();
-            diagnosis.findings.retain(|finding| {
-                !matches!(
-                    finding.kind,
-                    FindingKind::StuckWait | FindingKind::AbandonedLock
-                ) || !finding.goroutines.iter().all(|goid| told.contains(goid))
-            });
-            diagnosis.findings.splice(0..0, kept);
+            walk.tell_again(diagnosis);
         }
     }
 }
@@ -139,12 +181,53 @@ impl Walk {
                 .filter(|g| !g.system)
                 .all(|g| unmoved(&self.snapshot, g))
     }
+
+    /// Adds what it found to a later look that found less, where that still stands.
+    fn tell_again(&self, diagnosis: &mut Diagnosis) {
+        let now = &diagnosis.snapshot;
+        let stands = |finding: &&Finding| {
+            let mut members = finding.goroutines.iter();
+            members.all(|goid| goroutine(now, *goid).is_some_and(|g| unmoved(&self.snapshot, g)))
+        };
+        let told = |finding: &&Finding| {
+            let mut known = diagnosis.findings.iter();
+            known.any(|f| f.id == finding.id && f.verdict >= finding.verdict)
+        };
+        let kept = self.dead.iter().filter(stands).filter(|f| !told(f));
+        let kept: Vec<Finding> = kept.cloned().collect();
+        let members = kept.iter().flat_map(|f| f.goroutines.iter().copied());
+        let members: FxHashSet<Goid> = members.collect();
+        diagnosis.findings.retain(|finding| {
+            !is_superseded(finding.kind)
+                || finding.verdict == Verdict::Proven
+                || !finding.goroutines.iter().all(|goid| members.contains(goid))
+        });
+        diagnosis.findings.splice(0..0, kept);
+        diagnosis.incomplete.extend(self.flaws.iter().cloned());
+    }
 }
 
-fn is_leak(finding: &Finding) -> bool {
+/// What a walk alone may find, or alone may prove.
+fn is_dead(finding: &Finding) -> bool {
+    match finding.kind {
+        FindingKind::Unreachable | FindingKind::Queued | FindingKind::WholeProcessDeadlock => true,
+        FindingKind::LockCycle | FindingKind::SelfDeadlock => finding.verdict == Verdict::Proven,
+        _ => false,
+    }
+}
+
+/// Suspicions that a look without a walk has of goroutines of which a walk knew more.
+fn is_superseded(kind: FindingKind) -> bool {
     matches!(
-        finding.kind,
-        FindingKind::Unreachable | FindingKind::Queued | FindingKind::WholeProcessDeadlock
+        kind,
+        FindingKind::StuckWait
+            | FindingKind::AbandonedLock
+            | FindingKind::RootBlocker
+            | FindingKind::LockCycle
+            | FindingKind::SelfDeadlock
+            | FindingKind::Unreachable
+            | FindingKind::Queued
+            | FindingKind::WholeProcessDeadlock
     )
 }
 
@@ -158,6 +241,7 @@ mod tests {
     use super::*;
     use crate::{
         finding::{
+            FindingId,
             fixture::{KEY, Process},
             tests::glance,
         },
@@ -169,6 +253,49 @@ mod tests {
     fn later(process: &mut Process, seconds: u64) -> &Snapshot {
         process.snapshot.taken_ns += seconds * 1_000_000_000;
         &process.snapshot
+    }
+
+    #[test]
+    fn what_a_walk_elsewhere_found_is_told_until_somebody_concerned_moves() {
+        let mut process = Process::new();
+        process.channel(0xc0, 0, 0);
+        process.waits(2, WaitReason::ChanReceive, Operation::Receive, 0xc0);
+        let mut past = Past::walked_elsewhere();
+        past.begin(KEY);
+        let look = glance(&process);
+        assert!(past.walk_is_due(&look) && !past.wants_walk(&look.snapshot));
+        let mut elsewhere = Past::for_walk(&look);
+        assert!(elsewhere.wants_walk(&look.snapshot));
+        let mut walked = glance(&process);
+        walked.reach_walked = true;
+        walked.findings.clear();
+        let mut leak = Finding::new(FindingKind::Unreachable, FindingId(7));
+        (leak.verdict, leak.goroutines) = (Verdict::Proven, vec![Goid(2)]);
+        walked.findings.push(leak);
+        elsewhere.end(&mut walked);
+        assert!(past.take_walk(elsewhere));
+
+        let told = |process: &Process, past: &mut Past| {
+            let mut look = glance(process);
+            let suspicion = Finding::new(FindingKind::StuckWait, FindingId(8));
+            let suspicion = Finding {
+                goroutines: vec![Goid(2)],
+                ..suspicion
+            };
+            look.findings.push(suspicion);
+            past.end(&mut look);
+            assert!(!past.walk_is_due(&look));
+            let ids = look.findings.iter().map(|finding| finding.id.0);
+            ids.filter(|id| [7, 8].contains(id)).collect::<Vec<_>>()
+        };
+        assert_eq!(told(&process, &mut past), [7]);
+        let moved = process.snapshot.goroutines.iter_mut();
+        for goroutine in moved.filter(|g| g.goid == Goid(2)) {
+            goroutine.parks = goroutine.parks.map(|parks| parks + 1);
+            goroutine.sp = goroutine.sp.offset(8);
+        }
+        assert_eq!(told(&process, &mut past), [8]);
+        assert!(!past.take_walk(Past::for_walk(&look)));
     }
 
     #[test]

@@ -28,8 +28,10 @@ pub enum Level {
 
 /// One target's governor.
 ///
-/// Without probes nothing tells the load, so they return on trial after a pause; each trial that
-/// ends over budget doubles the pause. What a trial costs stays within the budget over the pause.
+/// Without probes nothing tells the load, so they return on trial after a pause. A trial may spend at
+/// once what the budget allows in a moment, so that it is over within milliseconds where the load is
+/// still there; each such trial doubles the pause. What a trial costs stays within the budget over
+/// the pause.
 #[derive(Debug, Clone)]
 pub struct Governor {
     budget: Budget,
@@ -58,6 +60,8 @@ struct Window {
 impl Governor {
     /// What may be spent at once is the budget of so long a time.
     const WINDOW: Duration = Duration::from_secs(1);
+    /// Likewise on trial, where the load is known to have been too high.
+    const TRIAL: Duration = Duration::from_millis(100);
     /// First pause after going over budget.
     const SHORTEST_PAUSE: Duration = Duration::from_secs(10);
     /// Longest pause between trials.
@@ -94,6 +98,13 @@ impl Governor {
         self.ratio
     }
 
+    /// Whether the park and wake probes are back on trial, so that to look late costs the target
+    /// more than it should.
+    #[must_use]
+    pub const fn is_on_trial(&self) -> bool {
+        matches!(self.level, Level::All) && self.tripped && self.calm == 0
+    }
+
     /// One look: `hits` are the target's counts so far, `elapsed` the time since the last look.
     /// Answers the new level when that changes.
     pub fn look(&mut self, hits: TargetStatistics, elapsed: Duration) -> Option<Level> {
@@ -110,7 +121,12 @@ impl Governor {
         }
         let allowed = Self::WINDOW.mul_f64(self.budget.0);
         // Whoever is looked at seldom has a longer window.
-        let length = self.window.length.max(Self::WINDOW);
+        let at_once = if self.is_on_trial() {
+            Self::TRIAL
+        } else {
+            Self::WINDOW
+        };
+        let length = self.window.length.max(at_once);
         if self.window.all > length.mul_f64(self.budget.0) && self.level > Level::Threads {
             return Some(self.lower(allowed));
         }
@@ -239,6 +255,28 @@ mod tests {
         );
         // 100,000 hits a second of 0.5 µs are 5 % of a CPU; all in all the budget is kept.
         assert!(f64::from(u32::try_from(park).unwrap_or(u32::MAX)) * 500e-9 / 4000.0 < 0.01);
+    }
+
+    #[test]
+    fn a_trial_under_the_same_load_ends_after_a_moment_and_counts_as_another_excess() {
+        let ms = Duration::from_millis(1);
+        let mut governor = governor();
+        let mut park = 0;
+        let (mut on_trial, mut trials) = (0, Vec::new());
+        for _ in 0..100_000 {
+            if governor.level() == Level::All {
+                // 400,000 hits a second: 20 % of a CPU.
+                park += 400;
+                on_trial += u32::from(governor.is_on_trial());
+            }
+            match governor.look(hits(park, 0), ms) {
+                Some(Level::All) => on_trial = 0,
+                Some(_) if on_trial > 0 => trials.push(on_trial),
+                _ => {}
+            }
+        }
+        // A thousandth of a CPU's second each, after 10, 20 and 40 s.
+        assert_eq!(trials, [6, 6, 6]);
     }
 
     #[test]

@@ -42,6 +42,15 @@ impl ProcessState {
         Self::default()
     }
 
+    /// One that knows what `snapshot`, whose waits are dated, says of each wait.
+    #[must_use]
+    pub fn dated_by(snapshot: &Snapshot) -> Self {
+        Self {
+            waits: Waits::seen_in(snapshot),
+            ..Self::default()
+        }
+    }
+
     /// Takes one event in.
     pub fn apply(&mut self, event: Event) {
         match event {

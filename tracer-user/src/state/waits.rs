@@ -38,6 +38,20 @@ struct Seen {
 }
 
 impl Waits {
+    /// The waits of a dated snapshot.
+    pub(super) fn seen_in(snapshot: &Snapshot) -> Self {
+        let parked = snapshot.goroutines.iter();
+        let parked = parked.filter(|g| g.status.is_parked() && !g.system);
+        Self {
+            seen: parked
+                .take(MAX_WAITS)
+                .map(|g| (g.goid, Seen::of(g)))
+                .collect(),
+            looked_ns: snapshot.taken_ns,
+            ..Self::default()
+        }
+    }
+
     /// Remembers a park; `notable` ones deserve a look when they last. False when there are too many
     /// to remember.
     pub(super) fn begin(&mut self, parked: Parked, notable: bool) -> bool {

@@ -53,8 +53,8 @@ pub(crate) fn run(quick: bool) -> Result<()> {
         Amount {
             processes: 10_000,
             goroutines: 10_000_000,
-            length: Duration::from_secs(600),
-            rows: 10,
+            length: Duration::from_secs(3_600),
+            rows: 12,
         }
     };
     let gostuck = tool::gostuck()?;
@@ -140,7 +140,7 @@ fn churn(
             if lives.begun < amount.processes && started + every * begun <= Instant::now() {
                 lives.begin(parked)?;
             } else {
-                thread::sleep(Duration::from_millis(2));
+                thread::sleep(Duration::from_millis(10));
             }
         }
         let (now, uses) = (Instant::now(), used(daemon.0.id())?);

@@ -34,7 +34,7 @@ enum What {
     Inspect,
     /// The daemon with 100 idle Go processes
     Daemon,
-    /// The daemon over 10,000 short-lived processes and 10,000,000 goroutines, in ten minutes
+    /// The daemon over 10,000 short-lived processes and 10,000,000 goroutines, in an hour
     Churn,
     /// What probes cost: programs that only wait, an HTTP server, the daemon; and how soon they tell
     Probes,

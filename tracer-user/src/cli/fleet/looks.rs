@@ -119,6 +119,7 @@ impl Fleet {
         for change in member.followed.take(&mut look) {
             log(key, &change);
         }
+        member.walk_if_due(key, &look.diagnosis, &mut self.walks);
         let stuck_after = self.options.stuck_after.as_nanos();
         let stuck_after_ns = u64::try_from(stuck_after).unwrap_or(u64::MAX);
         let probed = probed(&self.probing, key.pid);

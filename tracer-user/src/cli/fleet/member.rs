@@ -28,6 +28,10 @@ pub struct Member {
     pub cpu_time: Option<Duration>,
     /// CPU time that the last look took us.
     pub cost: Duration,
+    /// When its heap may be walked next; `None` while it is walked.
+    pub walk_due: Option<Instant>,
+    /// CPU time that the last walk took us.
+    pub walk_cost: Duration,
     /// Looks in a row that failed.
     pub failures: u32,
     /// What the board shows of its probes.
@@ -38,13 +42,15 @@ impl Member {
     /// One that nobody has looked at.
     pub fn new(probe_due: Instant, due: Instant) -> Self {
         Self {
-            past: Past::default(),
+            past: Past::walked_elsewhere(),
             followed: Followed::new(Growth::default()),
             probe_due: Some(probe_due),
             due,
             looked: None,
             cpu_time: None,
             cost: Duration::ZERO,
+            walk_due: Some(due),
+            walk_cost: Duration::ZERO,
             failures: 0,
             probed: None,
         }

@@ -8,9 +8,11 @@ mod looks;
 mod member;
 mod pace;
 mod selection;
+mod walks;
 
 use std::{
     collections::BTreeMap,
+    io,
     sync::{
         Arc,
         atomic::{AtomicBool, Ordering},
@@ -24,7 +26,10 @@ use self::{
     member::Member,
     pace::{Allowance, Pace},
 };
-use super::probing::Probing;
+use super::{
+    probing::Probing,
+    walker::{Manners, Walker},
+};
 use crate::{
     clock::monotonic_ns,
     export::{board::Board, http::Health, metrics::Own},
@@ -45,7 +50,7 @@ pub struct Options {
     pub interval: Duration,
     /// From when on a wait is told of.
     pub stuck_after: Duration,
-    /// What looks may cost, as a share of one CPU: for one process, and for all together.
+    /// What looks and walks may cost, as a share of one CPU: for one process, and for all together.
     pub budget: f64,
     /// Which processes.
     pub selection: Selection,
@@ -76,29 +81,42 @@ pub struct Fleet {
     discovery: Discovery,
     members: BTreeMap<ProcessKey, Member>,
     pace: Pace,
+    /// What looks may cost.
     allowance: Allowance,
+    /// What walks may cost; `None` where heaps are not walked.
+    walks: Option<(Walker, Allowance)>,
     show_due: Instant,
 }
 
 impl Fleet {
     /// A fleet that nobody was found for yet.
-    pub fn new(shared: Shared, probing: Probing, options: Options) -> Self {
+    ///
+    /// # Errors
+    /// When there can be no thread that walks heaps.
+    pub fn new(shared: Shared, probing: Probing, options: Options) -> io::Result<Self> {
         let trouble = probing.trouble();
         if let Some(why) = trouble {
             shared.health.set_no_probes(why);
         }
         shared.own.set_probes_usable(trouble.is_none());
         let now = Instant::now();
-        Self {
+        // Looks may cost the one half, walks the other.
+        let half = options.budget / 2.0;
+        let walks = shared.looker.walks_heaps().then(|| {
+            let walker = Walker::start(Arc::clone(&shared.looker), Manners::Idle)?;
+            io::Result::Ok((walker, Allowance::new(half, now)))
+        });
+        Ok(Self {
+            walks: walks.transpose()?,
             shared,
             discovery: Discovery::new(probing.tells_of_processes()),
             probing,
             members: BTreeMap::new(),
-            pace: Pace::new(options.interval, options.budget),
-            allowance: Allowance::new(options.budget, now),
+            pace: Pace::new(options.interval, half),
+            allowance: Allowance::new(half, now),
             show_due: now,
             options,
-        }
+        })
     }
 
     /// Follows the processes until told to stop; then takes the probes off.
@@ -110,6 +128,7 @@ impl Fleet {
             let rest = TURN.saturating_sub(now.elapsed());
             let news = self.probing.wait_for_news(rest);
             self.hear(news);
+            self.take_walks();
         }
     }
 

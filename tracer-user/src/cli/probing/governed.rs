@@ -71,6 +71,11 @@ impl Governed {
         }
     }
 
+    /// Whether its park and wake probes are back on trial.
+    pub fn is_on_trial(&self) -> bool {
+        self.governor.as_ref().is_some_and(Governor::is_on_trial)
+    }
+
     /// Its probes are hit often.
     pub const fn load(&mut self) {
         self.loaded = true;

@@ -28,9 +28,6 @@ use crate::{
     state::Parked,
 };
 
-/// After the first record others gather for so long before they are read.
-const DELAY: Duration = Duration::from_millis(50);
-
 /// How to probe.
 #[derive(Debug, Clone, Copy)]
 pub struct Settings {
@@ -191,10 +188,13 @@ impl Work {
         let shared = Arc::clone(&desk);
         let read = move || {
             while !shared.stop.load(Ordering::Relaxed) {
-                let rest = shared.tracker().rest();
+                let (rest, delay) = {
+                    let tracker = shared.tracker();
+                    (tracker.rest(), tracker.delay())
+                };
                 if waiter.wait(rest) {
                     // Ends early when the ring buffer fills.
-                    waiter.wait(DELAY);
+                    waiter.wait(delay);
                 }
                 let mut tracker = shared.tracker();
                 tracker.tick();

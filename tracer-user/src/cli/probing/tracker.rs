@@ -9,7 +9,7 @@ use std::{
 use rustc_hash::{FxHashMap, FxHashSet};
 use tracer_common::Record;
 
-use super::{DELAY, Standing, governed::Governed, news::News};
+use super::{Standing, governed::Governed, news::News};
 use crate::{
     clock::{monotonic_ns, own_cpu_time},
     export::{
@@ -22,6 +22,10 @@ use crate::{
     state::{self, Parked},
 };
 
+/// After the first record others gather for so long before they are read.
+const DELAY: Duration = Duration::from_millis(50);
+/// Likewise while probes are on trial.
+const TRIAL_DELAY: Duration = Duration::from_millis(2);
 /// How often everything is done that no record asks for: looking at all governors, sweeping after
 /// former targets, and totals.
 const HOUSEKEEPING: Duration = Duration::from_secs(2);
@@ -31,8 +35,9 @@ const MANY: usize = (1 << 18) / (size_of::<Record>() + 8);
 const DATED_FROM: Duration = Duration::from_millis(100);
 /// For so long what the park table said is taken as true where that matters little.
 const FRESH: Duration = Duration::from_millis(200);
-/// Reading the park table may take one part in so many of this thread's time.
-const READING_SHARE: u32 = 200;
+/// Reading the park table may take one part in so many of this thread's time, while somebody waits for
+/// locks. A hundred thousand entries take some milliseconds: then it is read twice a second.
+const READING_SHARE: u32 = 50;
 
 /// The probes and who is probed.
 pub struct Tracker {
@@ -144,6 +149,16 @@ impl Tracker {
         let rest = due.saturating_duration_since(Instant::now());
         // What came while records were read may have woken nobody.
         if self.busy { rest.min(DELAY) } else { rest }
+    }
+
+    /// How long to let other records gather after a first.
+    pub fn delay(&self) -> Duration {
+        // Each moment of a trial under load costs its target.
+        if self.governed.values().any(Governed::is_on_trial) {
+            TRIAL_DELAY
+        } else {
+            DELAY
+        }
     }
 
     /// One turn of the reading thread.

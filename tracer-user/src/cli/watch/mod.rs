@@ -7,6 +7,7 @@ mod targets;
 
 use std::{
     process::ExitCode,
+    sync::Arc,
     time::{Duration, Instant},
 };
 
@@ -19,6 +20,7 @@ use super::{
     percent::share,
     probing::{Probing, Settings},
     threshold::FailOn,
+    walker::{Manners, Walker},
     walking,
 };
 use crate::{
@@ -105,10 +107,10 @@ pub fn run(options: &Options) -> Result<ExitCode, Failure> {
 async fn watch(options: &Options) -> Result<ExitCode, Failure> {
     let mut interrupt = signal(SignalKind::interrupt())?;
     let mut terminate = signal(SignalKind::terminate())?;
-    let looker = Looker::new(finding::Options {
+    let looker = Arc::new(Looker::new(finding::Options {
         stuck_after: options.stuck_after,
         reach: walking::of_followed(options.no_reach),
-    });
+    }));
     let mut child = match options.command.split_first() {
         Some((program, arguments)) => Some(Child::start(program, arguments)?),
         None => None,
@@ -128,8 +130,12 @@ async fn watch(options: &Options) -> Result<ExitCode, Failure> {
         budget: options.budget,
     };
     let probing = Probing::start(settings, Own::default());
+    let walker = looker
+        .walks_heaps()
+        .then(|| Walker::start(Arc::clone(&looker), Manners::Nice));
     let mut targets = Targets::new(
         looker,
+        walker.transpose()?,
         probing,
         root,
         child.is_some(),

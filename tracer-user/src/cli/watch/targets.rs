@@ -1,11 +1,12 @@
 //! The processes that are watched: one, or all Go processes below a command.
 
 use std::{
-    collections::BTreeMap,
+    collections::{BTreeMap, BTreeSet},
+    sync::Arc,
     time::{Duration, Instant},
 };
 
-use rustc_hash::FxHashMap;
+use rustc_hash::{FxHashMap, FxHashSet};
 
 use super::report::Report;
 use crate::{
@@ -14,9 +15,10 @@ use crate::{
         failure::{from_look, is_gone},
         follow::Followed,
         probing::Probing,
+        walker::Walker,
     },
     clock::monotonic_ns,
-    finding::{Change, Finding, Growth, LookError, Looker, Past, Verdict},
+    finding::{Change, Finding, Growth, Look, LookError, Looker, Past, Verdict},
     ids::Pid,
     probes::WaitHistogram,
     process::{GoCheck, GoProcesses, Process, ProcessKey, all_pids},
@@ -32,7 +34,11 @@ const TURN: Duration = Duration::from_millis(50);
 
 /// The watched processes.
 pub struct Targets {
-    looker: Looker,
+    looker: Arc<Looker>,
+    /// Walks heaps; `None` where that is not wanted.
+    walker: Option<Walker>,
+    /// The processes whose heap is being walked.
+    walking: FxHashSet<ProcessKey>,
     root: Pid,
     /// Whether to watch the processes below `root`, too.
     tree: bool,
@@ -53,7 +59,8 @@ pub struct Targets {
 impl Targets {
     /// Watches `root`, and with `tree` everything below it.
     pub fn new(
-        looker: Looker,
+        looker: Arc<Looker>,
+        walker: Option<Walker>,
         probing: Probing,
         root: Pid,
         tree: bool,
@@ -62,6 +69,8 @@ impl Targets {
     ) -> Self {
         Self {
             looker,
+            walker,
+            walking: FxHashSet::default(),
             root,
             tree,
             growth_window,
@@ -84,13 +93,14 @@ impl Targets {
     pub fn turn(&mut self, report: &mut Report) -> Result<Vec<Finding>, Failure> {
         let now = Instant::now();
         let started = self.take_news();
+        let mut wanting = self.take_walks();
         if now < self.due && !(self.tree && started) {
             let now_ns = monotonic_ns();
             let schedule = self.schedule;
             let wants = |(pid, past): (&Pid, &mut Past)| {
                 past.state.needs_look(now_ns, &schedule).map(|_| *pid)
             };
-            let wanting: Vec<Pid> = self.pasts.iter_mut().filter_map(wants).collect();
+            wanting.extend(self.pasts.iter_mut().filter_map(wants));
             return self.look(wanting, report);
         }
         self.due = now + self.schedule.interval;
@@ -102,7 +112,7 @@ impl Targets {
     /// How long nothing has to be done.
     pub fn rest(&self) -> Duration {
         let rest = self.due.saturating_duration_since(Instant::now());
-        if self.probing.trouble().is_none() {
+        if self.probing.trouble().is_none() || !self.walking.is_empty() {
             rest.min(TURN)
         } else {
             rest
@@ -131,11 +141,40 @@ impl Targets {
         !news.started.is_empty()
     }
 
+    /// Takes in the walks that have ended. The processes of which they tell something.
+    fn take_walks(&mut self) -> BTreeSet<Pid> {
+        let mut telling = BTreeSet::new();
+        for done in self.walker.iter().flat_map(Walker::done) {
+            self.walking.remove(&done.key);
+            let past = self.pasts.get_mut(&done.key.pid);
+            if past.is_some_and(|past| past.take_walk(done.past)) {
+                telling.insert(done.key.pid);
+            }
+        }
+        telling
+    }
+
+    /// Has the heap walked after `look`, if that is due.
+    fn walk_if_due(&mut self, look: &Look) {
+        let key = look.process.key;
+        let due = |past: &Past| past.walk_is_due(&look.diagnosis);
+        if let Some(walker) = &self.walker
+            && self.pasts.get(&key.pid).is_some_and(due)
+            && self.walking.insert(key)
+        {
+            walker.begin(key, Past::for_walk(&look.diagnosis));
+        }
+    }
+
     /// Looks at some processes once.
-    fn look(&mut self, pids: Vec<Pid>, report: &mut Report) -> Result<Vec<Finding>, Failure> {
+    fn look(
+        &mut self,
+        pids: impl IntoIterator<Item = Pid>,
+        report: &mut Report,
+    ) -> Result<Vec<Finding>, Failure> {
         let mut news = Vec::new();
         for pid in pids {
-            let past = self.pasts.entry(pid).or_default();
+            let past = self.pasts.entry(pid).or_insert_with(Past::walked_elsewhere);
             if let Some(parked) = self.probing.parked(pid) {
                 past.state.apply_parked(parked);
             }
@@ -148,6 +187,7 @@ impl Targets {
                 Ok(mut look) => {
                     self.probing
                         .attach(pid, &look.process.exe_for_us(), &look.image);
+                    self.walk_if_due(&look);
                     let growth_window = self.growth_window;
                     let followed = self
                         .followed

@@ -1,0 +1,85 @@
+//! Walks of heaps, beside the looks: on a thread of their own, so that a walk, which may take long,
+//! holds up no look.
+
+use std::{
+    io,
+    sync::{
+        Arc,
+        mpsc::{Receiver, Sender, channel},
+    },
+    thread,
+    time::Duration,
+};
+
+use crate::{
+    clock::own_cpu_time,
+    finding::{Looker, Past},
+    process::ProcessKey,
+    reach::only_when_idle,
+};
+
+/// How walks give way to everybody else.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Manners {
+    /// Being nice (nice(2)): they come to an end on a busy machine, too.
+    Nice,
+    /// Running only where a CPU is idle: next to nobody notices them.
+    Idle,
+}
+
+/// The thread that walks, and what it has found.
+pub struct Walker {
+    jobs: Sender<(ProcessKey, Past)>,
+    done: Receiver<Done>,
+}
+
+/// A walk that has ended.
+pub struct Done {
+    /// The process.
+    pub key: ProcessKey,
+    /// What the look that walked leaves, for [`Past::take_walk`].
+    pub past: Past,
+    /// The CPU time that it took.
+    pub cost: Duration,
+}
+
+impl Walker {
+    /// Starts the thread. It ends when this is dropped, after the walk that it is at.
+    ///
+    /// # Errors
+    /// When there can be no thread.
+    pub fn start(looker: Arc<Looker>, manners: Manners) -> io::Result<Self> {
+        let (jobs, todo) = channel::<(ProcessKey, Past)>();
+        let (tell, done) = channel();
+        thread::Builder::new()
+            .name("gostuck-walks".to_owned())
+            .spawn(move || {
+                if manners == Manners::Idle {
+                    only_when_idle();
+                }
+                for (key, mut past) in todo {
+                    let before = own_cpu_time();
+                    if let Err(error) = looker.look_again(key.pid, &mut past) {
+                        // The next look will tell of it, if that is worth telling.
+                        tracing::debug!(pid = %key.pid, %error, "cannot walk the heap");
+                    }
+                    let cost = own_cpu_time().saturating_sub(before);
+                    if tell.send(Done { key, past, cost }).is_err() {
+                        return;
+                    }
+                }
+            })?;
+        Ok(Self { jobs, done })
+    }
+
+    /// Has the heap of a process walked, with what [`Past::for_walk`] gave.
+    pub fn begin(&self, key: ProcessKey, past: Past) {
+        // The thread ends only after us.
+        let _ = self.jobs.send((key, past));
+    }
+
+    /// The walks that have ended since this was last asked.
+    pub fn done(&self) -> impl Iterator<Item = Done> + '_ {
+        self.done.try_iter()
+    }
+}
