@@ -39,7 +39,9 @@ impl Executor<'_> {
         let lock = |back: u64| address.map(|at| at.wrapping_sub(back));
         match (effect, object) {
             (AtomicEffect::Acquire(kind, back), _) => {
-                state.effects.acquire((kind, lock_at(lock(back))));
+                state
+                    .effects
+                    .edit(|e| e.acquire((kind, lock_at(lock(back)))));
                 state.flags = Flags::Zero(true);
             }
             (AtomicEffect::Release(kind, back), _) => {
@@ -53,10 +55,10 @@ impl Executor<'_> {
                 state.flags = Flags::Zero(true);
                 state.forks += 1;
                 if width == 4 {
-                    state.effects.acquire((LockKind::Mutex, at));
-                    state
-                        .effects
-                        .acquire((LockKind::Read, at.wrapping_sub(READER_COUNT)));
+                    state.effects.edit(|e| {
+                        e.acquire((LockKind::Mutex, at));
+                        e.acquire((LockKind::Read, at.wrapping_sub(READER_COUNT)));
+                    });
                 }
             }
             _ => {}
@@ -79,7 +81,10 @@ impl Executor<'_> {
         };
         let reloaded = object.is_reloaded() || state.through_memory();
         let object = lock_at(object);
-        if state.effects.release((kind, object), release, reloaded) {
+        if state
+            .effects
+            .edit(|e| e.release((kind, object), release, reloaded))
+        {
             self.sight(state, site, release, object);
         }
     }

@@ -11,8 +11,10 @@ use super::{
     },
     Effects, Executor, MAX_PANICS, State, Step,
     cells::Cells,
+    effects::{History, UNKNOWN_LOCK},
     forget::SHARED_OBJECT,
-    state::{Flags, Return, UNKNOWN_LOCK},
+    returns::Return,
+    state::Flags,
     value::{Trust, Value},
 };
 use crate::ids::{ImageAddr, TargetAddr};
@@ -31,7 +33,7 @@ impl Executor<'_> {
             CallEffect::Unwinds => return self.panic(state),
             CallEffect::NeverReturns => return Step::End,
             CallEffect::KeepsRegisters => return Step::Go,
-            CallEffect::Acquire(kind) => state.effects.acquire((kind, lock_at(first))),
+            CallEffect::Acquire(kind) => state.effects.edit(|e| e.acquire((kind, lock_at(first)))),
             CallEffect::Release(kind) => self.release(state, site, kind, first),
             CallEffect::TryAcquire(kind) => {
                 self.try_acquire(state, kind, first);
@@ -80,9 +82,9 @@ impl Executor<'_> {
             return Step::End;
         }
         let mut state = state.clone();
-        if let Some(outermost) = state.returns.first() {
+        if let Some(outermost) = state.returns.iter().last() {
             state.frame = outermost.frame;
-            state.effects.unknown_code = true;
+            state.effects.pass_unknown_code();
             state.returns.clear();
         }
         self.outcome.panics.push(state);
@@ -173,9 +175,12 @@ impl Executor<'_> {
         let step = self.call(state, site, target);
         if value.is_reloaded()
             && state.returns.len() > depth
-            && let Some(back) = state.returns.last_mut()
+            && let Some(back) = state.returns.pop()
         {
-            back.through_memory = true;
+            state.returns.push(Return {
+                through_memory: true,
+                ..back
+            });
         }
         step
     }
@@ -238,7 +243,7 @@ impl Executor<'_> {
         let routine = self.code.routine(target)?;
         let at = routine.body.index_of(target)?;
         let mut state = State::new(routine, at);
-        state.effects = effects;
+        state.effects = History::new(effects);
         state.frame = Value::exact(sp);
         let below = sp.wrapping_sub(self.isa.call_pushes());
         state.set_register(self.isa.stack_pointer(), Value::exact(below));
@@ -271,7 +276,7 @@ impl Executor<'_> {
         state.forks += 1;
         let result = self.isa.arguments().first().copied();
         let mut taken = state.clone();
-        taken.effects.acquire((kind, lock_at(object)));
+        taken.effects.edit(|e| e.acquire((kind, lock_at(object))));
         if let Some(result) = result {
             taken.set_register(result, Value::exact(1));
             state.set_register(result, Value::exact(0));
@@ -289,7 +294,9 @@ impl Executor<'_> {
     ) {
         let reloaded = object.is_reloaded() || state.through_memory();
         let object = lock_at(object);
-        state.effects.give((kind, object), count, reloaded);
+        state
+            .effects
+            .edit(|e| e.give((kind, object), count, reloaded));
         self.sight(state, site, kind, object);
     }
 
@@ -298,7 +305,7 @@ impl Executor<'_> {
     fn spawn(&mut self, state: &State, closure: Value) {
         let mut other = state.clone();
         other.forks += 1;
-        other.effects.held.clear();
+        other.effects.edit(|e| e.held.clear());
         if self.call_closure(&mut other, closure, None, false) {
             self.queue.push(other, &self.world);
         }
@@ -314,7 +321,7 @@ impl Executor<'_> {
     /// Something was called that cannot be followed.
     pub(super) fn opaque(&mut self, state: &mut State) {
         self.after_call(state);
-        state.effects.unknown_code = true;
+        state.effects.pass_unknown_code();
     }
 
     /// The path goes on where it cannot be followed: it counts as a return after unknown code.

@@ -5,7 +5,10 @@ use std::rc::Rc;
 
 use rustc_hash::FxHashMap;
 
-use super::value::{Trust, Value};
+use super::{
+    hash::hash_of,
+    value::{Trust, Value},
+};
 
 /// A path that has written more cells than this is not followed with the same precision.
 const MAX_CELLS: usize = 4096;
@@ -36,6 +39,9 @@ impl Cell {
     }
 
     fn join(self, other: Self) -> Self {
+        if self == other {
+            return self;
+        }
         let mut known = self.known & other.known;
         let differ = self.bits ^ other.bits;
         for byte in 0..8 {
@@ -71,7 +77,8 @@ pub struct Cells {
 
 impl PartialEq for Cells {
     fn eq(&self, other: &Self) -> bool {
-        self.digest == other.digest && self.written == other.written
+        Rc::ptr_eq(&self.written, &other.written)
+            || self.digest == other.digest && self.written == other.written
     }
 }
 
@@ -90,17 +97,16 @@ impl Cells {
         self.written.get(&at).copied()
     }
 
-    /// Writes one cell.
-    pub fn set(&mut self, at: u64, cell: Cell) {
-        if self.written.len() >= MAX_CELLS && !self.written.contains_key(&at) {
-            return;
-        }
+    /// Writes one cell; whether it was another before.
+    pub fn set(&mut self, at: u64, cell: Cell) -> bool {
         let before = self.get(at);
-        if before == Some(cell) {
-            return;
+        let full = self.written.len() >= MAX_CELLS && before.is_none();
+        if full || before == Some(cell) {
+            return false;
         }
-        self.digest ^= before.map_or(0, |before| fingerprint(at, before)) ^ fingerprint(at, cell);
+        self.digest ^= before.map_or(0, |before| hash_of(&(at, before))) ^ hash_of(&(at, cell));
         Rc::make_mut(&mut self.written).insert(at, cell);
+        true
     }
 
     /// Forgets the cells in `from..to`.
@@ -113,36 +119,40 @@ impl Cells {
             .collect();
         for at in gone {
             if let Some(cell) = Rc::make_mut(&mut self.written).remove(&at) {
-                self.digest ^= fingerprint(at, cell);
+                self.digest ^= hash_of(&(at, cell));
             }
         }
     }
 
-    /// What holds whichever of the two is the case; `underneath` is the memory below.
-    #[must_use]
-    pub fn join(&self, other: &Self, mut underneath: impl FnMut(u64) -> Cell) -> Self {
+    /// Keeps what holds whichever of the two is the case; `underneath` is the memory below. Whether
+    /// anything was changed.
+    pub fn absorb(&mut self, other: &Self, mut underneath: impl FnMut(u64) -> Cell) -> bool {
         if self == other {
-            return self.clone();
+            return false;
         }
-        let mut joined = self.clone();
+        // Paths that meet have mostly written the same.
+        let mut changes = Vec::new();
         for (&at, &cell) in other.written.iter() {
-            let mine = self.get(at).unwrap_or_else(|| underneath(at));
-            joined.set(at, mine.join(cell));
+            let mine = self.get(at);
+            let joined = mine.unwrap_or_else(|| underneath(at)).join(cell);
+            if mine != Some(joined) {
+                changes.push((at, joined));
+            }
         }
         for (&at, &cell) in self.written.iter() {
             if !other.written.contains_key(&at) {
-                joined.set(at, cell.join(underneath(at)));
+                let joined = cell.join(underneath(at));
+                if joined != cell {
+                    changes.push((at, joined));
+                }
             }
         }
-        joined
+        let mut changed = false;
+        for (at, cell) in changes {
+            changed |= self.set(at, cell);
+        }
+        changed
     }
-}
-
-fn fingerprint(at: u64, cell: Cell) -> u64 {
-    use std::hash::{Hash as _, Hasher as _};
-    let mut hasher = rustc_hash::FxHasher::default();
-    (at, cell).hash(&mut hasher);
-    hasher.finish()
 }
 
 /// Reads `width` bytes at `at` from cells that `cell_at` yields.
@@ -223,8 +233,9 @@ mod tests {
         a.set(0x18, Cell::of(Value::exact(9)));
         let mut b = Cells::default();
         b.set(0x10, Cell::of(Value::exact(2)));
-        let joined = a.join(&b, |_| Cell::of(Value::exact(9)));
-        assert_eq!(joined.get(0x10).map(|c| c.known), Some(0xfe));
-        assert_eq!(joined.get(0x18), Some(Cell::of(Value::exact(9))));
+        assert!(a.absorb(&b, |_| Cell::of(Value::exact(9))));
+        assert_eq!(a.get(0x10).map(|c| c.known), Some(0xfe));
+        assert_eq!(a.get(0x18), Some(Cell::of(Value::exact(9))));
+        assert!(!a.absorb(&b, |_| Cell::of(Value::exact(9))));
     }
 }

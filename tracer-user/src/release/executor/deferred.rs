@@ -16,7 +16,9 @@ impl Executor<'_> {
         let sp = state.register(self.isa.stack_pointer()).bits();
         self.after_call(state);
         if let Some(sp) = sp {
-            Rc::make_mut(&mut state.effects.deferred).push(Deferred { sp, closure });
+            state
+                .effects
+                .edit(|e| Rc::make_mut(&mut e.deferred).push(Deferred { sp, closure }));
         }
         // A recovered panic comes back here with 1 (`runtime/panic.go`).
         if let Some(&result) = self.isa.arguments().first() {
@@ -32,7 +34,7 @@ impl Executor<'_> {
             self.after_call(state);
             return Step::Go;
         };
-        Rc::make_mut(&mut state.effects.deferred).pop();
+        state.effects.edit(|e| Rc::make_mut(&mut e.deferred).pop());
         let again = state.at - 1;
         let back = Some((Arc::clone(&state.routine), again));
         state.at = again;

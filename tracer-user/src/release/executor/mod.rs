@@ -14,11 +14,14 @@ mod calls;
 mod cells;
 mod channels;
 mod deferred;
+mod effects;
 mod forget;
+mod hash;
 mod instructions;
 mod memory;
 mod progress;
 mod queue;
+mod returns;
 mod state;
 mod value;
 
@@ -27,8 +30,9 @@ use std::ops::Range;
 use rustc_hash::{FxHashMap, FxHashSet};
 
 pub use cells::Cells;
+pub use effects::{Deferred, Effects, History};
 pub use memory::World;
-pub use state::{Deferred, Effects, State};
+pub use state::State;
 pub use value::Value;
 
 use progress::{Meeting, Progress};
@@ -111,7 +115,7 @@ pub struct Executor<'a> {
     queue: Queue,
     visits: FxHashMap<Place, Visits>,
     /// How many histories came to a place, and what they have in common.
-    histories: FxHashMap<Place, (usize, Effects)>,
+    histories: FxHashMap<Place, (usize, History)>,
     progress: Progress,
     outcome: Outcome,
 }
@@ -241,13 +245,11 @@ impl<'a> Executor<'a> {
         match &mut visits.joined {
             None => visits.joined = Some(Box::new(state.clone())),
             Some(before) => {
-                let joined = before.join(state, &self.world);
-                if before.same(&joined) {
+                if !before.absorb(state, &self.world) {
                     return false;
                 }
-                state.clone_from(&joined);
+                state.clone_from(before);
                 state.last = Some(visits.meeting);
-                **before = joined;
             }
         }
         true
@@ -266,7 +268,7 @@ impl<'a> Executor<'a> {
         if histories.0 <= MAX_HISTORIES {
             return place;
         }
-        histories.1.summarise(&state.effects);
+        histories.1.edit(|e| e.summarise(&state.effects));
         state.effects.clone_from(&histories.1);
         Place::of(state, &self.world)
     }

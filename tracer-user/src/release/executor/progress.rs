@@ -7,7 +7,7 @@
 
 use rustc_hash::FxHashSet;
 
-use super::state::Effects;
+use super::effects::{Effects, History};
 
 /// Nodes of the graph, by number.
 #[derive(Debug, Default)]
@@ -17,7 +17,7 @@ pub struct Progress {
 
 #[derive(Debug)]
 struct Node {
-    effects: Effects,
+    effects: History,
     successors: FxHashSet<u32>,
 }
 
@@ -27,7 +27,7 @@ pub struct Meeting(u32);
 
 impl Progress {
     /// A new place, at which `effects` have happened.
-    pub fn add(&mut self, effects: &Effects) -> Meeting {
+    pub fn add(&mut self, effects: &History) -> Meeting {
         let number = u32::try_from(self.nodes.len()).unwrap_or(u32::MAX);
         self.nodes.push(Node {
             effects: effects.clone(),
@@ -71,8 +71,8 @@ impl Progress {
         }
         let mut found: Vec<Effects> = Vec::new();
         for (number, node) in self.nodes.iter().enumerate() {
-            if endless[number] && !leaves[number] && !found.contains(&node.effects) {
-                found.push(node.effects.clone());
+            if endless[number] && !leaves[number] && !found.contains(&*node.effects) {
+                found.push((*node.effects).clone());
             }
         }
         found
@@ -121,8 +121,8 @@ mod tests {
     #[test]
     fn a_loop_that_is_left_with_more_done_does_not_count() {
         let mut progress = Progress::default();
-        let inner = progress.add(&Effects::default());
-        let outer = progress.add(&after(1));
+        let inner = progress.add(&History::default());
+        let outer = progress.add(&History::new(after(1)));
         progress.connect(inner, inner);
         progress.connect(inner, outer);
         progress.connect(outer, outer);
@@ -132,8 +132,8 @@ mod tests {
     #[test]
     fn paths_that_end_are_no_loops() {
         let mut progress = Progress::default();
-        let start = progress.add(&after(1));
-        let end = progress.add(&after(2));
+        let start = progress.add(&History::new(after(1)));
+        let end = progress.add(&History::new(after(2)));
         progress.connect(start, end);
         assert!(progress.in_final_loops().is_empty());
     }

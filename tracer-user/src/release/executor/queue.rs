@@ -25,10 +25,10 @@ impl Place {
         Self {
             entry: state.routine.function.entry,
             at: state.at,
-            calls: state.calls(),
-            deferred: hash_of(&state.effects.deferred),
-            defer_bits: hash_of(&state.defer_bits(world)),
-            effects: hash_of(&state.effects),
+            calls: state.returns.digest(),
+            deferred: state.effects.deferred_digest(),
+            defer_bits: state.defer_bits(world),
+            effects: state.effects.digest(),
         }
     }
 
@@ -56,7 +56,9 @@ impl Queue {
             .iter_mut()
             .find(|(other, waits)| *other == place && waits.forks + state.forks > 0);
         match same {
-            Some((_, waits)) => *waits = waits.join(&state, world),
+            Some((_, waits)) => {
+                waits.absorb(&state, world);
+            }
             None => {
                 waiting.push((place, state));
                 self.len += 1;
@@ -79,11 +81,4 @@ impl Queue {
     pub fn len(&self) -> usize {
         self.len
     }
-}
-
-fn hash_of(value: &impl std::hash::Hash) -> u64 {
-    use std::hash::Hasher as _;
-    let mut hasher = rustc_hash::FxHasher::default();
-    value.hash(&mut hasher);
-    hasher.finish()
 }

@@ -127,6 +127,14 @@ impl Value {
         }
     }
 
+    /// Keeps what holds whichever of the two is the case; whether that is something else.
+    pub fn absorb(&mut self, other: Self) -> bool {
+        let joined = self.join(other);
+        let changed = joined != *self;
+        *self = joined;
+        changed
+    }
+
     /// What holds whichever of the two is the case.
     #[must_use]
     pub fn join(self, other: Self) -> Self {

@@ -10,7 +10,7 @@ use role::{Role, role};
 use super::{
     code::{Code, Routine},
     defers,
-    executor::{Decide, Effects, Executor, Outcome, State, Value, World},
+    executor::{Decide, Effects, Executor, History, Outcome, State, Value, World},
     model::PendingRelease,
     sites::LockKind,
     verdict,
@@ -193,7 +193,7 @@ impl Walk<'_> {
         let before = self.registers.take().unwrap_or_else(|| {
             let bare = State::new(Arc::clone(routine), at);
             let with = |effects: &Effects| State {
-                effects: effects.clone(),
+                effects: History::new(effects.clone()),
                 ..bare.clone()
             };
             self.histories.iter().map(with).collect()
@@ -234,14 +234,16 @@ impl Walk<'_> {
         let mut states: Vec<State> = Vec::new();
         for exit in outcome.exits {
             match states.iter_mut().find(|s| s.effects == exit.effects) {
-                Some(same) => *same = same.join(&exit, &self.executor.world),
+                Some(same) => {
+                    same.absorb(&exit, &self.executor.world);
+                }
                 None => states.push(exit),
             }
         }
         if states.len() > MAX_HISTORIES {
             states = summarised(states);
         }
-        self.histories = states.iter().map(|s| s.effects.clone()).collect();
+        self.histories = states.iter().map(|s| (*s.effects).clone()).collect();
         self.registers = Some(states);
         true
     }
@@ -286,7 +288,7 @@ fn summarised(states: Vec<State>) -> Vec<State> {
     common.effects = first.effects;
     common.forks = 1;
     for state in states {
-        common.effects.summarise(&state.effects);
+        common.effects.edit(|e| e.summarise(&state.effects));
     }
     vec![common]
 }

@@ -46,7 +46,7 @@ impl Walk<'_> {
         let mut after = Vec::new();
         for state in panics {
             let closures = self.open_coded(frame, routine, &state.cells);
-            after.extend(self.run_deferred(index, sp, state.effects.clone(), closures));
+            after.extend(self.run_deferred(index, sp, (*state.effects).clone(), closures));
         }
         after.dedup();
         after.truncate(MAX_HISTORIES);
@@ -92,7 +92,7 @@ impl Walk<'_> {
                         ..history
                     });
                 }
-                after.extend(outcome.exits.into_iter().map(|exit| exit.effects));
+                after.extend(outcome.exits.iter().map(|exit| (*exit.effects).clone()));
             }
             after.dedup();
             after.truncate(MAX_HISTORIES);

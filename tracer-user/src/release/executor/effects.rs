@@ -1,0 +1,202 @@
+//! What a path has done to locks, shared with the paths that branched off and hashed once.
+
+use std::{ops::Deref, rc::Rc};
+
+use super::{
+    super::{model::ReleaseKind, sites::LockKind},
+    hash::hash_of,
+    value::Value,
+};
+
+/// A lock by what has to be released, and its address.
+pub type Lock = (LockKind, u64);
+
+/// A release that the path performs on something it did not take itself.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct Released {
+    /// How.
+    pub kind: ReleaseKind,
+    /// Of what.
+    pub object: u64,
+    /// How often (`RUnlock`, `Done`).
+    pub count: u32,
+    /// Whether code that could not be followed ran before: that code may have taken the lock.
+    pub after_unknown: bool,
+    /// Whether which lock this is, or whether it is released, was read from memory that others can
+    /// write.
+    pub reloaded: bool,
+}
+
+/// Stands for a lock whose address is not known.
+pub const UNKNOWN_LOCK: u64 = 0;
+/// How many locks with unknown addresses a path takes before it stops counting.
+const MAX_UNKNOWN_HELD: usize = 4;
+
+/// A deferred call that has not run yet.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub struct Deferred {
+    /// Stack pointer of the frame that runs it.
+    pub sp: u64,
+    /// The closure.
+    pub closure: Value,
+}
+
+/// What a path has done so far.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, Default)]
+pub struct Effects {
+    /// Locks taken on the path and not released, ascending.
+    pub held: Vec<Lock>,
+    /// Releases of what the path did not take, ascending.
+    pub released: Vec<Released>,
+    /// Deferred calls, the next one last.
+    pub deferred: Rc<Vec<Deferred>>,
+    /// Whether the path went through code that could not be followed.
+    pub unknown_code: bool,
+}
+
+impl Effects {
+    /// Takes `lock`.
+    pub fn acquire(&mut self, lock: Lock) {
+        let at = self.held.partition_point(|held| *held < lock);
+        let same = self.held.iter().skip(at).take_while(|held| **held == lock);
+        if lock.1 != UNKNOWN_LOCK || same.count() < MAX_UNKNOWN_HELD {
+            self.held.insert(at, lock);
+        }
+    }
+
+    /// Releases `lock`; false when the path had taken it itself. `reloaded`: see [`Released`].
+    pub fn release(&mut self, lock: Lock, kind: ReleaseKind, reloaded: bool) -> bool {
+        if let Ok(at) = self.held.binary_search(&lock) {
+            self.held.remove(at);
+            return false;
+        }
+        self.give((kind, lock.1), 1, reloaded);
+        true
+    }
+
+    /// Keeps what both histories have in common. What one of them has taken counts as taken, so that
+    /// releasing it later proves nothing. The deferred calls must be the same.
+    pub fn summarise(&mut self, other: &Self) {
+        self.released.retain_mut(|mine| {
+            let same = other
+                .released
+                .iter()
+                .find(|r| r.kind == mine.kind && r.object == mine.object);
+            if let Some(same) = same {
+                mine.count = mine.count.min(same.count);
+                mine.after_unknown |= same.after_unknown;
+                mine.reloaded |= same.reloaded;
+            }
+            same.is_some()
+        });
+        for lock in &other.held {
+            if self.held.binary_search(lock).is_err() {
+                self.acquire(*lock);
+            }
+        }
+        self.unknown_code |= other.unknown_code;
+    }
+
+    /// Performs `count` releases of something that the path does not own. `reloaded`: see
+    /// [`Released`].
+    pub fn give(&mut self, (kind, object): (ReleaseKind, u64), count: u32, reloaded: bool) {
+        let key = (kind, object);
+        match self
+            .released
+            .binary_search_by_key(&key, |r| (r.kind, r.object))
+        {
+            // A mutex can be released once only; more would be a crash, not a release.
+            Ok(at) => {
+                if matches!(kind, ReleaseKind::ReadUnlock | ReleaseKind::Done)
+                    && let Some(released) = self.released.get_mut(at)
+                {
+                    released.count = released.count.saturating_add(count).min(MAX_COUNT);
+                }
+            }
+            Err(at) => self.released.insert(
+                at,
+                Released {
+                    kind,
+                    object,
+                    count: count.min(MAX_COUNT),
+                    after_unknown: self.unknown_code,
+                    reloaded,
+                },
+            ),
+        }
+    }
+}
+
+/// More releases of one object on one path are not told apart, so that loops come to an end.
+const MAX_COUNT: u32 = 4;
+
+/// The effects of one path: paths that branch off share them until one of them does more.
+#[derive(Debug, Clone)]
+pub struct History {
+    effects: Rc<Effects>,
+    digest: u64,
+    deferred_digest: u64,
+}
+
+impl History {
+    /// After `effects`.
+    #[must_use]
+    pub fn new(effects: Effects) -> Self {
+        Self {
+            digest: hash_of(&effects),
+            deferred_digest: hash_of(&effects.deferred),
+            effects: Rc::new(effects),
+        }
+    }
+
+    /// Changes them.
+    pub fn edit<R>(&mut self, change: impl FnOnce(&mut Effects) -> R) -> R {
+        let effects = Rc::make_mut(&mut self.effects);
+        let result = change(effects);
+        self.digest = hash_of(effects);
+        self.deferred_digest = hash_of(&effects.deferred);
+        result
+    }
+
+    /// Code was passed that could not be followed.
+    pub fn pass_unknown_code(&mut self) {
+        if !self.unknown_code {
+            self.edit(|effects| effects.unknown_code = true);
+        }
+    }
+
+    /// A hash of them all.
+    #[must_use]
+    pub const fn digest(&self) -> u64 {
+        self.digest
+    }
+
+    /// A hash of the deferred calls alone.
+    #[must_use]
+    pub const fn deferred_digest(&self) -> u64 {
+        self.deferred_digest
+    }
+}
+
+impl Default for History {
+    fn default() -> Self {
+        Self::new(Effects::default())
+    }
+}
+
+impl Deref for History {
+    type Target = Effects;
+
+    fn deref(&self) -> &Effects {
+        &self.effects
+    }
+}
+
+impl PartialEq for History {
+    fn eq(&self, other: &Self) -> bool {
+        Rc::ptr_eq(&self.effects, &other.effects)
+            || self.digest == other.digest && self.effects == other.effects
+    }
+}
+
+impl Eq for History {}
