@@ -1,12 +1,14 @@
 //! Measures the search for lock holders: `lock_holders PID` in a process, `lock_holders graph` the
-//! wait graph alone. Prints one line of numbers for `cargo xtask bench holders`.
+//! wait graph alone, solved whole and kept. Prints one line of numbers for `cargo xtask bench holders`.
 
 use std::{path::Path, sync::Arc, time::Duration};
 
 use anyhow::{Context as _, Result};
 use nix::time::ClockId;
 use tracer_user::{
-    graph::{AssumeReachable, Disposition, GoroutineNode, HolderSet, Need, Requirement, solve},
+    graph::{
+        AssumeReachable, Disposition, GoroutineNode, HolderSet, Need, Requirement, WaitGraph, solve,
+    },
     ids::{Goid, Pid, TargetAddr},
     image::Image,
     process::Process,
@@ -18,6 +20,8 @@ use tracer_user::{
 const NODES: u64 = 1_000_000;
 /// Goroutines of one cycle in it; every other one queues behind one.
 const CYCLE: u64 = 5;
+/// Edges of it that are changed and changed back.
+const CHANGES: u64 = 10_000;
 
 fn main() -> Result<()> {
     let what = std::env::args().nth(1).context("a pid, or `graph`")?;
@@ -67,14 +71,40 @@ fn spent() -> Result<Duration> {
     Ok(time.context("the clock of the process")?.into())
 }
 
-/// Prints: goroutines, dead ones, seconds of CPU time.
+/// Prints: goroutines, dead ones; then seconds of CPU time of solving the whole, of keeping it from
+/// empty, of one changed edge.
 fn graph() -> Result<()> {
     let nodes: Vec<GoroutineNode> = (0..NODES).map(node).collect();
     let started = spent()?;
     let verdicts = solve(&nodes, &mut AssumeReachable::new(true));
     let elapsed = spent()? - started;
-    println!("{NODES} {} {}", verdicts.dead.len(), elapsed.as_secs_f64());
+    let started = spent()?;
+    let mut graph = WaitGraph::new();
+    graph.follow(&nodes);
+    let kept = spent()? - started;
+    println!(
+        "{NODES} {} {} {} {}",
+        verdicts.dead.len(),
+        elapsed.as_secs_f64(),
+        kept.as_secs_f64(),
+        changed_edge(&mut graph)?.as_secs_f64()
+    );
     Ok(())
+}
+
+/// What it costs on average when a member of a cycle goes on, which frees all of it and who is
+/// queued behind, and when it waits again.
+fn changed_edge(graph: &mut WaitGraph) -> Result<Duration> {
+    let started = spent()?;
+    for change in 0..CHANGES {
+        let member = change * (NODES / CHANGES) / (4 * CYCLE) * (4 * CYCLE);
+        let node = node(member);
+        graph.set(node.goid, Disposition::Live);
+        anyhow::ensure!(!graph.is_dead(Goid(member + 1)), "the cycle is open");
+        graph.set(node.goid, node.disposition);
+        anyhow::ensure!(graph.is_dead(Goid(member + 1)), "the cycle is closed");
+    }
+    Ok((spent()? - started) / u32::try_from(2 * CHANGES)?)
 }
 
 /// Cycles of [`CYCLE`], each with as many queued behind it, and after every other pair of these as

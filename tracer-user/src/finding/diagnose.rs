@@ -9,7 +9,7 @@ use super::{
     deadlock,
     detector::{Detector, detector},
     forever::forever,
-    graphs::Graphs,
+    graphs::{FollowedGraphs, Graphs},
     limits,
     model::{Finding, FindingId, FindingKind, Verdict},
     proof::Proof,
@@ -140,12 +140,25 @@ impl Diagnosis {
 #[must_use]
 pub fn diagnose(
     evidence: Evidence,
-    mut walker: Option<&mut dyn HeapWalker>,
+    walker: Option<&mut dyn HeapWalker>,
     earlier: Option<&Diagnosis>,
     symbols: &dyn Symbols,
     options: &Options,
 ) -> Diagnosis {
-    let graphs = Graphs::solve(&evidence, walker.as_deref_mut(), earlier);
+    let graphs = &mut FollowedGraphs::default();
+    diagnose_followed(evidence, walker, earlier, symbols, options, graphs)
+}
+
+/// As [`diagnose`], of a process whose wait graphs are kept from look to look in `followed`.
+pub(super) fn diagnose_followed(
+    evidence: Evidence,
+    mut walker: Option<&mut dyn HeapWalker>,
+    earlier: Option<&Diagnosis>,
+    symbols: &dyn Symbols,
+    options: &Options,
+    followed: &mut FollowedGraphs,
+) -> Diagnosis {
+    let graphs = Graphs::solve(&evidence, walker.as_deref_mut(), earlier, followed);
     let detector = detector(&evidence.snapshot);
     let (mut findings, leaks) = Teller {
         scene: Scene::new(

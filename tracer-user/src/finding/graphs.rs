@@ -1,11 +1,22 @@
 //! The wait graph of a look, solved under the assumptions that the findings rest on.
 
 use super::{
-    Diagnosis, Evidence, HeapWalker, Walked,
     confirm::agreed,
+    diagnose::{Diagnosis, Evidence},
     disposition::{Assume, nodes, outside_may_act},
+    walk::{HeapWalker, Walked},
 };
-use crate::graph::{AssumeReachable, Disposition, GoroutineNode, Requirement, Verdicts, solve};
+use crate::graph::{AssumeReachable, Disposition, GoroutineNode, Verdicts, WaitGraph, solve};
+
+/// The wait graphs of a process that is looked at again and again: only what changed is worked out
+/// anew.
+#[derive(Debug, Default)]
+pub(super) struct FollowedGraphs {
+    /// As each look says.
+    current: WaitGraph,
+    /// If only those act who were seen to.
+    supposed: WaitGraph,
+}
 
 /// The wait graph solved under several assumptions.
 pub(super) struct Graphs {
@@ -30,21 +41,31 @@ impl Graphs {
         evidence: &Evidence,
         walker: Option<&mut (dyn HeapWalker + '_)>,
         earlier: Option<&Diagnosis>,
+        followed: &mut FollowedGraphs,
     ) -> Self {
         let snapshot = &*evidence.snapshot;
         let graph = |assume| nodes(snapshot, &evidence.holders, &evidence.pending, assume);
         let nodes = graph(Assume::Anyone);
+        followed.current.follow(&nodes);
+        followed.supposed.follow(&graph(Assume::SeenActors));
+        let current = followed.current.verdicts().clone();
         let both =
             earlier.map(|earlier| agreed((&earlier.snapshot, &earlier.nodes), (snapshot, &nodes)));
         let agreed = both.as_deref().unwrap_or(&nodes);
-        let mut reach = AssumeReachable::new(outside_may_act(snapshot));
+        let outside_may_act = outside_may_act(snapshot);
+        let somebody_acts = outside_may_act || nodes.iter().any(moves);
         let mut this = Self {
-            certain: solve(agreed, &mut reach),
+            // Where somebody may send any message, only locks keep goroutines for ever.
+            certain: if both.is_none() && somebody_acts {
+                current.clone()
+            } else {
+                solve(agreed, &mut AssumeReachable::new(outside_may_act))
+            },
             walked: false,
             unsettled: None,
             walk_failed: None,
-            current: solve_locks(&nodes),
-            supposed: solve_locks(&graph(Assume::SeenActors)),
+            current,
+            supposed: followed.supposed.verdicts().clone(),
             nodes: Vec::new(),
         };
         match walker.map(|walker| walker.solve(agreed)) {
@@ -64,18 +85,6 @@ impl Graphs {
     }
 }
 
-/// The verdicts on locks alone: whoever waits for a signal counts as live.
-fn solve_locks(nodes: &[GoroutineNode]) -> Verdicts {
-    if nodes.iter().any(waits_for_release) {
-        solve(nodes, &mut AssumeReachable::new(true))
-    } else {
-        Verdicts::default()
-    }
-}
-
-fn waits_for_release(node: &GoroutineNode) -> bool {
-    matches!(
-        node.disposition,
-        Disposition::Blocked(Requirement::Release { .. })
-    )
+fn moves(node: &GoroutineNode) -> bool {
+    node.disposition == Disposition::Live
 }

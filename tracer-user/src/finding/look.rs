@@ -10,7 +10,7 @@ use std::{
 
 use rustc_hash::{FxHashMap, FxHashSet};
 
-use super::{Diagnosis, Evidence, HeapWalker, Options, Past, diagnose};
+use super::{Diagnosis, Evidence, HeapWalker, Options, Past, diagnose::diagnose_followed};
 use crate::{
     ids::{Goid, Pid},
     image::{Image, ImageError},
@@ -142,7 +142,19 @@ impl Looker {
                 one_moment: false,
             })
         };
-        let mut diagnosis = diagnose(read(past)?, None, None, &*image, &self.options);
+        let judge = |past: &mut Past, evidence, walker: Option<&mut dyn HeapWalker>, earlier| {
+            let (symbols, options) = (&*image, &self.options);
+            diagnose_followed(
+                evidence,
+                walker,
+                earlier,
+                symbols,
+                options,
+                &mut past.graphs,
+            )
+        };
+        let evidence = read(past)?;
+        let mut diagnosis = judge(past, evidence, None, None);
         let walk = self
             .options
             .reach
@@ -162,7 +174,7 @@ impl Looker {
                 prover.go_on_with(Arc::clone(&evidence.snapshot));
             }
             let walker = prover.as_mut().map(|prover| prover as &mut dyn HeapWalker);
-            diagnosis = diagnose(evidence, walker, Some(&diagnosis), &*image, &self.options);
+            diagnosis = judge(past, evidence, walker, Some(&diagnosis));
         }
         past.end(&mut diagnosis);
         Ok(Look {

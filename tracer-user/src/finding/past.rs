@@ -7,6 +7,7 @@ use rustc_hash::FxHashSet;
 use super::{
     confirm::unmoved,
     diagnose::{Diagnosis, REACH},
+    graphs::FollowedGraphs,
     model::{Finding, FindingKind, Verdict},
 };
 use crate::{
@@ -29,6 +30,8 @@ const LONG_WAIT: Duration = Duration::from_secs(1);
 pub struct Past {
     /// Its waits over time.
     pub state: ProcessState,
+    /// Its wait graphs as of the last look.
+    pub(super) graphs: FollowedGraphs,
     process: Option<ProcessKey>,
     walks: Walks,
     walked: Option<Walk>,
@@ -86,7 +89,7 @@ impl Past {
             state: ProcessState::dated_by(&diagnosis.snapshot),
             process: Some(diagnosis.process),
             walks: Walks::ForOthers,
-            walked: None,
+            ..Self::default()
         }
     }
 
@@ -153,7 +156,6 @@ impl Past {
     /// A look has ended. Without a walk of its own it keeps what the last walk found, as long as
     /// nobody concerned has moved: who can never run again never will.
     pub(super) fn end(&mut self, diagnosis: &mut Diagnosis) {
-        self.state.apply_graph(&diagnosis.nodes);
         if diagnosis.reach_walked || self.walks == Walks::ForOthers {
             let dead = diagnosis.findings.iter().filter(|f| is_dead(f));
             let flaws = diagnosis.incomplete.iter().filter(|i| i.what == REACH);

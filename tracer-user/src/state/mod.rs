@@ -9,25 +9,18 @@ mod event;
 mod schedule;
 mod waits;
 
-use crate::{
-    graph::{GoroutineNode, WaitGraph},
-    ids::Goid,
-    snapshot::Snapshot,
-};
+use crate::snapshot::Snapshot;
 
 pub use event::{Event, Parked};
 pub use schedule::{Schedule, Why};
 pub use waits::MAX_WAITS;
 
-use rustc_hash::FxHashSet;
 use waits::Waits;
 
 /// What is known of one process between and across looks.
 #[derive(Debug, Default)]
 pub struct ProcessState {
     waits: Waits,
-    graph: WaitGraph,
-    listed: FxHashSet<Goid>,
     last_look_ns: Option<u64>,
     lost_since_look: bool,
     /// The earliest hint at a wait for a lock since the last look.
@@ -90,25 +83,6 @@ impl ProcessState {
         self.last_look_ns = Some(snapshot.taken_ns);
         self.lost_since_look = false;
         self.hinted_ns = self.hinted_ns.filter(|at_ns| *at_ns > snapshot.taken_ns);
-    }
-
-    /// Takes in what a look said that each goroutine needs: costs what changed.
-    pub fn apply_graph(&mut self, nodes: &[GoroutineNode]) {
-        let mut listed = FxHashSet::default();
-        for node in nodes {
-            listed.insert(node.goid);
-            self.graph.update(node.goid, &node.disposition);
-        }
-        for gone in self.listed.difference(&listed) {
-            self.graph.remove(*gone);
-        }
-        self.listed = listed;
-    }
-
-    /// The wait graph as the last look saw it.
-    #[must_use]
-    pub const fn graph(&self) -> &WaitGraph {
-        &self.graph
     }
 
     /// Why the process should be looked at now, if it should.

@@ -1,5 +1,7 @@
 //! The whole graph: chosen situations, and random ones against a definition too simple to be wrong.
 
+mod incremental;
+
 use std::{collections::BTreeSet, sync::Arc};
 
 use proptest::prelude::*;
@@ -405,37 +407,6 @@ proptest! {
         for root in &verdicts.root_blockers {
             prop_assert!(verdicts.fate(root.goid).is_none());
             prop_assert_eq!(root.objects.iter().map(|(_, n)| n).sum::<u64>(), root.waiting);
-        }
-    }
-
-    #[test]
-    fn incremental_equals_full(
-        edits in prop::collection::vec((1..GOIDS, prop::option::weighted(0.85, any_disposition())), 0..60),
-    ) {
-        let mut graph = WaitGraph::new();
-        let mut now: std::collections::BTreeMap<u64, Disposition> = Default::default();
-        for (goid, edit) in edits {
-            match edit {
-                Some(disposition) => {
-                    graph.set(Goid(goid), disposition.clone());
-                    now.insert(goid, disposition);
-                }
-                None => {
-                    graph.remove(Goid(goid));
-                    now.remove(&goid);
-                }
-            }
-            let nodes: Vec<_> = now.iter().map(|(&g, d)| node(g, d.clone())).collect();
-            let full = solved(&nodes);
-            let incremental: BTreeSet<u64> = graph.dead().map(|g| g.0).collect();
-            prop_assert_eq!(incremental.into_iter().collect::<Vec<_>>(), dead(&full));
-            let verdicts = graph.verdicts();
-            let members = |v: &Verdicts| -> BTreeSet<BTreeSet<u64>> {
-                v.cycles.iter().map(|c| c.members.iter().map(|g| g.0).collect()).collect()
-            };
-            prop_assert_eq!(members(&verdicts), members(&full));
-            prop_assert_eq!(dead(&verdicts), dead(&full));
-            prop_assert_eq!(graph.len(), nodes.len());
         }
     }
 }
