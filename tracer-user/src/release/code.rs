@@ -8,7 +8,7 @@ use rustc_hash::{FxHashMap, FxHashSet};
 
 use super::{
     defers,
-    isa::{self, Body, Isa, Operation, Target},
+    isa::{self, Body, Isa, Operand, Operation, Target},
     packages,
     sites::{self, AtomicEffect, CallEffect, SlowPath},
 };
@@ -126,10 +126,7 @@ impl Code {
     pub fn is_inert(&self, caller: &str, target: &Function) -> bool {
         if packages::is_standard_library(&target.name) {
             let own = packages::package(&target.name);
-            let follows = matches!(
-                own,
-                "sync" | "internal/sync" | "slices" | "maps" | "iter" | "sort"
-            );
+            let follows = matches!(own, "sync" | "internal/sync" | "slices" | "maps" | "iter");
             if !follows && own != packages::package(caller) {
                 return true;
             }
@@ -167,6 +164,8 @@ impl Code {
                             if packages::is_standard_library(&callee.function.name) => {}
                         CallEffect::Code => open.push(callee.function.entry),
                         CallEffect::Inert
+                        | CallEffect::CallsBack
+                        | CallEffect::LookUp(_)
                         | CallEffect::KeepsRegisters
                         | CallEffect::CopyMemory
                         | CallEffect::Unwinds
@@ -200,7 +199,10 @@ impl Code {
                     target: Target::Outside(target),
                     ..
                 } => callees.push(target),
-                Operation::CallTo(_) => calls_unknown = true,
+                // Tables of switches are jumped through by their memory.
+                Operation::CallTo(_) | Operation::JumpTo(Operand::Register(_)) => {
+                    calls_unknown = true;
+                }
                 _ => {}
             }
         }

@@ -7,6 +7,8 @@
 //! - *Conditional*: it may be another lock, or taken later, so that somebody else holds this one
 //!   now. Counts when every goroutine was seen; whoever releases a lock that could not be told is an
 //!   alternative.
+//!   So does a certain release by somebody who waits for a message first: it may be the one that says
+//!   that the lock is handed over, and if it never comes, somebody else is the owner.
 //! - *Possible*: on some paths only, or of a goroutine that is not parked. Never completes a set by
 //!   itself, except that a goroutine that is not parked keeps the waiters live anyway.
 //!
@@ -19,6 +21,7 @@ use super::model::{Certainty, LockHolders, PendingRelease, ReleaseKind, TIMERS};
 use crate::{
     graph::{HolderSet, Need},
     ids::{Goid, TargetAddr},
+    image::WaitReason,
     snapshot::{Goroutine, ObjectState, Snapshot, SyncObject},
 };
 
@@ -50,6 +53,8 @@ struct Judge {
     by_timers: FxHashSet<(ReleaseKind, TargetAddr)>,
     by_object: FxHashMap<TargetAddr, Vec<Candidate>>,
     parked: FxHashMap<Goid, bool>,
+    /// Goroutines that wait for a message: one of them may say that the lock is theirs.
+    expectant: FxHashSet<Goid>,
     /// Goroutines whose stacks could not be read: they may hold anything.
     unseen: Vec<Goid>,
 }
@@ -81,6 +86,12 @@ impl Judge {
                 .goroutines
                 .iter()
                 .map(|g| (g.goid, g.status.is_parked()))
+                .collect(),
+            expectant: snapshot
+                .goroutines
+                .iter()
+                .filter(|g| waits_for_message(g))
+                .map(|g| g.goid)
                 .collect(),
             unseen: snapshot
                 .goroutines
@@ -133,7 +144,7 @@ impl Judge {
             ObjectState::WaitGroup { counter, .. } => {
                 let candidates = of(&[ReleaseKind::Done]);
                 let owed = u32::try_from(*counter).unwrap_or(0);
-                let exclusive = self.owed(&candidates, owed, &mut doubts);
+                let exclusive = self.owed((addr, &candidates), owed, &mut doubts);
                 (candidates, exclusive, none(Need::All))
             }
             ObjectState::Channel { .. } | ObjectState::Cond { .. } | ObjectState::Semaphore(_) => {
@@ -179,13 +190,9 @@ impl Judge {
         if !locked {
             return set(Vec::new(), false);
         }
-        let any = |certainty| candidates.iter().any(|(_, r)| r.certainty == certainty);
+        let any = |certainty| candidates.iter().any(|c| self.weight(c) == certainty);
         let all = goids(candidates.iter());
-        let by_timer = |object| {
-            kinds
-                .iter()
-                .any(|kind| self.by_timers.contains(&(*kind, object)))
-        };
+        let by_timer = |object| kinds.iter().any(|kind| self.by_timer(*kind, object));
         let conditional = !any(Certainty::Certain);
         if by_timer(object) || conditional && by_timer(TargetAddr(0)) {
             doubts.push("a timer that is pending may release it".to_owned());
@@ -210,6 +217,18 @@ impl Judge {
         set(all, false)
     }
 
+    /// How much a candidate proves.
+    fn weight(&self, (goid, release): &Candidate) -> Certainty {
+        match release.certainty {
+            Certainty::Certain if self.expectant.contains(goid) => Certainty::Conditional,
+            certainty => certainty,
+        }
+    }
+
+    fn by_timer(&self, kind: ReleaseKind, object: TargetAddr) -> bool {
+        self.by_timers.contains(&(kind, object))
+    }
+
     /// Releases of locks that could not be told.
     fn nameless(&self, kinds: &[ReleaseKind]) -> Vec<Candidate> {
         self.of(TargetAddr(0), kinds)
@@ -226,7 +245,7 @@ impl Judge {
     /// The readers that a writer waits for. Each of them has to leave, so those that are found
     /// count whether or not the others are.
     fn readers(&self, candidates: &[Candidate], count: u32, doubts: &mut Vec<String>) -> HolderSet {
-        let of = |certainty| move |c: &&Candidate| c.1.certainty == certainty;
+        let of = |certainty| move |c: &&Candidate| self.weight(c) == certainty;
         let mut counted: Vec<&Candidate> =
             candidates.iter().filter(of(Certainty::Certain)).collect();
         let nameless = self.nameless(&[ReleaseKind::ReadUnlock]).len();
@@ -257,17 +276,26 @@ impl Judge {
     }
 
     /// Who owes a `WaitGroup` its `Done`s.
-    fn owed(&self, candidates: &[Candidate], owed: u32, doubts: &mut Vec<String>) -> HolderSet {
-        let of = |certainty| {
-            let parked = |c: &&Candidate| self.is_parked(c.0) && c.1.certainty == certainty;
-            candidates.iter().filter(parked).count()
+    fn owed(
+        &self,
+        (object, candidates): (TargetAddr, &[Candidate]),
+        owed: u32,
+        doubts: &mut Vec<String>,
+    ) -> HolderSet {
+        let done = ReleaseKind::Done;
+        let is = |certainty| {
+            let mut parked = candidates.iter().filter(|c| self.is_parked(c.0));
+            parked.any(|c| self.weight(c) == certainty)
         };
+        let conditional = is(Certainty::Conditional);
+        let elsewhere = self.by_timer(done, object)
+            || conditional
+                && (self.by_timer(done, TargetAddr(0)) || !self.nameless(&[done]).is_empty());
         let found = tally(candidates.len());
-        let complete = of(Certainty::Possible) == 0 && found == owed && owed > 0;
+        let complete = !is(Certainty::Possible) && !elsewhere && found == owed && owed > 0;
         if !complete && owed > 0 {
             doubts.push(format!("{owed} Done are owed, {found} were found"));
         }
-        let conditional = of(Certainty::Conditional) > 0;
         HolderSet {
             holders: goids(candidates.iter()),
             need: Need::All,
@@ -279,6 +307,23 @@ impl Judge {
             },
         }
     }
+}
+
+/// Whether `g` waits for what others send or signal, not for a lock or a group.
+const fn waits_for_message(g: &Goroutine) -> bool {
+    matches!(
+        g.wait_reason,
+        Some(
+            WaitReason::ChanReceive
+                | WaitReason::ChanSend
+                | WaitReason::Select
+                | WaitReason::CondWait
+                | WaitReason::ChanReceiveNil
+                | WaitReason::ChanSendNil
+                | WaitReason::SelectNoCases
+                | WaitReason::SelectAllNil
+        )
+    )
 }
 
 fn goids<'a>(candidates: impl Iterator<Item = &'a Candidate>) -> Vec<Goid> {

@@ -10,6 +10,7 @@ mod executor;
 mod frames;
 mod holders;
 mod isa;
+mod maps;
 mod model;
 mod packages;
 mod rounds;

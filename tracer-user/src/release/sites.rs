@@ -25,6 +25,8 @@ pub enum LockKind {
     Write,
     /// The reader side of `sync.RWMutex`.
     Read,
+    /// A `Done` that a `sync.WaitGroup` was promised by `Add`.
+    Promise,
 }
 
 /// What a call does, as far as this analysis goes.
@@ -58,6 +60,8 @@ pub enum CallEffect {
     RunDeferred,
     /// `runtime.newproc`: a new goroutine runs the closure.
     Spawn,
+    /// `runtime.mapaccess1` and the like: looks a key up in a map.
+    LookUp(KeyForm),
     /// `runtime.memmove` and the like: writes memory that the first argument points to.
     CopyMemory,
     /// Runs the deferred calls of all frames: an explicit panic, `runtime.Goexit`.
@@ -66,12 +70,25 @@ pub enum CallEffect {
     NeverReturns,
     /// Leaves all registers as they are.
     KeepsRegisters,
+    /// Does nothing to locks itself, but calls functions that it is given, now or later.
+    CallsBack,
     /// Does nothing to locks that outlasts it.
     Inert,
     /// Cannot be followed.
     Opaque,
     /// Ordinary code: look into it.
     Code,
+}
+
+/// How the key is passed to a function that looks it up.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum KeyForm {
+    /// By its address.
+    Address,
+    /// As a word of so many bytes.
+    Word(u8),
+    /// As a string: its address and its length.
+    Text,
 }
 
 /// What an inlined atomic instruction does.
@@ -123,6 +140,7 @@ fn sync_effect(function: &str) -> CallEffect {
         "(*WaitGroup).Add" => CallEffect::AddToWaitGroup,
         "(*Cond).Signal" | "(*Cond).Broadcast" => CallEffect::Notify,
         "throw" | "fatal" => CallEffect::NeverReturns,
+        "(*Map).Range" => CallEffect::CallsBack,
         // The slow paths of releases that the atomic instruction before has already told; waits,
         // after which the same locks are held as before; containers that lock only inside.
         "(*Mutex).unlockSlow" | "(*RWMutex).rUnlockSlow" | "(*WaitGroup).Wait" | "(*Cond).Wait" => {
@@ -150,6 +168,10 @@ fn runtime_effect(function: &str) -> CallEffect {
         "deferreturn" => CallEffect::RunDeferred,
         "newproc" => CallEffect::Spawn,
         "duffzero" | "duffcopy" => CallEffect::Code,
+        "mapaccess1" | "mapaccess2" => CallEffect::LookUp(KeyForm::Address),
+        "mapaccess1_fast32" | "mapaccess2_fast32" => CallEffect::LookUp(KeyForm::Word(4)),
+        "mapaccess1_fast64" | "mapaccess2_fast64" => CallEffect::LookUp(KeyForm::Word(8)),
+        "mapaccess1_faststr" | "mapaccess2_faststr" => CallEffect::LookUp(KeyForm::Text),
         "memmove"
         | "memclrNoHeapPointers"
         | "typedmemmove"

@@ -78,6 +78,7 @@ impl Executor<'_> {
             LockKind::Mutex => ReleaseKind::Unlock,
             LockKind::Write => ReleaseKind::WriteUnlock,
             LockKind::Read => ReleaseKind::ReadUnlock,
+            LockKind::Promise => ReleaseKind::Done,
         };
         let reloaded = object.is_reloaded() || state.through_memory();
         let object = lock_at(object);

@@ -3,7 +3,7 @@
 use super::{
     super::isa::{Cold, Operand, Target, Test},
     Executor, State, Step,
-    value::truncate,
+    value::{Value, truncate},
 };
 use crate::ids::TargetAddr;
 
@@ -60,7 +60,7 @@ impl Executor<'_> {
             return self.go_to(state, at);
         }
         let Operand::Memory(memory) = operand else {
-            return self.lose_track(state);
+            return self.go_on_in(state, value);
         };
         let mut table = memory;
         table.index = None;
@@ -90,6 +90,16 @@ impl Executor<'_> {
         } else {
             self.lose_track(state)
         }
+    }
+
+    /// A wrapper jumps to the method of an embedded interface, as found in memory.
+    fn go_on_in(&mut self, state: &mut State, function: Value) -> Step {
+        let Some(target) = self.function(function) else {
+            return self.lose_track(state);
+        };
+        self.doubt_callee(state);
+        state.returns.found_in_memory();
+        self.tail_call(state, target)
     }
 
     fn go_to(&mut self, state: &mut State, at: u64) -> Step {

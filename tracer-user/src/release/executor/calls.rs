@@ -19,8 +19,10 @@ use super::{
 };
 use crate::ids::{ImageAddr, TargetAddr};
 
-/// How deep calls are followed.
-const MAX_DEPTH: usize = 6;
+/// Of what `WaitGroup.Add(-n)` takes off at once no more is told apart.
+const MAX_ADDED: u32 = 4;
+/// Arguments that are looked at for functions to be called.
+const MAX_CALLBACKS: usize = 5;
 
 impl Executor<'_> {
     pub(super) fn call(&mut self, state: &mut State, site: ImageAddr, target: ImageAddr) -> Step {
@@ -39,14 +41,8 @@ impl Executor<'_> {
                 self.try_acquire(state, kind, first);
                 return Step::Go;
             }
-            CallEffect::Done => self.give(state, site, ReleaseKind::Done, first, 1),
-            CallEffect::AddToWaitGroup => {
-                let delta = self.argument(state, 1).bits().map(u64::cast_signed);
-                if let Some(delta) = delta.filter(|delta| *delta < 0) {
-                    let count = u32::try_from(delta.unsigned_abs()).unwrap_or(u32::MAX);
-                    self.give(state, site, ReleaseKind::Done, first, count);
-                }
-            }
+            CallEffect::Done => self.release(state, site, LockKind::Promise, first),
+            CallEffect::AddToWaitGroup => self.add(state, site, first),
             CallEffect::Send => self.mention(state, site, ReleaseKind::Send, first),
             CallEffect::Receive => self.mention(state, site, ReleaseKind::Receive, first),
             CallEffect::Close => self.mention(state, site, ReleaseKind::Close, first),
@@ -64,6 +60,11 @@ impl Executor<'_> {
                     self.forget(state, at, len.min(64 << 10));
                 }
             }
+            CallEffect::LookUp(form) => {
+                self.look_up(state, form);
+                return Step::Go;
+            }
+            CallEffect::CallsBack => self.may_call_arguments(state),
             CallEffect::Inert => {}
             CallEffect::Opaque => {
                 self.opaque(state);
@@ -100,12 +101,13 @@ impl Executor<'_> {
     ) -> Step {
         let caller = &state.routine.function.name;
         if self.code.is_inert(caller, function) {
+            self.may_call_arguments(state);
             self.after_call(state);
             return Step::Go;
         }
         let routine = self.code.routine(target);
         let Some((routine, at)) = routine
-            .filter(|_| state.returns.len() < MAX_DEPTH)
+            .filter(|_| state.returns.len() < self.depth)
             .and_then(|routine| routine.body.index_of(target).map(|at| (routine, at)))
         else {
             self.opaque(state);
@@ -164,25 +166,23 @@ impl Executor<'_> {
             return Step::Go;
         };
         if value.is_reloaded() {
-            // Another function may stand there when the time comes.
-            for register in self.isa.arguments() {
-                let argument = state.register(*register).reloaded();
-                state.set_register(*register, argument);
-            }
+            self.doubt_callee(state);
         }
         self.mark_closure(state, value.address());
         let depth = state.returns.len();
         let step = self.call(state, site, target);
-        if value.is_reloaded()
-            && state.returns.len() > depth
-            && let Some(back) = state.returns.pop()
-        {
-            state.returns.push(Return {
-                through_memory: true,
-                ..back
-            });
+        if value.is_reloaded() && state.returns.len() > depth {
+            state.returns.found_in_memory();
         }
         step
+    }
+
+    /// Another function may be called when the time comes.
+    pub(super) fn doubt_callee(&self, state: &mut State) {
+        for register in self.isa.arguments() {
+            let argument = state.register(*register).reloaded();
+            state.set_register(*register, argument);
+        }
     }
 
     /// The function whose entry `value` is.
@@ -224,7 +224,7 @@ impl Executor<'_> {
         let Some((target, routine)) = routine.filter(|(at, r)| r.function.entry == *at) else {
             return false;
         };
-        if state.returns.len() >= MAX_DEPTH || routine.body.instructions.is_empty() {
+        if state.returns.len() >= self.depth || routine.body.instructions.is_empty() {
             return false;
         }
         self.push_return(state, back, deferred);
@@ -284,28 +284,50 @@ impl Executor<'_> {
         self.queue.push(taken, &self.world);
     }
 
-    fn give(
-        &mut self,
-        state: &mut State,
-        site: ImageAddr,
-        kind: ReleaseKind,
-        object: Value,
-        count: u32,
-    ) {
-        let reloaded = object.is_reloaded() || state.through_memory();
-        let object = lock_at(object);
-        state
-            .effects
-            .edit(|e| e.give((kind, object), count, reloaded));
-        self.sight(state, site, kind, object);
+    /// `WaitGroup.Add`: promises `Done`s, or does without.
+    fn add(&mut self, state: &mut State, site: ImageAddr, group: Value) {
+        let delta = self.argument(state, 1).bits().map(u64::cast_signed);
+        let count = delta.map(|delta| u32::try_from(delta.unsigned_abs()).unwrap_or(u32::MAX));
+        if delta.is_some_and(|delta| delta < 0) {
+            for _ in 0..count.unwrap_or(0).min(MAX_ADDED) {
+                self.release(state, site, LockKind::Promise, group);
+            }
+        } else {
+            state.effects.edit(|e| e.promise(lock_at(group), count));
+        }
+    }
+
+    /// The function called may call the functions that it is given, which may release locks:
+    /// `filepath.Walk`, `sync.Map.Range`.
+    fn may_call_arguments(&mut self, state: &State) {
+        for index in 0..self.isa.arguments().len().min(MAX_CALLBACKS) {
+            let closure = self.argument(state, index);
+            let entry = self.load(state, closure, 8);
+            let callee = self.function(entry).and_then(|at| self.code.callee(at));
+            let matters = callee.is_some_and(|callee| match callee.effect {
+                CallEffect::Code => !self.code.is_inert("", &callee.function),
+                CallEffect::Release(_) | CallEffect::Done => true,
+                _ => false,
+            });
+            if !matters {
+                continue;
+            }
+            let back = Some((Arc::clone(&state.routine), state.at));
+            let mut called = state.clone();
+            called.forks += 1;
+            if self.call_closure(&mut called, closure, back, false) {
+                self.queue.push(called, &self.world);
+            }
+        }
     }
 
     /// A new goroutine will run `closure`: what it releases is handed over to it, so it is seen,
     /// but this path does not do it.
-    fn spawn(&mut self, state: &State, closure: Value) {
+    fn spawn(&mut self, state: &mut State, closure: Value) {
         let mut other = state.clone();
         other.forks += 1;
-        other.effects.edit(|e| e.held.clear());
+        let promises = state.effects.edit(Effects::hand_over);
+        other.effects.edit(|e| e.held = promises);
         if self.call_closure(&mut other, closure, None, false) {
             self.queue.push(other, &self.world);
         }

@@ -59,9 +59,31 @@ impl Effects {
     pub fn acquire(&mut self, lock: Lock) {
         let at = self.held.partition_point(|held| *held < lock);
         let same = self.held.iter().skip(at).take_while(|held| **held == lock);
-        if lock.1 != UNKNOWN_LOCK || same.count() < MAX_UNKNOWN_HELD {
+        let most = match lock {
+            (_, UNKNOWN_LOCK) => MAX_UNKNOWN_HELD,
+            (LockKind::Promise, _) => MAX_COUNT as usize,
+            _ => usize::MAX,
+        };
+        if same.count() < most {
             self.held.insert(at, lock);
         }
+    }
+
+    /// Promises `delta` more `Done`s of the `WaitGroup` at `object`; an unknown number if `None`.
+    pub fn promise(&mut self, object: u64, delta: Option<u32>) {
+        let known = delta.filter(|delta| *delta <= MAX_COUNT);
+        for _ in 0..known.unwrap_or(MAX_COUNT) {
+            self.acquire((LockKind::Promise, object));
+        }
+        self.unknown_code |= known.is_none();
+    }
+
+    /// A new goroutine keeps what has been promised. Returns what it has to do with locks then.
+    pub fn hand_over(&mut self) -> Vec<Lock> {
+        let promises = |lock: &Lock| lock.0 == LockKind::Promise;
+        let handed = self.held.iter().copied().filter(promises).collect();
+        self.held.retain(|lock| !promises(lock));
+        handed
     }
 
     /// Releases `lock`; false when the path had taken it itself. `reloaded`: see [`Released`].
@@ -70,7 +92,7 @@ impl Effects {
             self.held.remove(at);
             return false;
         }
-        self.give((kind, lock.1), 1, reloaded);
+        self.give((kind, lock.1), reloaded);
         true
     }
 
@@ -97,9 +119,9 @@ impl Effects {
         self.unknown_code |= other.unknown_code;
     }
 
-    /// Performs `count` releases of something that the path does not own. `reloaded`: see
+    /// Performs a release of something that the path does not own. `reloaded`: see
     /// [`Released`].
-    pub fn give(&mut self, (kind, object): (ReleaseKind, u64), count: u32, reloaded: bool) {
+    pub fn give(&mut self, (kind, object): (ReleaseKind, u64), reloaded: bool) {
         let key = (kind, object);
         match self
             .released
@@ -110,7 +132,7 @@ impl Effects {
                 if matches!(kind, ReleaseKind::ReadUnlock | ReleaseKind::Done)
                     && let Some(released) = self.released.get_mut(at)
                 {
-                    released.count = released.count.saturating_add(count).min(MAX_COUNT);
+                    released.count = released.count.saturating_add(1).min(MAX_COUNT);
                 }
             }
             Err(at) => self.released.insert(
@@ -118,7 +140,7 @@ impl Effects {
                 Released {
                     kind,
                     object,
-                    count: count.min(MAX_COUNT),
+                    count: 1,
                     after_unknown: self.unknown_code,
                     reloaded,
                 },

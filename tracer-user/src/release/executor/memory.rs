@@ -54,6 +54,11 @@ impl<'a> World<'a> {
         }
     }
 
+    /// All of the target's memory, as it is now.
+    pub fn as_it_is(&self) -> &'a dyn Memory {
+        self.memory
+    }
+
     /// Frames below `sp` are gone.
     pub fn live_from(&mut self, sp: u64) {
         self.live_from = sp;

@@ -18,6 +18,7 @@ mod effects;
 mod forget;
 mod hash;
 mod instructions;
+mod lookups;
 mod memory;
 mod progress;
 mod queue;
@@ -52,6 +53,8 @@ use crate::{
 const FRAME_BUDGET: u32 = 30_000;
 /// Instructions executed for all frames of one goroutine, and its deferred calls, at most.
 const GOROUTINE_BUDGET: u32 = 600_000;
+/// How deep calls are followed, and how deep if that was too much (recursion in many branches).
+const DEPTHS: [usize; 3] = [6, 2, 1];
 /// Paths that wait to be followed at most.
 const MAX_OPEN: usize = 2_000;
 /// Histories of locks that are told apart at one place at most.
@@ -108,6 +111,8 @@ pub struct Executor<'a> {
     pub seen: FxHashMap<(ReleaseKind, TargetAddr), Sighting>,
     frame: usize,
     deferred_frame: bool,
+    /// How deep calls are followed.
+    depth: usize,
     /// Instructions left for this frame.
     budget: u32,
     /// Instructions left for the frames that follow.
@@ -151,6 +156,7 @@ impl<'a> Executor<'a> {
             seen: FxHashMap::default(),
             frame: 0,
             deferred_frame: false,
+            depth: 0,
             budget: 0,
             total: GOROUTINE_BUDGET,
             queue: Queue::default(),
@@ -162,10 +168,22 @@ impl<'a> Executor<'a> {
     }
 
     /// Follows all paths of frame number `frame` from `entries`. `deferred`: the frame itself was
-    /// entered by a deferred call.
+    /// entered by a deferred call. When that is too much, what it calls is followed less deep.
     pub fn run(&mut self, frame: usize, deferred: bool, entries: Vec<State>) -> Outcome {
         self.frame = frame;
         self.deferred_frame = deferred;
+        let mut outcome = Outcome::default();
+        for depth in DEPTHS {
+            self.depth = depth;
+            outcome = self.run_once(entries.clone());
+            if !outcome.exhausted {
+                break;
+            }
+        }
+        outcome
+    }
+
+    fn run_once(&mut self, entries: Vec<State>) -> Outcome {
         self.budget = FRAME_BUDGET.min(self.total);
         self.total -= self.budget;
         self.visits.clear();

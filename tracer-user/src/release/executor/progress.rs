@@ -114,7 +114,7 @@ mod tests {
 
     fn after(object: u64) -> Effects {
         let mut effects = Effects::default();
-        effects.give((ReleaseKind::Unlock, object), 1, false);
+        effects.give((ReleaseKind::Unlock, object), false);
         effects
     }
 

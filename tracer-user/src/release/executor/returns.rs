@@ -78,6 +78,16 @@ impl Returns {
         Some(back)
     }
 
+    /// The function called last was found in memory that others can write.
+    pub fn found_in_memory(&mut self) {
+        if let Some(back) = self.pop() {
+            self.push(Return {
+                through_memory: true,
+                ..back
+            });
+        }
+    }
+
     /// Leaves all of them.
     pub fn clear(&mut self) {
         self.innermost = None;

@@ -24,7 +24,7 @@ fn goroutine(goid: u64, status: Status) -> Goroutine {
         goid: Goid(goid),
         g: TargetAddr(goid << 12),
         status,
-        wait_reason: None,
+        wait_reason: (goid == 9).then_some(WaitReason::ChanReceive),
         since: WaitSince::Unknown,
         waits_on: Vec::new(),
         parent: None,
@@ -43,7 +43,8 @@ fn goroutine(goid: u64, status: Status) -> Goroutine {
     }
 }
 
-/// A process in which `LOCK` is locked and `releases` happen later, and who holds it.
+/// A process in which `LOCK` is locked and `releases` happen later, and who holds it. Goroutine 9
+/// waits for a message.
 fn held(
     state: ObjectState,
     statuses: &[(u64, Status)],
@@ -188,4 +189,40 @@ fn what_a_timer_may_release_is_nobodys_for_certain() {
     // A lock that could not be told may be this one, unless its owner names it.
     assert!(by(Certainty::Certain, TargetAddr(0)).complete);
     assert!(!by(Certainty::Conditional, TargetAddr(0)).complete);
+}
+
+#[test]
+fn whoever_waits_for_a_message_may_be_told_that_the_lock_is_its_own() {
+    let unknown = TargetAddr(0);
+    let statuses = [
+        (1, Status::Waiting),
+        (3, Status::Running),
+        (9, Status::Waiting),
+    ];
+    let alone = exclusive(&statuses, &[(9, LOCK, Certainty::Certain)]);
+    assert_eq!(
+        (goids(&alone), &alone.unseen[..]),
+        (vec![9], &[Goid(3)][..])
+    );
+    let nameless = (3, unknown, Certainty::Possible);
+    let set = exclusive(&statuses, &[(9, LOCK, Certainty::Certain), nameless]);
+    assert_eq!(goids(&set), [3, 9]);
+    let owner = (1, LOCK, Certainty::Certain);
+    let set = exclusive(&statuses, &[(9, LOCK, Certainty::Certain), owner]);
+    assert!(set.is_closed());
+}
+
+#[test]
+fn a_done_by_a_timer_is_owed_by_nobody_that_was_found() {
+    let group = || ObjectState::WaitGroup {
+        counter: 1,
+        waiters: 1,
+    };
+    let done = |goid| (goid, LOCK, ReleaseKind::Done, Certainty::Certain);
+    assert!(held(group(), &PARKED, &[done(2)]).exclusive.complete);
+    assert!(
+        !held(group(), &PARKED, &[done(2), done(TIMERS.0)])
+            .exclusive
+            .complete
+    );
 }
