@@ -1,5 +1,6 @@
 //! The commands, one file each. They only wire the other rooms together.
 
+mod changes;
 mod doctor;
 mod failure;
 mod fleet;
@@ -8,10 +9,12 @@ mod inspect;
 mod logging;
 mod output;
 mod percent;
+mod privileges;
 mod probing;
 mod ps;
 mod record;
 mod run;
+mod series;
 mod threshold;
 mod top;
 mod walker;

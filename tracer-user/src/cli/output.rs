@@ -5,7 +5,7 @@ use std::io::{self, BufWriter, IsTerminal, Write};
 use clap::{Args, ValueEnum};
 use ratatui::crossterm::terminal::window_size;
 
-use super::Failure;
+use super::{Failure, changes};
 use crate::{
     export::{
         document::Document,
@@ -102,6 +102,21 @@ impl Report {
             ));
         }
         Ok(())
+    }
+
+    /// How the findings of several looks are printed as they appear and clear.
+    pub fn of_changes(self) -> Result<changes::Report, Failure> {
+        match self.format {
+            Format::Text | Format::Json => Ok(changes::Report::new(
+                self.format == Format::Json,
+                false,
+                self.options.paint(),
+            )),
+            Format::Dot | Format::Folded | Format::Pprof => Err(Failure::with_next_step(
+                anyhow::anyhow!("this format shows one moment, and the file holds a series"),
+                "use --format text or --format json",
+            )),
+        }
     }
 
     /// Prints `look` on standard output.

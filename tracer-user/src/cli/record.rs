@@ -1,4 +1,4 @@
-//! `gostuck record` and `gostuck replay`: one moment of a process, in a file.
+//! `gostuck record` and `gostuck replay`: one moment of a process in a file, or a series of them.
 
 use std::{
     io::{self, Write},
@@ -9,7 +9,7 @@ use std::{
 
 use clap::Args;
 
-use super::{Failure, failure::from_look, output};
+use super::{Failure, failure::from_look, output, series};
 use crate::{
     finding::{self, Looker, Verdict},
     ids::Pid,
@@ -20,10 +20,12 @@ use crate::{
 const AFTER_RECORD: &str = "\
 Examples:
   sudo gostuck record 4711 -o shop.gostuck
+  sudo gostuck record --for 30s --every 2s 4711 -o shop.gostuck
   gostuck replay shop.gostuck
 
 The process is held still while it is read, for --hold at most, and runs on by itself even if gostuck
-dies. The file holds its executable and the memory that the look read: stacks and the heap as far as
+dies. With --for it is held and read again and again, and what probes tell in between is kept as well;
+a replay shows the findings as they appeared and cleared. The file holds its executable and the memory that the look read: stacks and the heap as far as
 walked, with whatever secrets lie there. Look at it before you hand it on; --no-reach keeps the heap
 out of it.";
 
@@ -32,13 +34,22 @@ out of it.";
 #[command(after_help = AFTER_RECORD)]
 pub struct RecordOptions {
     /// The process
-    pid: u32,
+    pub(super) pid: u32,
     /// The file to write
     #[arg(short, long, value_name = "FILE")]
-    output: PathBuf,
+    pub(super) output: PathBuf,
     /// For how long to hold the process still at most
     #[arg(long, value_name = "TIME", default_value = "2s", value_parser = humantime::parse_duration)]
     hold: Duration,
+    /// Record a series of moments, for so long
+    #[arg(long = "for", value_name = "TIME", value_parser = humantime::parse_duration)]
+    pub(super) duration: Option<Duration>,
+    /// Time between the moments of a series
+    #[arg(long, value_name = "TIME", default_value = "1s", requires = "duration", value_parser = humantime::parse_duration)]
+    pub(super) every: Duration,
+    /// Place no probes during a series: waits are dated by its moments only
+    #[arg(long, requires = "duration")]
+    pub(super) no_probes: bool,
     /// Do not walk the heap: a smaller file, a shorter hold, no proof that nobody can wake a goroutine
     #[arg(long)]
     no_reach: bool,
@@ -51,15 +62,15 @@ pub struct RecordOptions {
 #[derive(Debug, Args)]
 pub struct ReplayOptions {
     /// The recording
-    file: PathBuf,
+    pub(super) file: PathBuf,
     /// The executable, where it was left out of the recording
     #[arg(long, value_name = "FILE")]
-    exe: Option<PathBuf>,
+    pub(super) exe: Option<PathBuf>,
     /// From when on a wait is told of, without proof of a deadlock
     #[arg(long, value_name = "TIME", default_value = "30s", value_parser = humantime::parse_duration)]
     stuck_after: Duration,
     #[command(flatten)]
-    report: output::Report,
+    pub(super) report: output::Report,
 }
 
 /// Records the process.
@@ -75,6 +86,9 @@ pub fn record(options: &RecordOptions) -> Result<ExitCode, Failure> {
         hold: options.hold,
         with_executable: !options.without_exe,
     };
+    if let Some(length) = options.duration {
+        return series::record(&looker, options, how, length);
+    }
     let recorded = recording::record(&looker, Pid(options.pid), &options.output, how);
     let recorded = recorded.map_err(from_recording)?;
     let findings = &recorded.look.diagnosis.findings;
@@ -102,12 +116,16 @@ pub fn replay(options: &ReplayOptions) -> Result<ExitCode, Failure> {
         stuck_after: options.stuck_after,
         ..finding::Options::default()
     });
+    if recording::is_series(&options.file).map_err(from_recording)? {
+        return series::replay(&looker, options);
+    }
     let look = recording::replay(&looker, &options.file, options.exe.as_deref());
     options.report.print(&look.map_err(from_recording)?)?;
     Ok(ExitCode::SUCCESS)
 }
 
-fn from_recording(error: RecordingError) -> Failure {
+/// Explains it, with the next step.
+pub(super) fn from_recording(error: RecordingError) -> Failure {
     let next_step = match &error {
         RecordingError::Freeze(_) => {
             "let it be held longer (--hold 10s), or record less (--no-reach)"

@@ -23,6 +23,7 @@ use super::{
     failure::is_gone,
     fleet::{self, Fleet, Selection, Shared},
     percent::share,
+    privileges::keep_only_needed,
     probing::{Probing, Settings},
     walking,
 };
@@ -116,6 +117,9 @@ pub fn run(options: &Options) -> Result<ExitCode, Failure> {
     };
     let certificate = certificate(options)?;
     let access = Access::new(token, options.listen);
+    if let Err(error) = keep_only_needed(options.listen.port()) {
+        tracing::warn!(%error, "cannot give up privileges that tracing does not take");
+    }
     tokio::runtime::Builder::new_multi_thread()
         .worker_threads(1)
         .max_blocking_threads(4)

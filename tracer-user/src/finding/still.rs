@@ -5,6 +5,7 @@
 use std::sync::Arc;
 
 use super::{
+    Past,
     diagnose::{Evidence, diagnose},
     look::{Look, LookError, Looker, Origin, pending},
 };
@@ -34,8 +35,19 @@ impl Looker {
     /// # Errors
     /// [`LookError::Snapshot`].
     pub fn look_at_still(&self, still: Still) -> Result<Look, LookError> {
+        self.look_at_still_again(still, &mut Past::of_single_look())
+    }
+
+    /// Likewise at one of several moments of it: waits are dated by what the `past` saw.
+    ///
+    /// # Errors
+    /// [`LookError::Snapshot`].
+    pub fn look_at_still_again(&self, still: Still, past: &mut Past) -> Result<Look, LookError> {
         let target = &still.target;
-        let snapshot = Arc::new(take(target)?);
+        past.begin(still.process.key);
+        let mut snapshot = take(target)?;
+        past.date(&mut snapshot);
+        let snapshot = Arc::new(snapshot);
         let pending = pending(&Analyzer::new(Arc::clone(&still.image)), target, &snapshot);
         let evidence = Evidence {
             process: still.process.key,

@@ -2,11 +2,13 @@
 
 use std::fmt;
 
+use serde::{Deserialize, Serialize};
+
 use super::{elf::Elf, moduledata::ModuleData};
 use crate::ids::ImageAddr;
 
 /// Why a goroutine is parked (`runtime/runtime2.go`, `waitReasonStrings`).
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
 pub enum WaitReason {
     /// `chan receive`
     ChanReceive,

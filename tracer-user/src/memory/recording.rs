@@ -84,6 +84,17 @@ impl Pages {
         sound
     }
 
+    /// The page at `base`.
+    #[must_use]
+    pub fn get(&self, base: u64) -> Option<&Page> {
+        self.pages.get(&base)
+    }
+
+    /// Takes the page at `base` away.
+    pub fn remove(&mut self, base: u64) -> Option<Page> {
+        self.pages.remove(&base)
+    }
+
     /// How many there are.
     #[must_use]
     pub fn len(&self) -> usize {

@@ -19,9 +19,9 @@ use crate::{
 /// The first line of a file.
 const NAME: &[u8] = b"gostuck recording 1\n";
 /// Longest header: a thread takes about 12 KiB of it at worst.
-const HEADER_LIMIT: u64 = 256 << 20;
+pub(super) const HEADER_LIMIT: u64 = 256 << 20;
 /// Largest executable.
-const EXECUTABLE_LIMIT: u64 = 2 << 30;
+pub(super) const EXECUTABLE_LIMIT: u64 = 2 << 30;
 
 /// Why a recording cannot be read.
 #[derive(Debug, thiserror::Error)]
@@ -179,7 +179,11 @@ pub fn read(
     Ok((header, len > 0, pages))
 }
 
-fn number(stream: &mut impl Read, what: &'static str, limit: u64) -> Result<u64, FormatError> {
+pub(super) fn number(
+    stream: &mut impl Read,
+    what: &'static str,
+    limit: u64,
+) -> Result<u64, FormatError> {
     let mut bytes = [0; 8];
     stream.read_exact(&mut bytes)?;
     let size = u64::from_le_bytes(bytes);
@@ -190,7 +194,11 @@ fn number(stream: &mut impl Read, what: &'static str, limit: u64) -> Result<u64,
 }
 
 /// Copies exactly `len` bytes; nothing is allocated before it has arrived.
-fn copy(stream: &mut impl Read, len: u64, to: &mut (impl Write + ?Sized)) -> io::Result<()> {
+pub(super) fn copy(
+    stream: &mut impl Read,
+    len: u64,
+    to: &mut (impl Write + ?Sized),
+) -> io::Result<()> {
     if io::copy(&mut stream.take(len), to)? != len {
         return Err(io::ErrorKind::UnexpectedEof.into());
     }

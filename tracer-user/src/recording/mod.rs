@@ -1,4 +1,5 @@
-//! One moment of a process in a file: for bug reports, and to be looked at elsewhere.
+//! One moment of a process in a file, or a series of them: for bug reports, and to be looked at
+//! elsewhere.
 //!
 //! The process is held still for as long as a look takes, and every page of memory that the look
 //! reads is kept, together with the executable. A replay is the same look at the same pages, by
@@ -6,6 +7,7 @@
 //! process.
 
 mod file;
+mod series;
 
 use std::{
     fs::File,
@@ -16,13 +18,14 @@ use std::{
 };
 
 pub use file::{FormatError, Header, read, write};
+pub use series::{Entry, Moment, Reader, Recorder, Replay, Subject, Taken, Told, Writer};
 
 use crate::{
     clock::monotonic_ns,
     finding::{Look, LookError, Looker, Origin, Still},
     ids::{LoadBias, Pid},
     image::Image,
-    memory::{LiveMemory, PAGE, RecordingMemory},
+    memory::{LiveMemory, PAGE, Pages, RecordingMemory, ThreadRegisters},
     process::{Departed, FileIdentity, Process, ProcessError},
     reach::{ReachError, freeze::Freeze},
     snapshot::{Motion, Target},
@@ -107,51 +110,21 @@ pub fn record(
     let image = looker.image_of(&process).map_err(LookError::from)?;
     let bias = process.load_bias()?;
     let mut out = BufWriter::new(File::create(to).map_err(failed)?);
-    let memory = Arc::new(RecordingMemory::new(LiveMemory::new(pid)));
-
-    let freeze = Freeze::begin(pid, options.hold).map_err(ReachError::from)?;
-    let taken = SystemTime::now();
-    let monotonic_ns = monotonic_ns();
-    let threads: Arc<[_]> = freeze.registers().into();
-    let target = Target {
-        pid,
-        image: Arc::clone(&image),
-        bias,
-        memory: Arc::clone(&memory) as _,
-        motion: Motion::Stopped {
-            threads: Arc::clone(&threads),
-            at_ns: Some(monotonic_ns),
-        },
-    };
-    let still = Still {
-        process: process.clone(),
-        image,
-        target,
-        origin: Origin::Live,
-    };
-    let look = looker.look_at_still(still);
-    process.check_same()?;
-    let held = freeze.end().map_err(ReachError::from)?;
-    let look = look?;
-
+    let captured = capture(looker, &process, &image, bias, options.hold)?;
     let header = Header {
         made_by: env!("CARGO_PKG_VERSION").to_owned(),
-        taken_ns: nanoseconds(
-            taken
-                .duration_since(SystemTime::UNIX_EPOCH)
-                .unwrap_or_default(),
-        ),
-        monotonic_ns,
-        held_ns: nanoseconds(held),
+        taken_ns: captured.taken_ns,
+        monotonic_ns: captured.monotonic_ns,
+        held_ns: nanoseconds(captured.held),
         pid: pid.0,
         uid: process.uid,
         comm: process.comm.clone(),
         command: process.cmdline.first().cloned(),
         executable: process.exe.path.to_string_lossy().into_owned(),
         load_bias: bias.0,
-        threads: threads.iter().map(Into::into).collect(),
+        threads: captured.threads.iter().map(Into::into).collect(),
     };
-    let pages = memory.take();
+    let pages = captured.pages;
     let mut executable = None;
     if options.with_executable {
         let file = File::open(process.exe_for_us()).map_err(failed)?;
@@ -163,10 +136,83 @@ pub fn record(
     write(&mut out, &header, executable, &pages).map_err(failed)?;
     out.flush().map_err(failed)?;
     Ok(Recorded {
-        look,
-        held,
+        look: captured.look,
+        held: captured.held,
         bytes: (pages.len() * PAGE) as u64,
     })
+}
+
+/// One moment of a process that was held still.
+struct Captured {
+    look: Look,
+    /// After the epoch.
+    taken_ns: u64,
+    /// On the process's `CLOCK_MONOTONIC`.
+    monotonic_ns: u64,
+    held: Duration,
+    threads: Arc<[ThreadRegisters]>,
+    /// What the look read.
+    pages: Pages,
+}
+
+/// Holds `process` still, looks at it, and keeps what the look reads.
+fn capture(
+    looker: &Looker,
+    process: &Process,
+    image: &Arc<Image>,
+    bias: LoadBias,
+    hold: Duration,
+) -> Result<Captured, RecordingError> {
+    let pid = process.pid();
+    let memory = Arc::new(RecordingMemory::new(LiveMemory::new(pid)));
+    let freeze = Freeze::begin(pid, hold).map_err(ReachError::from)?;
+    let taken = SystemTime::now();
+    let monotonic_ns = monotonic_ns();
+    let threads: Arc<[_]> = freeze.registers().into();
+    let target = Target {
+        pid,
+        image: Arc::clone(image),
+        bias,
+        memory: Arc::clone(&memory) as _,
+        motion: Motion::Stopped {
+            threads: Arc::clone(&threads),
+            at_ns: Some(monotonic_ns),
+        },
+    };
+    let still = Still {
+        process: process.clone(),
+        image: Arc::clone(image),
+        target,
+        origin: Origin::Live,
+    };
+    let look = looker.look_at_still(still);
+    process.check_same()?;
+    let held = freeze.end().map_err(ReachError::from)?;
+    let since_epoch = taken.duration_since(SystemTime::UNIX_EPOCH);
+    Ok(Captured {
+        look: look?,
+        taken_ns: nanoseconds(since_epoch.unwrap_or_default()),
+        monotonic_ns,
+        held,
+        threads,
+        pages: memory.take(),
+    })
+}
+
+/// Whether `file` holds a series, by its first line.
+///
+/// # Errors
+/// [`RecordingError::Io`].
+pub fn is_series(file: &Path) -> Result<bool, RecordingError> {
+    let mut start = Vec::new();
+    let name = b"gostuck series";
+    let opened = File::open(file);
+    let read = opened.and_then(|opened| opened.take(name.len() as u64).read_to_end(&mut start));
+    read.map_err(|source| RecordingError::Io {
+        path: file.to_owned(),
+        source,
+    })?;
+    Ok(start == name)
 }
 
 /// Looks at the recording in `file`; at `executable`, where that is not part of it.

@@ -1,9 +1,11 @@
 //! What probes tell of one process.
 
+use serde::{Deserialize, Serialize};
+
 use crate::{ids::TargetAddr, image::WaitReason};
 
 /// One thing that happened in a process.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Event {
     /// A goroutine parks.
     Parked(Parked),
@@ -27,7 +29,7 @@ pub enum Event {
 }
 
 /// A park as `runtime.gopark` saw it.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Parked {
     /// The goroutine's `g`. Reused after the goroutine ends, but never while it waits.
     pub g: TargetAddr,

@@ -98,7 +98,8 @@ impl ProcessState {
             return Some(Why::Lost);
         }
         let long_ago = now_ns.saturating_sub(schedule.long_wait_ns());
-        let hinted = self.hinted_ns.is_some_and(|at_ns| at_ns <= long_ago);
+        let hinted = rested_ns >= schedule.hint_gap_ns()
+            && self.hinted_ns.is_some_and(|at_ns| at_ns <= long_ago);
         if hinted || self.waits.unexamined_wait(long_ago) {
             return Some(Why::LongWait);
         }

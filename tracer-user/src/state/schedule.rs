@@ -9,6 +9,8 @@ pub struct Schedule {
     pub interval: Duration,
     /// Never more often than this.
     pub least_gap: Duration,
+    /// Likewise for the sake of a hint alone, which does not say whether anybody waits.
+    pub hint_gap: Duration,
     /// A wait for a lock that lasts so long deserves a look of its own, and so does any wait while
     /// somebody waits for a lock.
     pub long_wait: Duration,
@@ -19,6 +21,7 @@ impl Default for Schedule {
         Self {
             interval: Duration::from_secs(10),
             least_gap: Duration::from_millis(500),
+            hint_gap: Duration::from_millis(500),
             long_wait: Duration::from_millis(200),
         }
     }
@@ -31,6 +34,10 @@ impl Schedule {
 
     pub(super) fn least_gap_ns(&self) -> u64 {
         nanoseconds(self.least_gap)
+    }
+
+    pub(super) fn hint_gap_ns(&self) -> u64 {
+        nanoseconds(self.hint_gap)
     }
 
     pub(super) fn long_wait_ns(&self) -> u64 {

@@ -15,11 +15,49 @@ const OURS: &str = "65534";
 const THEIRS: &str = "65533";
 
 pub(crate) fn trials() -> Vec<Trial> {
-    vec![trial(
-        "privileges: four capabilities without root suffice",
-        &["setpriv"],
-        four_capabilities_without_root_suffice,
-    )]
+    vec![
+        trial(
+            "privileges: four capabilities without root suffice",
+            &["setpriv"],
+            four_capabilities_without_root_suffice,
+        ),
+        trial(
+            "privileges: the daemon of root gives up all but what tracing takes",
+            &[],
+            the_daemon_of_root_gives_up_the_others,
+        ),
+    ]
+}
+
+/// Bits of CAP_DAC_READ_SEARCH, CAP_SYS_PTRACE, CAP_PERFMON and CAP_BPF; before Linux 6.6 also those
+/// of CAP_SYS_ADMIN and CAP_SYS_RESOURCE.
+const KEPT: u64 = 1 << 2 | 1 << 19 | 1 << 38 | 1 << 39;
+const KEPT_BEFORE_6_6: u64 = KEPT | 1 << 21 | 1 << 24;
+
+fn the_daemon_of_root_gives_up_the_others() -> Result<(), String> {
+    let target = Running::ready(&built("abba", Flavour::Pie)?)?;
+    let daemon = Daemon::start(&["--interval", "1s", "--budget", "50%"], &[])?;
+    // It still finds, reads and probes.
+    let listed = daemon.listed(target.pid())?;
+    assert_eq!(listed["findings"]["proven"], 1, "{listed:#}");
+    let threads = fs::read_dir(format!("/proc/{}/task", daemon.pid()));
+    for thread in threads.map_err(|error| error.to_string())?.flatten() {
+        let status = fs::read_to_string(thread.path().join("status"));
+        let status = status.map_err(|error| error.to_string())?;
+        let field = |name: &str| {
+            let mut lines = status.lines();
+            let line = lines.find_map(|line| line.strip_prefix(name));
+            line.map(str::trim).unwrap_or_default().to_owned()
+        };
+        let set = |name: &str| u64::from_str_radix(&field(name), 16).unwrap_or(u64::MAX);
+        assert_eq!(field("NoNewPrivs:"), "1", "{status}");
+        for name in ["CapPrm:", "CapEff:", "CapBnd:"] {
+            assert_eq!(set(name) & !KEPT_BEFORE_6_6, 0, "{status}");
+        }
+        assert_eq!(set("CapEff:") & KEPT, KEPT, "{status}");
+        assert_eq!([set("CapAmb:"), set("CapInh:")], [0, 0], "{status}");
+    }
+    Ok(())
 }
 
 /// The capabilities of the unit, as setpriv writes them.

@@ -12,11 +12,64 @@ use crate::{
 };
 
 pub(crate) fn trials() -> Vec<Trial> {
-    vec![trial(
-        "a recording is replayed to what the live process showed",
-        &[],
-        a_recording_is_replayed,
-    )]
+    vec![
+        trial(
+            "a recording is replayed to what the live process showed",
+            &[],
+            a_recording_is_replayed,
+        ),
+        trial(
+            "a series is replayed as its findings appeared, as far as the file goes",
+            &[],
+            a_series_is_replayed,
+        ),
+    ]
+}
+
+fn a_series_is_replayed() -> Result<(), String> {
+    let folder = tempfile::tempdir().map_err(|error| error.to_string())?;
+    let file = folder.path().join("shop.gostuck").display().to_string();
+    let target = Running::ready(&built("abba", Flavour::Stripped)?)?;
+    let pid = target.pid().to_string();
+    let live = json(&stdout(GOSTUCK, &["inspect", "--format", "json", &pid])?)?;
+    let series = ["record", "--for", "600ms", "--every", "200ms"];
+    let said = stdout(GOSTUCK, &[&series[..], &[&pid, "-o", &file]].concat())?;
+    assert!(said.starts_with("recorded 4 moments"), "{said}");
+    drop(target);
+    let replayed = stdout(GOSTUCK, &["replay", "--format", "json", &file])?;
+    let lines = replayed.lines().map(json);
+    let lines = lines.collect::<Result<Vec<_>, _>>()?;
+    let cycle = &lines[0];
+    assert_eq!(
+        [
+            &cycle["event"],
+            &cycle["finding"]["kind"],
+            &cycle["finding"]["verdict"]
+        ],
+        ["appeared", "lock-cycle", "proven"]
+    );
+    assert_eq!(
+        cycle["finding"]["goroutines"],
+        live["findings"][0]["goroutines"]
+    );
+    // It stands to the end.
+    let told = lines
+        .iter()
+        .filter(|line| line["finding"]["kind"] == "lock-cycle");
+    assert_eq!(told.count(), 1, "{replayed}");
+    let summary = lines.last().map(|line| &line["findings"]["proven"]);
+    assert_eq!(summary, Some(&serde_json::json!(1)), "{replayed}");
+
+    // What was written before it broke off is shown, and that it broke off is said.
+    let whole = fs::read(&file).map_err(|error| error.to_string())?;
+    fs::write(&file, &whole[..whole.len() - 9]).map_err(|error| error.to_string())?;
+    let cut = output(GOSTUCK, &["replay", &file])?;
+    let shown = String::from_utf8_lossy(&cut.stdout).into_owned();
+    assert!(shown.contains("PROVEN: lock cycle"), "{shown}");
+    let said = String::from_utf8_lossy(&cut.stderr).into_owned();
+    assert!(said.contains("cut short or damaged"), "{said}");
+    assert_eq!(cut.status.code(), Some(1));
+    Ok(())
 }
 
 fn a_recording_is_replayed() -> Result<(), String> {

@@ -140,7 +140,7 @@ pub(crate) fn wait_for<T>(
 /// The daemon, listening on a port of its own.
 pub(crate) struct Daemon {
     pub(crate) port: u16,
-    _running: Running,
+    running: Running,
 }
 
 impl Daemon {
@@ -166,10 +166,12 @@ impl Daemon {
             }
             Ok(TcpStream::connect(("127.0.0.1", port)).ok())
         })?;
-        Ok(Self {
-            port,
-            _running: running,
-        })
+        Ok(Self { port, running })
+    }
+
+    /// Its process id.
+    pub(crate) fn pid(&self) -> u32 {
+        self.running.pid()
     }
 
     /// The body that answers a request for `path`.

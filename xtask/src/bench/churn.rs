@@ -57,6 +57,15 @@ pub(crate) fn run(quick: bool) -> Result<()> {
             rows: 12,
         }
     };
+    let mut section = Section::new(
+        "Churn",
+        &format!(
+            "`cargo xtask bench churn`, as root. Go 1.27.3 processes with twenty parked goroutines start one \
+             after another and are killed after 0.06 s, 0.7 s or 3.5 s, while another process makes \
+             goroutines that wait for a channel and end. `gostuck run --budget {BUDGET}` follows them all; \
+             its memory is resident memory, its files are open file descriptors.",
+        ),
+    );
     let gostuck = tool::gostuck()?;
     let waits = program::build("bench/waits")?;
     let parked = program::build("bench/parked")?;
@@ -78,15 +87,6 @@ pub(crate) fn run(quick: bool) -> Result<()> {
             .filter_map(|line| line.rsplit(' ').next()?.parse::<f64>().ok())
             .sum::<f64>()
     };
-    let mut section = Section::new(
-        "Churn",
-        &format!(
-            "`cargo xtask bench churn`, as root. Go 1.27.3 processes with twenty parked goroutines start one \
-             after another and are killed after 0.06 s, 0.7 s or 3.5 s, while another process makes \
-             goroutines that wait for a channel and end. `gostuck run --budget {BUDGET}` follows them all; \
-             its memory is resident memory, its files are open file descriptors.",
-        ),
-    );
     section.table(
         &[
             "after",

@@ -156,13 +156,14 @@ impl Fleet {
     fn due(&mut self, now: Instant) -> Vec<ProcessKey> {
         let affordable = self.allowance.has_any(now);
         let now_ns = monotonic_ns();
-        // Intervals are the pace's.
-        let schedule = Schedule {
-            interval: Duration::MAX,
-            ..Schedule::default()
-        };
         let mut due = Vec::new();
         for (key, member) in &mut self.members {
+            // Intervals are the pace's.
+            let schedule = Schedule {
+                interval: Duration::MAX,
+                hint_gap: self.pace.after_hint(member.cost),
+                ..Schedule::default()
+            };
             let soon = affordable && member.looked.is_some() && member.failures == 0;
             let state = &mut member.past.state;
             if member.due <= now || soon && state.needs_look(now_ns, &schedule).is_some() {

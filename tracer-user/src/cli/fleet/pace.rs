@@ -8,7 +8,7 @@ use nix::{
     unistd,
 };
 
-use crate::ids::Pid;
+use crate::{ids::Pid, state::Schedule};
 
 /// Processes younger than this are left alone: most of them are gone by then.
 const SETTLING: Duration = Duration::from_millis(250);
@@ -86,6 +86,17 @@ impl Pace {
             .max(Duration::from_secs_f64(affordable.min(3600.0)))
     }
 
+    /// How long after a look that cost `cost` a hint that somebody may wait for a lock leads to
+    /// another: busy servers give hints all the time. The share of a CPU that this may take comes
+    /// out of the savings.
+    pub fn after_hint(&self, cost: Duration) -> Duration {
+        const SHARE: u32 = 50;
+        Schedule::default()
+            .hint_gap
+            .max(cost * SHARE)
+            .min(self.interval.max(LONGEST_IDLE))
+    }
+
     /// When to check again whether an idle process has run.
     pub const fn idle(&self) -> Duration {
         self.interval
@@ -130,6 +141,15 @@ mod tests {
         allowance.spend(Duration::from_millis(600));
         assert!(!allowance.has_any(start + Duration::from_secs(49)));
         assert!(allowance.has_any(start + Duration::from_secs(51)));
+    }
+
+    #[test]
+    fn hints_lead_to_dear_looks_less_often() {
+        let pace = Pace::new(Duration::from_secs(5), 0.01);
+        let ms = Duration::from_millis;
+        assert_eq!(pace.after_hint(ms(3)), ms(500));
+        assert_eq!(pace.after_hint(ms(200)), ms(10_000));
+        assert_eq!(pace.after_hint(ms(9_000)), LONGEST_IDLE);
     }
 
     #[test]

@@ -2,7 +2,6 @@
 //! clear.
 
 mod child;
-mod report;
 mod targets;
 
 use std::{
@@ -14,9 +13,11 @@ use std::{
 use clap::{Args, ValueEnum};
 use tokio::signal::unix::{SignalKind, signal};
 
-use self::{child::Child, report::Report, targets::Targets};
+use self::{child::Child, targets::Targets};
 use super::{
-    EXIT_FINDING, Failure, failure, output,
+    EXIT_FINDING, Failure,
+    changes::{Findings, Report},
+    failure, output,
     percent::share,
     probing::{Probing, Settings},
     threshold::FailOn,
@@ -25,7 +26,7 @@ use super::{
 };
 use crate::{
     export::metrics::Own,
-    finding::{self, Looker},
+    finding::{self, Looker, Verdict},
     ids::Pid,
     process::{Process, Untraceable},
 };
@@ -172,7 +173,11 @@ async fn watch(options: &Options) -> Result<ExitCode, Failure> {
             break Outcome::Over;
         }
     };
-    report.summary(&targets)?;
+    let standing = Findings {
+        proven: targets.standing(Verdict::Proven),
+        suspected: targets.standing(Verdict::Suspected),
+    };
+    report.summary(standing, &targets.histograms())?;
     match outcome {
         Outcome::Failed => {
             if let Some(child) = child {

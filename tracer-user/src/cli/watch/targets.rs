@@ -8,10 +8,10 @@ use std::{
 
 use rustc_hash::{FxHashMap, FxHashSet};
 
-use super::report::Report;
 use crate::{
     cli::{
         Failure,
+        changes::Report,
         failure::{from_look, is_gone},
         follow::Followed,
         probing::Probing,

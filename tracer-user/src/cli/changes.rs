@@ -1,4 +1,4 @@
-//! What `watch` prints.
+//! Findings as they appear and clear, as `watch` and `replay` print them.
 
 use std::{
     io::{self, Write},
@@ -7,14 +7,13 @@ use std::{
 
 use serde::Serialize;
 
-use super::targets::Targets;
+use super::output;
 use crate::{
-    cli::output,
     export::{
         document::{self, Document},
         text::{self, Paint, Style},
     },
-    finding::{Change, Look, Verdict},
+    finding::{Change, Look, Origin},
     ids::Pid,
     probes::WaitHistogram,
 };
@@ -76,10 +75,13 @@ impl Waits {
     }
 }
 
-#[derive(Serialize)]
-struct Findings {
-    proven: usize,
-    suspected: usize,
+/// How many findings stand.
+#[derive(Debug, Clone, Copy, Serialize)]
+pub struct Findings {
+    /// Proven ones.
+    pub proven: usize,
+    /// Suspected ones.
+    pub suspected: usize,
 }
 
 impl Report {
@@ -122,7 +124,7 @@ impl Report {
             if self.json {
                 let line = Line {
                     event,
-                    time: now(),
+                    time: time_of(look),
                     pid: document.process.pid,
                     finding: Some(&finding),
                     seen_for_seconds: seen_for,
@@ -130,7 +132,13 @@ impl Report {
                 serde_json::to_writer(&mut out, &line)?;
                 writeln!(out)?;
             } else {
-                self.text(&mut out, &document, event, &finding, seen_for)?;
+                let heading = format!(
+                    "{} {} (pid {}): {event}",
+                    time_of(look),
+                    text::clean(&document.process.command),
+                    document.process.pid
+                );
+                self.text(&mut out, &document, &heading, &finding, seen_for)?;
             }
         }
         out.flush()
@@ -140,17 +148,10 @@ impl Report {
         &self,
         out: &mut impl Write,
         document: &Document,
-        event: &str,
+        heading: &str,
         finding: &document::Finding,
         seen_for: Option<f64>,
     ) -> io::Result<()> {
-        let process = &document.process;
-        let heading = format!(
-            "{} {} (pid {}): {event}",
-            now(),
-            text::clean(&process.command),
-            process.pid
-        );
         let heading = self.paint.style(Style::Faint, heading);
         if let Some(seen_for) = seen_for {
             return writeln!(
@@ -189,14 +190,13 @@ impl Report {
         writeln!(out, "{}", self.paint.style(Style::Faint, text))
     }
 
-    /// Says what stands at the end.
-    pub fn summary(&self, targets: &Targets) -> io::Result<()> {
-        let findings = Findings {
-            proven: targets.standing(Verdict::Proven),
-            suspected: targets.standing(Verdict::Suspected),
-        };
-        let waits: Vec<Waits> = targets
-            .histograms()
+    /// Says how many findings stand at the end, and how long the waits of each process lasted.
+    pub fn summary(
+        &self,
+        findings: Findings,
+        waits: &[(Pid, Vec<WaitHistogram>)],
+    ) -> io::Result<()> {
+        let waits: Vec<Waits> = waits
             .iter()
             .flat_map(|(pid, all)| all.iter().map(|waits| Waits::new(*pid, waits)))
             .filter(|waits| waits.count > 0)
@@ -237,6 +237,14 @@ impl Report {
             )?;
         }
         Ok(())
+    }
+}
+
+/// When `look` was made.
+fn time_of(look: &Look) -> String {
+    match &look.origin {
+        Origin::Live => now(),
+        Origin::Left { taken, .. } => humantime::format_rfc3339_seconds(*taken).to_string(),
     }
 }
 

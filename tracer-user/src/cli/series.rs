@@ -1,0 +1,156 @@
+//! Series of moments: `gostuck record --for`, and their replay.
+
+use std::{
+    io::{self, Write},
+    process::ExitCode,
+    time::{Duration, Instant},
+};
+
+use tokio::signal::unix::{SignalKind, signal};
+
+use super::{
+    Failure,
+    changes::Findings,
+    follow::Followed,
+    probing::{Probing, Settings},
+    record::{RecordOptions, ReplayOptions, from_recording},
+};
+use crate::{
+    export::metrics::Own,
+    finding::{Looker, Verdict},
+    ids::Pid,
+    recording::{self, Recorder, Replay, Told},
+};
+
+/// What probes may cost the process that is recorded, as a share of one CPU.
+const BUDGET: f64 = 0.01;
+/// Most moments of a series.
+const MOST: u128 = 50_000;
+
+/// What has been recorded.
+#[derive(Default)]
+struct Tally {
+    moments: usize,
+    events: usize,
+    bytes: u64,
+    held_longest: Duration,
+    gone: bool,
+}
+
+/// Records a series for `length`.
+///
+/// # Errors
+/// [`Failure`] with the next step.
+pub fn record(
+    looker: &Looker,
+    options: &RecordOptions,
+    how: recording::Options,
+    length: Duration,
+) -> Result<ExitCode, Failure> {
+    if length.as_nanos() / options.every.as_nanos().max(1) > MOST {
+        return Err(Failure::with_next_step(
+            anyhow::anyhow!("a series has {MOST} moments at most"),
+            "record for a shorter time, or less often (--every 10s)",
+        ));
+    }
+    let tally = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()?
+        .block_on(series(looker, options, how, length))?;
+    writeln!(
+        io::stdout(),
+        "recorded {} moments, {} events and {} KiB of memory in {}; held the process for {:.1} ms at most{}",
+        tally.moments,
+        tally.events,
+        tally.bytes >> 10,
+        options.output.display(),
+        tally.held_longest.as_secs_f64() * 1e3,
+        if tally.gone { "; it has ended" } else { "" },
+    )?;
+    Ok(ExitCode::SUCCESS)
+}
+
+async fn series(
+    looker: &Looker,
+    options: &RecordOptions,
+    how: recording::Options,
+    length: Duration,
+) -> Result<Tally, Failure> {
+    let mut interrupt = signal(SignalKind::interrupt())?;
+    let mut terminate = signal(SignalKind::terminate())?;
+    let pid = Pid(options.pid);
+    let recorder = Recorder::begin(looker, pid, &options.output, how);
+    let mut recorder = recorder.map_err(from_recording)?;
+    let settings = Settings {
+        wanted: !options.no_probes,
+        budget: BUDGET,
+    };
+    let probing = Probing::start(settings, Own::default());
+    probing.attach(pid, &recorder.process().exe_for_us(), recorder.image());
+    let mut tally = Tally::default();
+    let mut due = Instant::now();
+    let end = due + length;
+    loop {
+        let told = told(&probing, pid);
+        tally.events += told.events.len();
+        recorder.told(&told).map_err(from_recording)?;
+        match recorder.moment() {
+            Ok(taken) => {
+                tally.moments += 1;
+                tally.bytes += taken.bytes;
+                tally.held_longest = tally.held_longest.max(taken.held);
+            }
+            Err(_) if tally.moments > 0 && recorder.process().check_same().is_err() => {
+                tally.gone = true;
+                break;
+            }
+            Err(error) => return Err(from_recording(error)),
+        }
+        due += options.every;
+        if due > end {
+            break;
+        }
+        tokio::select! {
+            () = tokio::time::sleep(due.saturating_duration_since(Instant::now())) => {}
+            _ = interrupt.recv() => break,
+            _ = terminate.recv() => break,
+        }
+    }
+    recorder.end().map_err(from_recording)?;
+    Ok(tally)
+}
+
+/// What the probes tell of `pid`.
+fn told(probing: &Probing, pid: Pid) -> Told {
+    let news = probing.news().events.into_iter();
+    let own = news.filter(|(of, _)| *of == pid);
+    Told {
+        events: own.map(|(_, event)| event).collect(),
+        parked: probing.parked(pid),
+    }
+}
+
+/// Prints the findings of a series as they appear and clear.
+///
+/// # Errors
+/// [`Failure`] with the next step; what came before it has been printed.
+pub fn replay(looker: &Looker, options: &ReplayOptions) -> Result<ExitCode, Failure> {
+    let report = options.report.of_changes()?;
+    let replay = Replay::open(&options.file, options.exe.as_deref());
+    let mut replay = replay.map_err(from_recording)?;
+    let mut followed = Followed::default();
+    while let Some(mut look) = replay.look(looker).map_err(from_recording)? {
+        let changes = followed.take(&mut look);
+        report.changes(&look, &changes)?;
+    }
+    let standing = |verdict| {
+        let standing = followed.standing();
+        standing.filter(|f| f.verdict == verdict).count()
+    };
+    let findings = Findings {
+        proven: standing(Verdict::Proven),
+        suspected: standing(Verdict::Suspected),
+    };
+    report.summary(findings, &[])?;
+    Ok(ExitCode::SUCCESS)
+}

@@ -1,0 +1,435 @@
+//! The file format of series, version 1: a line that names it, then one gzip stream of records.
+//!
+//! Numbers are 64-bit little-endian. First stand length and text of the subject (JSON), and length
+//! and bytes of the executable (0 when it was left out). Each record begins with its kind: a moment
+//! (length and text of its JSON, the number of its pages, and for each its address and its 4096
+//! bytes; with the lowest bit of the address set it is as in the moment before, and there are no
+//! bytes), what was told since the last record (length and text of JSON), or the end. After each
+//! record stands the CRC 32 of everything before, so that what is cut short or damaged is noticed
+//! where it is.
+
+use std::{
+    io::{self, BufRead, Read, Write},
+    sync::Arc,
+};
+
+use flate2::{Compression, CrcReader, CrcWriter, bufread::GzDecoder, write::GzEncoder};
+use serde::{Deserialize, Serialize, de::DeserializeOwned};
+
+use super::super::file::{
+    EXECUTABLE_LIMIT, FormatError, HEADER_LIMIT, RecordedThread, copy, number,
+};
+use crate::{
+    memory::{PAGE, PAGES_LIMIT, Pages},
+    state::{Event, Parked},
+};
+
+/// The first line of a file.
+const NAME: &[u8] = b"gostuck series 1\n";
+/// Most records of a file.
+const RECORDS_LIMIT: u64 = 1 << 17;
+
+const END: u64 = 0;
+const MOMENT: u64 = 1;
+const TOLD: u64 = 2;
+
+/// The process that a series is of.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Subject {
+    /// Version of the gostuck that made the series.
+    pub made_by: String,
+    /// The process's id.
+    pub pid: u32,
+    /// Its real user id.
+    pub uid: u32,
+    /// The kernel's short name of it.
+    pub comm: String,
+    /// Its first argument; the others may be secret.
+    pub command: Option<String>,
+    /// Path of its executable, in its own mount namespace.
+    pub executable: String,
+    /// What the loader added to the addresses of the executable.
+    pub load_bias: u64,
+}
+
+/// One moment of it, held still, besides its memory.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Moment {
+    /// When, in nanoseconds after the epoch.
+    pub taken_ns: u64,
+    /// The same moment on the process's `CLOCK_MONOTONIC`.
+    pub monotonic_ns: u64,
+    /// How long the process was held still for it, in nanoseconds.
+    pub held_ns: u64,
+    /// Its threads.
+    pub threads: Vec<RecordedThread>,
+}
+
+/// What the probes told since the last record.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Told {
+    /// What happened, in order.
+    pub events: Vec<Event>,
+    /// Who was parked for longer than a moment at the end of it; `None` without probes.
+    pub parked: Option<Vec<Parked>>,
+}
+
+/// Something in a series.
+#[derive(Debug)]
+pub enum Entry {
+    /// A moment, with the memory that a look at it reads.
+    Moment(Moment, Arc<Pages>),
+    /// What happened before the next.
+    Told(Told),
+}
+
+/// Writes a series.
+pub struct Writer<W: Write> {
+    out: CrcWriter<GzEncoder<W>>,
+    /// The pages of the last moment.
+    before: Pages,
+}
+
+impl<W: Write> Writer<W> {
+    /// Begins a series. `executable` is its length and its bytes, where it is to be part of it.
+    ///
+    /// # Errors
+    /// When `out` cannot be written, or the executable is shorter than said.
+    pub fn begin(
+        mut out: W,
+        subject: &Subject,
+        executable: Option<(u64, &mut dyn Read)>,
+    ) -> io::Result<Self> {
+        out.write_all(NAME)?;
+        let mut this = Self {
+            out: CrcWriter::new(GzEncoder::new(out, Compression::fast())),
+            before: Pages::default(),
+        };
+        this.json(subject)?;
+        match executable {
+            Some((len, bytes)) => {
+                this.number(len)?;
+                copy(&mut { bytes }, len, &mut this.out)?;
+            }
+            None => this.number(0)?,
+        }
+        this.close()?;
+        Ok(this)
+    }
+
+    /// Adds a moment. Answers how many of its pages were not as before.
+    ///
+    /// # Errors
+    /// When it cannot be written.
+    pub fn moment(&mut self, moment: &Moment, pages: Pages) -> io::Result<usize> {
+        self.number(MOMENT)?;
+        self.json(moment)?;
+        self.number(pages.len() as u64)?;
+        let mut changed = 0;
+        for (base, page) in pages.iter() {
+            if self.before.get(base) == Some(page) {
+                self.number(base | 1)?;
+            } else {
+                changed += 1;
+                self.number(base)?;
+                self.out.write_all(&page[..])?;
+            }
+        }
+        self.before = pages;
+        self.close()?;
+        Ok(changed)
+    }
+
+    /// Adds what was told.
+    ///
+    /// # Errors
+    /// When it cannot be written.
+    pub fn told(&mut self, told: &Told) -> io::Result<()> {
+        self.number(TOLD)?;
+        self.json(told)?;
+        self.close()
+    }
+
+    /// Ends the series.
+    ///
+    /// # Errors
+    /// When the end cannot be written.
+    pub fn end(mut self) -> io::Result<()> {
+        self.number(END)?;
+        self.close()?;
+        self.out.into_inner().finish()?.flush()
+    }
+
+    fn number(&mut self, number: u64) -> io::Result<()> {
+        self.out.write_all(&number.to_le_bytes())
+    }
+
+    fn json(&mut self, value: &impl Serialize) -> io::Result<()> {
+        let text = serde_json::to_vec(value)?;
+        self.number(text.len() as u64)?;
+        self.out.write_all(&text)
+    }
+
+    /// What has been written so far can be read even if nothing follows.
+    fn close(&mut self) -> io::Result<()> {
+        let sum = u64::from(self.out.crc().sum());
+        self.number(sum)?;
+        self.out.flush()
+    }
+}
+
+/// Reads a series.
+pub struct Reader<R: BufRead> {
+    from: CrcReader<GzDecoder<R>>,
+    /// The pages of the last moment.
+    before: Arc<Pages>,
+    records: u64,
+    ended: bool,
+}
+
+impl<R: BufRead> Reader<R> {
+    /// Begins to read; the executable, where it is part of the file, goes to `executable`.
+    ///
+    /// # Errors
+    /// [`FormatError`] says what was wrong.
+    pub fn begin(
+        mut from: R,
+        executable: &mut dyn Write,
+    ) -> Result<(Self, Subject, bool), FormatError> {
+        let mut name = [0; NAME.len()];
+        from.read_exact(&mut name)
+            .map_err(|_| FormatError::NotOne)?;
+        if name != NAME {
+            let same = name.starts_with(b"gostuck series");
+            return Err(if same {
+                FormatError::OtherVersion
+            } else {
+                FormatError::NotOne
+            });
+        }
+        let mut this = Self {
+            from: CrcReader::new(GzDecoder::new(from)),
+            before: Arc::default(),
+            records: 0,
+            ended: false,
+        };
+        let subject = this.json()?;
+        let len = number(&mut this.from, "bytes of executable", EXECUTABLE_LIMIT)?;
+        copy(&mut this.from, len, executable)?;
+        this.check()?;
+        Ok((this, subject, len > 0))
+    }
+
+    /// The next entry; `None` at the end.
+    ///
+    /// # Errors
+    /// [`FormatError`] says what was wrong; nothing more can be read then.
+    pub fn next_entry(&mut self) -> Result<Option<Entry>, FormatError> {
+        if self.ended {
+            return Ok(None);
+        }
+        self.records += 1;
+        if self.records > RECORDS_LIMIT {
+            let (what, size) = ("records", self.records);
+            return Err(FormatError::TooMuch { what, size });
+        }
+        let entry = match number(&mut self.from, "kind of record", u64::MAX)? {
+            END => None,
+            MOMENT => {
+                let moment = self.json()?;
+                self.before = Arc::new(self.pages()?);
+                Some(Entry::Moment(moment, Arc::clone(&self.before)))
+            }
+            TOLD => Some(Entry::Told(self.json()?)),
+            _ => return Err(FormatError::Broken("a record is of no known kind")),
+        };
+        self.check()?;
+        if entry.is_none() {
+            self.ended = true;
+            // Only at its end does the stream compare its own checksum.
+            if self.from.read(&mut [0])? != 0 {
+                return Err(FormatError::Broken("something follows the end"));
+            }
+        }
+        Ok(entry)
+    }
+
+    fn pages(&mut self) -> Result<Pages, FormatError> {
+        let mut pages = Pages::default();
+        for _ in 0..number(&mut self.from, "pages", PAGES_LIMIT as u64)? {
+            let base = number(&mut self.from, "address", u64::MAX)?;
+            let page = if base & 1 == 0 {
+                let mut page = Box::new([0; PAGE]);
+                self.from.read_exact(&mut page[..])?;
+                page
+            } else {
+                let known = self.before.get(base & !1).cloned();
+                known.ok_or(FormatError::Broken("a page is as it never was"))?
+            };
+            if !pages.add(base & !1, page) {
+                return Err(FormatError::Broken("a page has no address of a page"));
+            }
+        }
+        Ok(pages)
+    }
+
+    fn json<T: DeserializeOwned>(&mut self) -> Result<T, FormatError> {
+        let len = number(&mut self.from, "bytes of text", HEADER_LIMIT)?;
+        let mut text = Vec::new();
+        copy(&mut self.from, len, &mut text)?;
+        Ok(serde_json::from_slice(&text)?)
+    }
+
+    fn check(&mut self) -> Result<(), FormatError> {
+        let sum = u64::from(self.from.crc().sum());
+        if number(&mut self.from, "checksum", u64::MAX)? == sum {
+            Ok(())
+        } else {
+            Err(FormatError::Broken("a checksum is wrong"))
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{ids::TargetAddr, image::WaitReason};
+
+    fn subject() -> Subject {
+        Subject {
+            made_by: "0.1.0".to_owned(),
+            pid: 4711,
+            uid: 0,
+            comm: "shop".to_owned(),
+            command: None,
+            executable: "/bin/shop".to_owned(),
+            load_bias: 0x1000,
+        }
+    }
+
+    fn moment(monotonic_ns: u64) -> Moment {
+        Moment {
+            taken_ns: 1,
+            monotonic_ns,
+            held_ns: 3,
+            threads: Vec::new(),
+        }
+    }
+
+    fn pages(contents: &[u8]) -> Pages {
+        let mut pages = Pages::default();
+        for (number, byte) in (1..).zip(contents) {
+            pages.add(number << 12, Box::new([*byte; PAGE]));
+        }
+        pages
+    }
+
+    fn told() -> Told {
+        Told {
+            events: vec![Event::Lost { count: 1 }],
+            parked: Some(vec![Parked {
+                g: TargetAddr(0xc0),
+                reason: WaitReason::MutexLock,
+                at_ns: 7,
+            }]),
+        }
+    }
+
+    fn series() -> Vec<u8> {
+        let mut file = Vec::new();
+        let executable: &mut dyn Read = &mut &b"\x7fELF"[..];
+        let mut writer = Writer::begin(&mut file, &subject(), Some((4, executable))).unwrap();
+        assert_eq!(writer.moment(&moment(10), pages(&[1, 2, 3])).unwrap(), 3);
+        writer.told(&told()).unwrap();
+        assert_eq!(writer.moment(&moment(20), pages(&[1, 9])).unwrap(), 1);
+        writer.end().unwrap();
+        file
+    }
+
+    /// Everything in `file` as text, to compare.
+    fn read(file: &[u8]) -> Result<Vec<String>, FormatError> {
+        let mut executable = Vec::new();
+        let (mut reader, subject, embedded) = Reader::begin(file, &mut executable)?;
+        let mut all = vec![format!("{subject:?} {embedded} {executable:?}")];
+        while let Some(entry) = reader.next_entry()? {
+            all.push(match entry {
+                Entry::Moment(moment, pages) => {
+                    let pages: Vec<_> = pages.iter().map(|(at, page)| (at, page[7])).collect();
+                    format!("{moment:?} {pages:?}")
+                }
+                Entry::Told(told) => format!("{told:?}"),
+            });
+        }
+        Ok(all)
+    }
+
+    #[test]
+    fn what_was_written_is_read() {
+        let all = read(&series()).unwrap();
+        assert_eq!(all.len(), 4);
+        assert!(all[0].ends_with("true [127, 69, 76, 70]"), "{}", all[0]);
+        assert!(all[1].ends_with("[(4096, 1), (8192, 2), (12288, 3)]"));
+        assert_eq!(all[2], format!("{:?}", told()));
+        assert!(all[3].ends_with("[(4096, 1), (8192, 9)]"), "{}", all[3]);
+    }
+
+    #[test]
+    fn cut_short_or_damaged_files_are_refused_and_what_came_before_is_read() {
+        let (file, whole) = (series(), read(&series()).unwrap());
+        for len in 0..file.len() {
+            assert!(read(&file[..len]).is_err(), "{len}");
+        }
+        for at in 0..file.len() {
+            let mut damaged = file.clone();
+            damaged[at] ^= 0x10;
+            // A few bits mean nothing: gzip's time and system, and what fills up the last byte.
+            if let Ok(all) = read(&damaged) {
+                assert_eq!(all, whole, "byte {at}");
+            }
+        }
+        let (mut reader, ..) = Reader::begin(&file[..file.len() - 1], &mut io::sink()).unwrap();
+        for _ in 0..3 {
+            assert!(reader.next_entry().unwrap().is_some());
+        }
+        assert!(reader.next_entry().is_err());
+    }
+
+    #[test]
+    fn neither_lengths_nor_references_are_believed() {
+        let stream = |numbers: &[u64]| {
+            let file = NAME.to_vec();
+            let mut writer = Writer {
+                out: CrcWriter::new(GzEncoder::new(file, Compression::fast())),
+                before: Pages::default(),
+            };
+            writer.json(&subject()).unwrap();
+            writer.number(0).unwrap();
+            writer.close().unwrap();
+            for number in numbers {
+                writer.number(*number).unwrap();
+            }
+            let file = writer.out.into_inner().finish().unwrap();
+            read(&file).unwrap_err().to_string()
+        };
+        assert!(stream(&[TOLD, u64::MAX]).contains("bytes of text"));
+        assert!(stream(&[TOLD, HEADER_LIMIT]).contains("cut short"));
+        assert!(stream(&[9]).contains("no known kind"));
+        assert!(stream(&[END, 0]).contains("checksum is wrong"));
+        let pages = |numbers: &[u64]| {
+            let bytes: Vec<u8> = numbers.iter().flat_map(|n| n.to_le_bytes()).collect();
+            let mut out = GzEncoder::new(Vec::new(), Compression::fast());
+            out.write_all(&bytes).unwrap();
+            let file = out.finish().unwrap();
+            let mut reader = Reader {
+                from: CrcReader::new(GzDecoder::new(&file[..])),
+                before: Arc::default(),
+                records: 0,
+                ended: false,
+            };
+            reader.pages().unwrap_err().to_string()
+        };
+        assert!(pages(&[u64::MAX]).contains("pages of"));
+        assert!(pages(&[1, 0x1001]).contains("as it never was"));
+        assert!(pages(&[1, 0x1000]).contains("cut short"));
+    }
+}

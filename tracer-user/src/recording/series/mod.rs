@@ -1,0 +1,276 @@
+//! Several moments of a process in a file, with what the probes told between them.
+//!
+//! The process is held still for each moment, as for a single one, and runs in between. A replay
+//! makes the same looks in the same order, so that findings appear and clear as they did.
+
+mod file;
+
+use std::{
+    fs::File,
+    io::{BufReader, BufWriter, Read, Seek as _},
+    path::{Path, PathBuf},
+    sync::Arc,
+    time::{Duration, SystemTime},
+};
+
+pub use self::file::{Entry, Moment, Reader, Subject, Told, Writer};
+use super::{Options, RecordingError, capture, nanoseconds};
+use crate::{
+    finding::{Look, LookError, Looker, Origin, Past, Still},
+    ids::{LoadBias, Pid},
+    image::Image,
+    memory::PAGE,
+    process::{Departed, FileIdentity, Process},
+    snapshot::{Motion, Target},
+};
+
+/// A series that is being recorded.
+pub struct Recorder<'l> {
+    looker: &'l Looker,
+    process: Process,
+    image: Arc<Image>,
+    bias: LoadBias,
+    hold: Duration,
+    to: PathBuf,
+    out: Writer<BufWriter<File>>,
+}
+
+/// What a moment took.
+#[derive(Debug)]
+pub struct Taken {
+    /// The look whose pages were kept.
+    pub look: Look,
+    /// How long the process was held still.
+    pub held: Duration,
+    /// How many bytes of its memory are in the file for this moment alone.
+    pub bytes: u64,
+}
+
+impl<'l> Recorder<'l> {
+    /// Begins a series of the process `pid` in the file `to`.
+    ///
+    /// # Errors
+    /// [`RecordingError`].
+    pub fn begin(
+        looker: &'l Looker,
+        pid: Pid,
+        to: &Path,
+        options: Options,
+    ) -> Result<Self, RecordingError> {
+        let failed = |source| RecordingError::Io {
+            path: to.to_owned(),
+            source,
+        };
+        let process = Process::open(pid)?;
+        let image = looker.image_of(&process).map_err(LookError::from)?;
+        let bias = process.load_bias()?;
+        let subject = Subject {
+            made_by: env!("CARGO_PKG_VERSION").to_owned(),
+            pid: pid.0,
+            uid: process.uid,
+            comm: process.comm.clone(),
+            command: process.cmdline.first().cloned(),
+            executable: process.exe.path.to_string_lossy().into_owned(),
+            load_bias: bias.0,
+        };
+        let mut executable = None;
+        if options.with_executable {
+            let file = File::open(process.exe_for_us()).map_err(failed)?;
+            executable = Some((file.metadata().map_err(failed)?.len(), file));
+        }
+        let executable = executable
+            .as_mut()
+            .map(|(len, file)| (*len, file as &mut dyn Read));
+        let out = BufWriter::new(File::create(to).map_err(failed)?);
+        let out = Writer::begin(out, &subject, executable).map_err(failed)?;
+        Ok(Self {
+            looker,
+            process,
+            image,
+            bias,
+            hold: options.hold,
+            to: to.to_owned(),
+            out,
+        })
+    }
+
+    /// The process.
+    #[must_use]
+    pub const fn process(&self) -> &Process {
+        &self.process
+    }
+
+    /// What it executes.
+    #[must_use]
+    pub const fn image(&self) -> &Arc<Image> {
+        &self.image
+    }
+
+    /// Adds the present moment.
+    ///
+    /// # Errors
+    /// [`RecordingError`]; the file ends with the moment before.
+    pub fn moment(&mut self) -> Result<Taken, RecordingError> {
+        let captured = capture(
+            self.looker,
+            &self.process,
+            &self.image,
+            self.bias,
+            self.hold,
+        )?;
+        let moment = Moment {
+            taken_ns: captured.taken_ns,
+            monotonic_ns: captured.monotonic_ns,
+            held_ns: nanoseconds(captured.held),
+            threads: captured.threads.iter().map(Into::into).collect(),
+        };
+        let written = self.out.moment(&moment, captured.pages);
+        Ok(Taken {
+            look: captured.look,
+            held: captured.held,
+            bytes: (written.map_err(|source| self.failed(source))? * PAGE) as u64,
+        })
+    }
+
+    /// Adds what was told since the last moment; it belongs to the next.
+    ///
+    /// # Errors
+    /// [`RecordingError::Io`].
+    pub fn told(&mut self, told: &Told) -> Result<(), RecordingError> {
+        let written = self.out.told(told);
+        written.map_err(|source| self.failed(source))
+    }
+
+    /// Ends the series.
+    ///
+    /// # Errors
+    /// [`RecordingError::Io`].
+    pub fn end(self) -> Result<(), RecordingError> {
+        let path = self.to;
+        let ended = self.out.end();
+        ended.map_err(|source| RecordingError::Io { path, source })
+    }
+
+    fn failed(&self, source: std::io::Error) -> RecordingError {
+        RecordingError::Io {
+            path: self.to.clone(),
+            source,
+        }
+    }
+}
+
+/// A series that is being replayed.
+pub struct Replay {
+    file: PathBuf,
+    reader: Reader<BufReader<File>>,
+    process: Process,
+    image: Arc<Image>,
+    bias: LoadBias,
+    past: Past,
+}
+
+impl Replay {
+    /// Opens the series in `file`; at `executable`, where that is not part of it.
+    ///
+    /// # Errors
+    /// [`RecordingError`].
+    pub fn open(file: &Path, executable: Option<&Path>) -> Result<Self, RecordingError> {
+        let failed = |source| RecordingError::Io {
+            path: file.to_owned(),
+            source,
+        };
+        let from = BufReader::new(File::open(file).map_err(failed)?);
+        let mut own = tempfile::NamedTempFile::new().map_err(failed)?;
+        let (reader, subject, embedded) =
+            Reader::begin(from, own.as_file_mut()).map_err(|source| RecordingError::Format {
+                path: file.to_owned(),
+                source,
+            })?;
+        own.as_file_mut().rewind().map_err(failed)?;
+        let executable = match executable {
+            Some(path) => path,
+            None if embedded => own.path(),
+            None => {
+                return Err(RecordingError::NoExecutable {
+                    path: file.to_owned(),
+                    executable: subject.executable,
+                });
+            }
+        };
+        let metadata = std::fs::metadata(executable).map_err(failed)?;
+        let image = Arc::new(Image::open(executable).map_err(LookError::from)?);
+        let process = Departed {
+            pid: Pid(subject.pid),
+            uid: subject.uid,
+            comm: subject.comm,
+            arguments: subject.command.into_iter().collect(),
+        };
+        let identity = FileIdentity::of(&metadata);
+        Ok(Self {
+            file: file.to_owned(),
+            reader,
+            process: Process::departed(&process, subject.executable.into(), identity),
+            image,
+            bias: LoadBias(subject.load_bias),
+            past: Past::default(),
+        })
+    }
+
+    /// The process.
+    #[must_use]
+    pub const fn process(&self) -> &Process {
+        &self.process
+    }
+
+    /// Looks at the next moment; `None` at the end.
+    ///
+    /// # Errors
+    /// [`RecordingError`].
+    pub fn look(&mut self, looker: &Looker) -> Result<Option<Look>, RecordingError> {
+        loop {
+            let entry = self.reader.next_entry();
+            let entry = entry.map_err(|source| RecordingError::Format {
+                path: self.file.clone(),
+                source,
+            })?;
+            match entry {
+                None => return Ok(None),
+                Some(Entry::Told(told)) => {
+                    for event in told.events {
+                        self.past.state.apply(event);
+                    }
+                    if let Some(parked) = told.parked {
+                        self.past.state.apply_parked(parked);
+                    }
+                }
+                Some(Entry::Moment(moment, pages)) => {
+                    let still = self.still(moment, pages);
+                    return Ok(Some(looker.look_at_still_again(still, &mut self.past)?));
+                }
+            }
+        }
+    }
+
+    fn still(&self, moment: Moment, pages: Arc<crate::memory::Pages>) -> Still {
+        let target = Target {
+            pid: self.process.pid(),
+            image: Arc::clone(&self.image),
+            bias: self.bias,
+            memory: pages,
+            motion: Motion::Stopped {
+                threads: moment.threads.into_iter().map(Into::into).collect(),
+                at_ns: Some(moment.monotonic_ns),
+            },
+        };
+        let origin = Origin::Left {
+            file: self.file.clone(),
+            taken: SystemTime::UNIX_EPOCH + Duration::from_nanos(moment.taken_ns),
+        };
+        Still {
+            process: self.process.clone(),
+            image: Arc::clone(&self.image),
+            target,
+            origin,
+        }
+    }
+}
