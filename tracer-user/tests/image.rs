@@ -208,3 +208,28 @@ fn broken_binaries_are_errors() {
         }
     }
 }
+
+/// The same file as if it had been linked without build information.
+fn without_build_info(path: &Path) -> std::path::PathBuf {
+    let mut bytes = std::fs::read(path).unwrap();
+    for (gone, with) in [(&b"\xff Go buildinf:"[..], 0), (b".go.buildinfo\0", b'x')] {
+        let at = bytes.windows(gone.len()).position(|text| text == gone);
+        let at = at.unwrap_or_else(|| panic!("{}: no {gone:?}", path.display()));
+        bytes[at..at + gone.len() - 1].fill(with);
+    }
+    let changed = path.with_extension("without-build-info");
+    std::fs::write(&changed, bytes).unwrap();
+    changed
+}
+
+#[test]
+fn the_runtime_tells_the_version_where_no_build_information_does() {
+    for toolchain in toolchains() {
+        for flavour in [Flavour::Plain, Flavour::Stripped, Flavour::Pie] {
+            let path = build(&toolchain, flavour);
+            let (whole, changed) = (open(&path), open(&without_build_info(&path)));
+            assert_eq!(whole.go_version(), changed.go_version());
+            assert!(changed.build_info().settings.is_empty());
+        }
+    }
+}

@@ -1,6 +1,6 @@
 //! The build information that the Go linker leaves in every binary (`debug/buildinfo`).
 
-use super::elf::Elf;
+use super::{build_version::build_version, elf::Elf};
 use crate::ids::ImageAddr;
 
 /// `internal/buildinfo`: the 14 magic bytes, then pointer size, then flags.
@@ -51,6 +51,15 @@ impl BuildInfo {
             String::from_utf8_lossy(&version).into_owned(),
             &String::from_utf8_lossy(strip_sentinels(&modules)),
         ))
+    }
+
+    /// What the runtime itself says of a program that was built without build information: the
+    /// version alone.
+    pub(super) fn of_runtime(elf: &Elf) -> Option<Self> {
+        Some(Self {
+            go_version: build_version(elf)?,
+            ..Self::default()
+        })
     }
 
     fn parse(go_version: String, modules: &str) -> Self {

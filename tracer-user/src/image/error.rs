@@ -21,7 +21,7 @@ pub enum ImageError {
         /// What was wrong.
         reason: String,
     },
-    /// No Go build information.
+    /// Neither Go build information nor a Go version in a program with Go's tables.
     #[error("{}: not a Go program (it has no Go build information)", path.display())]
     NotGo {
         /// The file.

@@ -2,6 +2,7 @@
 //! the runtime's structs, where the runtime's globals are, and where to place probes.
 
 mod build_info;
+mod build_version;
 mod elf;
 mod error;
 mod file_bytes;
@@ -56,7 +57,8 @@ impl Image {
     /// [`ImageError`] says what was wrong: not readable, not ELF, not Go, too old, or broken.
     pub fn open(path: &Path) -> Result<Self, ImageError> {
         let elf = elf::Elf::open(path)?;
-        let build_info = BuildInfo::read(&elf).ok_or_else(|| ImageError::NotGo {
+        let build_info = BuildInfo::read(&elf).or_else(|| BuildInfo::of_runtime(&elf));
+        let build_info = build_info.ok_or_else(|| ImageError::NotGo {
             path: path.to_owned(),
         })?;
         let unsupported = || ImageError::UnsupportedVersion {

@@ -1,8 +1,9 @@
-//! The cheap test for a Go executable: has it Go's build information?
+//! The cheap test for a Go executable: has it Go's build information, or its table of functions?
 //!
-//! The linker marks it by a section `.go.buildinfo` (`cmd/link/internal/ld/data.go`, Go 1.13 and
-//! later, kept by `-s -w`). Where the section headers were removed too, `debug/buildinfo` searches
-//! the first writable segment for the 14 byte magic at a 16 byte boundary, and so does this.
+//! The linker marks them by sections `.go.buildinfo` (`cmd/link/internal/ld/data.go`, Go 1.13 and
+//! later, kept by `-s -w`) and `.gopclntab`, which is also there where the former was left out.
+//! Where the section headers were removed too, `debug/buildinfo` searches the first writable segment
+//! for the 14 byte magic at a 16 byte boundary, and so does this.
 
 use std::{fs::File, os::unix::fs::FileExt as _};
 
@@ -11,8 +12,9 @@ use object::{
     read::elf::{FileHeader, ProgramHeader as _},
 };
 
-/// The section the linker puts build information in.
-const SECTION: &[u8] = b".go.buildinfo";
+/// The sections the linker puts build information in, and the table of functions (the latter under
+/// another name where it is relocated).
+const SECTIONS: [&[u8]; 3] = [b".go.buildinfo", b".gopclntab", b".data.rel.ro.gopclntab"];
 /// What the information begins with (`debug/buildinfo.buildInfoMagic`).
 const MAGIC: &[u8] = b"\xff Go buildinf:";
 /// Alignment of the information in its segment (`debug/buildinfo.buildInfoAlign`).
@@ -21,8 +23,8 @@ const ALIGN: usize = 16;
 /// information first.
 const SEARCH_LIMIT: u64 = 64 << 10;
 
-/// Whether `file` is an ELF executable with Go build information. Malformed files have none.
-pub(super) fn has_build_info(file: &File) -> bool {
+/// Whether `file` is an ELF executable that Go's linker made. Malformed files are not.
+pub(super) fn is_go(file: &File) -> bool {
     let cache = ReadCache::new(file);
     has_section(&cache).unwrap_or(false) || has_magic(&cache, file).unwrap_or(false)
 }
@@ -37,8 +39,8 @@ fn header<R: ReadCacheOps>(
 fn has_section<R: ReadCacheOps>(cache: &ReadCache<R>) -> Option<bool> {
     let (header, endian) = header(cache)?;
     let sections = header.sections(endian, cache).ok()?;
-    let named = sections.section_by_name(endian, SECTION);
-    Some(named.is_some())
+    let named = |name: &&[u8]| sections.section_by_name(endian, name).is_some();
+    Some(SECTIONS.iter().any(named))
 }
 
 fn has_magic<R: ReadCacheOps>(cache: &ReadCache<R>, file: &File) -> Option<bool> {
@@ -66,7 +68,7 @@ mod tests {
     fn check(bytes: &[u8]) -> bool {
         let mut file = tempfile::tempfile().unwrap();
         file.write_all(bytes).unwrap();
-        has_build_info(&file)
+        is_go(&file)
     }
 
     #[test]

@@ -59,7 +59,7 @@ impl GoProcesses {
         }
         let file = std::fs::File::open(process.exe_for_us())
             .map_err(|error| ProcessError::from_io(&error, process.pid(), "exe"))?;
-        let check = if go_marker::has_build_info(&file) {
+        let check = if go_marker::is_go(&file) {
             GoCheck::Go
         } else {
             GoCheck::Other
