@@ -211,14 +211,14 @@ fn broken_binaries_are_errors() {
 
 /// The same file as if it had been linked without build information.
 fn without_build_info(path: &Path) -> std::path::PathBuf {
-    let mut bytes = std::fs::read(path).unwrap();
+    let mut bytes = std::fs::read(path).expect("the program that was built");
     for (gone, with) in [(&b"\xff Go buildinf:"[..], 0), (b".go.buildinfo\0", b'x')] {
         let at = bytes.windows(gone.len()).position(|text| text == gone);
         let at = at.unwrap_or_else(|| panic!("{}: no {gone:?}", path.display()));
         bytes[at..at + gone.len() - 1].fill(with);
     }
     let changed = path.with_extension("without-build-info");
-    std::fs::write(&changed, bytes).unwrap();
+    std::fs::write(&changed, bytes).expect("a copy beside it");
     changed
 }
 

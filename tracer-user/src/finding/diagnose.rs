@@ -46,6 +46,8 @@ pub struct Evidence {
     pub holders: FxHashMap<TargetAddr, LockHolders>,
     /// What blocked goroutines will do later.
     pub pending: FxHashMap<Goid, Vec<PendingRelease>>,
+    /// Whether main keeps the program running by waiting for what it has made for that purpose.
+    pub main_rests: bool,
     /// Whether all of it is of one moment: the process had stopped for ever.
     pub one_moment: bool,
 }
@@ -166,6 +168,7 @@ pub(super) fn diagnose_followed(
             &evidence.snapshot,
             &evidence.holders,
             &evidence.pending,
+            evidence.main_rests,
             symbols,
         ),
         graphs: &graphs,

@@ -19,7 +19,7 @@ use crate::{
 
 /// Groups of goroutines that wait for ever, each with the finding that tells of it.
 ///
-/// `select {}` in main keeps a program running on purpose and is left out. `Unreachable` rests on
+/// `select {}` in main, or `<-make(chan T)`, keeps a program running on purpose and is left out. `Unreachable` rests on
 /// reachability: without a walk it is told as part of a whole-process deadlock only.
 pub(super) fn forever<'a>(
     scene: &Scene<'a>,
@@ -30,7 +30,7 @@ pub(super) fn forever<'a>(
     let mut of_kind: BTreeMap<FindingKind, Vec<&'a Goroutine>> = BTreeMap::new();
     for (goid, fate) in &verdicts.dead {
         if let Some(g) = scene.goroutine(*goid)
-            && let Some(kind) = kind(g, fate, walked)
+            && let Some(kind) = kind(scene, g, fate, walked)
         {
             of_kind.entry(kind).or_default().push(g);
         }
@@ -45,14 +45,14 @@ pub(super) fn forever<'a>(
     found
 }
 
-/// Whether `g` is main keeping the program running by `select {}`.
-pub(super) fn is_habit(g: &Goroutine) -> bool {
-    g.goid == MAIN && g.wait_reason == Some(WaitReason::SelectNoCases)
+/// Whether `g` is main keeping the program running by `select {}` or the like.
+pub(super) fn is_habit(scene: &Scene<'_>, g: &Goroutine) -> bool {
+    g.goid == MAIN && (scene.main_rests || g.wait_reason == Some(WaitReason::SelectNoCases))
 }
 
-fn kind(g: &Goroutine, fate: &Fate, walked: bool) -> Option<FindingKind> {
+fn kind(scene: &Scene<'_>, g: &Goroutine, fate: &Fate, walked: bool) -> Option<FindingKind> {
     match fate {
-        Fate::Never if is_habit(g) => None,
+        Fate::Never | Fate::Unreachable if is_habit(scene, g) => None,
         Fate::Never if g.wait_reason == Some(WaitReason::SelectNoCases) => {
             Some(FindingKind::SelectForever)
         }

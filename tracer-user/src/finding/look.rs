@@ -10,7 +10,9 @@ use std::{
 
 use rustc_hash::{FxHashMap, FxHashSet};
 
-use super::{Diagnosis, Evidence, HeapWalker, Options, Past, diagnose::diagnose_followed};
+use super::{
+    Diagnosis, Evidence, HeapWalker, Options, Past, diagnose::diagnose_followed, scene::MAIN,
+};
 use crate::{
     ids::{Goid, Pid},
     image::{Image, ImageError},
@@ -137,6 +139,7 @@ impl Looker {
                 process: process.key,
                 cpu_limit,
                 holders: holders(&snapshot, &pending),
+                main_rests: main_rests(&analyzer, &snapshot),
                 snapshot: Arc::new(snapshot),
                 pending,
                 one_moment: false,
@@ -227,6 +230,12 @@ fn walk_adds_nothing(prover: &mut Prover<'_>, diagnosis: &Diagnosis) -> bool {
     let known: FxHashSet<Goid> = known.collect();
     let verdicts = prover.glance(&diagnosis.nodes);
     verdicts.is_ok_and(|found| found.dead.iter().all(|(goid, _)| known.contains(goid)))
+}
+
+/// Whether main waits for a channel that it made itself, as by `select {}`.
+pub(super) fn main_rests(analyzer: &Analyzer, snapshot: &Snapshot) -> bool {
+    let main = snapshot.goroutines.iter().find(|g| g.goid == MAIN);
+    main.is_some_and(|main| analyzer.rests(main))
 }
 
 /// What the goroutines will release.

@@ -24,6 +24,8 @@ pub(super) struct Scene<'a> {
     pub(super) process: ProcessKey,
     pub(super) snapshot: &'a Snapshot,
     pub(super) holders: &'a FxHashMap<TargetAddr, LockHolders>,
+    /// Whether main waits for what it made just for that: [`is_habit`](super::forever::is_habit).
+    pub(super) main_rests: bool,
     symbols: &'a dyn Symbols,
     index: FxHashMap<Goid, usize>,
     /// By address of the shared stack.
@@ -54,6 +56,7 @@ impl<'a> Scene<'a> {
         snapshot: &'a Snapshot,
         holders: &'a FxHashMap<TargetAddr, LockHolders>,
         pending: &'a FxHashMap<Goid, Vec<PendingRelease>>,
+        main_rests: bool,
         symbols: &'a dyn Symbols,
     ) -> Self {
         let goids = snapshot.goroutines.iter().map(|g| g.goid);
@@ -83,6 +86,7 @@ impl<'a> Scene<'a> {
             process,
             snapshot,
             holders,
+            main_rests,
             symbols,
             coming_back: coming_back.map(|g| Arc::as_ptr(&g.stack).addr()).collect(),
             index: goids.zip(0..).collect(),

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use super::{
     Past,
     diagnose::{Evidence, diagnose},
-    look::{Look, LookError, Looker, Origin, pending},
+    look::{Look, LookError, Looker, Origin, main_rests, pending},
 };
 use crate::{
     image::Image,
@@ -48,13 +48,15 @@ impl Looker {
         let mut snapshot = take(target)?;
         past.date(&mut snapshot);
         let snapshot = Arc::new(snapshot);
-        let pending = pending(&Analyzer::new(Arc::clone(&still.image)), target, &snapshot);
+        let analyzer = Analyzer::new(Arc::clone(&still.image));
+        let pending = pending(&analyzer, target, &snapshot);
         let evidence = Evidence {
             process: still.process.key,
             cpu_limit: None,
             holders: holders(&snapshot, &pending),
             snapshot: Arc::clone(&snapshot),
             pending,
+            main_rests: main_rests(&analyzer, &snapshot),
             one_moment: target.stopped_threads().is_some(),
         };
         let walk = self.options().reach;

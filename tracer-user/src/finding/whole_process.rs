@@ -14,8 +14,8 @@ use crate::{graph::Verdicts, ids::Goid};
 /// How many places are told of.
 const TOLD: usize = 5;
 
-/// A finding when every user goroutine is dead, unless there is only main, which sits in
-/// `select {}` on purpose.
+/// A finding when every user goroutine is dead, unless there is only main, which keeps the program
+/// running on purpose.
 pub(super) fn whole_process(
     scene: &Scene<'_>,
     verdicts: &Verdicts,
@@ -23,7 +23,7 @@ pub(super) fn whole_process(
 ) -> Option<Finding> {
     let users = || scene.snapshot.goroutines.iter().filter(|g| !g.system);
     let all_dead = users().all(|g| verdicts.fate(g.goid).is_some());
-    if !all_dead || users().all(is_habit) {
+    if !all_dead || users().all(|g| is_habit(scene, g)) {
         return None;
     }
     let total = users().count() as u64;

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use rustc_hash::FxHashMap;
 
-use super::{code::Code, frames, model::PendingRelease, timers};
+use super::{code::Code, frames, model::PendingRelease, rest, timers};
 use crate::{
     ids::{Goid, TargetAddr},
     image::Image,
@@ -61,6 +61,13 @@ impl Analyzer {
             }
         }
         found
+    }
+
+    /// Whether `g` keeps the program running by `<-make(chan T)`: it waits for a channel that it made
+    /// itself and has given nobody.
+    #[must_use]
+    pub fn rests(&self, g: &Goroutine) -> bool {
+        rest::receives_from_own_making(&self.code, g)
     }
 
     /// What the functions of pending timers (`time.AfterFunc`) may release. Belongs to the others

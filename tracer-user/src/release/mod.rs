@@ -13,6 +13,7 @@ mod isa;
 mod maps;
 mod model;
 mod packages;
+mod rest;
 mod rounds;
 mod sites;
 mod timers;

@@ -1,6 +1,8 @@
 //! Event loops: a `select` that the code around it comes back to. This is read off the shape of the
 //! code alone, so that it also holds where the channels of the next round cannot be told.
 
+use std::sync::Arc;
+
 use super::{
     code::{Code, Routine},
     isa::{Operation as Does, Target},
@@ -18,13 +20,7 @@ pub fn receives_again(code: &Code, g: &Goroutine) -> Vec<PendingRelease> {
     if g.wait_reason != Some(WaitReason::Select) {
         return Vec::new();
     }
-    let mut frames = g.stack.frames.iter().enumerate();
-    let of_runtime = |routine: &Routine| routine.function.name.starts_with("runtime.");
-    let innermost = frames.find_map(|(index, frame)| {
-        let routine = code.routine(frame.pc)?;
-        (!of_runtime(&routine)).then_some((index, frame.pc, routine))
-    });
-    let Some((frame, site, routine)) = innermost else {
+    let Some((frame, site, routine)) = innermost(code, g) else {
         return Vec::new();
     };
     let returns_to = routine.body.index_of(site);
@@ -47,6 +43,19 @@ pub fn receives_again(code: &Code, g: &Goroutine) -> Vec<PendingRelease> {
             },
         })
         .collect()
+}
+
+/// The innermost frame that is not the runtime's: its index, where it goes on, and its function.
+pub(super) fn innermost(code: &Code, g: &Goroutine) -> Option<(usize, ImageAddr, Arc<Routine>)> {
+    let of_runtime = |routine: &Routine| routine.function.name.starts_with("runtime.");
+    g.stack
+        .frames
+        .iter()
+        .enumerate()
+        .find_map(|(index, frame)| {
+            let routine = code.routine(frame.pc)?;
+            (!of_runtime(&routine)).then_some((index, frame.pc, routine))
+        })
 }
 
 /// Whether some path through `routine` leads from the instruction at `returns_to` back to the call

@@ -41,6 +41,7 @@ fn nodes(target: &Target, snapshot: &Snapshot) -> Vec<GoroutineNode> {
         snapshot: Arc::new(snapshot.clone()),
         holders: FxHashMap::default(),
         pending: FxHashMap::default(),
+        main_rests: false,
         one_moment: false,
     };
     finding::diagnose(

@@ -143,6 +143,7 @@ fn look_further(target: &Target, analyzer: &Analyzer, snapshot: Snapshot) -> boo
         snapshot: Arc::clone(&snapshot),
         holders: holders(&snapshot, &pending),
         pending: pending.clone(),
+        main_rests: snapshot.goroutines.iter().any(|g| analyzer.rests(g)),
         one_moment: false,
     };
     let options = reach::Options {

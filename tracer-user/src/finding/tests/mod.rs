@@ -28,6 +28,7 @@ pub(super) fn evidence(process: &Process) -> Evidence {
         snapshot: Arc::new(process.snapshot.clone()),
         holders: process.holders.clone(),
         pending: process.pending.clone(),
+        main_rests: false,
         one_moment: false,
     }
 }
