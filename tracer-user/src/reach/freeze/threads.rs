@@ -14,8 +14,9 @@ use crate::{
 
 /// How often a thread is asked whether it has stopped.
 const POLL: Duration = Duration::from_micros(20);
-/// How long one thread may take to stop: a thread in an uninterruptible sleep never does.
-const PATIENCE: Duration = Duration::from_millis(200);
+/// How long one thread may take to stop: on a busy machine it has to get a CPU first, and in an
+/// uninterruptible sleep it never does.
+const PATIENCE: Duration = Duration::from_secs(1);
 
 /// Threads that are stopped; they run on when this is dropped.
 #[derive(Debug, Default)]
