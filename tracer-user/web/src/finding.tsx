@@ -4,6 +4,7 @@ import { count, kindWords, place, waitWords } from "./format.ts";
 import type { Node } from "./graph/fold.ts";
 import { GraphView } from "./graph/view.tsx";
 import { StackList } from "./stacks.tsx";
+import { Story } from "./story.tsx";
 import type { Diagnosis, Finding, Goroutine, SyncObject } from "./types.ts";
 
 /** More edges than this are in the graph, not in the list of words beside it. */
@@ -50,8 +51,8 @@ function Detail({ node, goroutines, objects, onClose }: DetailProps) {
     <aside class="detail-panel" aria-label="Details" aria-live="polite">
       <button type="button" class="close" onClick={onClose} aria-label="Close details">×</button>
       {object && <ObjectDetail object={object} />}
-      {members.length > LISTED_GOROUTINES && (
-        <p>{count(members.length)} goroutines, the first {LISTED_GOROUTINES}:</p>
+      {node.type === "goroutines" && node.count > LISTED_GOROUTINES && (
+        <p>{count(node.count)} goroutines, the first {LISTED_GOROUTINES}:</p>
       )}
       {members.slice(0, LISTED_GOROUTINES).map((id) => {
         const goroutine = goroutines.get(id);
@@ -72,7 +73,7 @@ export function FindingCard({ finding, diagnosis }: { finding: Finding; diagnosi
         <span class={`badge ${finding.verdict}`}>{finding.verdict}</span> <span class="kind">{kindWords(finding.kind)}</span>{" "}
         {finding.summary}
       </h4>
-      {(finding.story ?? []).map((line) => <p>{line}</p>)}
+      <Story lines={finding.story ?? []} />
       {(finding.doubts ?? []).length > 0 && (
         <details>
           <summary>What is missing for proof</summary>

@@ -79,7 +79,10 @@ export interface Finding {
   id: string;
   kind: string;
   verdict: Verdict;
+  /** Of a cycle in cycle order; of a large finding the first ones. */
   goroutines: number[];
+  /** How many goroutines there are, listed or not. */
+  count: number;
   objects: string[];
   edges: Edge[];
   summary: string;
