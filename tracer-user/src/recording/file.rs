@@ -145,17 +145,7 @@ pub fn read(
     mut from: impl BufRead,
     executable: &mut dyn Write,
 ) -> Result<(Header, bool, Pages), FormatError> {
-    let mut name = [0; NAME.len()];
-    from.read_exact(&mut name)
-        .map_err(|_| FormatError::NotOne)?;
-    if name != NAME {
-        let same = name.starts_with(b"gostuck recording");
-        return Err(if same {
-            FormatError::OtherVersion
-        } else {
-            FormatError::NotOne
-        });
-    }
+    name(&mut from, NAME, b"gostuck recording")?;
     let mut stream = GzDecoder::new(from);
     let len = number(&mut stream, "bytes of header", HEADER_LIMIT)?;
     let mut text = Vec::new();
@@ -177,6 +167,25 @@ pub fn read(
         return Err(FormatError::Broken("something follows the last page"));
     }
     Ok((header, len > 0, pages))
+}
+
+/// Reads the first line of a file, which must be `expected`; it begins with `any_version` whatever
+/// the version.
+pub(super) fn name(
+    from: &mut impl Read,
+    expected: &[u8],
+    any_version: &[u8],
+) -> Result<(), FormatError> {
+    let mut name = vec![0; expected.len()];
+    from.read_exact(&mut name)
+        .map_err(|_| FormatError::NotOne)?;
+    if name == expected {
+        Ok(())
+    } else if name.starts_with(any_version) {
+        Err(FormatError::OtherVersion)
+    } else {
+        Err(FormatError::NotOne)
+    }
 }
 
 pub(super) fn number(

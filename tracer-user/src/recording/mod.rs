@@ -125,11 +125,7 @@ pub fn record(
         threads: captured.threads.iter().map(Into::into).collect(),
     };
     let pages = captured.pages;
-    let mut executable = None;
-    if options.with_executable {
-        let file = File::open(process.exe_for_us()).map_err(failed)?;
-        executable = Some((file.metadata().map_err(failed)?.len(), file));
-    }
+    let mut executable = executable_of(&process, options).map_err(failed)?;
     let executable = executable
         .as_mut()
         .map(|(len, file)| (*len, file as &mut dyn Read));
@@ -140,6 +136,15 @@ pub fn record(
         held: captured.held,
         bytes: (pages.len() * PAGE) as u64,
     })
+}
+
+/// The executable of `process` and its length, where it is to be part of the file.
+fn executable_of(process: &Process, options: Options) -> io::Result<Option<(u64, File)>> {
+    if !options.with_executable {
+        return Ok(None);
+    }
+    let file = File::open(process.exe_for_us())?;
+    Ok(Some((file.metadata()?.len(), file)))
 }
 
 /// One moment of a process that was held still.
@@ -236,19 +241,8 @@ pub fn replay(
             source,
         })?;
     own.as_file_mut().rewind().map_err(failed)?;
-    let executable = match executable {
-        Some(path) => path,
-        None if embedded => own.path(),
-        None => {
-            return Err(RecordingError::NoExecutable {
-                path: file.to_owned(),
-                executable: header.executable,
-            });
-        }
-    };
-    let metadata = std::fs::metadata(executable).map_err(failed)?;
-    let image = Image::open(executable).map_err(LookError::from)?;
-    let image = Arc::new(image);
+    let own = embedded.then(|| own.path());
+    let (image, identity) = image_of(file, executable.or(own), &header.executable)?;
     let target = Target {
         pid: Pid(header.pid),
         image: Arc::clone(&image),
@@ -265,11 +259,7 @@ pub fn replay(
         comm: header.comm,
         arguments: header.command.into_iter().collect(),
     };
-    let process = Process::departed(
-        &process,
-        header.executable.into(),
-        FileIdentity::of(&metadata),
-    );
+    let process = Process::departed(&process, header.executable.into(), identity);
     let origin = Origin::Left {
         file: file.to_owned(),
         taken: SystemTime::UNIX_EPOCH + Duration::from_nanos(header.taken_ns),
@@ -281,6 +271,25 @@ pub fn replay(
         origin,
     };
     Ok(looker.look_at_still(still)?)
+}
+
+/// The image that the recording in `file` is of, from `executable`; `was_at` is where that was on the
+/// machine of the process.
+fn image_of(
+    file: &Path,
+    executable: Option<&Path>,
+    was_at: &str,
+) -> Result<(Arc<Image>, FileIdentity), RecordingError> {
+    let executable = executable.ok_or_else(|| RecordingError::NoExecutable {
+        path: file.to_owned(),
+        executable: was_at.to_owned(),
+    })?;
+    let metadata = std::fs::metadata(executable).map_err(|source| RecordingError::Io {
+        path: executable.to_owned(),
+        source,
+    })?;
+    let image = Image::open(executable).map_err(LookError::from)?;
+    Ok((Arc::new(image), FileIdentity::of(&metadata)))
 }
 
 fn nanoseconds(duration: Duration) -> u64 {

@@ -4,6 +4,7 @@
 //! makes the same looks in the same order, so that findings appear and clear as they did.
 
 mod file;
+mod reader;
 
 use std::{
     fs::File,
@@ -13,14 +14,17 @@ use std::{
     time::{Duration, SystemTime},
 };
 
-pub use self::file::{Entry, Moment, Reader, Subject, Told, Writer};
-use super::{Options, RecordingError, capture, nanoseconds};
+pub use self::{
+    file::{Entry, Moment, Subject, Told, Writer},
+    reader::Reader,
+};
+use super::{Options, RecordingError, capture, executable_of, image_of, nanoseconds};
 use crate::{
     finding::{Look, LookError, Looker, Origin, Past, Still},
     ids::{LoadBias, Pid},
     image::Image,
     memory::PAGE,
-    process::{Departed, FileIdentity, Process},
+    process::{Departed, Process},
     snapshot::{Motion, Target},
 };
 
@@ -73,11 +77,7 @@ impl<'l> Recorder<'l> {
             executable: process.exe.path.to_string_lossy().into_owned(),
             load_bias: bias.0,
         };
-        let mut executable = None;
-        if options.with_executable {
-            let file = File::open(process.exe_for_us()).map_err(failed)?;
-            executable = Some((file.metadata().map_err(failed)?.len(), file));
-        }
+        let mut executable = executable_of(&process, options).map_err(failed)?;
         let executable = executable
             .as_mut()
             .map(|(len, file)| (*len, file as &mut dyn Read));
@@ -187,25 +187,14 @@ impl Replay {
                 source,
             })?;
         own.as_file_mut().rewind().map_err(failed)?;
-        let executable = match executable {
-            Some(path) => path,
-            None if embedded => own.path(),
-            None => {
-                return Err(RecordingError::NoExecutable {
-                    path: file.to_owned(),
-                    executable: subject.executable,
-                });
-            }
-        };
-        let metadata = std::fs::metadata(executable).map_err(failed)?;
-        let image = Arc::new(Image::open(executable).map_err(LookError::from)?);
+        let own = embedded.then(|| own.path());
+        let (image, identity) = image_of(file, executable.or(own), &subject.executable)?;
         let process = Departed {
             pid: Pid(subject.pid),
             uid: subject.uid,
             comm: subject.comm,
             arguments: subject.command.into_iter().collect(),
         };
-        let identity = FileIdentity::of(&metadata);
         Ok(Self {
             file: file.to_owned(),
             reader,
