@@ -11,10 +11,8 @@ use std::io::{self, BufRead, Read, Write};
 use flate2::{Compression, bufread::GzDecoder, write::GzEncoder};
 use serde::{Deserialize, Serialize};
 
-use crate::{
-    ids::{TargetAddr, Tid},
-    memory::{PAGE, PAGES_LIMIT, Pages, ThreadRegisters},
-};
+use super::subject::{Moment, Subject};
+use crate::memory::{PAGE, PAGES_LIMIT, Pages};
 
 /// The first line of a file.
 const NAME: &[u8] = b"gostuck recording 1\n";
@@ -54,56 +52,12 @@ pub enum FormatError {
 /// What the file says of the process besides its memory.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Header {
-    /// Version of the gostuck that made the recording.
-    pub made_by: String,
-    /// When, in nanoseconds after the epoch.
-    pub taken_ns: u64,
-    /// The same moment on the process's `CLOCK_MONOTONIC`.
-    pub monotonic_ns: u64,
-    /// How long the process was held still for it, in nanoseconds.
-    pub held_ns: u64,
-    /// The process's id.
-    pub pid: u32,
-    /// Its real user id.
-    pub uid: u32,
-    /// The kernel's short name of it.
-    pub comm: String,
-    /// Its first argument; the others may be secret.
-    pub command: Option<String>,
-    /// Path of its executable, in its own mount namespace.
-    pub executable: String,
-    /// What the loader added to the addresses of the executable.
-    pub load_bias: u64,
-    /// Its threads.
-    pub threads: Vec<RecordedThread>,
-}
-
-/// One thread and its registers.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct RecordedThread {
-    tid: u32,
-    sp: u64,
-    words: Vec<u64>,
-}
-
-impl From<&ThreadRegisters> for RecordedThread {
-    fn from(thread: &ThreadRegisters) -> Self {
-        Self {
-            tid: thread.tid.0,
-            sp: thread.sp.0,
-            words: thread.words.clone(),
-        }
-    }
-}
-
-impl From<RecordedThread> for ThreadRegisters {
-    fn from(thread: RecordedThread) -> Self {
-        Self {
-            tid: Tid(thread.tid),
-            sp: TargetAddr(thread.sp),
-            words: thread.words,
-        }
-    }
+    /// The process.
+    #[serde(flatten)]
+    pub subject: Subject,
+    /// The moment.
+    #[serde(flatten)]
+    pub moment: Moment,
 }
 
 /// Writes a recording. `executable` is its length and its bytes, where it is to be part of it.
@@ -216,25 +170,29 @@ pub(super) fn copy(
 
 #[cfg(test)]
 mod tests {
-    use super::*;
+    use super::{super::subject::RecordedThread, *};
 
     fn header() -> Header {
         Header {
-            made_by: "0.1.0".to_owned(),
-            taken_ns: 1,
-            monotonic_ns: 2,
-            held_ns: 3,
-            pid: 4711,
-            uid: 0,
-            comm: "shop".to_owned(),
-            command: Some("./shop".to_owned()),
-            executable: "/bin/shop".to_owned(),
-            load_bias: 0x1000,
-            threads: vec![RecordedThread {
-                tid: 4712,
-                sp: 0x7fff,
-                words: vec![1, 2, 3],
-            }],
+            subject: Subject {
+                made_by: "0.1.0".to_owned(),
+                pid: 4711,
+                uid: 0,
+                comm: "shop".to_owned(),
+                command: Some("./shop".to_owned()),
+                executable: "/bin/shop".to_owned(),
+                load_bias: 0x1000,
+            },
+            moment: Moment {
+                taken_ns: 1,
+                monotonic_ns: 2,
+                held_ns: 3,
+                threads: vec![RecordedThread {
+                    tid: 4712,
+                    sp: 0x7fff,
+                    words: vec![1, 2, 3],
+                }],
+            },
         }
     }
 

@@ -8,6 +8,7 @@
 
 mod file;
 mod series;
+mod subject;
 
 use std::{
     fs::File,
@@ -18,7 +19,8 @@ use std::{
 };
 
 pub use file::{FormatError, Header, read, write};
-pub use series::{Entry, Moment, Reader, Recorder, Replay, Subject, Taken, Told, Writer};
+pub use series::{Entry, Reader, Recorder, Replay, Taken, Told, Writer};
+pub use subject::{Moment, Subject};
 
 use crate::{
     clock::monotonic_ns,
@@ -26,7 +28,7 @@ use crate::{
     ids::{LoadBias, Pid},
     image::Image,
     memory::{LiveMemory, PAGE, Pages, RecordingMemory, ThreadRegisters},
-    process::{Departed, FileIdentity, Process, ProcessError},
+    process::{FileIdentity, Process, ProcessError},
     reach::{ReachError, freeze::Freeze},
     snapshot::{Motion, Target},
 };
@@ -112,17 +114,8 @@ pub fn record(
     let mut out = BufWriter::new(File::create(to).map_err(failed)?);
     let captured = capture(looker, &process, &image, bias, options.hold)?;
     let header = Header {
-        made_by: env!("CARGO_PKG_VERSION").to_owned(),
-        taken_ns: captured.taken_ns,
-        monotonic_ns: captured.monotonic_ns,
-        held_ns: nanoseconds(captured.held),
-        pid: pid.0,
-        uid: process.uid,
-        comm: process.comm.clone(),
-        command: process.cmdline.first().cloned(),
-        executable: process.exe.path.to_string_lossy().into_owned(),
-        load_bias: bias.0,
-        threads: captured.threads.iter().map(Into::into).collect(),
+        subject: Subject::of(&process, bias),
+        moment: captured.moment(),
     };
     let pages = captured.pages;
     let mut executable = executable_of(&process, options).map_err(failed)?;
@@ -158,6 +151,17 @@ struct Captured {
     threads: Arc<[ThreadRegisters]>,
     /// What the look read.
     pages: Pages,
+}
+
+impl Captured {
+    fn moment(&self) -> Moment {
+        Moment {
+            taken_ns: self.taken_ns,
+            monotonic_ns: self.monotonic_ns,
+            held_ns: nanoseconds(self.held),
+            threads: self.threads.iter().map(Into::into).collect(),
+        }
+    }
 }
 
 /// Holds `process` still, looks at it, and keeps what the look reads.
@@ -242,34 +246,10 @@ pub fn replay(
         })?;
     own.as_file_mut().rewind().map_err(failed)?;
     let own = embedded.then(|| own.path());
-    let (image, identity) = image_of(file, executable.or(own), &header.executable)?;
-    let target = Target {
-        pid: Pid(header.pid),
-        image: Arc::clone(&image),
-        bias: LoadBias(header.load_bias),
-        memory: Arc::new(pages),
-        motion: Motion::Stopped {
-            threads: header.threads.into_iter().map(Into::into).collect(),
-            at_ns: Some(header.monotonic_ns),
-        },
-    };
-    let process = Departed {
-        pid: Pid(header.pid),
-        uid: header.uid,
-        comm: header.comm,
-        arguments: header.command.into_iter().collect(),
-    };
-    let process = Process::departed(&process, header.executable.into(), identity);
-    let origin = Origin::Left {
-        file: file.to_owned(),
-        taken: SystemTime::UNIX_EPOCH + Duration::from_nanos(header.taken_ns),
-    };
-    let still = Still {
-        process,
-        image,
-        target,
-        origin,
-    };
+    let Header { subject, moment } = header;
+    let (image, identity) = image_of(file, executable.or(own), &subject.executable)?;
+    let loaded = (image, LoadBias(subject.load_bias));
+    let still = moment.still(file, subject.process(identity), loaded, Arc::new(pages));
     Ok(looker.look_at_still(still)?)
 }
 

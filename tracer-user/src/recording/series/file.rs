@@ -16,7 +16,10 @@ use std::{
 use flate2::{Compression, CrcWriter, write::GzEncoder};
 use serde::{Deserialize, Serialize};
 
-use super::super::file::{RecordedThread, copy};
+use super::super::{
+    file::copy,
+    subject::{Moment, Subject},
+};
 use crate::{
     memory::Pages,
     state::{Event, Parked},
@@ -31,38 +34,6 @@ pub(super) const END: u64 = 0;
 pub(super) const MOMENT: u64 = 1;
 /// A kind of record.
 pub(super) const TOLD: u64 = 2;
-
-/// The process that a series is of.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Subject {
-    /// Version of the gostuck that made the series.
-    pub made_by: String,
-    /// The process's id.
-    pub pid: u32,
-    /// Its real user id.
-    pub uid: u32,
-    /// The kernel's short name of it.
-    pub comm: String,
-    /// Its first argument; the others may be secret.
-    pub command: Option<String>,
-    /// Path of its executable, in its own mount namespace.
-    pub executable: String,
-    /// What the loader added to the addresses of the executable.
-    pub load_bias: u64,
-}
-
-/// One moment of it, held still, besides its memory.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Moment {
-    /// When, in nanoseconds after the epoch.
-    pub taken_ns: u64,
-    /// The same moment on the process's `CLOCK_MONOTONIC`.
-    pub monotonic_ns: u64,
-    /// How long the process was held still for it, in nanoseconds.
-    pub held_ns: u64,
-    /// Its threads.
-    pub threads: Vec<RecordedThread>,
-}
 
 /// What the probes told since the last record.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]

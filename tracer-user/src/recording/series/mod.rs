@@ -11,21 +11,20 @@ use std::{
     io::{BufReader, BufWriter, Read, Seek as _},
     path::{Path, PathBuf},
     sync::Arc,
-    time::{Duration, SystemTime},
+    time::Duration,
 };
 
 pub use self::{
-    file::{Entry, Moment, Subject, Told, Writer},
+    file::{Entry, Told, Writer},
     reader::Reader,
 };
-use super::{Options, RecordingError, capture, executable_of, image_of, nanoseconds};
+use super::{Options, RecordingError, capture, executable_of, image_of, subject::Subject};
 use crate::{
-    finding::{Look, LookError, Looker, Origin, Past, Still},
+    finding::{Look, LookError, Looker, Past},
     ids::{LoadBias, Pid},
     image::Image,
     memory::PAGE,
-    process::{Departed, Process},
-    snapshot::{Motion, Target},
+    process::Process,
 };
 
 /// A series that is being recorded.
@@ -68,15 +67,7 @@ impl<'l> Recorder<'l> {
         let process = Process::open(pid)?;
         let image = looker.image_of(&process).map_err(LookError::from)?;
         let bias = process.load_bias()?;
-        let subject = Subject {
-            made_by: env!("CARGO_PKG_VERSION").to_owned(),
-            pid: pid.0,
-            uid: process.uid,
-            comm: process.comm.clone(),
-            command: process.cmdline.first().cloned(),
-            executable: process.exe.path.to_string_lossy().into_owned(),
-            load_bias: bias.0,
-        };
+        let subject = Subject::of(&process, bias);
         let mut executable = executable_of(&process, options).map_err(failed)?;
         let executable = executable
             .as_mut()
@@ -118,12 +109,7 @@ impl<'l> Recorder<'l> {
             self.bias,
             self.hold,
         )?;
-        let moment = Moment {
-            taken_ns: captured.taken_ns,
-            monotonic_ns: captured.monotonic_ns,
-            held_ns: nanoseconds(captured.held),
-            threads: captured.threads.iter().map(Into::into).collect(),
-        };
+        let moment = captured.moment();
         let written = self.out.moment(&moment, captured.pages);
         Ok(Taken {
             look: captured.look,
@@ -189,18 +175,13 @@ impl Replay {
         own.as_file_mut().rewind().map_err(failed)?;
         let own = embedded.then(|| own.path());
         let (image, identity) = image_of(file, executable.or(own), &subject.executable)?;
-        let process = Departed {
-            pid: Pid(subject.pid),
-            uid: subject.uid,
-            comm: subject.comm,
-            arguments: subject.command.into_iter().collect(),
-        };
+        let bias = LoadBias(subject.load_bias);
         Ok(Self {
             file: file.to_owned(),
             reader,
-            process: Process::departed(&process, subject.executable.into(), identity),
+            process: subject.process(identity),
             image,
-            bias: LoadBias(subject.load_bias),
+            bias,
             past: Past::default(),
         })
     }
@@ -233,33 +214,12 @@ impl Replay {
                     }
                 }
                 Some(Entry::Moment(moment, pages)) => {
-                    let still = self.still(moment, pages);
+                    let process = self.process.clone();
+                    let loaded = (Arc::clone(&self.image), self.bias);
+                    let still = moment.still(&self.file, process, loaded, pages);
                     return Ok(Some(looker.look_at_still_again(still, &mut self.past)?));
                 }
             }
-        }
-    }
-
-    fn still(&self, moment: Moment, pages: Arc<crate::memory::Pages>) -> Still {
-        let target = Target {
-            pid: self.process.pid(),
-            image: Arc::clone(&self.image),
-            bias: self.bias,
-            memory: pages,
-            motion: Motion::Stopped {
-                threads: moment.threads.into_iter().map(Into::into).collect(),
-                at_ns: Some(moment.monotonic_ns),
-            },
-        };
-        let origin = Origin::Left {
-            file: self.file.clone(),
-            taken: SystemTime::UNIX_EPOCH + Duration::from_nanos(moment.taken_ns),
-        };
-        Still {
-            process: self.process.clone(),
-            image: Arc::clone(&self.image),
-            target,
-            origin,
         }
     }
 }

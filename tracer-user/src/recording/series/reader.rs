@@ -9,8 +9,11 @@ use flate2::{CrcReader, bufread::GzDecoder};
 use serde::de::DeserializeOwned;
 
 use super::{
-    super::file::{EXECUTABLE_LIMIT, FormatError, HEADER_LIMIT, copy, name, number},
-    file::{END, Entry, MOMENT, NAME, Subject, TOLD},
+    super::{
+        file::{EXECUTABLE_LIMIT, FormatError, HEADER_LIMIT, copy, name, number},
+        subject::Subject,
+    },
+    file::{END, Entry, MOMENT, NAME, TOLD},
 };
 use crate::memory::{PAGE, PAGES_LIMIT, Pages};
 
