@@ -28,7 +28,7 @@ pub(crate) struct Options {
     quick: bool,
 }
 
-#[derive(Debug, Clone, Copy, Subcommand)]
+#[derive(Debug, Clone, Subcommand)]
 enum What {
     /// One look at 100,000 and 1,000,000 goroutines, beside the process's own pprof
     Inspect,
@@ -37,7 +37,11 @@ enum What {
     /// The daemon over 10,000 short-lived processes and 10,000,000 goroutines, in an hour
     Churn,
     /// What probes cost: programs that only wait, an HTTP server, the daemon; and how soon they tell
-    Probes,
+    Probes {
+        /// Only these parts; docs/performance.md is left alone then
+        #[arg(long = "part", value_enum, value_name = "PART")]
+        parts: Vec<probes::Part>,
+    },
     /// Who holds which lock: how often it is found, and in what time
     Holders,
     /// The heap walk beside the runtime's own search for leaks
@@ -47,11 +51,11 @@ enum What {
 }
 
 pub(crate) fn run(options: &Options) -> Result<()> {
-    match options.what {
+    match &options.what {
         What::Inspect => inspect::run(options.quick),
         What::Daemon => daemon::run(options.quick),
         What::Churn => churn::run(options.quick),
-        What::Probes => probes::run(options.quick),
+        What::Probes { parts } => probes::run(parts, options.quick),
         What::Holders => holders::run(options.quick),
         What::Reach => reach::run(options.quick),
         What::All => {
@@ -60,7 +64,7 @@ pub(crate) fn run(options: &Options) -> Result<()> {
             churn::run(options.quick)?;
             reach::run(options.quick)?;
             holders::run(options.quick)?;
-            probes::run(options.quick)
+            probes::run(&[], options.quick)
         }
     }
 }

@@ -42,11 +42,11 @@ impl Section {
         }
     }
 
-    /// Prints the section and, unless the run was a `quick` one, puts it in the page.
-    pub(crate) fn publish(&self, quick: bool) -> Result<()> {
+    /// Prints the section and, unless the run was a quick one or of a part only, puts it in the page.
+    pub(crate) fn publish(&self, partial: bool) -> Result<()> {
         println!("\n## {}\n\n{}", self.title, self.body);
-        if quick {
-            step("a quick run: docs/performance.md is left alone");
+        if partial {
+            step("a quick run or a part: docs/performance.md is left alone");
             return Ok(());
         }
         let path = paths::workspace().join("docs/performance.md");

@@ -11,12 +11,40 @@ mod tracer;
 use std::{path::PathBuf, process::Command};
 
 use anyhow::Result;
+use clap::ValueEnum;
 
 use super::{
     page::Section,
     program::{self, Running},
     tool,
 };
+
+/// One of the measurements.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Part {
+    /// Programs that only wait
+    Rounds,
+    /// An HTTP server under wrk
+    Server,
+    /// The daemon at given rates of events
+    Rates,
+    /// From a deadlock to its finding
+    Latency,
+    /// Attaching to many processes
+    Attachment,
+}
+
+impl Part {
+    fn measure(self, bench: &Bench, section: &mut Section) -> Result<()> {
+        match self {
+            Self::Rounds => rounds::measure(bench, section),
+            Self::Server => server::measure(bench, section),
+            Self::Rates => rates::measure(bench, section),
+            Self::Latency => latency::measure(bench, section),
+            Self::Attachment => attachment::measure(bench, section),
+        }
+    }
+}
 
 /// What all parts measure with, and on.
 struct Bench {
@@ -41,7 +69,8 @@ impl Bench {
     }
 }
 
-pub(crate) fn run(quick: bool) -> Result<()> {
+/// Measures `parts`, or everything where none is named.
+pub(crate) fn run(parts: &[Part], quick: bool) -> Result<()> {
     let bench = Bench {
         gostuck: tool::gostuck()?,
         facts: tool::example("probe_facts")?,
@@ -57,10 +86,9 @@ pub(crate) fn run(quick: bool) -> Result<()> {
          at `semacquire1`, a histogram of the duration by reason at `ready`; it probes their entries, as \
          everybody does.",
     );
-    rounds::measure(&bench, &mut section)?;
-    server::measure(&bench, &mut section)?;
-    rates::measure(&bench, &mut section)?;
-    latency::measure(&bench, &mut section)?;
-    attachment::measure(&bench, &mut section)?;
-    section.publish(quick)
+    let chosen = |part: &&Part| parts.is_empty() || parts.contains(part);
+    for part in Part::value_variants().iter().filter(chosen) {
+        part.measure(&bench, &mut section)?;
+    }
+    section.publish(quick || !parts.is_empty())
 }
