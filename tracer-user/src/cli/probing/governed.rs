@@ -89,7 +89,9 @@ impl Governed {
     /// Somebody takes a contended lock.
     pub fn hint(&mut self, now: Instant) {
         self.hinted = Some(now);
-        self.locks_due.get_or_insert(now + LONG_WAIT + hint_gap());
+        let due = now + LONG_WAIT + hint_gap();
+        // Sooner than those are seen again who have waited for long.
+        self.locks_due = Some(self.locks_due.map_or(due, |planned| planned.min(due)));
     }
 
     /// When it is time to see who waits for locks, if anybody may.
@@ -190,6 +192,21 @@ mod tests {
         assert!(governed.sees(&parked, start, 6 * second));
         assert!(!governed.sees(&parked, start, 6 * second));
         assert_eq!(governed.locks_due(), Some(start + MS * 4000));
+    }
+
+    #[test]
+    fn a_hint_does_not_wait_until_those_are_seen_again_who_have_waited_for_long() {
+        let (start, second) = (Instant::now(), 1_000_000_000);
+        let mut governed = Governed::refused();
+        let parked = [Parked {
+            g: TargetAddr(1),
+            reason: WaitReason::MutexLock,
+            at_ns: second,
+        }];
+        assert!(governed.sees(&parked, start, 9 * second));
+        assert_eq!(governed.locks_due(), Some(start + MS * 8000));
+        governed.hint(start + MS * 100);
+        assert_eq!(governed.locks_due(), Some(start + MS * 350));
     }
 
     #[test]
