@@ -7,6 +7,7 @@
 pub mod ids;
 
 pub mod clock;
+pub mod scheduling;
 
 pub mod graph;
 

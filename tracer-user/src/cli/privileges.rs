@@ -5,11 +5,14 @@ use std::io;
 
 use nix::sys::{prctl, utsname::uname};
 
+use crate::scheduling::allow_return;
+
 // include/uapi/linux/capability.h
 const DAC_READ_SEARCH: u32 = 2;
 const NET_BIND_SERVICE: u32 = 10;
 const SYS_PTRACE: u32 = 19;
 const SYS_ADMIN: u32 = 21;
+const SYS_NICE: u32 = 23;
 const SYS_RESOURCE: u32 = 24;
 const PERFMON: u32 = 38;
 const BPF: u32 = 39;
@@ -45,6 +48,10 @@ impl Kept {
         if !has_multi() {
             // Attaching by perf events, and memory for maps that counts against a limit.
             kept.extend([SYS_ADMIN, SYS_RESOURCE]);
+        }
+        if !allow_return() {
+            // Looks that give way to others have to come to their end nevertheless.
+            kept.push(SYS_NICE);
         }
         if (1..1024).contains(&port) {
             kept.push(NET_BIND_SERVICE);

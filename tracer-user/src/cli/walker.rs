@@ -15,7 +15,7 @@ use crate::{
     clock::own_cpu_time,
     finding::{Looker, Past},
     process::ProcessKey,
-    reach::only_when_idle,
+    scheduling::only_when_idle,
 };
 
 /// How walks give way to everybody else.

@@ -127,6 +127,7 @@ impl Looker {
         past.begin(process.key);
         let image = self.images.image_of(&process)?;
         let target = Target::live(&process, Arc::clone(&image))?;
+        past.begin_with_glance(&target);
         let analyzer = self.analyzer(process.exe.file, &image);
         let cpu_limit = cpu_limit(&process);
         let read = |past: &mut Past| -> Result<Evidence, LookError> {

@@ -11,9 +11,10 @@ use super::{
     model::{Finding, FindingKind, Verdict},
 };
 use crate::{
+    clock::monotonic_ns,
     ids::Goid,
     process::ProcessKey,
-    snapshot::{Goroutine, Incomplete, Snapshot, WaitSince},
+    snapshot::{Goroutine, Incomplete, Snapshot, Target, WaitSince, semaphore_waiters},
     state::ProcessState,
 };
 
@@ -33,6 +34,8 @@ pub struct Past {
     /// Its wait graphs as of the last look.
     pub(super) graphs: FollowedGraphs,
     process: Option<ProcessKey>,
+    /// What the last look read, of a process that is glanced at between looks.
+    target: Option<Target>,
     walks: Walks,
     walked: Option<Walk>,
 }
@@ -118,6 +121,32 @@ impl Past {
                 walks: self.walks,
                 ..Self::default()
             };
+        }
+    }
+
+    /// Before `target` is looked at: sees who waits for semaphores, so that later glances tell who has
+    /// come to wait since.
+    pub(super) fn begin_with_glance(&mut self, target: &Target) {
+        if self.walks == Walks::Elsewhere {
+            self.target = Some(target.clone());
+            self.glance();
+        }
+    }
+
+    /// Whether [`Past::glance`] tells anything: the process was looked at, and it is known where its
+    /// runtime keeps those who wait for semaphores.
+    #[must_use]
+    pub fn can_glance(&self) -> bool {
+        let globals = self.target.as_ref().map(|target| target.image.globals());
+        globals.is_some_and(|globals| globals.semtable.is_some())
+    }
+
+    /// Sees who waits for semaphores in the process, which takes some microseconds. A process that
+    /// cannot be read the next look will tell of.
+    pub fn glance(&mut self) {
+        let waiters = self.target.as_ref().map(semaphore_waiters);
+        if let Some(Ok(Some(waiters))) = waiters {
+            self.state.apply_glance(waiters, monotonic_ns());
         }
     }
 

@@ -26,15 +26,6 @@ impl Drop for LowPriority {
     }
 }
 
-/// From now on the calling thread, and threads that it starts, run only where nobody else wants the
-/// CPU (`SCHED_IDLE`, sched(7)): whoever wakes there runs at once.
-pub fn only_when_idle() {
-    // SAFETY: a plain struct of integers.
-    let parameters: libc::sched_param = unsafe { std::mem::zeroed() };
-    // SAFETY: `parameters` outlives the call; 0 means the calling thread. A failure changes nothing.
-    let _ = unsafe { libc::sched_setscheduler(0, libc::SCHED_IDLE, &raw const parameters) };
-}
-
 fn set(nice: i32) {
     // SAFETY: no memory is involved; 0 means the calling thread. A failure changes nothing.
     let _ = unsafe { libc::setpriority(libc::PRIO_PROCESS, 0, nice) };
@@ -45,18 +36,8 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_thread_gives_way_for_good() {
-        let policy = std::thread::spawn(|| {
-            only_when_idle();
-            // SAFETY: no memory is involved; 0 means the calling thread.
-            unsafe { libc::sched_getscheduler(0) }
-        });
-        assert_eq!(policy.join().unwrap(), libc::SCHED_IDLE);
-    }
-
-    #[test]
     fn the_thread_is_nicer_meanwhile() {
-        // SAFETY: as above.
+        // SAFETY: no memory is involved; 0 means the calling thread.
         let now = || unsafe { libc::getpriority(libc::PRIO_PROCESS, 0) };
         let before = now();
         let low = LowPriority::begin();

@@ -28,7 +28,6 @@ mod system_stacks;
 mod walk;
 
 pub use error::ReachError;
-pub use low_priority::only_when_idle;
 pub use progress::Progress;
 pub use proof::{Certainty, Options, Proof, Prover, WalkStatistics};
 pub use walk::{HeapWalk, Retained};

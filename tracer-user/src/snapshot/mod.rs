@@ -31,6 +31,7 @@ pub use model::{
     Operation, Scheduler, Snapshot, Stack, StackFrame, Status, SyncObject, Thread, ThreadState,
     WaitOn, WaitSince,
 };
+pub use semaphores::{SemaphoreWaiter, semaphore_waiters};
 pub use take::{Snapshots, take};
 pub use target::{Motion, Target};
 pub use timers::{Timer, TimerCode, TimerHeap, TimerLayout, Timers};

@@ -16,6 +16,37 @@ use crate::{
 
 /// Most waiters followed.
 const WAITERS_LIMIT: usize = 16 << 20;
+/// Likewise by a glance, which is to cost little.
+const GLANCE_LIMIT: usize = 4096;
+
+/// A goroutine in the queue of a semaphore, which is how waits for `sync.Mutex`, `RWMutex` and
+/// `WaitGroup` end up (`runtime/sema.go`).
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub struct SemaphoreWaiter {
+    /// Its `g`.
+    pub g: TargetAddr,
+    /// Its entry in the queue. Another wait has, as a rule, another.
+    pub sudog: TargetAddr,
+    /// The semaphore: a field of the lock.
+    pub semaphore: TargetAddr,
+}
+
+/// Who waits for semaphores at this moment, of some thousands: a few microseconds where hardly
+/// anybody does. `None` where the table's place is not known.
+///
+/// # Errors
+/// When the process is gone or may not be read.
+pub fn semaphore_waiters(target: &Target) -> Result<Option<Vec<SemaphoreWaiter>>, ReadError> {
+    let waits = walk_some(target, GLANCE_LIMIT)?;
+    Ok(waits.map(|waits| {
+        let waiters = waits.into_iter().map(|(g, sudog)| SemaphoreWaiter {
+            g,
+            sudog: sudog.at,
+            semaphore: sudog.elem,
+        });
+        waiters.collect()
+    }))
+}
 
 /// Which `g` waits with which sudog.
 pub(super) type SemaphoreWaits = FxHashMap<TargetAddr, Sudog>;
@@ -32,6 +63,10 @@ pub(super) fn unchanged(mut earlier: SemaphoreWaits, later: &SemaphoreWaits) -> 
 /// Walks the whole table. What changes meanwhile may be missed, or seen twice with the later
 /// place kept.
 pub(super) fn walk(target: &Target) -> Result<Option<SemaphoreWaits>, ReadError> {
+    walk_some(target, WAITERS_LIMIT)
+}
+
+fn walk_some(target: &Target, limit: usize) -> Result<Option<SemaphoreWaits>, ReadError> {
     let Some(table) = target.image.globals().semtable else {
         return Ok(None);
     };
@@ -43,6 +78,7 @@ pub(super) fn walk(target: &Target) -> Result<Option<SemaphoreWaits>, ReadError>
     let mut walk = Walk {
         target,
         memory: CachedMemory::new(&*target.memory),
+        limit,
         seen: FxHashSet::default(),
         waits: FxHashMap::default(),
     };
@@ -55,6 +91,8 @@ pub(super) fn walk(target: &Target) -> Result<Option<SemaphoreWaits>, ReadError>
 struct Walk<'target> {
     target: &'target Target,
     memory: CachedMemory<&'target dyn Memory>,
+    /// Most entries seen.
+    limit: usize,
     seen: FxHashSet<TargetAddr>,
     waits: SemaphoreWaits,
 }
@@ -62,7 +100,7 @@ struct Walk<'target> {
 impl Walk<'_> {
     /// The sudog at `at` when it has not been seen before and is readable.
     fn visit(&mut self, at: TargetAddr) -> Result<Option<Sudog>, ReadError> {
-        if at.is_nil() || self.seen.len() >= WAITERS_LIMIT || !self.seen.insert(at) {
+        if at.is_nil() || self.seen.len() >= self.limit || !self.seen.insert(at) {
             return Ok(None);
         }
         let layout = self.target.image.layout();

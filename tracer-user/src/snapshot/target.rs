@@ -1,6 +1,6 @@
 //! What a snapshot is taken of.
 
-use std::{fs::File, os::unix::fs::FileExt as _, path::Path, sync::Arc};
+use std::{fmt, fs::File, os::unix::fs::FileExt as _, path::Path, sync::Arc};
 
 use crate::{
     ids::{LoadBias, Pid},
@@ -25,6 +25,16 @@ pub struct Target {
     pub memory: Arc<dyn Memory>,
     /// Whether it goes on while it is read.
     pub motion: Motion,
+}
+
+impl fmt::Debug for Target {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Target")
+            .field("pid", &self.pid)
+            .field("bias", &self.bias)
+            .field("motion", &self.motion)
+            .finish_non_exhaustive()
+    }
 }
 
 /// Whether a target goes on while it is read.

@@ -6,21 +6,24 @@
 //! switches), and records get lost.
 
 mod event;
+mod glances;
 mod schedule;
 mod waits;
 
-use crate::snapshot::Snapshot;
+use crate::snapshot::{SemaphoreWaiter, Snapshot};
 
 pub use event::{Event, Parked};
 pub use schedule::{Schedule, Why};
 pub use waits::MAX_WAITS;
 
-use waits::Waits;
+use glances::Glances;
+use waits::{Waits, Worth};
 
 /// What is known of one process between and across looks.
 #[derive(Debug, Default)]
 pub struct ProcessState {
     waits: Waits,
+    glances: Glances,
     last_look_ns: Option<u64>,
     lost_since_look: bool,
     /// The earliest hint at a wait for a lock since the last look.
@@ -48,8 +51,12 @@ impl ProcessState {
     pub fn apply(&mut self, event: Event) {
         match event {
             Event::Parked(wait) => {
-                let lock = wait.reason.is_lock_wait();
-                self.lost_since_look |= !self.waits.begin(wait, lock);
+                let worth = if wait.reason.is_lock_wait() {
+                    Worth::Lock
+                } else {
+                    Worth::Nothing
+                };
+                self.lost_since_look |= !self.waits.begin(wait, worth);
             }
             Event::Woken { g, .. } => self.waits.end(g),
             Event::LockHint { at_ns } => {
@@ -73,8 +80,23 @@ impl ProcessState {
         // Where somebody waits for a lock, whoever holds it may wait for anything.
         let locked = parked.iter().any(|wait| wait.reason.is_lock_wait());
         for wait in parked {
-            self.lost_since_look |= !self.waits.begin(wait, locked);
+            let worth = match (wait.reason.is_lock_wait(), locked) {
+                (true, _) => Worth::Lock,
+                (false, true) => Worth::Companion,
+                (false, false) => Worth::Nothing,
+            };
+            self.lost_since_look |= !self.waits.begin(wait, worth);
         }
+    }
+
+    /// Takes in who waits for semaphores, as a glance at the process at `at_ns` saw.
+    pub fn apply_glance(&mut self, waiters: impl IntoIterator<Item = SemaphoreWaiter>, at_ns: u64) {
+        self.glances.take(waiters, at_ns);
+    }
+
+    /// The process has not run since the last glance.
+    pub const fn apply_stillness(&mut self, at_ns: u64) {
+        self.glances.still(at_ns);
     }
 
     /// Takes a snapshot in, and writes into it since when each goroutine waits.
@@ -94,13 +116,18 @@ impl ProcessState {
         if rested_ns < schedule.least_gap_ns() {
             return None;
         }
+        let long_ago = now_ns.saturating_sub(schedule.long_wait_ns());
+        let glanced = || self.glances.has_long_wait(last_ns, schedule.long_wait_ns());
+        if self.waits.unexamined(Worth::Lock, long_ago) || glanced() {
+            return Some(Why::LockWait);
+        }
         if self.lost_since_look {
             return Some(Why::Lost);
         }
-        let long_ago = now_ns.saturating_sub(schedule.long_wait_ns());
-        let hinted = rested_ns >= schedule.hint_gap_ns()
-            && self.hinted_ns.is_some_and(|at_ns| at_ns <= long_ago);
-        if hinted || self.waits.unexamined_wait(long_ago) {
+        let hinted = self.hinted_ns.is_some_and(|at_ns| at_ns <= long_ago);
+        if rested_ns >= schedule.hint_gap_ns()
+            && (hinted || self.waits.unexamined(Worth::Companion, long_ago))
+        {
             return Some(Why::LongWait);
         }
         (rested_ns >= schedule.interval_ns()).then_some(Why::Interval)

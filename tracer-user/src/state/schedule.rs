@@ -9,7 +9,8 @@ pub struct Schedule {
     pub interval: Duration,
     /// Never more often than this.
     pub least_gap: Duration,
-    /// Likewise for the sake of a hint alone, which does not say whether anybody waits.
+    /// Likewise for the sake of a hint alone, which does not say whether anybody waits, or of who waits
+    /// for something else while somebody waits for a lock.
     pub hint_gap: Duration,
     /// A wait for a lock that lasts so long deserves a look of its own, and so does any wait while
     /// somebody waits for a lock.
@@ -56,8 +57,9 @@ pub enum Why {
     Never,
     /// Events were lost, or more came than are remembered.
     Lost,
-    /// Somebody has waited for long, for a lock or while others wait for one, and no look has
-    /// examined that wait.
+    /// Somebody has waited for a lock for long, and no look has examined that wait.
+    LockWait,
+    /// Likewise for something else, while others wait for a lock; or perhaps for a lock.
     LongWait,
     /// It is time.
     Interval,

@@ -1,6 +1,6 @@
 //! Events against memory, in hand-made and random orders.
 
-use std::sync::Arc;
+use std::{sync::Arc, time::Duration};
 
 use proptest::prelude::*;
 use rustc_hash::FxHashMap;
@@ -160,7 +160,7 @@ fn a_long_wait_for_a_lock_is_examined_once() {
     state.apply(parked(7, WaitReason::MutexLock, 600 * MS));
     state.apply(parked(8, WaitReason::ChanReceive, 600 * MS));
     assert_eq!(state.needs_look(700 * MS, &schedule), None);
-    assert_eq!(state.needs_look(801 * MS, &schedule), Some(Why::LongWait));
+    assert_eq!(state.needs_look(801 * MS, &schedule), Some(Why::LockWait));
     dated(&mut state, 900 * MS, waiter(7, 1));
     assert_eq!(state.needs_look(1500 * MS, &schedule), None);
     assert_eq!(
@@ -189,7 +189,7 @@ fn the_park_table_replaces_what_events_told() {
     let mut state = ProcessState::new();
     state.apply_snapshot(&mut snapshot(0, Vec::new()));
     state.apply_parked([wait(7, 100 * MS)]);
-    assert_eq!(state.needs_look(600 * MS, &schedule), Some(Why::LongWait));
+    assert_eq!(state.needs_look(600 * MS, &schedule), Some(Why::LockWait));
     state.apply_parked([]);
     assert_eq!(state.needs_look(600 * MS, &schedule), None);
     // A wait that a look has seen deserves no other, as long as it lasts.
@@ -197,7 +197,7 @@ fn the_park_table_replaces_what_events_told() {
     state.apply_parked([wait(7, 100 * MS)]);
     assert_eq!(state.needs_look(2000 * MS, &schedule), None);
     state.apply_parked([wait(7, 100 * MS), wait(8, 800 * MS)]);
-    assert_eq!(state.needs_look(2000 * MS, &schedule), Some(Why::LongWait));
+    assert_eq!(state.needs_look(2000 * MS, &schedule), Some(Why::LockWait));
 }
 
 #[test]
@@ -217,6 +217,39 @@ fn while_somebody_waits_for_a_lock_any_wait_deserves_a_look() {
     // It may hold the lock that the other has been waiting for.
     state.apply_parked([channel, lock]);
     assert_eq!(state.needs_look(2000 * MS, &schedule), Some(Why::LongWait));
+    let seldom = Schedule {
+        hint_gap: Duration::from_secs(5),
+        ..schedule
+    };
+    assert_eq!(state.needs_look(2000 * MS, &seldom), None);
+    state.apply_parked([channel, lock, wait(9, WaitReason::MutexLock, 900 * MS)]);
+    assert_eq!(state.needs_look(2000 * MS, &seldom), Some(Why::LockWait));
+}
+
+#[test]
+fn who_is_seen_to_wait_for_a_semaphore_in_glance_after_glance_deserves_one_look() {
+    let queued = |goid: u64, sudog| SemaphoreWaiter {
+        g: g(goid),
+        sudog: TargetAddr(sudog),
+        semaphore: TargetAddr(0x5e4a),
+    };
+    let schedule = Schedule::default();
+    let mut state = ProcessState::new();
+    state.apply_snapshot(&mut snapshot(0, Vec::new()));
+    state.apply_glance([queued(7, 1), queued(8, 2)], 600 * MS);
+    // It has waited, and waits again.
+    state.apply_glance([queued(7, 3)], 850 * MS);
+    assert_eq!(state.needs_look(1000 * MS, &schedule), None);
+    state.apply_glance([queued(7, 3)], 1100 * MS);
+    assert_eq!(state.needs_look(1100 * MS, &schedule), Some(Why::LockWait));
+    state.apply_snapshot(&mut snapshot(1200 * MS, Vec::new()));
+    state.apply_glance([queued(7, 3)], 2000 * MS);
+    assert_eq!(state.needs_look(2000 * MS, &schedule), None);
+    state.apply_glance([queued(7, 3), queued(9, 4)], 2250 * MS);
+    assert_eq!(state.needs_look(2500 * MS, &schedule), None);
+    // It has not run since, and need not be read again.
+    state.apply_stillness(2500 * MS);
+    assert_eq!(state.needs_look(2500 * MS, &schedule), Some(Why::LockWait));
 }
 
 #[test]

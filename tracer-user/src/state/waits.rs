@@ -17,15 +17,31 @@ pub const MAX_WAITS: usize = 1 << 18;
 
 #[derive(Debug, Default)]
 pub(super) struct Waits {
-    /// Parks whose wake was not seen, by `g`.
-    begun: FxHashMap<TargetAddr, Parked>,
-    /// Waits since the last look that deserve one, oldest first; some may be over.
-    unexamined: VecDeque<Parked>,
+    begun: Begun,
+    /// Waits since the last look that deserve one.
+    locks: Unexamined,
+    companions: Unexamined,
     /// The waits that the last look saw.
     seen: FxHashMap<Goid, Seen>,
     /// When the last look was: it has examined what began before.
     looked_ns: u64,
 }
+
+/// Whether a wait deserves a look, once it has lasted.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Worth {
+    /// It is for a lock.
+    Lock,
+    /// Somebody else waits for a lock: it may keep him waiting.
+    Companion,
+    Nothing,
+}
+
+/// Parks whose wake was not seen, by `g`.
+type Begun = FxHashMap<TargetAddr, Parked>;
+
+/// Waits that no look has examined, oldest first; some may be over.
+type Unexamined = VecDeque<Parked>;
 
 /// A wait as a look saw it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -52,23 +68,35 @@ impl Waits {
         }
     }
 
-    /// Remembers a park; `notable` ones deserve a look when they last. False when there are too many
-    /// to remember.
-    pub(super) fn begin(&mut self, parked: Parked, notable: bool) -> bool {
+    /// Remembers a park. False when there are too many to remember.
+    pub(super) fn begin(&mut self, parked: Parked, worth: Worth) -> bool {
         if self.begun.len() >= MAX_WAITS && !self.begun.contains_key(&parked.g) {
             return false;
         }
         self.begun.insert(parked.g, parked);
-        if notable && parked.at_ns > self.looked_ns {
-            if self.unexamined.len() >= MAX_WAITS {
-                self.drop_ended();
-            }
-            if self.unexamined.len() >= MAX_WAITS {
-                return false;
-            }
-            self.unexamined.push_back(parked);
+        if parked.at_ns <= self.looked_ns {
+            return true;
         }
+        let (begun, Some(unexamined)) = self.of(worth) else {
+            return true;
+        };
+        if unexamined.len() >= MAX_WAITS {
+            unexamined.retain(|parked| begun.get(&parked.g) == Some(parked));
+        }
+        if unexamined.len() >= MAX_WAITS {
+            return false;
+        }
+        unexamined.push_back(parked);
         true
+    }
+
+    fn of(&mut self, worth: Worth) -> (&Begun, Option<&mut Unexamined>) {
+        let unexamined = match worth {
+            Worth::Lock => Some(&mut self.locks),
+            Worth::Companion => Some(&mut self.companions),
+            Worth::Nothing => None,
+        };
+        (&self.begun, unexamined)
     }
 
     pub(super) fn end(&mut self, g: TargetAddr) {
@@ -78,25 +106,23 @@ impl Waits {
     /// A lost wake would leave a wait that began too early: none can be trusted.
     pub(super) fn forget_events(&mut self) {
         self.begun.clear();
-        self.unexamined.clear();
+        self.locks.clear();
+        self.companions.clear();
     }
 
-    /// Whether a notable wait that began at `long_ago_ns` or before still lasts, as far as events
-    /// tell, and no look has seen it.
-    pub(super) fn unexamined_wait(&mut self, long_ago_ns: u64) -> bool {
-        while let Some(parked) = self.unexamined.front() {
-            if self.begun.get(&parked.g) == Some(parked) {
+    /// Whether a wait of that worth which began at `long_ago_ns` or before still lasts, as far as
+    /// events tell, and no look has seen it.
+    pub(super) fn unexamined(&mut self, worth: Worth, long_ago_ns: u64) -> bool {
+        let (begun, Some(unexamined)) = self.of(worth) else {
+            return false;
+        };
+        while let Some(parked) = unexamined.front() {
+            if begun.get(&parked.g) == Some(parked) {
                 return parked.at_ns <= long_ago_ns;
             }
-            self.unexamined.pop_front();
+            unexamined.pop_front();
         }
         false
-    }
-
-    fn drop_ended(&mut self) {
-        let begun = &self.begun;
-        self.unexamined
-            .retain(|parked| begun.get(&parked.g) == Some(parked));
     }
 
     /// Dates the waits of `snapshot`, and forgets what it contradicts.
@@ -123,7 +149,8 @@ impl Waits {
         // A park that is older than the snapshot, and that the snapshot does not show, is over.
         self.begun
             .retain(|g, parked| parked.at_ns > taken_ns || confirmed.contains_key(g));
-        self.unexamined.retain(|parked| parked.at_ns > taken_ns);
+        self.locks.retain(|parked| parked.at_ns > taken_ns);
+        self.companions.retain(|parked| parked.at_ns > taken_ns);
     }
 
     fn since(&self, goroutine: &Goroutine, event: Option<Parked>, taken_ns: u64) -> WaitSince {

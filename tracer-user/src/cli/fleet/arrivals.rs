@@ -8,6 +8,7 @@ use crate::{
     export::{document::command, metrics::Traced},
     ids::Pid,
     process::{Process, ProcessKey, StartTime},
+    state::Event,
 };
 
 impl Fleet {
@@ -33,14 +34,24 @@ impl Fleet {
         }
         for (pid, event) in news.events {
             if let Some(member) = self.member_of(pid) {
-                member.past.state.apply(event);
+                // A glance tells more of that, and costs less than the look that a hint leads to.
+                let told = member.can_glance && matches!(event, Event::LockHint { .. });
+                if !told {
+                    member.past.apply(event);
+                }
             }
         }
         for (pid, parked) in news.parked {
-            if let Some(member) = self.member_of(pid) {
-                member.past.state.apply_parked(parked);
+            let Some(key) = self.key_of(pid) else {
+                continue;
+            };
+            if let Some(member) = self.members.get_mut(&key) {
+                member.past.apply_parked(parked);
                 if member.looked.is_none() {
                     member.due = Instant::now();
+                }
+                if member.past.is_awaited() {
+                    self.lookers.hurry(key);
                 }
             }
         }

@@ -1,15 +1,15 @@
-//! Placing the probes on a process, looking at it, and showing what that tells.
+//! Placing the probes on a process, having it looked at, and showing what that tells.
 
 use std::time::{Duration, Instant};
 
 use super::{
     Choice, Fleet,
+    lookers::{Done, Urgency},
     member::{Member, probed},
     pace,
 };
 use crate::{
     cli::failure::is_gone,
-    clock::own_cpu_time,
     export::{
         board::Probed,
         metrics::{ErrorKind, Outcome},
@@ -47,8 +47,8 @@ impl Fleet {
         }
     }
 
-    pub(super) fn look(&mut self, key: ProcessKey) {
-        let total: Duration = self.members.values().map(|member| member.cost).sum();
+    /// Has a process looked at.
+    pub(super) fn look(&mut self, key: ProcessKey, urgency: Urgency) {
         let new = self.members.get(&key).is_some_and(|m| m.looked.is_none());
         if new && !self.allowance.has_any(Instant::now()) {
             self.postpone(key);
@@ -58,24 +58,53 @@ impl Fleet {
             return;
         };
         let cpu_time = pace::cpu_time_of(key.pid);
-        if member.is_idle(cpu_time) && member.looked.is_some_and(|at| !self.pace.is_stale(at)) {
+        let rests = member.is_idle(cpu_time) && urgency == Urgency::Routine;
+        if rests && member.looked.is_some_and(|at| !self.pace.is_stale(at)) {
             member.due = Instant::now() + self.pace.idle();
             return;
         }
-        if let Some(parked) = self.probing.parked(key.pid) {
-            member.past.state.apply_parked(parked);
+        if let Some(mut past) = member.past.lend() {
+            if let Some(parked) = self.probing.parked(key.pid) {
+                past.state.apply_parked(parked);
+            }
+            member.cpu_time = cpu_time;
+            member.early = member.due > Instant::now();
+            self.lookers.begin(key, past, urgency);
         }
-        let own_before = own_cpu_time();
-        let began = Instant::now();
-        let outcome = self.shared.looker.look_again(key.pid, &mut member.past);
-        let cost = own_cpu_time().saturating_sub(own_before);
-        self.allowance.spend(cost);
-        member.cost = cost.max(Duration::from_micros(1));
-        member.cpu_time = cpu_time;
-        member.looked = Some(began);
-        member.due = Instant::now() + self.pace.after(cost, total);
-        let seconds = began.elapsed().as_secs_f64();
-        match outcome {
+    }
+
+    /// Takes in the looks that have been made.
+    pub(super) fn take_looks(&mut self) {
+        let done: Vec<Done> = self.lookers.done().collect();
+        for done in done {
+            self.take_look(done);
+        }
+    }
+
+    fn take_look(&mut self, done: Done) {
+        let key = done.key;
+        let early = self.members.get(&key).is_some_and(|member| member.early);
+        let account = if early {
+            &mut self.savings
+        } else {
+            &mut self.allowance
+        };
+        account.spend(done.cost);
+        let total: Duration = self.members.values().map(|member| member.cost).sum();
+        let Some(member) = self.members.get_mut(&key) else {
+            return;
+        };
+        member.can_glance = done.past.can_glance();
+        let walked = member.past.take_back(done.past);
+        member.cost = done.cost.max(Duration::from_micros(1));
+        member.looked = Some(done.began);
+        member.due = Instant::now() + self.pace.after(done.cost, total);
+        if walked {
+            // The next look tells of it, even where nobody has moved.
+            (member.due, member.cpu_time) = (Instant::now(), None);
+        }
+        let seconds = done.took.as_secs_f64();
+        match done.outcome {
             Ok(look) if look.process.key != key => {
                 // The pid went to another process; discovery finds that one.
                 self.discovery.forget(key.pid);
@@ -87,7 +116,7 @@ impl Fleet {
                     // Its pod has other labels now, or opted out.
                     self.remove(key);
                 } else {
-                    self.show(key, look, seconds);
+                    self.show(key, look, done.urgency, seconds);
                 }
             }
             Err(error) => {
@@ -104,7 +133,7 @@ impl Fleet {
         }
     }
 
-    fn show(&mut self, key: ProcessKey, mut look: Look, seconds: f64) {
+    fn show(&mut self, key: ProcessKey, mut look: Look, urgency: Urgency, seconds: f64) {
         let Some(member) = self.members.get_mut(&key) else {
             return;
         };
@@ -116,8 +145,16 @@ impl Fleet {
         };
         self.shared.own.count_look(outcome, seconds);
         member.failures = 0;
-        for change in member.followed.take(&mut look) {
-            log(key, &change);
+        let changes = member.followed.take(&mut look);
+        let news = changes
+            .iter()
+            .any(|change| matches!(change, Change::Appeared(_)));
+        member.fruitless = match urgency {
+            Urgency::Urgent if !news => member.fruitless.saturating_add(1),
+            Urgency::Urgent | Urgency::Routine => 0,
+        };
+        for change in &changes {
+            log(key, change);
         }
         member.walk_if_due(key, &look.diagnosis, &mut self.walks);
         let stuck_after = self.options.stuck_after.as_nanos();

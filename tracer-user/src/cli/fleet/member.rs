@@ -7,27 +7,40 @@ use std::{
 
 use crate::{
     cli::{follow::Followed, probing::Probing},
-    export::{board::Probed, histogram::WaitHistogram},
-    finding::{Growth, Past},
+    export::{
+        board::{Mode, Probed},
+        histogram::WaitHistogram,
+    },
+    finding::Growth,
     ids::Pid,
 };
+
+use super::custody::Custody;
 
 /// What is known of a process between looks.
 pub struct Member {
     /// Its findings and its growth.
     pub followed: Followed,
     /// What earlier looks leave to the next.
-    pub past: Past,
+    pub past: Custody,
     /// When to place its probes; `None` once that is done.
     pub probe_due: Option<Instant>,
     /// When it is to be looked at.
     pub due: Instant,
+    /// Whether the look that is being made, or was made last, came before that.
+    pub early: bool,
     /// When it was last looked at.
     pub looked: Option<Instant>,
     /// CPU time of the process at the last look.
     pub cpu_time: Option<Duration>,
+    /// Whether a glance tells who waits for semaphores in it.
+    pub can_glance: bool,
+    /// CPU time of the process at the last glance at who waits for semaphores.
+    pub glanced: Option<Duration>,
     /// CPU time that the last look took us.
     pub cost: Duration,
+    /// Looks in a row that were made because somebody waited for a lock, and found nothing new.
+    pub fruitless: u32,
     /// When its heap may be walked next; `None` while it is walked.
     pub walk_due: Option<Instant>,
     /// CPU time that the last walk took us.
@@ -42,18 +55,28 @@ impl Member {
     /// One that nobody has looked at.
     pub fn new(probe_due: Instant, due: Instant) -> Self {
         Self {
-            past: Past::walked_elsewhere(),
+            past: Custody::new(),
             followed: Followed::new(Growth::default()),
             probe_due: Some(probe_due),
             due,
+            early: false,
             looked: None,
             cpu_time: None,
+            can_glance: false,
+            glanced: None,
             cost: Duration::ZERO,
+            fruitless: 0,
             walk_due: Some(due),
             walk_cost: Duration::ZERO,
             failures: 0,
             probed: None,
         }
+    }
+
+    /// Whether nothing but glances tells soon who waits for locks: its park and wake probes are off.
+    pub fn wants_glances(&self) -> bool {
+        let probed = self.probed.as_ref();
+        self.can_glance && probed.is_some_and(|probed| probed.mode == Mode::Snapshots)
     }
 
     /// Whether the process has not run at all since the last look.

@@ -3,7 +3,10 @@
 //! own.
 
 mod arrivals;
+mod custody;
 mod discovery;
+mod glances;
+mod lookers;
 mod looks;
 mod member;
 mod pace;
@@ -23,6 +26,7 @@ use std::{
 pub use self::selection::{Choice, Selection};
 use self::{
     discovery::Discovery,
+    lookers::{Lookers, Urgency},
     member::Member,
     pace::{Allowance, Pace},
 };
@@ -35,11 +39,15 @@ use crate::{
     export::{board::Board, http::Health, metrics::Own},
     finding::Looker,
     process::{Pods, ProcessKey},
-    state::Schedule,
+    state::{Schedule, Why},
 };
 
 /// How often the loop turns at least: the delay of a stop.
 const TURN: Duration = Duration::from_millis(250);
+/// Likewise while looks are made: the delay of what they tell.
+const SHORT_TURN: Duration = Duration::from_millis(20);
+/// While a look takes longer than this, the tracing side is not said to be alive.
+const LONGEST_LOOK: Duration = Duration::from_secs(30);
 /// How often the board hears of probes between looks.
 const SHOW_PROBED: Duration = Duration::from_secs(2);
 
@@ -80,9 +88,15 @@ pub struct Fleet {
     options: Options,
     discovery: Discovery,
     members: BTreeMap<ProcessKey, Member>,
+    lookers: Lookers,
     pace: Pace,
-    /// What looks may cost.
+    walk_pace: Pace,
+    /// What routine looks may cost.
     allowance: Allowance,
+    /// What looks may cost that are made before their time, because somebody waits for a lock.
+    savings: Allowance,
+    /// When to glance at who waits for locks.
+    glance_due: Instant,
     /// What walks may cost; `None` where heaps are not walked.
     walks: Option<(Walker, Allowance)>,
     show_due: Instant,
@@ -92,7 +106,7 @@ impl Fleet {
     /// A fleet that nobody was found for yet.
     ///
     /// # Errors
-    /// When there can be no thread that walks heaps.
+    /// When there can be no threads that look and walk heaps.
     pub fn new(shared: Shared, probing: Probing, options: Options) -> io::Result<Self> {
         let trouble = probing.trouble();
         if let Some(why) = trouble {
@@ -100,20 +114,26 @@ impl Fleet {
         }
         shared.own.set_probes_usable(trouble.is_none());
         let now = Instant::now();
-        // Looks may cost the one half, walks the other.
-        let half = options.budget / 2.0;
+        // Routine looks may cost the one half; walks, and looks where somebody waits for a lock,
+        // share the other.
+        let (half, quarter) = (options.budget / 2.0, options.budget / 4.0);
         let walks = shared.looker.walks_heaps().then(|| {
             let walker = Walker::start(Arc::clone(&shared.looker), Manners::Idle)?;
-            io::Result::Ok((walker, Allowance::new(half, now)))
+            io::Result::Ok((walker, Allowance::new(quarter, now)))
         });
+        let lookers = Lookers::start(Arc::clone(&shared.looker))?;
         Ok(Self {
             walks: walks.transpose()?,
             shared,
             discovery: Discovery::new(probing.tells_of_processes()),
             probing,
             members: BTreeMap::new(),
+            lookers,
             pace: Pace::new(options.interval, half),
+            walk_pace: Pace::new(options.interval, quarter),
             allowance: Allowance::new(half, now),
+            savings: Allowance::new(quarter, now),
+            glance_due: now,
             show_due: now,
             options,
         })
@@ -124,11 +144,20 @@ impl Fleet {
         while !self.shared.stop.load(Ordering::Relaxed) {
             let now = Instant::now();
             self.turn(now);
-            self.shared.health.beat();
-            let rest = TURN.saturating_sub(now.elapsed());
-            let news = self.probing.wait_for_news(rest);
+            if self.lookers.hurry_late() < LONGEST_LOOK {
+                self.shared.health.beat();
+            }
+            let turn = if self.lookers.is_busy() {
+                SHORT_TURN
+            } else {
+                TURN
+            };
+            let news = self
+                .probing
+                .wait_for_news(turn.saturating_sub(now.elapsed()));
             self.hear(news);
             self.take_walks();
+            self.take_looks();
         }
     }
 
@@ -137,12 +166,11 @@ impl Fleet {
             self.discover(now);
         }
         self.probe_new(now);
-        for key in self.due(now) {
-            if self.shared.stop.load(Ordering::Relaxed) {
-                return;
+        self.glance(now);
+        for (key, urgency) in self.due(now) {
+            if urgency == Urgency::Urgent || self.lookers.has_room() {
+                self.look(key, urgency);
             }
-            self.look(key);
-            self.shared.health.beat();
         }
         if self.show_due <= now {
             self.show_due = now + SHOW_PROBED;
@@ -153,24 +181,32 @@ impl Fleet {
 
     /// The processes to look at now, the longest overdue first. Those in which somebody waits for a
     /// lock do not wait for their interval, as long as that can be afforded.
-    fn due(&mut self, now: Instant) -> Vec<ProcessKey> {
-        let affordable = self.allowance.has_any(now);
+    fn due(&mut self, now: Instant) -> Vec<(ProcessKey, Urgency)> {
+        let affordable = self.savings.has_any(now);
         let now_ns = monotonic_ns();
         let mut due = Vec::new();
         for (key, member) in &mut self.members {
             // Intervals are the pace's.
             let schedule = Schedule {
                 interval: Duration::MAX,
+                least_gap: self.pace.after_lock_wait(member.cost, member.fruitless),
                 hint_gap: self.pace.after_hint(member.cost),
                 ..Schedule::default()
             };
             let soon = affordable && member.looked.is_some() && member.failures == 0;
-            let state = &mut member.past.state;
-            if member.due <= now || soon && state.needs_look(now_ns, &schedule).is_some() {
-                due.push((member.due, *key));
+            let Some(past) = member.past.here() else {
+                continue;
+            };
+            let why = past.state.needs_look(now_ns, &schedule);
+            match why.filter(|_| soon) {
+                Some(Why::LockWait) => due.push((member.due, *key, Urgency::Urgent)),
+                None if member.due > now => {}
+                _ => due.push((member.due, *key, Urgency::Routine)),
             }
         }
         due.sort_unstable();
-        due.into_iter().map(|(_, key)| key).collect()
+        due.into_iter()
+            .map(|(_, key, urgency)| (key, urgency))
+            .collect()
     }
 }

@@ -97,6 +97,14 @@ impl Pace {
             .min(self.interval.max(LONGEST_IDLE))
     }
 
+    /// Likewise where somebody has come to wait for a lock for long, after so many looks in a row
+    /// for that reason which found nothing new: at once, unless the process does so all the time.
+    pub fn after_lock_wait(&self, cost: Duration, fruitless: u32) -> Duration {
+        let soon = Schedule::default().least_gap;
+        let doubled = soon.saturating_mul(1 << fruitless.min(10));
+        doubled.min(self.after_hint(cost))
+    }
+
     /// When to check again whether an idle process has run.
     pub const fn idle(&self) -> Duration {
         self.interval
@@ -150,6 +158,16 @@ mod tests {
         assert_eq!(pace.after_hint(ms(3)), ms(500));
         assert_eq!(pace.after_hint(ms(200)), ms(10_000));
         assert_eq!(pace.after_hint(ms(9_000)), LONGEST_IDLE);
+    }
+
+    #[test]
+    fn waits_for_locks_lead_to_looks_at_once_unless_they_are_common() {
+        let pace = Pace::new(Duration::from_secs(5), 0.01);
+        let ms = Duration::from_millis;
+        assert_eq!(pace.after_lock_wait(ms(200), 0), ms(500));
+        assert_eq!(pace.after_lock_wait(ms(200), 2), ms(2_000));
+        assert_eq!(pace.after_lock_wait(ms(200), 9), ms(10_000));
+        assert_eq!(pace.after_lock_wait(ms(3), 9), ms(500));
     }
 
     #[test]

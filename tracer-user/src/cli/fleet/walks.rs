@@ -22,7 +22,9 @@ impl Member {
             return;
         };
         let due = self.walk_due.is_some_and(|due| due <= now);
-        if due && self.past.walk_is_due(diagnosis) && allowance.has_any(now) {
+        let past = self.past.here();
+        let wanted = past.is_some_and(|past| past.walk_is_due(diagnosis));
+        if due && wanted && allowance.has_any(now) {
             walker.begin(key, Past::for_walk(diagnosis));
             self.walk_due = None;
         }
@@ -45,7 +47,7 @@ impl Fleet {
                 continue;
             };
             let now = Instant::now();
-            member.walk_due = Some(now + self.pace.after(done.cost, total));
+            member.walk_due = Some(now + self.walk_pace.after(done.cost, total));
             if member.past.take_walk(done.past) {
                 // Even where nobody has moved: the next look tells of it.
                 (member.due, member.cpu_time) = (now, None);

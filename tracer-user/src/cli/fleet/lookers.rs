@@ -1,0 +1,286 @@
+//! The threads that look at processes, and what waits for them.
+//!
+//! There are two, so that a look that takes long holds up nobody in whose process somebody waits for
+//! a lock. Routine looks run where a CPU is idle, as long as they end soon: a busy target keeps its
+//! CPUs.
+
+use std::{
+    collections::VecDeque,
+    io,
+    sync::{
+        Arc, Condvar, Mutex, MutexGuard, PoisonError,
+        atomic::{AtomicBool, Ordering},
+        mpsc::{Receiver, Sender, channel},
+    },
+    thread,
+    time::{Duration, Instant},
+};
+
+use crate::{
+    clock::own_cpu_time,
+    finding::{Look, LookError, Looker, Past},
+    ids::Tid,
+    process::ProcessKey,
+    scheduling::{as_usual, may_return, only_when_idle, this_thread},
+};
+
+/// After so long a look no longer gives way to others: it must come to its end on a busy machine, too.
+const PATIENCE: Duration = Duration::from_secs(2);
+/// Most routine looks that wait: who comes to wait for a lock meanwhile is not behind many.
+const MOST_WAITING: usize = 16;
+
+/// How soon a look is wanted.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Urgency {
+    /// When a CPU has time.
+    Routine,
+    /// Now: somebody waits for a lock.
+    Urgent,
+}
+
+/// A look that has been made.
+pub struct Done {
+    /// The process.
+    pub key: ProcessKey,
+    /// Its past, which this look is part of now.
+    pub past: Past,
+    /// How soon it was wanted.
+    pub urgency: Urgency,
+    /// What it says.
+    pub outcome: Result<Look, LookError>,
+    /// When it began.
+    pub began: Instant,
+    /// How long it took.
+    pub took: Duration,
+    /// The CPU time that it took.
+    pub cost: Duration,
+}
+
+struct Job {
+    key: ProcessKey,
+    past: Past,
+}
+
+/// A look that is being made.
+struct Looking {
+    key: ProcessKey,
+    thread: Tid,
+    since: Instant,
+    /// Whether it is to run only where a CPU is idle.
+    gives_way: Arc<AtomicBool>,
+}
+
+#[derive(Default)]
+struct Todo {
+    routine: VecDeque<Job>,
+    urgent: VecDeque<Job>,
+    now: Vec<Looking>,
+    /// No look is wanted any more.
+    over: bool,
+}
+
+struct Desk {
+    todo: Mutex<Todo>,
+    work: Condvar,
+    looker: Arc<Looker>,
+    /// Whether a thread that gives way can be given its share again.
+    may_give_way: bool,
+}
+
+/// The threads, and what they have done.
+pub struct Lookers {
+    desk: Arc<Desk>,
+    done: Receiver<Done>,
+}
+
+impl Lookers {
+    /// Starts the threads. They end when this is dropped, each after the look that it is at.
+    ///
+    /// # Errors
+    /// When there can be no threads.
+    pub fn start(looker: Arc<Looker>) -> io::Result<Self> {
+        let may_give_way = may_return();
+        if !may_give_way {
+            tracing::debug!("no RLIMIT_NICE of 20: routine looks take their share of busy CPUs");
+        }
+        let desk = Arc::new(Desk {
+            todo: Mutex::default(),
+            work: Condvar::new(),
+            looker,
+            may_give_way,
+        });
+        let (tell, done) = channel();
+        for (name, least) in [
+            ("gostuck-looks", Urgency::Routine),
+            ("gostuck-urgent", Urgency::Urgent),
+        ] {
+            let (desk, tell) = (Arc::clone(&desk), tell.clone());
+            thread::Builder::new()
+                .name(name.to_owned())
+                .spawn(move || desk.serve(least, &tell))?;
+        }
+        Ok(Self { desk, done })
+    }
+
+    /// Whether another routine look may be asked for.
+    pub fn has_room(&self) -> bool {
+        self.desk.todo().routine.len() < MOST_WAITING
+    }
+
+    /// Has a process looked at.
+    pub fn begin(&self, key: ProcessKey, past: Past, urgency: Urgency) {
+        let mut todo = self.desk.todo();
+        let queue = match urgency {
+            Urgency::Routine => &mut todo.routine,
+            Urgency::Urgent => &mut todo.urgent,
+        };
+        queue.push_back(Job { key, past });
+        if urgency == Urgency::Urgent {
+            // It may wait for what a look that gives way is reading.
+            todo.hurry(|_| true);
+        }
+        drop(todo);
+        self.desk.work.notify_all();
+    }
+
+    /// Somebody in that process waits for a lock: the look that was asked for is wanted now.
+    pub fn hurry(&self, key: ProcessKey) {
+        let mut todo = self.desk.todo();
+        if let Some(at) = todo.routine.iter().position(|job| job.key == key) {
+            let job = todo.routine.remove(at);
+            todo.urgent.extend(job);
+            todo.hurry(|_| true);
+            self.desk.work.notify_all();
+        } else {
+            todo.hurry(|look| look.key == key);
+        }
+    }
+
+    /// Sees to it that every look comes to its end. How long the longest has taken by now.
+    pub fn hurry_late(&self) -> Duration {
+        let todo = self.desk.todo();
+        todo.hurry(|look| look.since.elapsed() >= PATIENCE);
+        let taken = todo.now.iter().map(|look| look.since.elapsed());
+        taken.max().unwrap_or(Duration::ZERO)
+    }
+
+    /// Whether a look is wanted or being made.
+    pub fn is_busy(&self) -> bool {
+        let todo = self.desk.todo();
+        !(todo.routine.is_empty() && todo.urgent.is_empty() && todo.now.is_empty())
+    }
+
+    /// The looks that have been made since this was last asked.
+    pub fn done(&self) -> impl Iterator<Item = Done> + '_ {
+        self.done.try_iter()
+    }
+}
+
+impl Drop for Lookers {
+    fn drop(&mut self) {
+        self.desk.todo().over = true;
+        self.desk.work.notify_all();
+    }
+}
+
+impl Todo {
+    /// The next look that is at least so urgent.
+    fn next(&mut self, least: Urgency) -> Option<(Job, Urgency)> {
+        let urgent = self.urgent.pop_front();
+        urgent.map(|job| (job, Urgency::Urgent)).or_else(|| {
+            let routine = (least == Urgency::Routine).then_some(&mut self.routine);
+            let job = routine.and_then(VecDeque::pop_front);
+            job.map(|job| (job, Urgency::Routine))
+        })
+    }
+
+    /// Gives looks that give way their share of the CPUs.
+    fn hurry(&self, which: impl Fn(&Looking) -> bool) {
+        let late = self.now.iter();
+        for look in late.filter(|look| which(look)) {
+            if look.gives_way.swap(false, Ordering::SeqCst)
+                && let Err(error) = as_usual(look.thread)
+            {
+                tracing::warn!(%error, "a look cannot be hurried");
+            }
+        }
+    }
+}
+
+impl Desk {
+    fn todo(&self) -> MutexGuard<'_, Todo> {
+        self.todo.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Makes one look after another.
+    fn serve(&self, least: Urgency, tell: &Sender<Done>) {
+        while let Some((job, urgency)) = self.take(least) {
+            let began = Instant::now();
+            let before = own_cpu_time();
+            let Job { key, mut past } = job;
+            let outcome = self.looker.look_again(key.pid, &mut past);
+            self.end();
+            let done = Done {
+                key,
+                past,
+                urgency,
+                outcome,
+                began,
+                took: began.elapsed(),
+                cost: own_cpu_time().saturating_sub(before),
+            };
+            if tell.send(done).is_err() {
+                return;
+            }
+        }
+    }
+
+    /// Waits for the next look; `None` when there are no more.
+    fn take(&self, least: Urgency) -> Option<(Job, Urgency)> {
+        let mut todo = self.todo();
+        loop {
+            if todo.over {
+                return None;
+            }
+            if let Some((job, urgency)) = todo.next(least) {
+                let gives_way = urgency == Urgency::Routine && self.may_give_way;
+                let gives_way = Arc::new(AtomicBool::new(gives_way));
+                todo.now.push(Looking {
+                    key: job.key,
+                    thread: this_thread(),
+                    since: Instant::now(),
+                    gives_way: Arc::clone(&gives_way),
+                });
+                // Whoever gives way must not hold a lock that others wait for.
+                drop(todo);
+                give_way_while(&gives_way);
+                return Some((job, urgency));
+            }
+            let woken = self.work.wait(todo);
+            todo = woken.unwrap_or_else(PoisonError::into_inner);
+        }
+    }
+
+    /// This thread's look has been made.
+    fn end(&self) {
+        let thread = this_thread();
+        // As above: first.
+        if self.may_give_way
+            && let Err(error) = as_usual(thread)
+        {
+            tracing::warn!(%error, "a thread that gave way cannot return");
+        }
+        self.todo().now.retain(|look| look.thread != thread);
+    }
+}
+
+/// Has the calling thread run only where a CPU is idle, unless it was hurried by now.
+fn give_way_while(gives_way: &AtomicBool) {
+    if gives_way.load(Ordering::SeqCst) {
+        only_when_idle();
+        // Hurried in between: that came too early for what was set just now.
+        if !gives_way.load(Ordering::SeqCst) {
+            let _ = as_usual(this_thread());
+        }
+    }
+}
