@@ -1,9 +1,10 @@
 //! The binary as people run it: on core files, as a daemon behind TLS and under Kubernetes, in a
-//! browser and in a terminal, in containers, and with no more privileges than the unit and the
+//! browser and in a terminal, in containers, without probes, and with no more privileges than the unit and the
 //! chart grant.
 
 mod container;
 mod core_file;
+mod glances;
 #[allow(
     dead_code,
     reason = "each test binary uses its own part of the shared module"
@@ -23,6 +24,7 @@ use libtest_mimic::{Arguments, Trial};
 fn main() {
     let trials = [
         core_file::trials(),
+        glances::trials(),
         container::trials(),
         kubernetes::trials(),
         page::trials(),

@@ -53,20 +53,25 @@ impl Running {
 
     /// As [`Running::ready`], started by `command`.
     pub(crate) fn ready_by(command: &mut Command) -> Result<Self, String> {
+        Self::ready_at(command).map(|(running, _)| running)
+    }
+
+    /// Likewise, with the address that it says it is at.
+    pub(crate) fn ready_at(command: &mut Command) -> Result<(Self, String), String> {
         let mut running = Self::spawn(command.stdout(Stdio::piped()))?;
         let output = running.0.stdout.take().ok_or("no output")?;
         let mut line = String::new();
         let read = BufReader::new(output).read_line(&mut line);
         read.map_err(|error| error.to_string())?;
-        if line.starts_with("READY") {
-            Ok(running)
-        } else {
-            Err(format!("{command:?} said {line:?}"))
+        match line.strip_prefix("READY") {
+            Some(address) => Ok((running, address.trim().to_owned())),
+            None => Err(format!("{command:?} said {line:?}")),
         }
     }
 }
 
-fn dying_with_us(program: &OsStr) -> Command {
+/// A command that does not outlive its test.
+pub(crate) fn dying_with_us(program: &OsStr) -> Command {
     let mut command = Command::new("setpriv");
     command.args(["--pdeathsig", "KILL"]).arg(program);
     command
@@ -137,6 +142,19 @@ pub(crate) fn wait_for<T>(
     Err(format!("waited in vain for {what}"))
 }
 
+/// The body that answers a request for `path` at `address`.
+pub(crate) fn get(address: &str, path: &str) -> Option<String> {
+    let mut stream = TcpStream::connect(address).ok()?;
+    stream
+        .set_read_timeout(Some(Duration::from_secs(30)))
+        .ok()?;
+    write!(stream, "GET {path} HTTP/1.0\r\nHost: localhost\r\n\r\n").ok()?;
+    let mut response = String::new();
+    stream.read_to_string(&mut response).ok()?;
+    let (head, body) = response.split_once("\r\n\r\n")?;
+    head.contains(" 200 ").then(|| body.to_owned())
+}
+
 /// The daemon, listening on a port of its own.
 pub(crate) struct Daemon {
     pub(crate) port: u16,
@@ -176,15 +194,7 @@ impl Daemon {
 
     /// The body that answers a request for `path`.
     pub(crate) fn get(&self, path: &str) -> Option<String> {
-        let mut stream = TcpStream::connect(("127.0.0.1", self.port)).ok()?;
-        stream
-            .set_read_timeout(Some(Duration::from_secs(30)))
-            .ok()?;
-        write!(stream, "GET {path} HTTP/1.0\r\nHost: localhost\r\n\r\n").ok()?;
-        let mut response = String::new();
-        stream.read_to_string(&mut response).ok()?;
-        let (head, body) = response.split_once("\r\n\r\n")?;
-        head.contains(" 200 ").then(|| body.to_owned())
+        get(&format!("127.0.0.1:{}", self.port), path)
     }
 
     /// What the list says of the process `pid`, once it is there.
