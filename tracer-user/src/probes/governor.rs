@@ -127,7 +127,12 @@ impl Governor {
             Self::WINDOW
         };
         let length = self.window.length.max(at_once);
-        if self.window.all > length.mul_f64(self.budget.0) && self.level > Level::Threads {
+        // Park and wake probes are still hit while they are being taken off.
+        let spent = match self.level {
+            Level::All => self.window.all,
+            Level::Locks | Level::Threads => self.window.cheap,
+        };
+        if spent > length.mul_f64(self.budget.0) && self.level > Level::Threads {
             return Some(self.lower(allowed));
         }
         if self.window.length >= Self::WINDOW {
@@ -287,6 +292,13 @@ mod tests {
             .filter_map(|_| governor.look(hits(100_000, 0), TICK))
             .collect();
         assert_eq!(levels, [Level::All]);
+    }
+
+    #[test]
+    fn hits_of_probes_that_are_being_taken_off_do_not_cost_the_others_their_place() {
+        let mut governor = governor();
+        assert_eq!(governor.look(hits(50_000, 0), TICK), Some(Level::Locks));
+        assert_eq!(governor.look(hits(90_000, 10), TICK), None);
     }
 
     #[test]

@@ -90,6 +90,10 @@ impl Fleet {
             &mut self.allowance
         };
         account.spend(done.cost);
+        tracing::debug!(
+            pid = %key.pid, early, urgency = ?done.urgency, cost = ?done.cost, took = ?done.took,
+            "looked"
+        );
         let total: Duration = self.members.values().map(|member| member.cost).sum();
         let Some(member) = self.members.get_mut(&key) else {
             return;
