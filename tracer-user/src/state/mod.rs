@@ -92,6 +92,8 @@ impl ProcessState {
     /// Takes in who waits for semaphores, as a glance at the process at `at_ns` saw.
     pub fn apply_glance(&mut self, waiters: impl IntoIterator<Item = SemaphoreWaiter>, at_ns: u64) {
         self.glances.take(waiters, at_ns);
+        // It tells more than a hint.
+        self.hinted_ns = None;
     }
 
     /// The process has not run since the last glance.

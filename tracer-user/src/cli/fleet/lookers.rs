@@ -25,7 +25,7 @@ use crate::{
 };
 
 /// After so long a look no longer gives way to others: it must come to its end on a busy machine, too.
-const PATIENCE: Duration = Duration::from_secs(2);
+const PATIENCE: Duration = Duration::from_millis(500);
 /// Most routine looks that wait: who comes to wait for a lock meanwhile is not behind many.
 const MOST_WAITING: usize = 16;
 

@@ -132,7 +132,7 @@ impl Fleet {
             pace: Pace::new(options.interval, half),
             walk_pace: Pace::new(options.interval, quarter),
             allowance: Allowance::new(half, now),
-            savings: Allowance::new(quarter, now),
+            savings: Allowance::with_reserves(quarter, now),
             glance_due: now,
             show_due: now,
             options,

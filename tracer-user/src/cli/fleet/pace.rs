@@ -14,8 +14,10 @@ use crate::{ids::Pid, state::Schedule};
 const SETTLING: Duration = Duration::from_millis(250);
 /// Processes that are still there then are looked at.
 const SETTLED: Duration = Duration::from_secs(2);
-/// Looks that nobody planned may cost at once what the budget allows in so long a time.
+/// Looks at new processes, and walks, may cost at once what the budget allows in so long a time.
 const SAVINGS: Duration = Duration::from_secs(200);
+/// Likewise looks because somebody waits for a lock: they are rare, and should not have to wait.
+const RESERVES: Duration = Duration::from_secs(1000);
 /// A process that does not run is looked at this often nevertheless: waits grow old.
 const LONGEST_IDLE: Duration = Duration::from_secs(60);
 /// Longest pause after failures.
@@ -25,17 +27,31 @@ const LONGEST_PAUSE: Duration = Duration::from_secs(300);
 #[derive(Debug, Clone, Copy)]
 pub struct Allowance {
     budget: f64,
+    /// Most seconds of CPU time that are saved up.
+    most: f64,
     /// Seconds of CPU time; negative when too much was spent.
     saved: f64,
     at: Instant,
 }
 
 impl Allowance {
-    /// Full savings, where looks may cost the share `budget` of one CPU.
+    /// Full savings for looks and walks that nobody needs at once, where they may cost the share
+    /// `budget` of one CPU.
     pub fn new(budget: f64, now: Instant) -> Self {
+        Self::of(budget, SAVINGS, now)
+    }
+
+    /// Likewise for looks that are needed at once.
+    pub fn with_reserves(budget: f64, now: Instant) -> Self {
+        Self::of(budget, RESERVES, now)
+    }
+
+    fn of(budget: f64, savings: Duration, now: Instant) -> Self {
+        let most = budget * savings.as_secs_f64();
         Self {
             budget,
-            saved: budget * SAVINGS.as_secs_f64(),
+            most,
+            saved: most,
             at: now,
         }
     }
@@ -44,8 +60,7 @@ impl Allowance {
     pub fn has_any(&mut self, now: Instant) -> bool {
         let passed = now.saturating_duration_since(self.at).as_secs_f64();
         self.at = now;
-        let most = self.budget * SAVINGS.as_secs_f64();
-        self.saved = (self.saved + passed * self.budget).min(most);
+        self.saved = (self.saved + passed * self.budget).min(self.most);
         self.saved > 0.0
     }
 

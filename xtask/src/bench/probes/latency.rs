@@ -62,7 +62,7 @@ const WAYS: [Way; 5] = [
         teller: Teller::Daemon,
         options: &["--interval", "10s"],
         busy: true,
-        cycles: 30,
+        cycles: 10,
     },
 ];
 
