@@ -13,8 +13,8 @@ const ROUNDS: u32 = 12;
 const TIME: Duration = Duration::from_millis(30);
 /// So many of them read everything, however large the heap is.
 const WHOLE_LOOKS: u32 = 3;
-/// All of them do as long as that takes no longer than this in all.
-const WHOLE_LOOKS_TIME: Duration = Duration::from_secs(1);
+/// All of them do as long as those together take less than this.
+const WHOLE_LOOKS_TIME: Duration = Duration::from_millis(300);
 /// How long to wait after that for those to stop who ran when the walk began. A preemption takes
 /// 20 ms; a thread may be off its CPU for longer.
 const STOP_TIME: Duration = Duration::from_secs(3);

@@ -27,6 +27,7 @@ pub struct ArenaIndex(pub u64);
 impl ArenaIndex {
     /// The arena that `at` would lie in.
     #[must_use]
+    #[inline]
     pub const fn of(at: TargetAddr) -> Self {
         Self(at.0 / ARENA_BYTES)
     }

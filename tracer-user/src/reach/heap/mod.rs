@@ -5,6 +5,8 @@
 //! (`runtime/mheap.go`, the same from Go 1.19 to 1.27).
 
 mod arenas;
+#[cfg(test)]
+pub mod fake;
 mod layout;
 mod object;
 mod page_map;

@@ -13,9 +13,9 @@ const MAX_SLOTS: u64 = 1 << 22;
 /// By page: [`UNUSED`], [`STACK`], or the number of its span plus one.
 #[derive(Debug, Default)]
 pub(super) struct PageMap {
-    /// Page tables of the arenas, in order of discovery.
-    pages: Vec<Box<[u32]>>,
-    /// Arena number minus `first_arena` to index into `pages` plus one.
+    /// The pages of all arenas, in order of discovery.
+    pages: Vec<u32>,
+    /// By arena number minus `first_arena`: which arena of `pages` it is, plus one.
     slots: Vec<u32>,
     first_arena: u64,
 }
@@ -56,8 +56,9 @@ impl PageMap {
                 continue;
             };
             if *slot == 0 {
-                self.pages.push(vec![UNUSED; PAGES_PER_ARENA].into());
-                *slot = u32::try_from(self.pages.len()).unwrap_or(0);
+                let pages = self.pages.len() + PAGES_PER_ARENA;
+                self.pages.resize(pages, UNUSED);
+                *slot = u32::try_from(pages / PAGES_PER_ARENA).unwrap_or(0);
             }
         }
         Ok(())
@@ -66,20 +67,19 @@ impl PageMap {
     /// What the page that `at` lies in is used for; `None` outside the arenas.
     #[inline]
     pub(super) fn get(&self, at: TargetAddr) -> Option<u32> {
-        let slot = self.slot(at)?;
-        self.pages.get(slot)?.get(page_of(at)).copied()
+        self.pages.get(self.number(at)?).copied()
     }
 
     /// Notes what the page that `at` lies in is used for. Returns what it was used for before.
     pub(super) fn set(&mut self, at: TargetAddr, entry: u32) -> Option<u32> {
-        let slot = self.slot(at)?;
-        let page = self.pages.get_mut(slot)?.get_mut(page_of(at))?;
+        let number = self.number(at)?;
+        let page = self.pages.get_mut(number)?;
         Some(std::mem::replace(page, entry))
     }
 
-    /// What the pages are used for, arena by arena.
-    pub(super) fn entries(&self) -> impl Iterator<Item = u32> + '_ {
-        self.pages.iter().flat_map(|pages| pages.iter().copied())
+    /// What the pages are used for, by their numbers.
+    pub(super) fn entries(&self) -> &[u32] {
+        &self.pages
     }
 
     /// Lowest and first too high address of all arenas.
@@ -99,7 +99,7 @@ impl PageMap {
 
     /// How many pages the arenas have.
     pub(super) fn len(&self) -> usize {
-        self.pages.len() * PAGES_PER_ARENA
+        self.pages.len()
     }
 
     #[inline]

@@ -26,7 +26,8 @@ pub struct Span {
     pub holds_pointers: bool,
     /// Head of its list of specials; nil mostly.
     pub specials: TargetAddr,
-    reciprocal: u32,
+    /// 2^32 divided by the size of an object, rounded up; 0 when there is one object only.
+    pub(in crate::reach) reciprocal: u32,
 }
 
 /// `runtime.mSpanState`.
@@ -89,14 +90,18 @@ impl Span {
             && element_size >= 8
             && element_size.is_multiple_of(8)
             && element_size <= bytes
-            && bytes / element_size <= MAX_ELEMENTS;
+            && bytes / element_size <= MAX_ELEMENTS
+            && (bytes < 1 << 32 || bytes < 2 * element_size);
         if !sound {
             return None;
         }
         let elements = u32::try_from(bytes / element_size).ok()?;
-        // As `mspan.divMul` (runtime/msize.go, mkalloc.go): exact for every size class. A span of
-        // one object needs none.
-        let reciprocal = u32::try_from(u64::from(u32::MAX) / element_size + 1).ok()?;
+        // As `mspan.divMul` (runtime/msize.go, mkalloc.go): exact for every size class. In a span
+        // of one object every address leads to that.
+        let reciprocal = match elements {
+            1 => 0,
+            _ => u32::try_from(u64::from(u32::MAX) / element_size + 1).ok()?,
+        };
         Some(Self {
             start,
             bytes,
@@ -130,16 +135,13 @@ impl Span {
         if offset >= self.bytes {
             return None;
         }
-        let index = if offset < 1 << 32 {
-            u32::try_from((offset * u64::from(self.reciprocal)) >> 32).ok()?
-        } else {
-            u32::try_from(offset / self.element_size).ok()?
-        };
+        let index = u32::try_from((offset * u64::from(self.reciprocal)) >> 32).ok()?;
         (index < self.elements).then_some(index)
     }
 
     /// First byte of slot `index`.
     #[must_use]
+    #[inline]
     pub const fn object(&self, index: u32) -> TargetAddr {
         self.start.offset(index as u64 * self.element_size)
     }

@@ -1,12 +1,14 @@
 //! From address to object: a copy of the runtime's page tables.
 
+use std::ops::Range;
+
 use rustc_hash::FxHashMap;
 
 use super::{
     ArenaIndex, HeapArenas, HeapLayout, ObjectAt, PAGE_BYTES, PAGES_PER_ARENA, Place, Span, SpanId,
     page_map::{PageMap, STACK, UNUSED},
     span::SpanUse,
-    span_structs::{read_spans, words},
+    span_structs::Named,
 };
 use crate::{
     ids::TargetAddr,
@@ -18,6 +20,8 @@ use crate::{
 pub struct SpanTable {
     spans: Vec<Span>,
     pages: PageMap,
+    /// What the page tables say, by arena.
+    named: FxHashMap<ArenaIndex, Named>,
     /// The span that was last on a page which has none now.
     former: FxHashMap<TargetAddr, SpanId>,
 }
@@ -33,6 +37,11 @@ pub struct Refreshed {
 }
 
 impl SpanTable {
+    /// The [`Self::entry`] of a page that belongs to no span in use.
+    pub const NOTHING: u32 = UNUSED;
+    /// The [`Self::entry`] of a page of a stack.
+    pub const STACK: u32 = STACK;
+
     /// Reads the tables anew.
     ///
     /// # Errors
@@ -49,12 +58,11 @@ impl SpanTable {
         for &(index, arena) in &arenas {
             let len = PAGES_PER_ARENA * 8;
             let table = memory.read_vec(arena.offset(layout.spans), len, len)?;
-            let mut wanted: Vec<u64> = words(&table).collect();
-            wanted.sort_unstable();
-            wanted.dedup();
-            let found = read_spans(memory, layout, &wanted)?;
-            refreshed.torn += found.torn;
-            self.fill(index, &table, &found.spans, &mut refreshed);
+            let mut named = self.named.remove(&index).unwrap_or_default();
+            named.update(&table);
+            let found = named.read(memory, layout)?;
+            self.fill(index, &named, &found, &mut refreshed);
+            self.named.insert(index, named);
         }
         refreshed.recut.sort_unstable();
         refreshed.recut.dedup();
@@ -64,22 +72,28 @@ impl SpanTable {
     fn fill(
         &mut self,
         arena: ArenaIndex,
-        table: &[u8],
-        found: &FxHashMap<u64, SpanUse>,
+        named: &Named,
+        found: &[SpanUse],
         refreshed: &mut Refreshed,
     ) {
+        let is_torn = |(at, found): &(u64, &SpanUse)| *at != 0 && **found == SpanUse::Torn;
+        let torn = named.structs().zip(found).filter(is_torn).count();
+        refreshed.torn += torn as u64;
         let mut previous = (0, UNUSED);
-        for (page, pointer) in words(table).enumerate() {
+        for (page, (pointer, which)) in named.pages().enumerate() {
             let at = arena.start().offset(page as u64 * PAGE_BYTES);
             let Some(current) = self.pages.get(at) else {
                 return;
             };
-            // A span that reaches in from the arena below is found by its own first page, but its
-            // number must be taken from there: look one page back across the border too.
-            let entry = match found.get(&pointer) {
+            let entry = match found.get(which) {
                 _ if pointer == 0 => UNUSED,
                 _ if pointer == previous.0 && self.covers(previous.1, at) => previous.1,
-                Some(SpanUse::Heap(span)) if span.contains(at) => self.number(*span, current, at),
+                Some(SpanUse::Heap(span)) if span.contains(at) => {
+                    self.number(*span, current, at).unwrap_or_else(|| {
+                        refreshed.torn += 1;
+                        UNUSED
+                    })
+                }
                 Some(SpanUse::Manual) => STACK,
                 _ => UNUSED,
             };
@@ -112,25 +126,32 @@ impl SpanTable {
         self.span_of_entry(entry).is_some_and(|s| s.contains(at)) || entry == STACK
     }
 
-    /// The entry for `span`: the number it already has at `at`, or had on the page before, else a
-    /// new one.
-    fn number(&mut self, span: Span, current: u32, at: TargetAddr) -> u32 {
-        let before = self.pages.get(at.back(PAGE_BYTES)).unwrap_or(UNUSED);
-        for entry in [current, before] {
-            if self.span_of_entry(entry).is_some_and(|s| s.same_cut(&span)) {
-                if let Some(known) = self.spans.get_mut(entry as usize - 1) {
-                    known.specials = span.specials;
-                }
-                return entry;
+    /// The entry for `span`, which has the page at `at`: the number that it has already, else a new
+    /// one. `None` when its first page is another's: the table was read while it was written.
+    fn number(&mut self, span: Span, current: u32, at: TargetAddr) -> Option<u32> {
+        let is_first = span.start == at;
+        // One that reaches in from the arena below has its number from there.
+        let known = if is_first {
+            Some(current)
+        } else {
+            self.pages.get(span.start)
+        };
+        let known = known.filter(|entry| {
+            let known = self.span_of_entry(*entry);
+            known.is_some_and(|known| known.same_cut(&span))
+        });
+        if let Some(entry) = known {
+            if let Some(known) = self.spans.get_mut(entry as usize - 1) {
+                known.specials = span.specials;
             }
+            return Some(entry);
         }
-        match u32::try_from(self.spans.len() + 1) {
-            Ok(entry) if entry != STACK => {
-                self.spans.push(span);
-                entry
-            }
-            _ => UNUSED,
+        let entry = u32::try_from(self.spans.len() + 1).ok()?;
+        if !is_first || entry == STACK {
+            return None;
         }
+        self.spans.push(span);
+        Some(entry)
     }
 
     fn span_of_entry(&self, entry: u32) -> Option<&Span> {
@@ -158,6 +179,22 @@ impl SpanTable {
                 })
             }
         }
+    }
+
+    /// What the page that `at` lies in is used for, in one number: that of its span plus one, or
+    /// [`Self::NOTHING`], or [`Self::STACK`].
+    #[must_use]
+    #[inline]
+    pub fn entry(&self, at: TargetAddr) -> u32 {
+        self.pages.get(at).unwrap_or(UNUSED)
+    }
+
+    /// As [`Self::entry`], of the pages with these numbers; fewer where there are no more.
+    #[must_use]
+    pub fn entries(&self, pages: Range<usize>) -> &[u32] {
+        let all = self.pages.entries();
+        all.get(pages.start..pages.end.min(all.len()))
+            .unwrap_or(&[])
     }
 
     /// Lowest and first too high address of all arenas: a cheap test before [`Self::find`].
@@ -188,7 +225,7 @@ impl SpanTable {
     /// The spans that are in use now.
     pub fn in_use(&self) -> impl Iterator<Item = (SpanId, &Span)> {
         let mut seen = vec![false; self.spans.len() + 1];
-        let entries = self.pages.entries();
+        let entries = self.pages.entries().iter().copied();
         let mut previous = UNUSED;
         entries.filter_map(move |entry| {
             if entry == previous {
@@ -218,119 +255,112 @@ impl SpanTable {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::memory::FakeMemory;
-    use crate::reach::heap::ARENA_BYTES;
+    use crate::{
+        memory::FakeMemory,
+        reach::heap::{
+            ARENA_BYTES,
+            fake::{FakeSpan, HEAP, map_tables, refresh},
+        },
+    };
 
-    const MHEAP: u64 = 0x10_0000;
-    const TABLE: u64 = 0x7f00_0000_0000;
-    const ARENA: u64 = 0x7f10_0000_0000;
-    const LIST: u64 = 0x7f20_0000_0000;
-    const SPANS: u64 = 0x7f30_0000_0000;
-    const HEAP: u64 = 0xc0_0000_0000;
-
-    fn span_struct(start: u64, pages: u64, size: u64, class: u8, state: u8) -> Vec<u8> {
-        let mut bytes = vec![0; 160];
-        for (at, value) in [(24, start), (32, pages), (104, size)] {
-            bytes[at..at + 8].copy_from_slice(&value.to_le_bytes());
+    const fn span(page: u64, pages: u64, element_size: u64, state: u8) -> FakeSpan {
+        FakeSpan {
+            page,
+            pages,
+            element_size,
+            holds_pointers: true,
+            state,
         }
-        bytes[98] = class;
-        bytes[99] = state;
-        bytes
     }
 
-    /// One arena: two pages of 1 KiB objects, one of 8-byte ones without pointers, a stack.
-    fn heap() -> FakeMemory {
-        let layout = HeapLayout::GO_1_27;
+    /// Two pages of 1 KiB objects, one of 8-byte ones without pointers, a stack, and a dead span.
+    const SPANS: [FakeSpan; 4] = [
+        span(0, 2, 1024, 1),
+        FakeSpan {
+            holds_pointers: false,
+            ..span(2, 1, 8, 1)
+        },
+        span(3, 1, 0, 2),
+        span(4, 1, 64, 0),
+    ];
+
+    fn look(table: &mut SpanTable, spans: &[FakeSpan]) -> Refreshed {
         let mut memory = FakeMemory::new();
-        let index = HEAP.wrapping_sub(0xffff_8000_0000_0000) / ARENA_BYTES;
-        memory.map_words(TargetAddr(MHEAP + layout.arenas), &[TABLE]);
-        memory.map_words(TargetAddr(MHEAP + layout.arena_list), &[LIST, 1, 1]);
-        memory.map_words(TargetAddr(MHEAP + 66120), &[0, 0, 0]);
-        memory.map_words(TargetAddr(LIST), &[index]);
-        memory.map_words(TargetAddr(TABLE + 8 * index), &[ARENA]);
-        let mut pages = vec![0; PAGES_PER_ARENA];
-        let span = |n: u64| SPANS + 160 * n;
-        pages[..5].copy_from_slice(&[span(0), span(0), span(1), span(2), span(3)]);
-        memory.map_words(TargetAddr(ARENA), &pages);
-        let structs = [
-            span_struct(HEAP, 2, 1024, 10, 1),
-            span_struct(HEAP + 2 * PAGE_BYTES, 1, 8, 5, 1),
-            span_struct(HEAP + 3 * PAGE_BYTES, 1, 0, 0, 2),
-            span_struct(HEAP + 4 * PAGE_BYTES, 1, 64, 0, 0),
-        ];
-        memory.map(TargetAddr(SPANS), structs.concat());
-        memory
+        map_tables(&mut memory, 2, spans);
+        refresh(table, &memory)
     }
 
     fn table() -> SpanTable {
         let mut table = SpanTable::default();
-        let arenas = HeapArenas::new(TargetAddr(MHEAP), true);
-        table
-            .refresh(&heap(), &HeapLayout::GO_1_27, &arenas)
-            .unwrap();
+        assert_eq!(look(&mut table, &SPANS), Refreshed::default());
         table
     }
 
     #[test]
     fn finds_objects_stacks_and_nothing() {
         let table = table();
-        let object = |at: u64| match table.find(TargetAddr(at)) {
+        let object = |at: u64| match table.find(HEAP.offset(at)) {
             Place::Object(o) => {
                 let span = table.span(o.span).unwrap();
-                (
-                    span.object(o.index).0,
-                    span.element_size,
-                    span.holds_pointers,
-                )
+                let start = span.object(o.index).0 - HEAP.0;
+                (start, span.element_size, span.holds_pointers)
             }
             other => panic!("{other:?} at {at:#x}"),
         };
-        assert_eq!(object(HEAP + 0x2401), (HEAP + 0x2400, 1024, true));
-        assert_eq!(object(HEAP + 0x4011), (HEAP + 0x4010, 8, false));
-        assert_eq!(table.find(TargetAddr(HEAP + 0x6000)), Place::Stack);
-        assert_eq!(table.find(TargetAddr(HEAP + 0x8000)), Place::Unused);
-        assert_eq!(table.find(TargetAddr(HEAP + 0xa000)), Place::Unused);
-        assert_eq!(table.find(TargetAddr(HEAP - 1)), Place::Elsewhere);
+        assert_eq!(object(0x2401), (0x2400, 1024, true));
+        assert_eq!(object(0x4011), (0x4010, 8, false));
+        let place = |at: u64| table.find(HEAP.offset(at));
+        assert_eq!(place(0x6000), Place::Stack);
+        assert_eq!(place(0x8000), Place::Unused);
+        assert_eq!(place(0xa000), Place::Unused);
+        assert_eq!(table.find(HEAP.back(1)), Place::Elsewhere);
         assert_eq!(table.find(TargetAddr(0)), Place::Elsewhere);
         assert_eq!(table.in_use().count(), 2);
-        assert_eq!(table.bounds(), (HEAP, HEAP + ARENA_BYTES));
+        assert_eq!(table.bounds(), (HEAP.0, HEAP.0 + 2 * ARENA_BYTES));
+        let entries = table.entries(0..5);
+        assert_eq!(entries[0], table.entry(HEAP.offset(PAGE_BYTES)));
+        assert_eq!(entries[3..], [SpanTable::STACK, SpanTable::NOTHING]);
+        assert!(table.entries(1 << 40..2 << 40).is_empty());
     }
 
     #[test]
     fn a_span_that_takes_the_place_of_another_is_told() {
-        let mut memory = heap();
-        let layout = HeapLayout::GO_1_27;
-        let arenas = HeapArenas::new(TargetAddr(MHEAP), true);
-        let mut table = SpanTable::default();
-        let refreshed = table.refresh(&memory, &layout, &arenas).unwrap();
-        assert_eq!(refreshed, Refreshed::default());
+        let mut table = table();
         // Freed, looked at, and used again with objects of another size.
-        let at = TargetAddr(SPANS);
-        let mut structs = memory.read_vec(at, 640, 640).unwrap();
-        structs[99] = 0;
-        memory.map(at, structs.clone());
-        table.refresh(&memory, &layout, &arenas).unwrap();
-        assert_eq!(table.find(TargetAddr(HEAP)), Place::Unused);
-        structs[99] = 1;
-        structs[104..112].copy_from_slice(&512_u64.to_le_bytes());
-        memory.map(at, structs.clone());
-        let refreshed = table.refresh(&memory, &layout, &arenas).unwrap();
+        let mut spans = SPANS;
+        spans[0].state = 0;
+        assert_eq!(look(&mut table, &spans), Refreshed::default());
+        assert_eq!(table.find(HEAP), Place::Unused);
+        spans[0] = span(0, 2, 512, 1);
+        let refreshed = look(&mut table, &spans);
         assert_eq!(refreshed.recut, [(SpanId(2), SpanId(0))]);
         // Filled in by halves.
-        structs[104..112].copy_from_slice(&0_u64.to_le_bytes());
-        memory.map(at, structs);
-        assert_eq!(table.refresh(&memory, &layout, &arenas).unwrap().torn, 1);
+        spans[0].element_size = 0;
+        assert_eq!(look(&mut table, &spans).torn, 1);
     }
 
     #[test]
     fn a_second_reading_keeps_the_numbers() {
         let mut table = table();
-        let before = table.find(TargetAddr(HEAP + 0x2401));
-        let arenas = HeapArenas::new(TargetAddr(MHEAP), true);
-        table
-            .refresh(&heap(), &HeapLayout::GO_1_27, &arenas)
-            .unwrap();
-        assert_eq!(table.find(TargetAddr(HEAP + 0x2401)), before);
+        let before = table.find(HEAP.offset(0x2401));
+        assert_eq!(look(&mut table, &SPANS), Refreshed::default());
+        assert_eq!(table.find(HEAP.offset(0x2401)), before);
         assert_eq!(table.len(), 2);
+    }
+
+    #[test]
+    fn a_span_may_reach_into_the_next_arena_but_its_first_page_is_its_own() {
+        let border = PAGES_PER_ARENA as u64;
+        let across = span(border - 1, 3, 3 * PAGE_BYTES, 1);
+        let mut table = SpanTable::default();
+        assert_eq!(look(&mut table, &[across]), Refreshed::default());
+        let at = |page: u64| table.find(HEAP.offset(page * PAGE_BYTES));
+        assert_eq!(at(border - 1), at(border + 1));
+        assert_eq!(table.len(), 1);
+        // The page table still has the old span on its later pages.
+        let torn = look(&mut table, &[across, span(border - 1, 1, 64, 1)]);
+        assert!(torn.torn > 0);
+        let place = table.find(HEAP.offset(border * PAGE_BYTES));
+        assert_eq!(place, Place::Unused);
     }
 }

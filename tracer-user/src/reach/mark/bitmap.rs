@@ -1,136 +1,137 @@
-//! One bit an object, given room only for spans in which something was reached.
+//! One bit for each object of the heap, in one row; several threads may set them at once.
 
-use crate::reach::heap::{ObjectAt, SpanId};
+use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 
-/// A set of objects.
+/// Bits in words of 64. A word that is not there reads as 0, and is not written.
+///
+/// No order between two words matters to anyone: who must see a bit that another thread has set
+/// waits for that thread to end.
 #[derive(Debug, Default)]
-pub struct ObjectSet {
-    /// Per span: where its bits begin in `words`, plus one; 0 for none yet.
-    starts: Vec<u32>,
-    words: Vec<u64>,
+pub(super) struct Bitmap(Vec<AtomicU64>);
+
+impl Bitmap {
+    /// Makes room for so many words.
+    pub(super) fn cover(&mut self, words: usize) {
+        if self.0.len() < words {
+            self.0.resize_with(words, AtomicU64::default);
+        }
+    }
+
+    /// Word number `at`.
+    #[inline]
+    pub(super) fn word(&self, at: usize) -> u64 {
+        self.0.get(at).map_or(0, |word| word.load(Relaxed))
+    }
+
+    /// Whether bit number `at` is set.
+    #[inline]
+    pub(super) fn contains(&self, at: u64) -> bool {
+        self.word((at / 64) as usize) & (1 << (at % 64)) != 0
+    }
+
+    /// Sets bit number `at`. Whether it was not set.
+    #[inline]
+    pub(super) fn insert(&self, at: u64) -> bool {
+        let bit = 1 << (at % 64);
+        let word = self.0.get((at / 64) as usize);
+        word.is_some_and(|word| word.fetch_or(bit, Relaxed) & bit == 0)
+    }
+
+    /// As [`Self::insert`], if no other thread writes meanwhile.
+    #[inline]
+    pub(super) fn insert_alone(&self, at: u64) -> bool {
+        let (bit, at) = (1 << (at % 64), (at / 64) as usize);
+        let Some(word) = self.0.get(at) else {
+            return false;
+        };
+        let before = word.load(Relaxed);
+        word.store(before | bit, Relaxed);
+        before & bit == 0
+    }
+
+    /// Sets `bits` in word `at`, which no other thread writes meanwhile.
+    #[inline]
+    pub(super) fn add_alone(&self, at: usize, bits: u64) {
+        if let Some(word) = self.0.get(at) {
+            word.store(word.load(Relaxed) | bits, Relaxed);
+        }
+    }
+
+    /// Takes bit number `at` out. Whether it was set.
+    pub(super) fn remove(&mut self, at: u64) -> bool {
+        let bit = 1 << (at % 64);
+        let Some(word) = self.0.get_mut((at / 64) as usize) else {
+            return false;
+        };
+        let before = *word.get_mut();
+        *word.get_mut() = before & !bit;
+        before & bit != 0
+    }
 }
 
-impl ObjectSet {
-    /// Adds `object` of a span with `elements` slots. Returns whether it was absent.
-    #[inline]
-    pub fn insert(&mut self, object: ObjectAt, elements: u32) -> bool {
-        let span = object.span.0 as usize;
-        if self.starts.len() <= span {
-            self.starts.resize(span + 1, 0);
+/// The runs of neighbours among the bits of `words`: the number of the first, and how many there
+/// are.
+pub(super) fn runs(words: impl Iterator<Item = u64>) -> impl Iterator<Item = (u32, u32)> {
+    let mut words = words.zip((0..).step_by(64)).peekable();
+    let mut rest = 0_u64;
+    let mut base = 0_u32;
+    std::iter::from_fn(move || {
+        while rest == 0 {
+            (rest, base) = words.next()?;
         }
-        if self.starts[span] == 0 {
-            let Ok(start) = u32::try_from(self.words.len() + 1) else {
-                return false;
+        let first = rest.trailing_zeros();
+        let mut count = (rest >> first).trailing_ones();
+        rest &= u64::MAX.checked_shl(first + count).unwrap_or(0);
+        let start = base + first;
+        // Up to the end of the word: it may go on in the next.
+        while start + count == base + 64 {
+            let Some((next, at)) = words.next_if(|(next, _)| next & 1 == 1) else {
+                break;
             };
-            self.starts[span] = start;
-            let words = elements.div_ceil(64) as usize;
-            self.words.resize(self.words.len() + words, 0);
+            let more = next.trailing_ones();
+            count += more;
+            rest = next & u64::MAX.checked_shl(more).unwrap_or(0);
+            base = at;
         }
-        let at = self.starts[span] as usize - 1 + object.index as usize / 64;
-        let bit = 1 << (object.index % 64);
-        let Some(word) = self.words.get_mut(at) else {
-            return false;
-        };
-        let absent = *word & bit == 0;
-        *word |= bit;
-        absent
-    }
-
-    /// Takes `object` out. Returns whether it was in the set.
-    pub fn remove(&mut self, object: ObjectAt) -> bool {
-        let present = self.contains(object);
-        if present {
-            let start = self.starts[object.span.0 as usize] as usize - 1;
-            self.words[start + object.index as usize / 64] &= !(1 << (object.index % 64));
-        }
-        present
-    }
-
-    /// Whether `object` is in the set.
-    #[must_use]
-    #[inline]
-    pub fn contains(&self, object: ObjectAt) -> bool {
-        let start = self.starts.get(object.span.0 as usize).copied();
-        let Some(start @ 1..) = start else {
-            return false;
-        };
-        let at = start as usize - 1 + object.index as usize / 64;
-        self.words
-            .get(at)
-            .is_some_and(|word| word & (1 << (object.index % 64)) != 0)
-    }
-
-    /// The slots of `span` that are in the set, ascending. `elements` as at insertion.
-    pub fn in_span(&self, span: SpanId, elements: u32) -> impl Iterator<Item = u32> + '_ {
-        let start = self.starts.get(span.0 as usize).copied().unwrap_or(0) as usize;
-        let words = elements.div_ceil(64) as usize;
-        let bits = match start {
-            0 => &[][..],
-            start => self.words.get(start - 1..start - 1 + words).unwrap_or(&[]),
-        };
-        bits.iter().enumerate().flat_map(|(at, &word)| {
-            let base = u32::try_from(at * 64).unwrap_or(u32::MAX);
-            Bits(word).map(move |bit| base + bit)
-        })
-    }
-
-    /// Empties the slots of `span`, keeping their room.
-    pub fn clear_span(&mut self, span: SpanId, elements: u32) {
-        let start = self.starts.get(span.0 as usize).copied().unwrap_or(0) as usize;
-        if start == 0 {
-            return;
-        }
-        let words = elements.div_ceil(64) as usize;
-        if let Some(bits) = self.words.get_mut(start - 1..start - 1 + words) {
-            bits.fill(0);
-        }
-    }
-
-    /// How many objects there are.
-    #[must_use]
-    pub fn len(&self) -> u64 {
-        self.words.iter().map(|w| u64::from(w.count_ones())).sum()
-    }
-}
-
-/// The set bits of a word, ascending.
-struct Bits(u64);
-
-impl Iterator for Bits {
-    type Item = u32;
-
-    fn next(&mut self) -> Option<u32> {
-        if self.0 == 0 {
-            return None;
-        }
-        let bit = self.0.trailing_zeros();
-        self.0 &= self.0 - 1;
-        Some(bit)
-    }
+        Some((start, count))
+    })
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use proptest::prelude::*;
 
     #[test]
-    fn keeps_spans_apart() {
-        let mut set = ObjectSet::default();
-        let object = |span, index| ObjectAt {
-            span: SpanId(span),
-            index,
-        };
-        assert!(set.insert(object(3, 70), 100));
-        assert!(!set.insert(object(3, 70), 100));
-        assert!(set.insert(object(0, 0), 1));
-        assert!(set.contains(object(3, 70)) && set.contains(object(0, 0)));
-        assert!(!set.contains(object(3, 6)) && !set.contains(object(9, 0)));
-        assert_eq!(set.in_span(SpanId(3), 100).collect::<Vec<_>>(), [70]);
-        assert_eq!(set.in_span(SpanId(1), 100).count(), 0);
-        assert_eq!(set.len(), 2);
-        assert!(set.remove(object(0, 0)) && !set.remove(object(0, 0)));
-        assert_eq!(set.len(), 1);
-        set.clear_span(SpanId(3), 100);
-        assert_eq!(set.len(), 0);
+    fn what_was_inserted_is_there_until_it_is_taken_out() {
+        let mut bits = Bitmap::default();
+        bits.cover(2);
+        assert!(bits.insert(70) && !bits.insert(70));
+        bits.add_alone(0, 0b101);
+        assert!(bits.insert_alone(3) && !bits.insert_alone(3));
+        assert!(bits.contains(0) && !bits.contains(1) && bits.contains(2) && bits.contains(70));
+        assert!(bits.remove(70) && !bits.remove(70) && !bits.contains(70));
+        // Where there is no room.
+        assert!(!bits.insert(128) && !bits.contains(128) && !bits.remove(128));
+    }
+
+    proptest! {
+        #[test]
+        fn runs_are_exactly_the_bits(words in prop::collection::vec(
+            prop_oneof![Just(0), Just(u64::MAX), any::<u64>(), Just(u64::MAX << 63), Just(1)],
+            0..6,
+        )) {
+            let mut found = vec![0; words.len()];
+            let mut end = None;
+            for (first, count) in runs(words.iter().copied()) {
+                // Apart from the run before, and not empty.
+                prop_assert!(count > 0 && end.is_none_or(|end| first > end));
+                end = Some(first + count);
+                for bit in first..first + count {
+                    found[bit as usize / 64] |= 1_u64 << (bit % 64);
+                }
+            }
+            prop_assert_eq!(found, words);
+        }
     }
 }

@@ -4,57 +4,54 @@
 //! many kernels are built without them; its newer write tracking needs a `userfaultfd` inside the
 //! target. So the walk compares what it read: a sum of the hashes of everything read in a page.
 
-/// How each page looked when it was last read, and which pages are held to be changing.
+use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
+
+use super::bitmap::{Bitmap, runs};
+
+/// How each page looked when it was last read, and which pages are held to be changing. Several
+/// threads may note things of different pages at once.
 #[derive(Debug, Default)]
 pub(super) struct PageChanges {
-    sums: Vec<u64>,
-    changing: Vec<u64>,
+    sums: Vec<AtomicU64>,
+    changing: Bitmap,
 }
 
 impl PageChanges {
     /// Makes room for `pages` pages.
     pub(super) fn cover(&mut self, pages: usize) {
         if self.sums.len() < pages {
-            self.sums.resize(pages, 0);
-            self.changing.resize(pages.div_ceil(64), 0);
+            self.sums.resize_with(pages, AtomicU64::default);
+            self.changing.cover(pages.div_ceil(64));
         }
     }
 
     /// Notes that a range of `page` was read with this hash the first time. Ranges add up in any
     /// order.
-    #[inline]
-    pub(super) fn first(&mut self, page: usize, hash: u64) {
-        if let Some(sum) = self.sums.get_mut(page) {
-            *sum = sum.wrapping_add(hash);
+    pub(super) fn first(&self, page: usize, hash: u64) {
+        if let Some(sum) = self.sums.get(page) {
+            sum.store(sum.load(Relaxed).wrapping_add(hash), Relaxed);
         }
     }
 
     /// Whether `page` was found to change.
     #[must_use]
-    #[inline]
     pub(super) fn is_changing(&self, page: usize) -> bool {
-        self.changing
-            .get(page / 64)
-            .is_some_and(|word| word & (1 << (page % 64)) != 0)
+        self.changing.contains(page as u64)
     }
 
     /// `page` was read again, all of it that was read before, with this hash in all: it is held to
     /// be changing from now on if it looks different.
-    pub(super) fn again(&mut self, page: usize, hash: u64) {
-        if self.sums.get(page).is_some_and(|sum| *sum != hash)
-            && let Some(word) = self.changing.get_mut(page / 64)
-        {
-            *word |= 1 << (page % 64);
+    pub(super) fn again(&self, page: usize, hash: u64) {
+        let sum = self.sums.get(page).map(|sum| sum.load(Relaxed));
+        if sum.is_some_and(|sum| sum != hash) {
+            self.changing.insert(page as u64);
         }
     }
 
-    /// How many pages are held to be changing.
-    #[must_use]
-    pub(super) fn changing_pages(&self) -> u64 {
-        self.changing
-            .iter()
-            .map(|word| u64::from(word.count_ones()))
-            .sum()
+    /// The pages that are held to be changing, ascending.
+    pub(super) fn changing(&self) -> impl Iterator<Item = usize> + '_ {
+        let words = (0..self.sums.len().div_ceil(64)).map(|at| self.changing.word(at));
+        runs(words).flat_map(|(first, count)| first as usize..(first + count) as usize)
     }
 }
 
@@ -62,19 +59,18 @@ impl PageChanges {
 /// into pieces gives the same. Not for use against an adversary: a target that forges it deceives
 /// itself only.
 ///
-/// The sum is NH of UMAC (RFC 4418, 5.2.2): two different contents have the same sum with a
-/// probability of 2^-32 at most, over the keys, which are drawn from the address here.
+/// The sum is that of NH of UMAC (RFC 4418, 5.2.2), but for adding key and word as 64 bits and not
+/// as two times 32: two different contents have the same sum with a probability of 2^-31 at most,
+/// over the keys, which are drawn from the address here.
 #[must_use]
 #[inline]
 pub(super) fn hash(at: u64, words: impl Iterator<Item = u64>) -> u64 {
     const PLACE: u64 = 0x9e37_79b9_7f4a_7c15;
-    let halves = |word: u64| (word as u32, (word >> 32) as u32);
     let mut place = at.wrapping_mul(PLACE);
     let mut sum = 0_u64;
     for word in words {
-        let ((low, high), (key, other)) = (halves(word), halves(place));
-        let product = u64::from(low.wrapping_add(key)) * u64::from(high.wrapping_add(other));
-        sum = sum.wrapping_add(product);
+        let keyed = word.wrapping_add(place);
+        sum = sum.wrapping_add((keyed & 0xffff_ffff) * (keyed >> 32));
         place = place.wrapping_add(PLACE.wrapping_mul(8));
     }
     sum
@@ -99,7 +95,7 @@ mod tests {
             [0, 1, 2].map(|page| changes.is_changing(page)),
             [false, true, false]
         );
-        assert_eq!(changes.changing_pages(), 1);
+        assert_eq!(changes.changing().collect::<Vec<_>>(), [1]);
     }
 
     #[test]

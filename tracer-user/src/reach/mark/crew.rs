@@ -1,20 +1,20 @@
-//! Reading in several threads at once.
+//! Working in several threads at once.
 
 use std::{
     sync::atomic::{AtomicUsize, Ordering},
     thread,
 };
 
-use super::RangeReader;
+use super::hand::Hand;
 use crate::memory::ReadError;
 
 /// More threads than this gain nothing: the kernel copies about as fast as four of them look.
 const MAX_THREADS: usize = 4;
 
-/// Readers for so many threads, each with a buffer of its own.
+/// As many hands as there are threads, each with a buffer of its own.
 #[derive(Debug)]
 pub(super) struct Crew {
-    readers: Vec<RangeReader>,
+    hands: Vec<Hand>,
 }
 
 impl Default for Crew {
@@ -28,23 +28,28 @@ impl Crew {
     pub(super) fn of(threads: usize) -> Self {
         let threads = threads.clamp(1, MAX_THREADS);
         Self {
-            readers: (0..threads).map(|_| RangeReader::default()).collect(),
+            hands: (0..threads).map(|_| Hand::default()).collect(),
         }
+    }
+
+    /// Whether there is more than one thread.
+    pub(super) fn is_many(&self) -> bool {
+        self.hands.len() > 1
     }
 
     /// Bytes read by all together.
     pub(super) fn bytes_read(&self) -> u64 {
-        self.readers.iter().map(|reader| reader.bytes_read).sum()
+        self.hands.iter().map(|hand| hand.bytes_read()).sum()
     }
 
     /// Ranges that could not be read.
     pub(super) fn unreadable(&self) -> u64 {
-        self.readers.iter().map(|reader| reader.unreadable).sum()
+        self.hands.iter().map(|hand| hand.unreadable()).sum()
     }
 
-    /// The first reader, for what one thread does alone.
-    pub(super) fn reader(&mut self) -> Option<&mut RangeReader> {
-        self.readers.first_mut()
+    /// The first hand, for what one thread does alone.
+    pub(super) fn hand(&mut self) -> Option<&mut Hand> {
+        self.hands.first_mut()
     }
 
     /// Does `work` on each of `tasks`; who is free takes the next, in order. One task alone is done
@@ -55,17 +60,17 @@ impl Crew {
     pub(super) fn share<T: Sync, R: Send>(
         &mut self,
         tasks: &[T],
-        work: impl Fn(&mut RangeReader, &T) -> Result<R, ReadError> + Sync,
+        work: impl Fn(&mut Hand, &T) -> Result<R, ReadError> + Sync,
     ) -> Result<Vec<R>, ReadError> {
         let next = AtomicUsize::new(0);
-        let run = |reader: &mut RangeReader| {
+        let run = |hand: &mut Hand| {
             let mut done = Vec::new();
             while let Some(task) = tasks.get(next.fetch_add(1, Ordering::Relaxed)) {
-                done.push(work(reader, task)?);
+                done.push(work(hand, task)?);
             }
             Ok(done)
         };
-        let (first, others) = match self.readers.split_at_mut_checked(1) {
+        let (first, others) = match self.hands.split_at_mut_checked(1) {
             Some(([first], others)) if tasks.len() > 1 => (first, others),
             Some(([first], _)) => return run(first),
             _ => return Ok(Vec::new()),
@@ -74,7 +79,7 @@ impl Crew {
             let others: Vec<_> = others
                 .iter_mut()
                 .take(tasks.len() - 1)
-                .map(|reader| scope.spawn(|| run(reader)))
+                .map(|hand| scope.spawn(|| run(hand)))
                 .collect();
             let mut all = run(first);
             for other in others {

@@ -1,21 +1,23 @@
 //! The marking itself: reached objects are read, and what they point to is reached.
 
-use super::{Range, crew::Crew, marks::Marks, scan};
+use super::{
+    Range,
+    crew::Crew,
+    marks::Marks,
+    visit::{self, Order},
+    window::Window,
+};
 use crate::{
     ids::TargetAddr,
     memory::{Memory, ReadError},
     reach::{
-        heap::{Span, SpanId, SpanTable},
+        heap::{SpanId, SpanTable},
         progress::Pulse,
     },
 };
 
-/// So many spans are read in one go when all are read.
-const GROUP_SPANS: usize = 256;
-/// So many groups are read before progress is told.
-const GROUPS_AT_ONCE: usize = 256;
-/// What is to be read is shared out in pieces of about this many bytes.
-const SHARE_BYTES: u64 = 512 << 10;
+/// So many windows are shared out before what was found is put in order, and progress told.
+const ROUND_WINDOWS: usize = 64;
 
 /// The marks, and what is still to be read. Marks are only ever added.
 #[derive(Debug, Default)]
@@ -23,15 +25,18 @@ pub struct Marker {
     crew: Crew,
     marks: Marks,
     pulse: Pulse,
+    order: Order,
 }
 
 impl Marker {
     /// A marker that reads in so many threads, and tells of its progress by `pulse`.
     pub(in crate::reach) fn new(threads: usize, pulse: Pulse) -> Self {
+        let crew = Crew::of(threads);
         Self {
-            crew: Crew::of(threads),
+            marks: Marks::new(crew.is_many()),
+            crew,
             pulse,
-            ..Self::default()
+            order: Order::AsRead,
         }
     }
 
@@ -76,13 +81,13 @@ impl Marker {
     /// Bytes of the objects reached.
     #[must_use]
     pub fn reached_bytes(&self) -> u64 {
-        self.marks.reached_bytes
+        self.marks.reached_bytes()
     }
 
     /// Number of pages that are held to be changing.
     #[must_use]
     pub fn changing_pages(&self) -> u64 {
-        self.marks.changes.changing_pages()
+        self.marks.changes.changing().count() as u64
     }
 
     /// The object at `at` will not be read when reached.
@@ -133,10 +138,21 @@ impl Marker {
     /// When the target is gone.
     pub fn roots(&mut self, memory: &dyn Memory, ranges: &[Range]) -> Result<(), ReadError> {
         let marks = &mut self.marks;
-        match self.crew.reader() {
-            Some(reader) => reader.read(memory, ranges, |_, bytes| marks.follow(bytes)),
+        match self.crew.hand() {
+            Some(hand) => hand
+                .stream
+                .read(memory, ranges, |_, bytes| marks.follow(bytes)),
             None => Ok(()),
         }
+    }
+
+    /// From now on an object is read after it was found, as nobody may compare later how it looked
+    /// then; or, if not `strictly`, a little before perhaps, which is much faster.
+    pub fn read_what_is_found(&mut self, strictly: bool) {
+        self.order = match strictly {
+            true => Order::FoundFirst,
+            false => Order::AsRead,
+        };
     }
 
     /// Reads what has been reached and not read yet, until there is nothing more.
@@ -145,11 +161,11 @@ impl Marker {
     /// When the target is gone.
     pub fn drain(&mut self, memory: &dyn Memory) -> Result<(), ReadError> {
         while !self.marks.is_done() {
-            let extents = self.marks.take_pending();
+            let windows = self.marks.take_queued(ROUND_WINDOWS);
             self.pulse.beat(self.crew.bytes_read());
-            let marks = &self.marks;
-            let found = self.crew.share(&shares(&extents), |reader, share| {
-                scan::follow(marks, memory, reader, share, true)
+            let (marks, order) = (&self.marks, self.order);
+            let found = self.crew.share(&windows, |hand, window| {
+                visit::follow(marks, memory, hand, *window, order)
             })?;
             for found in found {
                 self.marks.take(found);
@@ -164,16 +180,15 @@ impl Marker {
     /// # Errors
     /// When the target is gone.
     pub fn compare_all(&mut self, memory: &dyn Memory, downwards: bool) -> Result<(), ReadError> {
-        self.spans_at_once(downwards, |marks, crew, groups| {
-            let looks = crew.share(groups, |reader, spans| {
-                let extents = reached(marks, spans, false);
-                scan::look(marks, memory, reader, &extents)
+        let windows = ordered(self.marks.windows(), downwards);
+        for windows in windows.chunks(ROUND_WINDOWS) {
+            self.pulse.beat(self.crew.bytes_read());
+            let marks = &self.marks;
+            self.crew.share(windows, |hand, window| {
+                visit::compare(marks, memory, hand, *window)
             })?;
-            for (page, hash) in looks.into_iter().flat_map(|sums| sums.0) {
-                marks.changes.again(page, hash);
-            }
-            Ok(())
-        })
+        }
+        Ok(())
     }
 
     /// Reads the reached objects on changing pages once more, upwards or downwards, and follows
@@ -186,81 +201,23 @@ impl Marker {
         memory: &dyn Memory,
         downwards: bool,
     ) -> Result<(), ReadError> {
-        self.spans_at_once(downwards, |marks, crew, groups| {
-            let found = crew.share(groups, |reader, spans| {
-                let extents = reached(marks, spans, true);
-                scan::follow(marks, memory, reader, &extents, false)
+        let windows = ordered(self.marks.changing_windows(), downwards);
+        for windows in windows.chunks(ROUND_WINDOWS) {
+            let marks = &self.marks;
+            let found = self.crew.share(windows, |hand, window| {
+                visit::follow_changing(marks, memory, hand, *window)
             })?;
             for found in found {
-                marks.take(found);
+                self.marks.take(found);
             }
-            Ok(())
-        })?;
+        }
         self.drain(memory)
     }
-
-    /// Hands over all spans that may hold pointers, in groups, many groups at once.
-    fn spans_at_once(
-        &mut self,
-        downwards: bool,
-        mut each: impl FnMut(&mut Marks, &mut Crew, &[&[(SpanId, Span)]]) -> Result<(), ReadError>,
-    ) -> Result<(), ReadError> {
-        let spans = self.marks.spans().to_vec();
-        let mut groups: Vec<_> = spans.chunks(GROUP_SPANS).collect();
-        if downwards {
-            groups.reverse();
-        }
-        for groups in groups.chunks(GROUPS_AT_ONCE) {
-            self.pulse.beat(self.crew.bytes_read());
-            each(&mut self.marks, &mut self.crew, groups)?;
-        }
-        Ok(())
-    }
 }
 
-/// What has been reached in `spans` on pages that change, or that do not.
-fn reached(marks: &Marks, spans: &[(SpanId, Span)], changing: bool) -> Vec<Range> {
-    let mut extents = Vec::new();
-    for (id, span) in spans {
-        marks.reached_in(*id, span, changing, &mut |extent| extents.push(extent));
+fn ordered(mut windows: Vec<Window>, downwards: bool) -> Vec<Window> {
+    if downwards {
+        windows.reverse();
     }
-    extents
-}
-
-/// `extents` in pieces of about [`SHARE_BYTES`].
-fn shares(extents: &[Range]) -> Vec<&[Range]> {
-    let mut bytes = 0;
-    let mut share = 0;
-    let chunks = extents.chunk_by(|extent, _| {
-        bytes += extent.len;
-        let before = std::mem::replace(&mut share, bytes / SHARE_BYTES);
-        before == share
-    });
-    chunks.collect()
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn shares_are_about_equal_and_hold_everything() {
-        let extents: Vec<Range> = (0..1000)
-            .map(|n| Range {
-                at: TargetAddr(n * 8192),
-                len: 8192,
-            })
-            .collect();
-        let shares = shares(&extents);
-        assert_eq!(shares.concat(), extents);
-        let sizes: Vec<u64> = shares
-            .iter()
-            .map(|share| share.len() as u64 * 8192)
-            .collect();
-        assert!(
-            sizes.iter().all(|size| *size <= SHARE_BYTES + 8192),
-            "{sizes:?}"
-        );
-        assert!(shares.len() > 10);
-    }
+    windows
 }

@@ -1,4 +1,4 @@
-//! The marks: which objects have been reached, and which of them are still to be read.
+//! The marks: which objects have been reached, and which of them have been followed.
 
 use std::collections::{BTreeMap, VecDeque};
 
@@ -6,42 +6,40 @@ use rustc_hash::{FxHashMap, FxHashSet};
 
 use super::{
     Range,
-    bitmap::ObjectSet,
+    bitmap::Bitmap,
     change::PageChanges,
-    extent::{pieces, words},
+    cut::{Cut, Cuts},
+    extent::words,
     scan::Found,
+    window::{WINDOW_PAGES, Window},
 };
 use crate::{
     ids::TargetAddr,
     reach::heap::{ObjectAt, PAGE_BYTES, Place, Span, SpanId, SpanTable},
 };
 
-/// About how much is read before what was found is sorted again.
-const ROUND_BYTES: u64 = 8 << 20;
-/// At most so many spans are taken from the queue at once.
-const ROUND_SPANS: usize = 4096;
-
-/// Objects that are reached but not read on: `g` structs (a goroutine becomes live by the fixpoint
-/// only), `p` structs (whose buffers hold stale pointers), and the sudogs of goroutines that are not
-/// live.
-pub type Opaque = ObjectSet;
-
-/// The state of a marking that is under way.
+/// The state of a marking that is under way. Several threads may add marks at once; all else is
+/// done by one.
 #[derive(Debug, Default)]
 pub(super) struct Marks {
+    /// Whether several threads add marks at once.
+    shared: bool,
     pub(super) table: SpanTable,
+    pub(super) cuts: Cuts,
     low: u64,
     width: u64,
-    reached: ObjectSet,
-    pub(super) reached_bytes: u64,
-    pending: ObjectSet,
-    queue: VecDeque<SpanId>,
-    /// By span: whether it is in the queue.
-    queued: Vec<bool>,
-    /// The spans in use that may hold pointers, ascending by address.
-    spans: Vec<(SpanId, Span)>,
-    opaque: Opaque,
-    opaque_spans: FxHashSet<SpanId>,
+    /// Objects that have been reached, by [`Cuts::bit`].
+    pub(super) reached: Bitmap,
+    /// Objects that were read, or are not to be: what is reached and not here is pending. Only who
+    /// is at work in a window adds to those of its spans.
+    pub(super) followed: Bitmap,
+    /// Objects that are reached but not read on, by word of their bits: `g` structs (a goroutine
+    /// becomes live by the fixpoint only), `p` structs (whose buffers hold stale pointers), and the
+    /// sudogs of goroutines that are not live.
+    opaque: FxHashMap<usize, u64>,
+    /// Windows in which something is pending, one bit for each.
+    queued: Bitmap,
+    queue: VecDeque<Window>,
     /// From the block that holds a weak handle to what the handle leads to.
     weak: FxHashMap<ObjectAt, Vec<TargetAddr>>,
     /// What weak handles led to, still to be followed.
@@ -54,6 +52,23 @@ pub(super) struct Marks {
 }
 
 impl Marks {
+    /// No marks. `shared`: whether several threads will add some at once.
+    pub(super) fn new(shared: bool) -> Self {
+        Self {
+            shared,
+            ..Self::default()
+        }
+    }
+
+    /// Marks the object with this bit. Whether it had not been reached.
+    #[inline]
+    pub(super) fn reach(&self, bit: u64) -> bool {
+        match self.shared {
+            true => self.reached.insert(bit),
+            false => self.reached.insert_alone(bit),
+        }
+    }
+
     /// Follows the span table after it was refreshed. `recut` are spans that were cut anew over
     /// memory that was cut otherwise before, with the spans that were there.
     pub(super) fn table_changed(&mut self, recut: &[(SpanId, SpanId)]) {
@@ -61,12 +76,12 @@ impl Marks {
         self.low = low;
         self.width = high.saturating_sub(low);
         self.changes.cover(self.table.page_count());
-        let spans = self.table.in_use();
-        self.spans = spans
-            .filter(|(_, span)| span.holds_pointers)
-            .map(|(id, span)| (id, *span))
-            .collect();
-        self.spans.sort_unstable_by_key(|(_, span)| span.start);
+        self.queued.cover(self.windows().len().div_ceil(64));
+        self.cuts.cover(&self.table);
+        self.reached.cover(self.cuts.words());
+        self.followed.cover(self.cuts.words());
+        // What is no object needs no mark.
+        self.reached.insert(0);
         for (new, old) in recut {
             self.carry_over(*new, *old);
         }
@@ -76,60 +91,113 @@ impl Marks {
     /// that led into `old` may by now lead to a new object in `new`, written down a second time in
     /// the same place: so all of `new` counts as reached if anything of `old` was.
     fn carry_over(&mut self, new: SpanId, old: SpanId) {
-        let known = |id| self.table.span(id).copied();
-        let (Some(new_span), Some(old_span)) = (known(new), known(old)) else {
-            return;
-        };
-        if self
-            .reached
-            .in_span(old, old_span.elements)
-            .next()
-            .is_some()
-        {
-            for index in 0..new_span.elements {
+        let old = self.cuts.get(old).map(Cut::words);
+        let was_reached = old
+            .into_iter()
+            .flatten()
+            .any(|at| self.reached.word(at) != 0);
+        let elements = self.table.span(new).map_or(0, |span| span.elements);
+        if was_reached {
+            for index in 0..elements {
                 self.object(ObjectAt { span: new, index });
             }
         }
     }
 
+    /// The windows with the spans that have a changing page, ascending within an arena.
+    pub(super) fn changing_windows(&self) -> Vec<Window> {
+        let entries = self.changes.changing().filter_map(|page| {
+            let entries = self.table.entries(page..page + 1);
+            Some(self.cuts.at_entry(*entries.first()?)?.window)
+        });
+        let mut windows: Vec<Window> = entries.collect();
+        windows.sort_unstable();
+        windows.dedup();
+        windows
+    }
+
+    /// All windows of the heap, ascending within an arena.
+    pub(super) fn windows(&self) -> Vec<Window> {
+        let count = self.table.page_count().div_ceil(WINDOW_PAGES);
+        (0..count).map(|at| Window::of(at * WINDOW_PAGES)).collect()
+    }
+
+    fn bit(&self, object: ObjectAt) -> Option<u64> {
+        Some(self.cuts.get(object.span)?.bit(object.index))
+    }
+
+    /// The objects of every span with that span's size: how many there are for which `of` a word of
+    /// their bits has one.
+    fn count(&self) -> impl Iterator<Item = (u64, u64)> + '_ {
+        self.cuts.iter().filter_map(|(id, cut)| {
+            let words = cut
+                .words()
+                .map(|at| self.reached.word(at) & !self.opaque_word(cut, at));
+            let objects = words.map(|word| u64::from(word.count_ones())).sum();
+            Some((objects, self.table.span(id)?.element_size))
+        })
+    }
+
+    /// How many objects have been reached that may be read.
     pub(super) fn reached_objects(&self) -> u64 {
-        self.reached.len() - self.opaque.len()
+        self.count().map(|(objects, _)| objects).sum()
+    }
+
+    /// How many bytes these have.
+    pub(super) fn reached_bytes(&self) -> u64 {
+        self.count().map(|(objects, size)| objects * size).sum()
     }
 
     pub(super) fn is_reached(&self, at: TargetAddr) -> Option<bool> {
         match self.table.find(at) {
-            Place::Object(object) => Some(self.reached.contains(object)),
+            Place::Object(object) => self.bit(object).map(|bit| self.reached.contains(bit)),
             _ => None,
         }
     }
 
     pub(super) fn set_opaque(&mut self, at: TargetAddr) {
         if let Place::Object(object) = self.table.find(at)
-            && let Some(span) = self.table.span(object.span).copied()
-            && self.opaque.insert(object, span.elements)
+            && let Some(bit) = self.bit(object)
+            && let Some(cut) = self.cuts.get_mut(object.span)
         {
-            self.reached.insert(object, span.elements);
-            self.opaque_spans.insert(object.span);
+            cut.has_opaque = true;
+            *self.opaque.entry((bit / 64) as usize).or_default() |= 1 << (bit % 64);
+            self.reached.insert(bit);
+            self.followed.insert(bit);
         }
     }
 
     /// From now on the object at `at`, opaque so far, is read like any other, as reached.
     pub(super) fn clear_opaque(&mut self, at: TargetAddr) {
         if let Place::Object(object) = self.table.find(at)
-            && self.opaque.remove(object)
-            && let Some(span) = self.table.span(object.span).copied()
+            && let Some(bit) = self.bit(object)
+            && let Some(word) = self.opaque.get_mut(&((bit / 64) as usize))
+            && *word & (1 << (bit % 64)) != 0
         {
-            self.enqueue(object, &span);
+            *word &= !(1 << (bit % 64));
+            self.followed.remove(bit);
+            self.newly_reached(object);
         }
     }
 
+    #[inline]
+    fn opaque_word(&self, cut: &Cut, at: usize) -> u64 {
+        if !cut.has_opaque {
+            return 0;
+        }
+        self.opaque.get(&at).copied().unwrap_or(0)
+    }
+
     pub(super) fn set_weak(&mut self, handle: TargetAddr, target: TargetAddr) {
-        if let Place::Object(block) = self.table.find(handle) {
-            let reached = self.reached.contains(block);
+        if let Place::Object(block) = self.table.find(handle)
+            && let Some(bit) = self.bit(block)
+            && let Some(cut) = self.cuts.get_mut(block.span)
+        {
+            cut.has_weak = true;
             let targets = self.weak.entry(block).or_default();
             if !targets.contains(&target) {
                 targets.push(target);
-                if reached {
+                if self.reached.contains(bit) {
                     self.through_weak.push(target);
                 }
             }
@@ -140,44 +208,54 @@ impl Marks {
         self.watched.insert(stack.at.0, stack.len);
     }
 
+    /// Whether it matters what points into stacks.
+    pub(super) fn watches(&self) -> bool {
+        !self.watched.is_empty()
+    }
+
     pub(super) fn is_pointed_at(&self, start: TargetAddr) -> bool {
         self.pointed_at.contains(&start)
+    }
+
+    /// Whether `word` lies between the lowest and the highest address of the heap.
+    #[inline]
+    pub(super) fn may_be_pointer(&self, word: u64) -> bool {
+        word.wrapping_sub(self.low) < self.width
     }
 
     /// Follows one word.
     #[inline]
     pub(super) fn word(&mut self, word: u64) {
-        if word.wrapping_sub(self.low) >= self.width {
+        if !self.may_be_pointer(word) {
             return;
         }
-        match self.table.find(TargetAddr(word)) {
-            Place::Object(object) => self.object(object),
-            Place::Stack => self.pointed_at.extend(self.watched_at(word)),
-            Place::Unused | Place::Elsewhere => {}
+        let entry = self.table.entry(TargetAddr(word));
+        match self.cuts.bit(entry, word) {
+            Some(bit) if self.reached.contains(bit) => {}
+            Some(bit) => {
+                if let Some(object) = self.cuts.object(entry, bit) {
+                    self.object(object);
+                }
+            }
+            None => self.pointed_at.extend(self.watched_at(word)),
         }
     }
 
-    /// As [`Self::word`], but only notes what there is to mark.
-    #[inline]
-    pub(super) fn look_up(&self, word: u64, found: &mut Found) {
-        if word.wrapping_sub(self.low) >= self.width {
-            return;
-        }
-        match self.table.find(TargetAddr(word)) {
-            Place::Object(object) if !self.reached.contains(object) => found.objects.push(object),
-            Place::Stack => found.stacks.extend(self.watched_at(word)),
-            Place::Object(_) | Place::Unused | Place::Elsewhere => {}
+    /// Follows every word of `bytes`.
+    pub(super) fn follow(&mut self, bytes: &[u8]) {
+        for word in words(bytes) {
+            self.word(word);
         }
     }
 
-    /// Marks what was found.
+    /// Takes up what was found by following words.
     pub(super) fn take(&mut self, found: Found) {
-        for object in found.objects {
-            self.object(object);
+        self.queue.extend(found.windows);
+        for block in found.weak {
+            self.weak_reached(block);
         }
-        self.pointed_at.extend(found.stacks);
-        for (page, hash) in found.sums.0 {
-            self.changes.first(page, hash);
+        for word in found.to_stacks {
+            self.pointed_at.extend(self.watched_at(word));
         }
     }
 
@@ -189,109 +267,80 @@ impl Marks {
     }
 
     fn object(&mut self, object: ObjectAt) {
-        let Some(span) = self.table.span(object.span).copied() else {
-            return;
-        };
-        if self.reached.insert(object, span.elements) {
-            self.enqueue(object, &span);
+        if self.bit(object).is_some_and(|bit| self.reached.insert(bit)) {
+            self.newly_reached(object);
         }
     }
 
     /// Sees to it that a reached object is read.
-    fn enqueue(&mut self, object: ObjectAt, span: &Span) {
-        self.reached_bytes += span.element_size;
-        if !self.weak.is_empty()
-            && let Some(targets) = self.weak.get(&object)
-        {
+    fn newly_reached(&mut self, object: ObjectAt) {
+        let Some(cut) = self.cuts.get(object.span).copied() else {
+            return;
+        };
+        if cut.has_weak {
+            self.weak_reached(object);
+        }
+        if cut.holds_pointers && self.queue(cut.window) {
+            self.queue.push_back(cut.window);
+        }
+    }
+
+    fn weak_reached(&mut self, block: ObjectAt) {
+        if let Some(targets) = self.weak.get(&block) {
             self.through_weak.extend_from_slice(targets);
         }
-        if span.holds_pointers {
-            self.pending.insert(object, span.elements);
-            let span = object.span.0 as usize;
-            if self.queued.len() <= span {
-                self.queued.resize(span + 1, false);
-            }
-            if !std::mem::replace(&mut self.queued[span], true) {
-                self.queue.push_back(object.span);
-            }
-        }
     }
 
-    pub(super) fn follow(&mut self, bytes: &[u8]) {
-        for word in words(bytes) {
-            self.word(word);
-        }
+    /// Notes that something is pending in `window`. Whether that was not known: then the caller has
+    /// to see to it that it comes into the queue.
+    #[inline]
+    pub(super) fn queue(&self, window: Window) -> bool {
+        let window = u64::from(window.0);
+        !self.queued.contains(window) && self.queued.insert(window)
     }
 
-    /// Takes some spans from the queue, and from them what is to be read, ascending. Empty when
-    /// nothing is left.
-    pub(super) fn take_pending(&mut self) -> Vec<Range> {
+    /// Follows what weak handles led to, and takes so many windows from the queue, or what there is.
+    pub(super) fn take_queued(&mut self, count: usize) -> Vec<Window> {
         while let Some(target) = self.through_weak.pop() {
             self.word(target.0);
         }
-        let mut spans = Vec::new();
-        let mut bytes = 0;
-        while bytes < ROUND_BYTES && spans.len() < ROUND_SPANS {
-            let Some(id) = self.queue.pop_front() else {
-                break;
-            };
-            if let Some(queued) = self.queued.get_mut(id.0 as usize) {
-                *queued = false;
-            }
-            if let Some(span) = self.table.span(id).copied() {
-                bytes += span.bytes;
-                spans.push((id, span));
-            }
+        let windows: Vec<Window> = self.queue.drain(..count.min(self.queue.len())).collect();
+        for window in &windows {
+            self.queued.remove(u64::from(window.0));
         }
-        spans.sort_unstable_by_key(|(_, span)| span.start);
-        let mut extents = Vec::new();
-        for (id, span) in spans {
-            for index in self.pending.in_span(id, span.elements) {
-                pieces(&span, index, &mut |extent| extents.push(extent));
-            }
-            self.pending.clear_span(id, span.elements);
-        }
-        extents
+        windows
     }
 
     pub(super) fn is_done(&self) -> bool {
         self.queue.is_empty() && self.through_weak.is_empty()
     }
 
-    /// The spans in use that may hold pointers, ascending.
-    pub(super) fn spans(&self) -> &[(SpanId, Span)] {
-        &self.spans
+    /// What is pending of the span cut like this, by word of its bits.
+    pub(super) fn pending(&self, cut: &Cut) -> impl Iterator<Item = u64> + '_ {
+        let words = cut.words();
+        words.map(|at| self.reached.word(at) & !self.followed.word(at))
     }
 
-    /// What has been reached in `span`, may be read, and lies on pages that are held to be changing
-    /// or (`!changing`) not; ascending.
-    pub(super) fn reached_in(
-        &self,
-        id: SpanId,
-        span: &Span,
-        changing: bool,
-        each: &mut impl FnMut(Range),
-    ) {
-        if changing && !self.any_changing(span) {
-            return;
-        }
-        let some_opaque = self.opaque_spans.contains(&id);
-        for index in self.reached.in_span(id, span.elements) {
-            if some_opaque && self.opaque.contains(ObjectAt { span: id, index }) {
-                continue;
-            }
-            pieces(span, index, &mut |extent| {
-                let page = self.table.page_number(extent.at);
-                if page.is_some_and(|page| self.changes.is_changing(page)) == changing {
-                    each(extent);
-                }
-            });
-        }
+    /// Whether there is any such thing.
+    pub(super) fn any_pending(&self, cut: &Cut) -> bool {
+        self.pending(cut).any(|word| word != 0)
     }
 
-    fn any_changing(&self, span: &Span) -> bool {
-        let pages = span.bytes / PAGE_BYTES;
-        (0..pages).any(|page| {
+    /// What has been read and may be, of the span cut like this, by word of its bits.
+    pub(super) fn followed(&self, cut: &Cut) -> impl Iterator<Item = u64> + '_ {
+        let cut = *cut;
+        let words = cut.words();
+        words.map(move |at| self.followed.word(at) & !self.opaque_word(&cut, at))
+    }
+
+    /// Whether there is any such thing.
+    pub(super) fn any_followed(&self, cut: &Cut) -> bool {
+        self.followed(cut).any(|word| word != 0)
+    }
+
+    /// Whether any page of `span` is held to be changing.
+    pub(super) fn any_changing(&self, span: &Span) -> bool {
+        (0..span.bytes / PAGE_BYTES).any(|page| {
             let page = self.table.page_number(span.start.offset(page * PAGE_BYTES));
             page.is_some_and(|page| self.changes.is_changing(page))
         })

@@ -3,11 +3,19 @@
 mod bitmap;
 mod change;
 mod crew;
+mod cut;
 mod extent;
+mod hand;
 mod marker;
 mod marks;
 mod reader;
 mod scan;
+mod sheet;
+mod spans;
+#[cfg(test)]
+mod tests;
+mod visit;
+mod window;
 
 pub use marker::Marker;
 pub use reader::{Range, RangeReader};

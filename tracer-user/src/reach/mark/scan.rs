@@ -1,162 +1,129 @@
-//! Reading what has been reached, in several threads: each looks at its share with the marks as they
-//! are, and what it finds is marked afterwards.
+//! Following words in large numbers.
+//!
+//! Most words are no pointers, most pointers lead to what has been reached, and neither can be
+//! foreseen. So the words are sifted step by step, each step without a branch that depends on them:
+//! the processor then has many look-ups under way at once.
 
-use super::{
-    Range, RangeReader,
-    change::hash,
-    extent::{merge, words},
-    marks::Marks,
-};
+use super::{marks::Marks, window::Window};
 use crate::{
     ids::TargetAddr,
-    memory::{Memory, ReadError},
-    reach::heap::ObjectAt,
+    reach::heap::{ObjectAt, SpanTable},
 };
 
-/// What one share of the reading led to.
+/// So many words that may be pointers are collected before they are looked up.
+const BATCH: usize = 512;
+/// So many words are sifted at once.
+const CHUNK: usize = BATCH / 2;
+
+/// What following words led to, besides marks.
 #[derive(Debug, Default)]
 pub(super) struct Found {
-    /// Objects that had not been reached; one may be named several times.
-    pub(super) objects: Vec<ObjectAt>,
-    /// Watched stacks that something points into.
-    pub(super) stacks: Vec<TargetAddr>,
-    /// By page, the hash of what was read there.
-    pub(super) sums: PageSums,
+    /// Windows in which something is to be read.
+    pub(super) windows: Vec<Window>,
+    /// Objects that hold weak handles.
+    pub(super) weak: Vec<ObjectAt>,
+    /// Words that point to stacks, if it matters.
+    pub(super) to_stacks: Vec<u64>,
 }
 
-/// Hashes of pages, in the order in which the pages come.
-#[derive(Debug, Default)]
-pub(super) struct PageSums(pub(super) Vec<(usize, u64)>);
+/// Follows words. Those that it has collected are only followed by [`Self::flush`].
+#[derive(Debug)]
+pub(super) struct Scanner {
+    batch: Box<[u64; BATCH]>,
+    held: usize,
+    fresh: Box<[(u64, u32); BATCH]>,
+    found: Found,
+    /// Where the caller is at work: what is to be read there is noted in `pending` only.
+    home: Window,
+    /// The spans of that window, by slot, in which something is to be read.
+    pub(super) pending: u64,
+}
 
-impl PageSums {
-    fn add(&mut self, page: usize, hash: u64) {
-        match self.0.last_mut() {
-            Some((last, sum)) if *last == page => *sum = sum.wrapping_add(hash),
-            _ => self.0.push((page, hash)),
+impl Default for Scanner {
+    fn default() -> Self {
+        Self {
+            batch: Box::new([0; BATCH]),
+            held: 0,
+            fresh: Box::new([(0, 0); BATCH]),
+            found: Found::default(),
+            home: Window::NONE,
+            pending: 0,
         }
     }
 }
 
-/// Reads `extents` (ascending) and finds what they point to, and if asked to how their pages look.
-pub(super) fn follow(
-    marks: &Marks,
-    memory: &dyn Memory,
-    reader: &mut RangeReader,
-    extents: &[Range],
-    note_pages: bool,
-) -> Result<Found, ReadError> {
-    let mut found = Found::default();
-    read(memory, reader, extents, |at, bytes| {
-        for word in words(bytes) {
-            marks.look_up(word, &mut found);
-        }
-        if note_pages && let Some(page) = marks.table.page_number(at) {
-            found.sums.add(page, hash(at.0, words(bytes)));
-        }
-    })?;
-    Ok(found)
-}
+impl Scanner {
+    /// Begins work in `home`, where `pending` spans are to be read.
+    pub(super) fn begin(&mut self, home: Window, pending: u64) {
+        self.home = home;
+        self.pending = pending;
+    }
 
-/// Reads `extents` (ascending), followed before, and says how each page of them looks now; one that
-/// cannot be read looks like nothing.
-pub(super) fn look(
-    marks: &Marks,
-    memory: &dyn Memory,
-    reader: &mut RangeReader,
-    extents: &[Range],
-) -> Result<PageSums, ReadError> {
-    let page = |at| marks.table.page_number(at);
-    let mut sums = PageSums::default();
-    for extent in extents {
-        if let Some(page) = page(extent.at) {
-            sums.add(page, 0);
+    /// What was found since this was last asked.
+    pub(super) fn take_found(&mut self) -> Found {
+        std::mem::take(&mut self.found)
+    }
+
+    /// Takes up every word of `bytes`.
+    pub(super) fn scan(&mut self, marks: &Marks, bytes: &[u8]) {
+        let (words, _) = bytes.as_chunks::<8>();
+        for chunk in words.chunks(CHUNK) {
+            if self.held > BATCH - CHUNK {
+                self.flush(marks);
+            }
+            let mut held = self.held;
+            for word in chunk {
+                let word = u64::from_le_bytes(*word);
+                // In range always, as said to the compiler.
+                self.batch[held % BATCH] = word;
+                held += usize::from(marks.may_be_pointer(word));
+            }
+            self.held = held;
         }
     }
-    let mut at_sum = 0;
-    read(memory, reader, extents, |at, bytes| {
-        let Some(page) = page(at) else { return };
-        while sums.0.get(at_sum).is_some_and(|(of, _)| *of != page) {
-            at_sum += 1;
-        }
-        if let Some((_, sum)) = sums.0.get_mut(at_sum) {
-            *sum = sum.wrapping_add(hash(at.0, words(bytes)));
-        }
-    })?;
-    Ok(sums)
-}
 
-/// Reads `extents` (ascending) and hands over each, or the pieces that it comes in, and nothing
-/// between them.
-fn read(
-    memory: &dyn Memory,
-    reader: &mut RangeReader,
-    extents: &[Range],
-    mut each: impl FnMut(TargetAddr, &[u8]),
-) -> Result<(), ReadError> {
-    let ranges = merge(extents);
-    let mut next = 0;
-    reader.read(memory, &ranges, |range, bytes| {
-        let end = range.at.0 + range.len;
-        while let Some(extent) = extents.get(next) {
-            let (start, stop) = (extent.at.0.max(range.at.0), extent.at.0 + extent.len);
-            if start >= end {
-                break;
-            }
-            if stop <= range.at.0 {
-                // It lay in a range that could not be read.
-                next += 1;
-                continue;
-            }
-            let from = usize::try_from(start - range.at.0).unwrap_or(usize::MAX);
-            let to = usize::try_from(stop.min(end) - range.at.0).unwrap_or(0);
-            if let Some(words) = bytes.get(from..to) {
-                each(TargetAddr(start), words);
-            }
-            if stop > end {
-                break;
-            }
-            next += 1;
+    /// Whether there is nothing to [`Self::flush`].
+    pub(super) fn is_empty(&self) -> bool {
+        self.held == 0
+    }
+
+    /// Follows what was taken up.
+    pub(super) fn flush(&mut self, marks: &Marks) {
+        let mut count = 0;
+        for &word in self.batch.iter().take(std::mem::take(&mut self.held)) {
+            let entry = marks.table.entry(TargetAddr(word));
+            let bit = marks.cuts.bit(entry, word).unwrap_or_else(|| {
+                if entry == SpanTable::STACK && marks.watches() {
+                    self.found.to_stacks.push(word);
+                }
+                0
+            });
+            self.fresh[count % BATCH] = (bit, entry);
+            count += usize::from(!marks.reached.contains(bit));
         }
-    })
-}
+        for at in 0..count {
+            let (bit, entry) = self.fresh[at % BATCH];
+            self.mark(marks, bit, entry);
+        }
+    }
 
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::memory::FakeMemory;
-
-    #[test]
-    fn what_lies_in_an_unreadable_range_is_left_out_and_the_rest_is_not() {
-        let mut memory = FakeMemory::new();
-        memory.map_words(TargetAddr(0x1000), &[1, 2, 3]);
-        memory.map_words(TargetAddr(0x9000), &[4, 5]);
-        let range = |at, len| Range {
-            at: TargetAddr(at),
-            len,
+    fn mark(&mut self, marks: &Marks, bit: u64, entry: u32) {
+        if !marks.reach(bit) {
+            return;
+        }
+        let Some(cut) = marks.cuts.at_entry(entry) else {
+            return;
         };
-        let extents = [
-            range(0x1000, 8),
-            range(0x1010, 8),
-            range(0x5000, 8),
-            range(0x5010, 8),
-            range(0x9008, 8),
-        ];
-        let mut seen = Vec::new();
-        let mut reader = RangeReader::default();
-        read(&memory, &mut reader, &extents, |at, bytes| {
-            seen.extend(words(bytes).map(|word| (at.0, word)));
-        })
-        .unwrap();
-        assert_eq!(seen, [(0x1000, 1), (0x1010, 3), (0x9008, 5)]);
-        assert_eq!(reader.unreadable, 1);
-    }
-
-    #[test]
-    fn hashes_of_one_page_add_up() {
-        let mut sums = PageSums::default();
-        sums.add(3, 1);
-        sums.add(3, 4);
-        sums.add(4, 2);
-        assert_eq!(sums.0, [(3, 5), (4, 2)]);
+        if cut.has_weak {
+            self.found.weak.extend(marks.cuts.object(entry, bit));
+        }
+        if !cut.holds_pointers {
+            return;
+        }
+        if cut.window == self.home {
+            self.pending |= 1 << cut.slot();
+        } else if marks.queue(cut.window) {
+            self.found.windows.push(cut.window);
+        }
     }
 }

@@ -210,6 +210,7 @@ impl<'t> HeapWalk<'t> {
             everything,
         } = again;
         self.flaw = None;
+        self.marker.read_what_is_found(true);
         self.look_at_tables()?;
         if downwards {
             self.reread_roots(everything)?;

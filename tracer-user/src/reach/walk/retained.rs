@@ -23,6 +23,7 @@ impl HeapWalk<'_> {
             .filter_map(|goid| self.now.get(*goid).copied())
             .collect();
         let before = self.marker.reached_bytes();
+        self.marker.read_what_is_found(false);
         self.stacks.scan(
             self.memory,
             &self.anatomy.goroutine,
