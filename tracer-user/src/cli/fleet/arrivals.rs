@@ -99,7 +99,12 @@ impl Fleet {
         }
         tracing::info!(pid = %process.pid(), command = %command(&process), "found");
         let now = Instant::now();
-        let member = Member::new(now + self.pace.settling(), now + self.pace.settled());
+        let member = Member::new(
+            self.found,
+            now + self.pace.settling(),
+            now + self.pace.settled(),
+        );
+        self.found += 1;
         self.members.insert(process.key, member);
     }
 

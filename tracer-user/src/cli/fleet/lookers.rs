@@ -38,14 +38,31 @@ pub enum Urgency {
     Urgent,
 }
 
+/// Which look is wanted.
+#[derive(Debug, Clone, Copy)]
+pub struct Order {
+    /// At this process.
+    pub key: ProcessKey,
+    /// As this member of the fleet: one that executes another program is another.
+    pub serial: u64,
+    /// How soon.
+    pub urgency: Urgency,
+    /// Whether before its time.
+    pub early: bool,
+}
+
+/// A look that is wanted, with the process's past.
+struct Job {
+    order: Order,
+    past: Past,
+}
+
 /// A look that has been made.
 pub struct Done {
-    /// The process.
-    pub key: ProcessKey,
-    /// Its past, which this look is part of now.
+    /// What was wanted.
+    pub order: Order,
+    /// The process's past, which this look is part of now.
     pub past: Past,
-    /// How soon it was wanted.
-    pub urgency: Urgency,
     /// What it says.
     pub outcome: Result<Look, LookError>,
     /// When it began.
@@ -54,11 +71,6 @@ pub struct Done {
     pub took: Duration,
     /// The CPU time that it took.
     pub cost: Duration,
-}
-
-struct Job {
-    key: ProcessKey,
-    past: Past,
 }
 
 /// A look that is being made.
@@ -128,14 +140,14 @@ impl Lookers {
     }
 
     /// Has a process looked at.
-    pub fn begin(&self, key: ProcessKey, past: Past, urgency: Urgency) {
+    pub fn begin(&self, order: Order, past: Past) {
         let mut todo = self.desk.todo();
-        let queue = match urgency {
+        let queue = match order.urgency {
             Urgency::Routine => &mut todo.routine,
             Urgency::Urgent => &mut todo.urgent,
         };
-        queue.push_back(Job { key, past });
-        if urgency == Urgency::Urgent {
+        queue.push_back(Job { order, past });
+        if order.urgency == Urgency::Urgent {
             // It may wait for what a look that gives way is reading.
             todo.hurry(|_| true);
         }
@@ -146,7 +158,7 @@ impl Lookers {
     /// Somebody in that process waits for a lock: the look that was asked for is wanted now.
     pub fn hurry(&self, key: ProcessKey) {
         let mut todo = self.desk.todo();
-        if let Some(at) = todo.routine.iter().position(|job| job.key == key) {
+        if let Some(at) = todo.routine.iter().position(|job| job.order.key == key) {
             let job = todo.routine.remove(at);
             todo.urgent.extend(job);
             todo.hurry(|_| true);
@@ -184,14 +196,13 @@ impl Drop for Lookers {
 }
 
 impl Todo {
-    /// The next look that is at least so urgent.
+    /// The next look for a thread that makes none less urgent than `least`.
     fn next(&mut self, least: Urgency) -> Option<(Job, Urgency)> {
-        let urgent = self.urgent.pop_front();
-        urgent.map(|job| (job, Urgency::Urgent)).or_else(|| {
-            let routine = (least == Urgency::Routine).then_some(&mut self.routine);
-            let job = routine.and_then(VecDeque::pop_front);
-            job.map(|job| (job, Urgency::Routine))
-        })
+        if let Some(job) = self.urgent.pop_front() {
+            return Some((job, Urgency::Urgent));
+        }
+        let routine = (least == Urgency::Routine).then_some(&mut self.routine)?;
+        Some((routine.pop_front()?, Urgency::Routine))
     }
 
     /// Gives looks that give way their share of the CPUs.
@@ -214,16 +225,14 @@ impl Desk {
 
     /// Makes one look after another.
     fn serve(&self, least: Urgency, tell: &Sender<Done>) {
-        while let Some((job, urgency)) = self.take(least) {
+        while let Some(Job { order, mut past }) = self.take(least) {
             let began = Instant::now();
             let before = own_cpu_time();
-            let Job { key, mut past } = job;
-            let outcome = self.looker.look_again(key.pid, &mut past);
+            let outcome = self.looker.look_again(order.key.pid, &mut past);
             self.end();
             let done = Done {
-                key,
+                order,
                 past,
-                urgency,
                 outcome,
                 began,
                 took: began.elapsed(),
@@ -236,7 +245,7 @@ impl Desk {
     }
 
     /// Waits for the next look; `None` when there are no more.
-    fn take(&self, least: Urgency) -> Option<(Job, Urgency)> {
+    fn take(&self, least: Urgency) -> Option<Job> {
         let mut todo = self.todo();
         loop {
             if todo.over {
@@ -246,7 +255,7 @@ impl Desk {
                 let gives_way = urgency == Urgency::Routine && self.may_give_way;
                 let gives_way = Arc::new(AtomicBool::new(gives_way));
                 todo.now.push(Looking {
-                    key: job.key,
+                    key: job.order.key,
                     thread: this_thread(),
                     since: Instant::now(),
                     gives_way: Arc::clone(&gives_way),
@@ -254,7 +263,7 @@ impl Desk {
                 // Whoever gives way must not hold a lock that others wait for.
                 drop(todo);
                 give_way_while(&gives_way);
-                return Some((job, urgency));
+                return Some(job);
             }
             let woken = self.work.wait(todo);
             todo = woken.unwrap_or_else(PoisonError::into_inner);
@@ -282,5 +291,75 @@ fn give_way_while(gives_way: &AtomicBool) {
         if !gives_way.load(Ordering::SeqCst) {
             let _ = as_usual(this_thread());
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{
+        finding::Options,
+        ids::Pid,
+        process::{Process, StartTime},
+    };
+
+    fn order(pid: u32, urgency: Urgency) -> Order {
+        Order {
+            key: ProcessKey {
+                pid: Pid(pid),
+                start_time: StartTime(1),
+            },
+            serial: 0,
+            urgency,
+            early: false,
+        }
+    }
+
+    #[test]
+    fn whoever_waits_for_a_lock_is_not_behind_routine_looks() {
+        let mut todo = Todo::default();
+        for (pid, urgency) in [(1, Urgency::Routine), (2, Urgency::Urgent)] {
+            let job = Job {
+                order: order(pid, urgency),
+                past: Past::walked_elsewhere(),
+            };
+            match urgency {
+                Urgency::Routine => todo.routine.push_back(job),
+                Urgency::Urgent => todo.urgent.push_back(job),
+            }
+        }
+        let mut next = |least| todo.next(least).map(|(job, _)| job.order.key.pid);
+        assert_eq!(next(Urgency::Routine), Some(Pid(2)));
+        // The thread for urgent looks makes no others, lest one should come.
+        assert_eq!(next(Urgency::Urgent), None);
+        assert_eq!(next(Urgency::Routine), Some(Pid(1)));
+    }
+
+    #[test]
+    fn looks_of_either_kind_are_made_and_told_of_with_what_was_wanted() {
+        let lookers = Lookers::start(Arc::new(Looker::new(Options::default()))).unwrap();
+        // No Go process.
+        let own = Process::open(Pid(std::process::id())).unwrap();
+        for (serial, urgency) in [(7, Urgency::Routine), (8, Urgency::Urgent)] {
+            let order = Order {
+                key: own.key,
+                serial,
+                ..order(0, urgency)
+            };
+            lookers.begin(order, Past::walked_elsewhere());
+        }
+        let mut serials: Vec<u64> = lookers
+            .done
+            .iter()
+            .take(2)
+            .inspect(|done| assert!(done.outcome.is_err()))
+            .map(|done| done.order.serial)
+            .collect();
+        serials.sort_unstable();
+        assert_eq!(serials, [7, 8]);
+        while lookers.is_busy() {
+            thread::yield_now();
+        }
+        assert!(lookers.has_room());
     }
 }

@@ -4,7 +4,7 @@ use std::time::{Duration, Instant};
 
 use super::{
     Choice, Fleet,
-    lookers::{Done, Urgency},
+    lookers::{Done, Order, Urgency},
     member::{Member, probed},
     pace,
 };
@@ -68,8 +68,13 @@ impl Fleet {
                 past.state.apply_parked(parked);
             }
             member.cpu_time = cpu_time;
-            member.early = member.due > Instant::now();
-            self.lookers.begin(key, past, urgency);
+            let order = Order {
+                key,
+                serial: member.serial,
+                urgency,
+                early: member.due > Instant::now(),
+            };
+            self.lookers.begin(order, past);
         }
     }
 
@@ -82,32 +87,29 @@ impl Fleet {
     }
 
     fn take_look(&mut self, done: Done) {
-        let key = done.key;
-        let early = self.members.get(&key).is_some_and(|member| member.early);
-        let account = if early {
-            &mut self.savings
+        let (order, cost, took) = (done.order, done.cost, done.took);
+        tracing::debug!(?order, ?cost, ?took, "looked");
+        if order.early {
+            self.savings.spend(cost);
         } else {
-            &mut self.allowance
-        };
-        account.spend(done.cost);
-        tracing::debug!(
-            pid = %key.pid, early, urgency = ?done.urgency, cost = ?done.cost, took = ?done.took,
-            "looked"
-        );
+            self.allowance.spend(cost);
+        }
+        let key = order.key;
         let total: Duration = self.members.values().map(|member| member.cost).sum();
-        let Some(member) = self.members.get_mut(&key) else {
+        let member = self.members.get_mut(&key);
+        let Some(member) = member.filter(|member| member.serial == order.serial) else {
             return;
         };
         member.can_glance = done.past.can_glance();
         let walked = member.past.take_back(done.past);
-        member.cost = done.cost.max(Duration::from_micros(1));
+        member.cost = cost.max(Duration::from_micros(1));
         member.looked = Some(done.began);
-        member.due = Instant::now() + self.pace.after(done.cost, total);
+        member.due = Instant::now() + self.pace.after(cost, total);
         if walked {
             // The next look tells of it, even where nobody has moved.
             (member.due, member.cpu_time) = (Instant::now(), None);
         }
-        let seconds = done.took.as_secs_f64();
+        let seconds = took.as_secs_f64();
         match done.outcome {
             Ok(look) if look.process.key != key => {
                 // The pid went to another process; discovery finds that one.
@@ -120,7 +122,7 @@ impl Fleet {
                     // Its pod has other labels now, or opted out.
                     self.remove(key);
                 } else {
-                    self.show(key, look, done.urgency, seconds);
+                    self.show(key, look, order.urgency, seconds);
                 }
             }
             Err(error) => {

@@ -19,6 +19,8 @@ use super::custody::Custody;
 
 /// What is known of a process between looks.
 pub struct Member {
+    /// No other member ever has it.
+    pub serial: u64,
     /// Its findings and its growth.
     pub followed: Followed,
     /// What earlier looks leave to the next.
@@ -27,8 +29,6 @@ pub struct Member {
     pub probe_due: Option<Instant>,
     /// When it is to be looked at.
     pub due: Instant,
-    /// Whether the look that is being made, or was made last, came before that.
-    pub early: bool,
     /// When it was last looked at.
     pub looked: Option<Instant>,
     /// CPU time of the process at the last look.
@@ -53,13 +53,13 @@ pub struct Member {
 
 impl Member {
     /// One that nobody has looked at.
-    pub fn new(probe_due: Instant, due: Instant) -> Self {
+    pub fn new(serial: u64, probe_due: Instant, due: Instant) -> Self {
         Self {
+            serial,
             past: Custody::new(),
             followed: Followed::new(Growth::default()),
             probe_due: Some(probe_due),
             due,
-            early: false,
             looked: None,
             cpu_time: None,
             can_glance: false,

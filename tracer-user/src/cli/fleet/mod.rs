@@ -88,6 +88,8 @@ pub struct Fleet {
     options: Options,
     discovery: Discovery,
     members: BTreeMap<ProcessKey, Member>,
+    /// How many members there have been.
+    found: u64,
     lookers: Lookers,
     pace: Pace,
     walk_pace: Pace,
@@ -128,6 +130,7 @@ impl Fleet {
             discovery: Discovery::new(probing.tells_of_processes()),
             probing,
             members: BTreeMap::new(),
+            found: 0,
             lookers,
             pace: Pace::new(options.interval, half),
             walk_pace: Pace::new(options.interval, quarter),
