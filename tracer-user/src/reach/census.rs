@@ -23,6 +23,24 @@ impl Census {
         self.0.get(at)
     }
 
+    /// Those that are not in `earlier`, or not as they were there, and those that are there and no
+    /// more here.
+    pub(super) fn differences<'c>(&'c self, earlier: &'c Self) -> impl Iterator<Item = Goid> + 'c {
+        let mut now = self.0.iter().peekable();
+        let mut then = earlier.0.iter().peekable();
+        std::iter::from_fn(move || {
+            loop {
+                let at = [now.peek(), then.peek()].into_iter().flatten();
+                let goid = at.map(|goroutine| goroutine.goid).min()?;
+                let now = now.next_if(|now| now.goid == goid);
+                let then = then.next_if(|then| then.goid == goid);
+                if now != then {
+                    return Some(goid);
+                }
+            }
+        })
+    }
+
     /// All of them, by ascending id.
     pub fn iter(&self) -> std::slice::Iter<'_, GoroutineNow> {
         self.0.iter()
@@ -39,6 +57,21 @@ impl Census {
 mod tests {
     use super::*;
     use crate::ids::TargetAddr;
+
+    #[test]
+    fn who_came_went_or_moved_is_told() {
+        let of = |all: &[(u64, u64)]| {
+            let all = all.iter().map(|(goid, g)| GoroutineNow::parked(*goid, *g));
+            Census::new(all.collect())
+        };
+        let then = of(&[(1, 1), (2, 2), (4, 4), (6, 6)]);
+        let now = of(&[(1, 1), (3, 3), (4, 5), (6, 6), (7, 7)]);
+        let differences: Vec<u64> = now.differences(&then).map(|goid| goid.0).collect();
+        assert_eq!(differences, [2, 3, 4, 7]);
+        assert_eq!(now.differences(&now).count(), 0);
+        assert_eq!(then.differences(&Census::default()).count(), 4);
+        assert_eq!(Census::default().differences(&then).count(), 4);
+    }
 
     #[test]
     fn each_id_is_there_once_and_in_order() {

@@ -75,13 +75,16 @@ impl StackReader {
             self.scan_once(memory, layout, &todo, marker)?;
             let gs: Vec<TargetAddr> = todo.iter().map(|now| now.g).collect();
             let after = goroutine::read_all(memory, layout, &gs)?;
-            let before: rustc_hash::FxHashMap<_, _> =
-                todo.iter().map(|now| (now.g, *now)).collect();
             self.broken += after.unreadable;
+            // They come in the order that was asked for, but for those that have ended.
+            let mut before = todo.iter();
             todo = after
                 .found
                 .into_iter()
-                .filter(|after| before.get(&after.g).is_none_or(|b| has_moved(b, after)))
+                .filter(|after| {
+                    let before = before.find(|before| before.g == after.g);
+                    before.is_none_or(|before| has_moved(before, after))
+                })
                 .map(|after| GoroutineNow {
                     doing: Doing::Running,
                     ..after

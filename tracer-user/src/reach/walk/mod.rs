@@ -276,16 +276,11 @@ impl<'t> HeapWalk<'t> {
         let began = self.first.is_empty();
         self.now = Census::new(states.found);
         if !began {
-            let moved = self.now.iter();
-            let moved = moved.filter(|now| self.first.get(now.goid) != Some(now));
-            self.moved.extend(moved.map(|now| now.goid));
+            self.moved.extend(self.now.differences(&self.first));
         }
         let with_stack = self.now.iter().filter(|now| now.has_stack());
         self.by_stack = with_stack.map(|now| (now.stack.0, now.goid)).collect();
         self.by_stack.sort_unstable();
-        let gone = self.first.iter().map(|then| then.goid);
-        let gone = gone.filter(|goid| self.now.get(*goid).is_none());
-        self.moved.extend(gone);
         Ok(())
     }
 
