@@ -27,7 +27,7 @@ use crate::{
 /// After so long a look no longer gives way to others: it must come to its end on a busy machine, too.
 const PATIENCE: Duration = Duration::from_millis(500);
 /// Most routine looks that wait: who comes to wait for a lock meanwhile is not behind many.
-const MOST_WAITING: usize = 16;
+const MOST_WAITING: usize = 8;
 
 /// How soon a look is wanted.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -76,6 +76,7 @@ pub struct Done {
 /// A look that is being made.
 struct Looking {
     key: ProcessKey,
+    urgency: Urgency,
     thread: Tid,
     since: Instant,
     /// Whether it is to run only where a CPU is idle.
@@ -176,10 +177,11 @@ impl Lookers {
         taken.max().unwrap_or(Duration::ZERO)
     }
 
-    /// Whether a look is wanted or being made.
-    pub fn is_busy(&self) -> bool {
+    /// Whether a look at a process in which somebody waits for a lock is wanted or being made.
+    pub fn has_urgent(&self) -> bool {
         let todo = self.desk.todo();
-        !(todo.routine.is_empty() && todo.urgent.is_empty() && todo.now.is_empty())
+        let mut now = todo.now.iter();
+        !todo.urgent.is_empty() || now.any(|look| look.urgency == Urgency::Urgent)
     }
 
     /// The looks that have been made since this was last asked.
@@ -229,7 +231,7 @@ impl Desk {
             let began = Instant::now();
             let before = own_cpu_time();
             let outcome = self.looker.look_again(order.key.pid, &mut past);
-            self.end();
+            self.return_to_usual();
             let done = Done {
                 order,
                 past,
@@ -238,7 +240,11 @@ impl Desk {
                 took: began.elapsed(),
                 cost: own_cpu_time().saturating_sub(before),
             };
-            if tell.send(done).is_err() {
+            let heard = tell.send(done).is_ok();
+            // Only now: who sees no look any more finds it among those that are done.
+            let thread = this_thread();
+            self.todo().now.retain(|look| look.thread != thread);
+            if !heard {
                 return;
             }
         }
@@ -256,6 +262,7 @@ impl Desk {
                 let gives_way = Arc::new(AtomicBool::new(gives_way));
                 todo.now.push(Looking {
                     key: job.order.key,
+                    urgency,
                     thread: this_thread(),
                     since: Instant::now(),
                     gives_way: Arc::clone(&gives_way),
@@ -270,16 +277,13 @@ impl Desk {
         }
     }
 
-    /// This thread's look has been made.
-    fn end(&self) {
-        let thread = this_thread();
-        // As above: first.
+    /// Ends giving way, before anything is done that others wait for.
+    fn return_to_usual(&self) {
         if self.may_give_way
-            && let Err(error) = as_usual(thread)
+            && let Err(error) = as_usual(this_thread())
         {
             tracing::warn!(%error, "a thread that gave way cannot return");
         }
-        self.todo().now.retain(|look| look.thread != thread);
     }
 }
 
@@ -357,7 +361,7 @@ mod tests {
             .collect();
         serials.sort_unstable();
         assert_eq!(serials, [7, 8]);
-        while lookers.is_busy() {
+        while lookers.has_urgent() {
             thread::yield_now();
         }
         assert!(lookers.has_room());

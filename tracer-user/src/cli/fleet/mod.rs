@@ -44,7 +44,8 @@ use crate::{
 
 /// How often the loop turns at least: the delay of a stop.
 const TURN: Duration = Duration::from_millis(250);
-/// Likewise while looks are made: the delay of what they tell.
+/// Likewise while looks are urgent, or there are more to make than may wait: the delay of what they
+/// tell.
 const SHORT_TURN: Duration = Duration::from_millis(20);
 /// While a look takes longer than this, the tracing side is not said to be alive.
 const LONGEST_LOOK: Duration = Duration::from_secs(30);
@@ -91,6 +92,8 @@ pub struct Fleet {
     /// How many members there have been.
     found: u64,
     lookers: Lookers,
+    /// Whether more routine looks are due than may wait.
+    crowded: bool,
     pace: Pace,
     walk_pace: Pace,
     /// What routine looks may cost.
@@ -132,6 +135,7 @@ impl Fleet {
             members: BTreeMap::new(),
             found: 0,
             lookers,
+            crowded: false,
             pace: Pace::new(options.interval, half),
             walk_pace: Pace::new(options.interval, quarter),
             allowance: Allowance::new(half, now),
@@ -150,11 +154,12 @@ impl Fleet {
             if self.lookers.hurry_late() < LONGEST_LOOK {
                 self.shared.health.beat();
             }
-            let turn = if self.lookers.is_busy() {
+            let turn = if self.crowded || self.lookers.has_urgent() {
                 SHORT_TURN
             } else {
                 TURN
             };
+            self.take_looks();
             let news = self
                 .probing
                 .wait_for_news(turn.saturating_sub(now.elapsed()));
@@ -170,9 +175,12 @@ impl Fleet {
         }
         self.probe_new(now);
         self.glance(now);
+        self.crowded = false;
         for (key, urgency) in self.due(now) {
             if urgency == Urgency::Urgent || self.lookers.has_room() {
                 self.look(key, urgency);
+            } else {
+                self.crowded = true;
             }
         }
         if self.show_due <= now {
