@@ -32,7 +32,7 @@ fn main() -> Result<()> {
 }
 
 /// Prints: goroutines, stacks; then seconds of CPU time of the first analysis, of the second, of
-/// judging.
+/// following each goroutine by itself, of judging.
 fn process(pid: u32) -> Result<()> {
     let process = Process::open(Pid(pid))?;
     let image = Arc::new(Image::open(Path::new(&format!("/proc/{pid}/exe")))?);
@@ -53,13 +53,17 @@ fn process(pid: u32) -> Result<()> {
     let pending = analyzer.pending(&target, &snapshot.goroutines);
     let second = spent()? - started;
     let started = spent()?;
+    let _ = analyzer.pending_one_by_one(&target, &snapshot.goroutines);
+    let one_by_one = spent()? - started;
+    let started = spent()?;
     let _ = holders(&snapshot, &pending);
     println!(
-        "{} {} {} {} {}",
+        "{} {} {} {} {} {}",
         snapshot.goroutines.len(),
         stacks.len(),
         first.as_secs_f64(),
         second.as_secs_f64(),
+        one_by_one.as_secs_f64(),
         (spent()? - started).as_secs_f64()
     );
     Ok(())

@@ -3,13 +3,21 @@
 use std::sync::Arc;
 
 use rustc_hash::FxHashMap;
+use tracing::debug;
 
-use super::{code::Code, frames, model::PendingRelease, rest, timers};
+use super::{
+    alike::Alike,
+    code::Code,
+    executor::Trace,
+    frames::{self, Standing},
+    model::PendingRelease,
+    rest, rounds, timers,
+};
 use crate::{
     ids::{Goid, TargetAddr},
     image::Image,
     memory::{CachedMemory, Gather},
-    snapshot::{Goroutine, Status, Target},
+    snapshot::{Goroutine, StackFrame, Status, Target},
 };
 
 /// How much of a stack is read at once, in bytes.
@@ -38,15 +46,56 @@ impl Analyzer {
     /// (it runs), for example.
     ///
     /// Of a goroutine that is not parked the result is as of a moment, and never certain.
+    ///
+    /// Of goroutines that stand alike one is followed, and the others take its result where what
+    /// it depends on is the same for them.
     #[must_use]
     pub fn pending<'g>(
         &self,
         target: &Target,
         goroutines: impl IntoIterator<Item = &'g Goroutine>,
     ) -> FxHashMap<Goid, Vec<PendingRelease>> {
+        let goroutines: Vec<&Goroutine> = goroutines.into_iter().filter(|g| is_known(g)).collect();
+        let together = by_frames(&goroutines);
+        let mut alike = Alike::default();
+        let found = self.of_all(target, &goroutines, |standing| {
+            let frames = &*standing.goroutine().stack.frames;
+            if together.get(frames).is_some_and(|count| *count > 1) {
+                alike.pending(standing)
+            } else {
+                frames::pending(standing, &Trace::off())
+            }
+        });
+        debug!(
+            goroutines = goroutines.len(),
+            spared = alike.spared(),
+            "pending releases"
+        );
+        found
+    }
+
+    /// The same, following each of them by itself: what [`pending`](Self::pending) is checked and
+    /// measured against.
+    #[must_use]
+    pub fn pending_one_by_one<'g>(
+        &self,
+        target: &Target,
+        goroutines: impl IntoIterator<Item = &'g Goroutine>,
+    ) -> FxHashMap<Goid, Vec<PendingRelease>> {
+        let goroutines: Vec<&Goroutine> = goroutines.into_iter().filter(|g| is_known(g)).collect();
+        self.of_all(target, &goroutines, |standing| {
+            frames::pending(standing, &Trace::off())
+        })
+    }
+
+    fn of_all(
+        &self,
+        target: &Target,
+        goroutines: &[&Goroutine],
+        mut pending: impl FnMut(&Standing<'_>) -> Vec<PendingRelease>,
+    ) -> FxHashMap<Goid, Vec<PendingRelease>> {
         // Neighbours on the heap are read once for all goroutines.
         let memory = CachedMemory::new(&*target.memory);
-        let goroutines: Vec<&Goroutine> = goroutines.into_iter().filter(|g| is_known(g)).collect();
         let mut stacks = Gather::new();
         let mut found = FxHashMap::default();
         for chunk in goroutines.chunks(CHUNK) {
@@ -54,7 +103,9 @@ impl Analyzer {
             let read = stacks.read(&*target.memory, &windows).is_ok();
             for (index, g) in chunk.iter().enumerate() {
                 let window = stacks.get(index).filter(|_| read).unwrap_or_default();
-                let pending = frames::pending(&self.code, &memory, target.bias, g, window);
+                let standing = Standing::of(&self.code, (&memory, target.bias), g, window);
+                let mut pending = pending(&standing);
+                pending.extend(rounds::receives_again(&self.code, g));
                 if !pending.is_empty() {
                     found.insert(g.goid, pending);
                 }
@@ -77,6 +128,15 @@ impl Analyzer {
         let memory = CachedMemory::new(&*target.memory);
         timers::releases(&self.code, &memory, target)
     }
+}
+
+/// How many of `goroutines` have which frames.
+fn by_frames<'g>(goroutines: &[&'g Goroutine]) -> FxHashMap<&'g [StackFrame], usize> {
+    let mut together = FxHashMap::default();
+    for g in goroutines {
+        *together.entry(&*g.stack.frames).or_insert(0) += 1;
+    }
+    together
 }
 
 /// Whether there is anything to say of what `g` will do.

@@ -5,7 +5,7 @@ use std::iter;
 
 use rustc_hash::FxHashSet;
 
-use super::executor::{Deferred, Value};
+use super::executor::Value;
 use crate::{
     ids::{ImageAddr, TargetAddr},
     image::{Function, Image},
@@ -21,8 +21,17 @@ const OPEN_CODED_DEFER_INFO: usize = 4;
 /// `maxOpenDefers` (`cmd/compile/internal/ssagen/ssa.go`).
 const MAX_OPEN_CODED: u64 = 8;
 
+/// A deferred call, as the runtime has noted it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Record {
+    /// Stack pointer of the frame that runs it.
+    pub sp: u64,
+    /// Address of the closure.
+    pub closure: u64,
+}
+
 /// The records that `g` has (`g._defer`, `runtime/panic.go`), the newest last.
-pub fn records(memory: &dyn Memory, image: &Image, g: TargetAddr) -> Vec<Deferred> {
+pub fn records(memory: &dyn Memory, image: &Image, g: TargetAddr) -> Vec<Record> {
     let layout = &image.layout().defer;
     let mut found = Vec::new();
     let newest = memory.read_addr(g.offset(image.layout().g.defer)).ok();
@@ -43,10 +52,7 @@ pub fn records(memory: &dyn Memory, image: &Image, g: TargetAddr) -> Vec<Deferre
             continue;
         }
         if let Ok(closure) = memory.read_u64(record.offset(layout.fn_)) {
-            found.push(Deferred {
-                sp,
-                closure: Value::exact(closure),
-            });
+            found.push(Record { sp, closure });
         }
     }
     found.reverse();
@@ -55,12 +61,7 @@ pub fn records(memory: &dyn Memory, image: &Image, g: TargetAddr) -> Vec<Deferre
 
 /// The calls that the bodies of range-over-func loops deferred for the frame at `sp`
 /// (`deferprocat`, `deferconvert` in `runtime/panic.go`, Go 1.23 and later), the newest first.
-fn range_function(
-    memory: &dyn Memory,
-    image: &Image,
-    record: TargetAddr,
-    sp: u64,
-) -> Vec<Deferred> {
+fn range_function(memory: &dyn Memory, image: &Image, record: TargetAddr, sp: u64) -> Vec<Record> {
     let layout = &image.layout().defer;
     let mut found = Vec::new();
     let head = layout.head.and_then(|head| {
@@ -70,10 +71,7 @@ fn range_function(
     });
     for record in linked(memory, layout.link, head) {
         if let Ok(closure) = memory.read_u64(record.offset(layout.fn_)) {
-            found.push(Deferred {
-                sp,
-                closure: Value::exact(closure),
-            });
+            found.push(Record { sp, closure });
         }
     }
     found
@@ -97,15 +95,23 @@ fn linked(
 }
 
 /// The closures that the frame of `function` with frame address `fp` keeps in its own slots and
-/// has yet to call, in the order they will run. `load` reads so many bytes of the frame.
-/// `locals_end`: [`super::isa::Isa::locals_end`].
+/// has yet to call, in the order they will run. `locals_end`: [`super::isa::Isa::locals_end`].
 pub fn open_coded(
     image: &Image,
     function: &Function,
     (fp, locals_end): (TargetAddr, u64),
-    load: &dyn Fn(TargetAddr, u8) -> Value,
+    slots: &impl Slots,
 ) -> Vec<Value> {
-    slots(image, function, fp.back(locals_end), load).unwrap_or_default()
+    in_slots(image, function, fp.back(locals_end), slots).unwrap_or_default()
+}
+
+/// Reads a frame's own slots.
+pub trait Slots {
+    /// The byte at `at`, if it is known.
+    fn byte(&self, at: TargetAddr) -> Option<u64>;
+
+    /// The word at `at`.
+    fn word(&self, at: TargetAddr) -> Value;
 }
 
 /// How far below its frame address `function` keeps the bits that say which of its open-coded
@@ -115,14 +121,14 @@ pub fn bits_below_fp(image: &Image, function: &Function, locals_end: u64) -> Opt
     varint(image, &mut at)?.checked_add(locals_end)
 }
 
-fn slots(
+fn in_slots(
     image: &Image,
     function: &Function,
     varp: TargetAddr,
-    load: &dyn Fn(TargetAddr, u8) -> Value,
+    slots: &impl Slots,
 ) -> Option<Vec<Value>> {
     let mut at = image.funcdata(function, OPEN_CODED_DEFER_INFO)?;
-    let bits = load(varp.back(varint(image, &mut at)?), 1).bits()?;
+    let bits = slots.byte(varp.back(varint(image, &mut at)?))?;
     let mut offsets = Vec::new();
     if image.go_version().at_least(22) {
         let first = varint(image, &mut at)?;
@@ -138,7 +144,7 @@ fn slots(
     let mut closures = Vec::new();
     for (slot, offset) in offsets.into_iter().enumerate().rev() {
         if bits >> slot & 1 == 1 {
-            closures.push(load(varp.back(offset), 8));
+            closures.push(slots.word(varp.back(offset)));
         }
     }
     Some(closures)

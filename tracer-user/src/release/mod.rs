@@ -3,6 +3,7 @@
 //! goroutine needs later lies in its frames, and the code after each return address says what it
 //! will do with it.
 
+mod alike;
 mod analyzer;
 mod code;
 mod defers;

@@ -5,7 +5,7 @@ use rustc_hash::FxHashSet;
 
 use super::{
     code::Code,
-    executor::{Decide, Effects, Executor, Sighting, Value, World},
+    executor::{Decide, Effects, Executor, Sighting, Trace, Value, World},
     model::{Certainty, Evidence, PendingRelease, ReleaseKind},
 };
 use crate::{
@@ -30,12 +30,9 @@ pub fn releases(code: &Code, memory: &dyn Memory, target: &Target) -> Vec<Pendin
     let Ok((functions, complete)) = functions(code, memory, target) else {
         return ANY.map(unknown).into();
     };
-    let mut executor = Executor::new(
-        code,
-        target.bias,
-        World::new(memory, code.image(), target.bias, STACK, STACK.end, &[]),
-        Decide::AsThingsStand,
-    );
+    let trace = Trace::off();
+    let world = World::new((memory, target.bias), code, STACK, (STACK.end, &[]), &trace);
+    let mut executor = Executor::new(code, target.bias, world, Decide::AsThingsStand);
     let mut known = complete;
     for &function in &functions {
         let outcome = executor.run_closure(

@@ -4,7 +4,6 @@ use super::{
     code::Code,
     executor::{Effects, Executor},
     model::{Certainty, Evidence, Held, PendingRelease, ReleaseKind},
-    rounds,
 };
 use crate::{
     ids::{ImageAddr, TargetAddr},
@@ -19,7 +18,6 @@ pub fn releases(
     ends: &[Effects],
 ) -> Vec<PendingRelease> {
     let mut releases = protocol(code, g);
-    releases.extend(rounds::receives_again(code, g));
     for (&(kind, object), sighting) in &executor.seen {
         let (count, certainty) = weigh(g, ends, kind, object);
         let release = PendingRelease {

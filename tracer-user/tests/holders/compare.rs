@@ -13,7 +13,7 @@ use tracer_user::{
     ids::{Goid, Pid, TargetAddr},
     image::Image,
     process::Process,
-    release::{Analyzer, LockHolders, holders},
+    release::{Analyzer, LockHolders, PendingRelease, holders},
     snapshot::{self, ObjectState, Operation, Snapshot, Target},
 };
 
@@ -131,7 +131,27 @@ fn compare(pid: u32, facts: &[Fact]) -> Score {
     let snapshot = snapshot::take(&target).expect("a snapshot");
     let analyzer = Analyzer::new(image);
     let pending = analyzer.pending(&target, &snapshot.goroutines);
+    same_one_by_one(&pending, &analyzer, &target, &snapshot);
     judge(&snapshot, &holders(&snapshot, &pending), facts)
+}
+
+/// What serves for several goroutines is what each of them comes to by itself.
+fn same_one_by_one(
+    together: &FxHashMap<Goid, Vec<PendingRelease>>,
+    analyzer: &Analyzer,
+    target: &Target,
+    snapshot: &Snapshot,
+) {
+    let alone = analyzer.pending_one_by_one(target, &snapshot.goroutines);
+    let sorted = |releases: Option<&Vec<PendingRelease>>| {
+        let mut releases = releases.cloned().unwrap_or_default();
+        releases.sort_by_key(|r| (r.evidence.frame, r.evidence.site, r.object, r.kind));
+        releases
+    };
+    for g in &snapshot.goroutines {
+        let (one, other) = (together.get(&g.goid), alone.get(&g.goid));
+        assert_eq!(sorted(one), sorted(other), "{}", g.goid);
+    }
 }
 
 fn judge(snapshot: &Snapshot, found: &FxHashMap<TargetAddr, LockHolders>, facts: &[Fact]) -> Score {

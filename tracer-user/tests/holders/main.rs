@@ -52,6 +52,25 @@ fn every_shape_is_found() {
     }
 }
 
+/// Goroutines with the same frames whose locks differ. What serves for several of them is also
+/// compared with what each comes to by itself (`compare::same_one_by_one`).
+#[test]
+fn those_that_stand_alike_keep_their_own_locks() {
+    if !may_look() {
+        return;
+    }
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../programs/holders/alike");
+    let toolchains = compare::toolchains();
+    let ends = [toolchains.first(), toolchains.last()];
+    for (version, go) in ends.into_iter().flatten() {
+        let program = compare::build(go, &folder, &[], &format!("alike-{version}"));
+        let score = compare::score(&program);
+        assert!(score.wrong.is_empty(), "{version}: {:#?}", score.wrong);
+        assert!(score.missed.is_empty(), "{version}: {:#?}", score.missed);
+        assert!(score.right > 300, "{version}: only {} facts", score.right);
+    }
+}
+
 #[test]
 fn random_programs_never_get_a_wrong_holder() {
     if !may_look() {

@@ -1,12 +1,15 @@
 //! Operands: registers, and memory as the path left it.
 
 use super::{
-    super::isa::{Base, MemoryOperand, Operand, Register},
+    super::isa::{Arithmetic, Base, MemoryOperand, Operand, Register},
     Executor, State,
-    cells::{self, Cell, Cells},
+    cells::{Cell, Cells},
+    trace::{CellAddr, Compute, Term},
     value::{Trust, Value, truncate},
 };
 
+/// Bytes that one store of unknown length is taken to change at most.
+const MAX_FORGOTTEN: u64 = 64 << 10;
 /// Offset of `internal/abi.ITab.Fun`, behind two pointers to types and a hash.
 const ITAB_METHODS: i64 = 24;
 
@@ -17,16 +20,18 @@ impl Executor<'_> {
         let base = match operand.base {
             Base::Absolute => Value::exact(displacement),
             Base::Image => Value::exact(displacement.wrapping_add(self.bias.0)),
-            Base::Register(register) => state
-                .register(register)
-                .map(|bits| bits.wrapping_add(displacement)),
+            Base::Register(register) => state.register(register).displaced(displacement),
             Base::Elsewhere => Value::Unknown,
         };
         match operand.index {
             None => base,
-            Some((register, scale)) => base.combine(state.register(register), |base, index| {
-                base.wrapping_add(index.wrapping_mul(u64::from(scale)))
-            }),
+            Some((register, scale)) => {
+                let trace = self.world.trace;
+                let scale = Value::exact(u64::from(scale));
+                let times = Compute::Arithmetic(Arithmetic::Multiply, 8);
+                let index = state.register(register).combine(scale, times, trace);
+                base.combine(index, Compute::Arithmetic(Arithmetic::Add, 8), trace)
+            }
         }
     }
 
@@ -37,7 +42,7 @@ impl Executor<'_> {
                 if width == 8 {
                     value
                 } else {
-                    value.map(|bits| truncate(bits, width))
+                    value.map(Compute::Truncate(width), self.world.trace)
                 }
             }
             Operand::Constant(bits) => Value::exact(bits),
@@ -62,8 +67,9 @@ impl Executor<'_> {
             return false;
         };
         let is_type = |field| {
-            let word = self.world.cell(table.wrapping_add(field));
-            word.known == 0xff && self.world.is_constant(word.bits)
+            let (at, _) = CellAddr::of(table.displaced(field));
+            let word = self.world.cell(at).word();
+            word.is_some_and(|word| self.world.points_to_constant(word))
         };
         operand.index.is_none()
             && operand.displacement >= ITAB_METHODS
@@ -74,7 +80,7 @@ impl Executor<'_> {
 
     pub(super) fn write(&mut self, state: &mut State, to: Operand, value: Value, width: u8) {
         match to {
-            Operand::Register(register) => write_register(state, register, value, width),
+            Operand::Register(register) => self.write_register(state, register, value, width),
             Operand::Memory(memory) => {
                 let at = self.address(state, memory);
                 self.store(state, at, value, width);
@@ -88,93 +94,95 @@ impl Executor<'_> {
     }
 
     pub fn load_from(&self, written: &Cells, at: Value, width: u8) -> Value {
-        let Value::Known { bits, trust } = at else {
+        let Value::Known { term, trust } = at else {
             return Value::Unknown;
         };
-        let value = cells::load(bits, width, |at| {
-            written.get(at).unwrap_or_else(|| self.world.cell(at))
-        });
-        match (value, trust) {
+        let value = self.world.load(written, term, width);
+        match trust {
             // What a closure captured never changes.
-            (Value::Known { bits, .. }, Trust::Closure) => Value::exact(bits),
-            (Value::Known { bits, .. }, Trust::Loaded) => Value::Known {
-                bits,
-                trust: Trust::Loaded,
-            },
-            (value, _) => value,
+            Trust::Closure => value.map_trust(Trust::Exact),
+            Trust::Loaded => value.reloaded(),
+            Trust::Exact => value,
         }
     }
 
     pub(super) fn store(&mut self, state: &mut State, at: Value, value: Value, width: u8) {
-        let Some(at) = at.bits() else {
+        let Some(at) = at.term() else {
             return;
         };
         // A closure's address is a plain pointer once it is stored.
         let value = match value {
             Value::Known {
-                bits,
+                term,
                 trust: Trust::Closure,
-            } => Value::exact(bits),
+            } => Value::of(term),
             value => value,
         };
-        let (aligned, lane) = (at & !7, at & 7);
+        let (cell, lane) = CellAddr::of(at);
         if lane == 0 && width == 8 {
-            state.cells.set(aligned, Cell::of(value));
+            self.set_cell(state, cell, Cell::of(value));
             return;
         }
-        let width = u64::from(width.clamp(1, 8));
+        let trace = self.world.trace;
+        let width = width.clamp(1, 8);
         let first = width.min(8 - lane);
-        let cell = self.cell(state, aligned);
-        let merged = cells::merge(cell, lane, value, 0, first);
-        state.cells.set(aligned, merged);
+        let with = self.cell(state, cell).with(lane, value, 0, first, trace);
+        self.set_cell(state, cell, with);
         if first < width {
-            let next = aligned.wrapping_add(8);
-            let cell = self.cell(state, next);
-            let merged = cells::merge(cell, 0, value, first, width - first);
-            state.cells.set(next, merged);
+            let (next, _) = CellAddr::of(at.displaced(u64::from(first)));
+            let rest = width - first;
+            let with = self.cell(state, next).with(0, value, first, rest, trace);
+            self.set_cell(state, next, with);
         }
     }
 
-    pub(super) fn cell(&self, state: &State, at: u64) -> Cell {
-        state.cells.get(at).unwrap_or_else(|| self.world.cell(at))
+    fn set_cell(&self, state: &mut State, at: CellAddr, cell: Cell) {
+        self.world.written(at);
+        state.cells.set(at, cell);
+    }
+
+    pub(super) fn cell(&self, state: &State, at: CellAddr) -> Cell {
+        self.world.cell_under(&state.cells, at)
     }
 
     /// Nothing is known any more of `bytes` bytes at `at`.
-    pub(super) fn forget(&mut self, state: &mut State, at: u64, bytes: u64) {
-        let end = at.saturating_add(bytes.min(64 << 10));
-        let mut word = at & !7;
-        while word < end {
-            state.cells.set(word, Cell::default());
-            word = word.saturating_add(8);
+    pub(super) fn forget(&mut self, state: &mut State, at: Term, bytes: u64) {
+        for cell in self.cells_of(at, bytes.min(MAX_FORGOTTEN)) {
+            self.set_cell(state, cell, Cell::default());
         }
     }
 
-    /// Values of `bytes` bytes at `at` may have been changed: they decide nothing any more.
+    /// Values of `bytes` bytes at `at` on the stack may have been changed: they decide nothing any
+    /// more.
     pub(super) fn doubt(&mut self, state: &mut State, at: u64, bytes: u64) {
-        let mut word = at & !7;
-        while word < at.saturating_add(bytes) && self.stack().contains(&word) {
-            let cell = self.cell(state, word);
-            if cell.known != 0 && !cell.loaded {
-                state.cells.set(
-                    word,
-                    Cell {
-                        loaded: true,
-                        ..cell
-                    },
-                );
+        let bytes = bytes.min(self.stack().end.saturating_sub(at));
+        for at in self.cells_of(self.world.trace.on_own_stack(at), bytes) {
+            if let Some(doubted) = self.cell(state, at).doubted() {
+                self.set_cell(state, at, doubted);
             }
-            word += 8;
         }
     }
-}
 
-pub(super) fn write_register(state: &mut State, to: Register, value: Value, width: u8) {
-    let value = match width {
-        8 => value,
-        4 => value.map(|bits| truncate(bits, 4)),
-        _ => state.register(to).combine(value, |old, new| {
-            old & !truncate(u64::MAX, width) | truncate(new, width)
-        }),
-    };
-    state.set_register(to, value);
+    /// The words that `bytes` bytes at `at` lie in.
+    fn cells_of(&self, at: Term, bytes: u64) -> Vec<CellAddr> {
+        let (first, lane) = CellAddr::of(at);
+        let end = bytes.saturating_add(u64::from(lane));
+        let rest = (8..end)
+            .step_by(8)
+            .map(|offset| CellAddr::of(at.displaced(offset.wrapping_sub(u64::from(lane)))).0);
+        std::iter::once(first).chain(rest).collect()
+    }
+
+    pub(super) fn write_register(&self, state: &mut State, to: Register, value: Value, width: u8) {
+        let trace = self.world.trace;
+        let value = match width {
+            8 => value,
+            4 => value.map(Compute::Truncate(4), trace),
+            _ => {
+                let low = Compute::Blend(truncate(u64::MAX, width));
+                state.register(to).combine(value, low, trace)
+            }
+        };
+        state.set_register(to, value);
+    }
 }

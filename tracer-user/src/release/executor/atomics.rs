@@ -7,7 +7,6 @@ use super::{
         sites::{AtomicEffect, LockKind, READER_COUNT},
     },
     Executor, State, Step,
-    calls::lock_at,
     state::Flags,
     value::Value,
 };
@@ -24,7 +23,6 @@ impl Executor<'_> {
         effect: AtomicEffect,
     ) -> Step {
         let address = self.address(state, memory);
-        let object = address.address();
         let before = self.load(state, address, width);
         state.flags = Flags::Unknown;
         self.store(state, address, Value::Unknown, width);
@@ -36,18 +34,20 @@ impl Executor<'_> {
         if let Atomic::Swap(old) = atomic {
             state.set_register(old, before.reloaded());
         }
-        let lock = |back: u64| address.map(|at| at.wrapping_sub(back));
-        match (effect, object) {
-            (AtomicEffect::Acquire(kind, back), _) => {
-                state
-                    .effects
-                    .edit(|e| e.acquire((kind, lock_at(lock(back)))));
+        let lock = |back: u64| address.displaced(back.wrapping_neg());
+        match effect {
+            AtomicEffect::Acquire(kind, back) => {
+                let lock = (kind, self.lock_at(lock(back)));
+                state.effects.edit(|e| e.acquire(lock));
                 state.flags = Flags::Zero(true);
             }
-            (AtomicEffect::Release(kind, back), _) => {
+            AtomicEffect::Release(kind, back) => {
                 self.release(state, site, kind, lock(back));
             }
-            (AtomicEffect::TryAcquire, Some(at)) => {
+            AtomicEffect::TryAcquire => {
+                let Some(mutex) = self.object_at(address) else {
+                    return Step::Go;
+                };
                 let mut failed = state.clone();
                 failed.flags = Flags::Zero(false);
                 failed.forks += 1;
@@ -55,13 +55,14 @@ impl Executor<'_> {
                 state.flags = Flags::Zero(true);
                 state.forks += 1;
                 if width == 4 {
+                    let readers = self.lock_at(lock(READER_COUNT));
                     state.effects.edit(|e| {
-                        e.acquire((LockKind::Mutex, at));
-                        e.acquire((LockKind::Read, at.wrapping_sub(READER_COUNT)));
+                        e.acquire((LockKind::Mutex, mutex));
+                        e.acquire((LockKind::Read, readers));
                     });
                 }
             }
-            _ => {}
+            AtomicEffect::Nothing => {}
         }
         Step::Go
     }
@@ -81,7 +82,7 @@ impl Executor<'_> {
             LockKind::Promise => ReleaseKind::Done,
         };
         let reloaded = object.is_reloaded() || state.through_memory();
-        let object = lock_at(object);
+        let object = self.lock_at(object);
         if state
             .effects
             .edit(|e| e.release((kind, object), release, reloaded))

@@ -3,7 +3,8 @@
 use super::{
     super::isa::{Cold, Operand, Target, Test},
     Executor, State, Step,
-    value::{Value, truncate},
+    trace::CellAddr,
+    value::Value,
 };
 use crate::ids::TargetAddr;
 
@@ -38,25 +39,27 @@ impl Executor<'_> {
 
     /// Whether `test` holds, where that is known.
     fn decide(&self, state: &State, test: Test) -> Option<bool> {
+        let trace = self.world.trace;
         let value = |register| self.decisive(state.register(register));
         match test {
-            Test::Flags(condition) => state.flags.decide(condition),
+            Test::Flags(condition) => trace.holds(state.flags, condition),
             Test::Zero {
                 register,
                 width,
                 is_zero,
-            } => Some((truncate(value(register)?, width) == 0) == is_zero),
+            } => Some(trace.is_zero(value(register)?, width) == is_zero),
             Test::Bit {
                 register,
                 bit,
                 is_set,
-            } => Some((value(register)? >> (bit & 63) & 1 == 1) == is_set),
+            } => Some(trace.is_set(value(register)?, bit) == is_set),
         }
     }
 
     pub(super) fn jump_to(&mut self, state: &mut State, operand: Operand) -> Step {
         let value = self.read(state, operand, 8);
         if let Some(at) = self.decisive(value) {
+            let at = self.world.trace.number(at);
             return self.go_to(state, at);
         }
         let Operand::Memory(memory) = operand else {
@@ -71,10 +74,13 @@ impl Executor<'_> {
         state.forks += 1;
         let mut found = false;
         for entry in 0..MAX_TABLE {
-            let at = self.cell(state, start.wrapping_add(8 * entry));
-            let image = TargetAddr(at.bits).in_image(self.bias);
+            let (at, _) = CellAddr::of(start.displaced(8 * entry));
+            let Some(at) = self.cell(state, at).word() else {
+                break;
+            };
+            let image = TargetAddr(self.world.trace.number(at)).in_image(self.bias);
             let function = &state.routine.function;
-            if at.known != 0xff || !(function.entry <= image && image < function.end) {
+            if !(function.entry <= image && image < function.end) {
                 break;
             }
             let Some(index) = state.routine.body.index_of(image) else {

@@ -35,7 +35,10 @@ impl Executor<'_> {
             CallEffect::Unwinds => return self.panic(state),
             CallEffect::NeverReturns => return Step::End,
             CallEffect::KeepsRegisters => return Step::Go,
-            CallEffect::Acquire(kind) => state.effects.edit(|e| e.acquire((kind, lock_at(first)))),
+            CallEffect::Acquire(kind) => {
+                let lock = (kind, self.lock_at(first));
+                state.effects.edit(|e| e.acquire(lock));
+            }
             CallEffect::Release(kind) => self.release(state, site, kind, first),
             CallEffect::TryAcquire(kind) => {
                 self.try_acquire(state, kind, first);
@@ -55,9 +58,10 @@ impl Executor<'_> {
             CallEffect::RunDeferred => return self.run_deferred(state),
             CallEffect::Spawn => self.spawn(state, first),
             CallEffect::CopyMemory => {
-                if let Some(at) = first.bits().filter(|at| self.stack().contains(at)) {
-                    let len = self.argument(state, 2).bits().unwrap_or(SHARED_OBJECT);
-                    self.forget(state, at, len.min(64 << 10));
+                if let Some(at) = self.on_stack(first) {
+                    let len = self.number(self.argument(state, 2));
+                    let at = self.world.trace.on_own_stack(at);
+                    self.forget(state, at, len.unwrap_or(SHARED_OBJECT));
                 }
             }
             CallEffect::LookUp(form) => {
@@ -134,7 +138,7 @@ impl Executor<'_> {
         state.frame = state.register(sp);
         let below = state
             .register(sp)
-            .map(|bits| bits.wrapping_sub(self.isa.call_pushes()));
+            .displaced(self.isa.call_pushes().wrapping_neg());
         state.set_register(sp, below);
     }
 
@@ -168,7 +172,7 @@ impl Executor<'_> {
         if value.is_reloaded() {
             self.doubt_callee(state);
         }
-        self.mark_closure(state, value.address());
+        self.mark_closure(state, value);
         let depth = state.returns.len();
         let step = self.call(state, site, target);
         if value.is_reloaded() && state.returns.len() > depth {
@@ -187,26 +191,18 @@ impl Executor<'_> {
 
     /// The function whose entry `value` is.
     pub(super) fn function(&self, value: Value) -> Option<ImageAddr> {
-        let at = TargetAddr(value.address()?).in_image(self.bias);
-        (self.code.callee(at)?.function.entry == at).then_some(at)
+        let at = self.world.trace.function(value.term()?, &self.world)?;
+        Some(TargetAddr(at).in_image(self.bias))
     }
 
     /// If the closure register points to a closure of the function at `entry`, what that captured
     /// can be relied on.
-    fn mark_closure(&self, state: &mut State, entry: Option<u64>) {
+    fn mark_closure(&self, state: &mut State, entry: Value) {
         let register = self.isa.closure();
         let closure = state.register(register);
-        if let Value::Known { bits, trust } = closure
-            && trust != Trust::Loaded
-            && self.load(state, closure, 8).bits() == entry
-        {
-            state.set_register(
-                register,
-                Value::Known {
-                    bits,
-                    trust: Trust::Closure,
-                },
-            );
+        let points_to_entry = || self.load(state, closure, 8).is(entry, self.world.trace);
+        if closure.decisive().is_some() && points_to_entry() {
+            state.set_register(register, closure.map_trust(Trust::Closure));
         }
     }
 
@@ -218,10 +214,11 @@ impl Executor<'_> {
         back: Option<(Arc<Routine>, u32)>,
         deferred: bool,
     ) -> bool {
-        let entry = self.load(state, closure, 8).address();
-        let target = entry.map(|at| TargetAddr(at).in_image(self.bias));
-        let routine = target.and_then(|at| self.code.routine(at).map(|r| (at, r)));
-        let Some((target, routine)) = routine.filter(|(at, r)| r.function.entry == *at) else {
+        let entry = self.load(state, closure, 8);
+        let routine = self
+            .function(entry)
+            .and_then(|at| Some((at, self.code.routine(at)?)));
+        let Some((target, routine)) = routine else {
             return false;
         };
         if state.returns.len() >= self.depth || routine.body.instructions.is_empty() {
@@ -238,17 +235,17 @@ impl Executor<'_> {
 
     /// A state at the entry of the closure at `closure`.
     pub(super) fn closure_entry(&self, closure: Value, sp: u64, effects: Effects) -> Option<State> {
-        let entry = self.load_from(&Cells::default(), closure, 8).address()?;
-        let target = TargetAddr(entry).in_image(self.bias);
+        let entry = self.load_from(&Cells::default(), closure, 8);
+        let target = self.function(entry)?;
         let routine = self.code.routine(target)?;
         let at = routine.body.index_of(target)?;
         let mut state = State::new(routine, at);
         state.effects = History::new(effects);
-        state.frame = Value::exact(sp);
-        let below = sp.wrapping_sub(self.isa.call_pushes());
-        state.set_register(self.isa.stack_pointer(), Value::exact(below));
+        state.frame = Value::of(self.world.trace.on_own_stack(sp));
+        let below = state.frame.displaced(self.isa.call_pushes().wrapping_neg());
+        state.set_register(self.isa.stack_pointer(), below);
         state.set_register(self.isa.closure(), closure);
-        self.mark_closure(&mut state, Some(entry));
+        self.mark_closure(&mut state, entry);
         Some(state)
     }
 
@@ -265,7 +262,7 @@ impl Executor<'_> {
         state.set_register(self.isa.stack_pointer(), back.sp);
         state.set_register(self.isa.frame_pointer(), back.fp);
         state.flags = Flags::Unknown;
-        if let Some(sp) = back.sp.bits() {
+        if let Some(sp) = self.on_stack(back.sp) {
             state.cells.forget(self.stack().start, sp);
         }
         Step::Meet
@@ -276,7 +273,8 @@ impl Executor<'_> {
         state.forks += 1;
         let result = self.isa.arguments().first().copied();
         let mut taken = state.clone();
-        taken.effects.edit(|e| e.acquire((kind, lock_at(object))));
+        let lock = (kind, self.lock_at(object));
+        taken.effects.edit(|e| e.acquire(lock));
         if let Some(result) = result {
             taken.set_register(result, Value::exact(1));
             state.set_register(result, Value::exact(0));
@@ -286,14 +284,15 @@ impl Executor<'_> {
 
     /// `WaitGroup.Add`: promises `Done`s, or does without.
     fn add(&mut self, state: &mut State, site: ImageAddr, group: Value) {
-        let delta = self.argument(state, 1).bits().map(u64::cast_signed);
+        let delta = self.number(self.argument(state, 1)).map(u64::cast_signed);
         let count = delta.map(|delta| u32::try_from(delta.unsigned_abs()).unwrap_or(u32::MAX));
         if delta.is_some_and(|delta| delta < 0) {
             for _ in 0..count.unwrap_or(0).min(MAX_ADDED) {
                 self.release(state, site, LockKind::Promise, group);
             }
         } else {
-            state.effects.edit(|e| e.promise(lock_at(group), count));
+            let group = self.lock_at(group);
+            state.effects.edit(|e| e.promise(group, count));
         }
     }
 
@@ -333,6 +332,18 @@ impl Executor<'_> {
         }
     }
 
+    /// The lock that `value` points to; [`UNKNOWN_LOCK`] if that is not known.
+    pub(super) fn lock_at(&self, value: Value) -> u64 {
+        self.object_at(value).unwrap_or(UNKNOWN_LOCK)
+    }
+
+    /// The object that `value` points to, if it can be one.
+    pub(super) fn object_at(&self, value: Value) -> Option<u64> {
+        let trace = self.world.trace;
+        let term = value.term().filter(|term| trace.is_address(*term))?;
+        Some(trace.object(term))
+    }
+
     pub(super) fn argument(&self, state: &State, index: usize) -> Value {
         self.isa
             .arguments()
@@ -354,11 +365,6 @@ impl Executor<'_> {
         }
         self.return_(state)
     }
-}
-
-/// The lock that `value` points to; [`UNKNOWN_LOCK`] if that is not known.
-pub(super) fn lock_at(value: Value) -> u64 {
-    value.address().unwrap_or(UNKNOWN_LOCK)
 }
 
 /// How many arguments a function with that effect takes; more are none of its arguments, but what

@@ -6,7 +6,10 @@ use std::rc::Rc;
 use rustc_hash::FxHashMap;
 
 use super::{
+    super::isa::Arithmetic,
     hash::hash_of,
+    memory::World,
+    trace::{CellAddr, Compute, Term, Trace},
     value::{Trust, Value},
 };
 
@@ -17,11 +20,11 @@ const MAX_CELLS: usize = 4096;
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
 pub struct Cell {
     /// The bytes; unknown ones are zero.
-    pub bits: u64,
+    term: Term,
     /// One bit for each known byte.
-    pub known: u8,
+    known: u8,
     /// Whether any known byte comes from memory that others can write.
-    pub loaded: bool,
+    loaded: bool,
 }
 
 impl Cell {
@@ -29,31 +32,96 @@ impl Cell {
     #[must_use]
     pub fn of(value: Value) -> Self {
         match value {
-            Value::Known { bits, trust } => Self {
-                bits,
-                known: 0xff,
-                loaded: trust == Trust::Loaded,
-            },
+            Value::Known { term, trust } => Self::whole(term, trust == Trust::Loaded),
             Value::Unknown => Self::default(),
         }
     }
 
-    fn join(self, other: Self) -> Self {
+    /// A cell all of whose bytes are known. `loaded`: from memory that others can write.
+    #[must_use]
+    pub const fn whole(term: Term, loaded: bool) -> Self {
+        Self {
+            term,
+            known: 0xff,
+            loaded,
+        }
+    }
+
+    /// The word, if all of it is known.
+    #[must_use]
+    pub fn word(self) -> Option<Term> {
+        (self.known == 0xff).then_some(self.term)
+    }
+
+    /// The same cell when what is known of it can have been changed; `None` if that makes no
+    /// difference.
+    #[must_use]
+    pub fn doubted(self) -> Option<Self> {
+        (self.known != 0 && !self.loaded).then_some(Self {
+            loaded: true,
+            ..self
+        })
+    }
+
+    fn join(self, other: Self, trace: &Trace) -> Self {
         if self == other {
             return self;
         }
-        let mut known = self.known & other.known;
-        let differ = self.bits ^ other.bits;
-        for byte in 0..8 {
-            if differ >> (8 * byte) & 0xff != 0 {
-                known &= !(1 << byte);
-            }
-        }
+        let (term, agreed) = trace.meet_bytes(self.term, other.term);
+        let known = (0..8)
+            .filter(|byte| agreed >> (8 * byte) & 0xff == 0xff)
+            .fold(0, |known, byte| known | 1 << byte);
+        let known = known & self.known & other.known;
         Self {
-            bits: self.bits & spread(known),
+            term: trace.compute(Compute::Blend(!spread(known)), term, Term::fixed(0)),
             known,
             loaded: self.loaded || other.loaded,
         }
+    }
+
+    /// `width` bytes from byte `lane` on.
+    fn bytes(self, lane: u8, width: u8, trace: &Trace) -> Value {
+        let needed = low_bytes(width) << lane;
+        if self.known & needed != needed {
+            return Value::Unknown;
+        }
+        let extract = Compute::Extract { lane, width };
+        let term = trace.compute(extract, self.term, Term::fixed(0));
+        if self.loaded {
+            Value::loaded(term)
+        } else {
+            Value::of(term)
+        }
+    }
+
+    /// With `width` bytes of `value`, from the value's byte `skip` on, put at its byte `lane`.
+    #[must_use]
+    pub fn with(self, lane: u8, value: Value, skip: u8, width: u8, trace: &Trace) -> Self {
+        let bytes = low_bytes(width) << lane;
+        let blend = Compute::Blend(spread(bytes));
+        match value {
+            Value::Known { term, trust } => {
+                let placed = trace.compute(Compute::Place { skip, lane }, term, Term::fixed(0));
+                Self {
+                    term: trace.compute(blend, self.term, placed),
+                    known: self.known | bytes,
+                    loaded: self.loaded || trust == Trust::Loaded,
+                }
+            }
+            Value::Unknown => Self {
+                term: trace.compute(blend, self.term, Term::fixed(0)),
+                known: self.known & !bytes,
+                loaded: self.loaded,
+            },
+        }
+    }
+}
+
+/// A bit for each of the lowest `width` bytes of a word.
+const fn low_bytes(width: u8) -> u8 {
+    match width {
+        0..8 => (1 << width) - 1,
+        _ => 0xff,
     }
 }
 
@@ -71,7 +139,7 @@ fn spread(mask: u8) -> u64 {
 /// The cells that a path has written.
 #[derive(Debug, Clone, Default)]
 pub struct Cells {
-    written: Rc<FxHashMap<u64, Cell>>,
+    written: Rc<FxHashMap<CellAddr, Cell>>,
     digest: u64,
 }
 
@@ -91,14 +159,14 @@ impl std::hash::Hash for Cells {
 }
 
 impl Cells {
-    /// The cell at the aligned address `at`, if the path wrote it.
+    /// The cell at `at`, if the path wrote it.
     #[must_use]
-    pub fn get(&self, at: u64) -> Option<Cell> {
+    pub fn get(&self, at: CellAddr) -> Option<Cell> {
         self.written.get(&at).copied()
     }
 
     /// Writes one cell; whether it was another before.
-    pub fn set(&mut self, at: u64, cell: Cell) -> bool {
+    pub fn set(&mut self, at: CellAddr, cell: Cell) -> bool {
         let before = self.get(at);
         let full = self.written.len() >= MAX_CELLS && before.is_none();
         if full || before == Some(cell) {
@@ -111,11 +179,11 @@ impl Cells {
 
     /// Forgets the cells in `from..to`.
     pub fn forget(&mut self, from: u64, to: u64) {
-        let gone: Vec<u64> = self
+        let gone: Vec<CellAddr> = self
             .written
             .keys()
             .copied()
-            .filter(|at| (from..to).contains(at))
+            .filter(|at| (from..to).contains(&at.get()))
             .collect();
         for at in gone {
             if let Some(cell) = Rc::make_mut(&mut self.written).remove(&at) {
@@ -124,9 +192,9 @@ impl Cells {
         }
     }
 
-    /// Keeps what holds whichever of the two is the case; `underneath` is the memory below. Whether
+    /// Keeps what holds whichever of the two is the case; `below` is the memory below. Whether
     /// anything was changed.
-    pub fn absorb(&mut self, other: &Self, mut underneath: impl FnMut(u64) -> Cell) -> bool {
+    pub fn absorb(&mut self, other: &Self, below: &World<'_>) -> bool {
         if self == other {
             return false;
         }
@@ -134,14 +202,16 @@ impl Cells {
         let mut changes = Vec::new();
         for (&at, &cell) in other.written.iter() {
             let mine = self.get(at);
-            let joined = mine.unwrap_or_else(|| underneath(at)).join(cell);
+            let joined = mine
+                .unwrap_or_else(|| below.cell(at))
+                .join(cell, below.trace);
             if mine != Some(joined) {
                 changes.push((at, joined));
             }
         }
         for (&at, &cell) in self.written.iter() {
             if !other.written.contains_key(&at) {
-                let joined = cell.join(underneath(at));
+                let joined = cell.join(below.cell(at), below.trace);
                 if joined != cell {
                     changes.push((at, joined));
                 }
@@ -155,64 +225,40 @@ impl Cells {
     }
 }
 
-/// Reads `width` bytes at `at` from cells that `cell_at` yields.
-pub fn load(at: u64, width: u8, mut cell_at: impl FnMut(u64) -> Cell) -> Value {
-    let width = width.clamp(1, 8);
-    let shift = at & 7;
-    let first = cell_at(at & !7);
-    if shift == 0 && width == 8 {
-        return whole(first);
-    }
-    let (mut bits, mut loaded) = (0u64, false);
-    for byte in 0..u64::from(width) {
-        let position = shift + byte;
-        let cell = if position < 8 {
-            first
-        } else {
-            cell_at((at & !7).wrapping_add(8))
-        };
-        let lane = position & 7;
-        if cell.known >> lane & 1 == 0 {
-            return Value::Unknown;
-        }
-        loaded |= cell.loaded;
-        bits |= (cell.bits >> (8 * lane) & 0xff) << (8 * byte);
-    }
-    known(bits, loaded)
-}
-
-fn whole(cell: Cell) -> Value {
-    if cell.known == 0xff {
-        known(cell.bits, cell.loaded)
-    } else {
-        Value::Unknown
-    }
-}
-
-const fn known(bits: u64, loaded: bool) -> Value {
-    Value::Known {
-        bits,
-        trust: if loaded { Trust::Loaded } else { Trust::Exact },
-    }
-}
-
-/// `cell` with `width` bytes of `value`, from the value's byte `skip` on, put at its byte `lane`.
-#[must_use]
-pub fn merge(cell: Cell, lane: u64, value: Value, skip: u64, width: u64) -> Cell {
-    let mut merged = cell;
-    for byte in 0..width {
-        let position = lane + byte;
-        merged.bits &= !(0xff << (8 * position));
-        match value {
-            Value::Known { bits, trust } => {
-                merged.bits |= (bits >> (8 * (skip + byte)) & 0xff) << (8 * position);
-                merged.known |= 1 << position;
-                merged.loaded |= trust == Trust::Loaded;
+impl World<'_> {
+    /// The cell at `at`, under what the path has `written`.
+    pub fn cell_under(&self, written: &Cells, at: CellAddr) -> Cell {
+        match written.get(at) {
+            Some(cell) => {
+                self.written(at);
+                cell
             }
-            Value::Unknown => merged.known &= !(1 << position),
+            None => self.cell(at),
         }
     }
-    merged
+
+    /// Reads `width` bytes at `at`, under what the path has `written`.
+    pub fn load(&self, written: &Cells, at: Term, width: u8) -> Value {
+        let width = width.clamp(1, 8);
+        let (first, lane) = CellAddr::of(at);
+        let first_width = width.min(8 - lane);
+        let low = self
+            .cell_under(written, first)
+            .bytes(lane, first_width, self.trace);
+        if first_width == width {
+            return low;
+        }
+        let (next, _) = CellAddr::of(at.displaced(u64::from(first_width)));
+        let high = self
+            .cell_under(written, next)
+            .bytes(0, width - first_width, self.trace);
+        let place = Compute::Place {
+            skip: 0,
+            lane: first_width,
+        };
+        let high = high.map(place, self.trace);
+        low.combine(high, Compute::Arithmetic(Arithmetic::Or, 8), self.trace)
+    }
 }
 
 #[cfg(test)]
@@ -221,21 +267,20 @@ mod tests {
 
     #[test]
     fn a_byte_stays_known_beside_unknown_ones() {
-        let cell = merge(Cell::default(), 3, Value::exact(5), 0, 1);
-        assert_eq!(load(0x1003, 1, |_| cell), Value::exact(5));
-        assert_eq!(load(0x1000, 8, |_| cell), Value::Unknown);
+        let trace = Trace::off();
+        let cell = Cell::default().with(3, Value::exact(5), 0, 1, &trace);
+        assert_eq!(cell.bytes(3, 1, &trace), Value::exact(5));
+        assert_eq!(cell.bytes(0, 8, &trace), Value::Unknown);
     }
 
     #[test]
     fn joining_forgets_what_differs() {
-        let mut a = Cells::default();
-        a.set(0x10, Cell::of(Value::exact(1)));
-        a.set(0x18, Cell::of(Value::exact(9)));
-        let mut b = Cells::default();
-        b.set(0x10, Cell::of(Value::exact(2)));
-        assert!(a.absorb(&b, |_| Cell::of(Value::exact(9))));
-        assert_eq!(a.get(0x10).map(|c| c.known), Some(0xfe));
-        assert_eq!(a.get(0x18), Some(Cell::of(Value::exact(9))));
-        assert!(!a.absorb(&b, |_| Cell::of(Value::exact(9))));
+        let trace = Trace::off();
+        let [one, two] = [1, 2].map(|bits| Cell::of(Value::exact(bits)));
+        let joined = one.join(two, &trace);
+        assert_eq!(joined.known, 0xfe);
+        assert_eq!(joined.bytes(1, 7, &trace), Value::exact(0));
+        assert_eq!(one.join(one, &trace), one);
+        assert_eq!(joined.join(one, &trace), joined);
     }
 }

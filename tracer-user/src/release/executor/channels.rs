@@ -15,7 +15,7 @@ impl Executor<'_> {
         kind: ReleaseKind,
         object: Value,
     ) {
-        if let Some(object) = object.address() {
+        if let Some(object) = self.object_at(object) {
             self.sight(state, site, kind, object);
         }
     }
@@ -23,14 +23,17 @@ impl Executor<'_> {
     /// `selectgo(cas0, order0, pc0, nsends, nrecvs, block)` (`runtime/select.go`): sends first.
     /// A case is a channel and where its element lies (`scase`).
     pub(super) fn select(&mut self, state: &mut State, site: ImageAddr) {
-        let Some(cases) = self.argument(state, 0).bits() else {
+        let Some(cases) = self.argument(state, 0).term().map(Value::of) else {
             return;
         };
-        let count = |i| self.argument(state, i).bits().unwrap_or(0).min(MAX_CASES);
+        let count = |i| {
+            let count = self.number(self.argument(state, i));
+            count.unwrap_or(0).min(MAX_CASES)
+        };
         let (sends, receives) = (count(3), count(4));
         for case in 0..sends + receives {
-            let case_at = cases.wrapping_add(16 * case);
-            let channel = self.load(state, Value::exact(case_at), 8);
+            let case_at = cases.displaced(16 * case);
+            let channel = self.load(state, case_at, 8);
             let kind = if case < sends {
                 ReleaseKind::Send
             } else {
@@ -38,7 +41,7 @@ impl Executor<'_> {
             };
             self.mention(state, site, kind, channel);
             if kind == ReleaseKind::Receive {
-                let element = self.load(state, Value::exact(case_at.wrapping_add(8)), 8);
+                let element = self.load(state, case_at.displaced(8), 8);
                 self.doubt_object(state, element);
             }
         }

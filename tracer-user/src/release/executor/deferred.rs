@@ -8,12 +8,12 @@ impl Executor<'_> {
     pub(super) fn defer(&mut self, state: &mut State, effect: CallEffect, first: Value) {
         let closure = match effect {
             CallEffect::DeferRecord => {
-                let field = first.map(|record| record.wrapping_add(self.layout.defer.fn_));
+                let field = first.displaced(self.layout.defer.fn_);
                 self.load(state, field, 8)
             }
             _ => first,
         };
-        let sp = state.register(self.isa.stack_pointer()).bits();
+        let sp = self.on_stack(state.register(self.isa.stack_pointer()));
         self.after_call(state);
         if let Some(sp) = sp {
             state
@@ -28,7 +28,7 @@ impl Executor<'_> {
 
     /// Runs the newest deferred call of the frame, then comes back for the next.
     pub(super) fn run_deferred(&mut self, state: &mut State) -> Step {
-        let sp = state.register(self.isa.stack_pointer()).bits();
+        let sp = self.on_stack(state.register(self.isa.stack_pointer()));
         let next = state.effects.deferred.last().copied();
         let Some(next) = next.filter(|next| Some(next.sp) == sp) else {
             self.after_call(state);

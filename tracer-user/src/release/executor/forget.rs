@@ -22,7 +22,7 @@ impl Executor<'_> {
     }
 
     pub(super) fn doubt_object(&mut self, state: &mut State, at: Value) {
-        if let Some(at) = at.bits().filter(|at| self.stack().contains(at)) {
+        if let Some(at) = self.on_stack(at) {
             self.doubt(state, at, SHARED_OBJECT);
         }
     }

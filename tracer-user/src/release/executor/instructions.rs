@@ -6,9 +6,9 @@ use super::{
         sites::AtomicEffect,
     },
     Executor, State, Step,
-    access::write_register,
     state::Flags,
-    value::{Value, sign_extend, truncate},
+    trace::{Compute, Term},
+    value::Value,
 };
 
 /// Bytes after an unfollowed store that are no longer known, when its length is not known.
@@ -61,19 +61,19 @@ impl Executor<'_> {
                 width,
                 condition,
             } => {
-                let value = match state.flags.decide(condition) {
+                let value = match self.world.trace.holds(state.flags, condition) {
                     Some(true) => self.read(state, then, width),
                     Some(false) => self.read(state, otherwise, width),
                     None => {
                         let then = self.read(state, then, width);
-                        then.join(self.read(state, otherwise, width))
+                        then.join(self.read(state, otherwise, width), self.world.trace)
                     }
                 };
                 self.write(state, to, value, width);
             }
             Operation::Address { to, of, width } => {
                 let value = self.address(state, of);
-                write_register(state, to, value, width);
+                self.write_register(state, to, value, width);
             }
             Operation::Compute {
                 arithmetic,
@@ -86,14 +86,14 @@ impl Executor<'_> {
             Operation::Push(from) => {
                 let value = self.read(state, from, 8);
                 let sp = self.isa.stack_pointer();
-                let below = state.register(sp).map(|sp| sp.wrapping_sub(8));
+                let below = state.register(sp).displaced(8u64.wrapping_neg());
                 state.set_register(sp, below);
                 self.store(state, below, value, 8);
             }
             Operation::Pop(to) => {
                 let sp = self.isa.stack_pointer();
                 let value = self.load(state, state.register(sp), 8);
-                let above = state.register(sp).map(|sp| sp.wrapping_add(8));
+                let above = state.register(sp).displaced(8);
                 state.set_register(sp, above);
                 self.write(state, to, value, 8);
             }
@@ -118,12 +118,13 @@ impl Executor<'_> {
 
     fn move_(&mut self, state: &mut State, to: Operand, from: Operand, width: u8, extend: Extend) {
         let value = self.read(state, from, width);
+        let trace = self.world.trace;
         match (to, extend) {
             (Operand::Register(register), Extend::Sign) => {
-                state.set_register(register, value.map(|bits| sign_extend(bits, width)));
+                state.set_register(register, value.map(Compute::SignExtend(width), trace));
             }
             (Operand::Register(register), Extend::Zero) => {
-                state.set_register(register, value.map(|bits| truncate(bits, width)));
+                state.set_register(register, value.map(Compute::Truncate(width), trace));
             }
             (to, _) => self.write(state, to, value, width),
         }
@@ -137,20 +138,21 @@ impl Executor<'_> {
         (left, right): (Operand, Operand),
         width: u8,
     ) {
+        let trace = self.world.trace;
         let same = left == right;
         let left = self.read(state, left, width);
         let right = self.read(state, right, width);
         let result = match arithmetic {
             // Whatever it was, it is zero now.
             Arithmetic::Xor | Arithmetic::Subtract if same => Value::exact(0),
-            _ => left.combine(right, |l, r| calculate(arithmetic, l, r, width)),
+            _ => left.combine(right, Compute::Arithmetic(arithmetic, width), trace),
         };
         let decisive = [left, right, result].map(|value| self.decisive(value));
         if sets != Sets::Nothing {
             state.flags = flags(arithmetic, sets == Sets::All, decisive, width);
         }
         if let Some(to) = to {
-            let result = result.map(|bits| truncate(bits, width));
+            let result = result.map(Compute::Truncate(width), trace);
             self.write(state, to, result, width);
         }
     }
@@ -160,7 +162,7 @@ impl Executor<'_> {
             Operation::LoadWide { to, from } => {
                 let at = self.address(state, from);
                 let low = self.load(state, at, 8);
-                let high = self.load(state, at.map(|at| at.wrapping_add(8)), 8);
+                let high = self.load(state, at.displaced(8), 8);
                 if let Some(slot) = state.wide.get_mut(usize::from(to.0)) {
                     *slot = (low, high);
                 }
@@ -170,7 +172,7 @@ impl Executor<'_> {
                 let value = state.wide.get(usize::from(from.0)).copied();
                 let (low, high) = value.unwrap_or_default();
                 self.store(state, at, low, 8);
-                self.store(state, at.map(|at| at.wrapping_add(8)), high, 8);
+                self.store(state, at.displaced(8), high, 8);
             }
             Operation::CopyWide { to, from } => {
                 let value = state.wide.get(usize::from(from.0)).copied();
@@ -196,7 +198,7 @@ impl Executor<'_> {
         keeps_flags: bool,
     ) {
         if let Some((operand, bytes)) = memory
-            && let Some(at) = self.address(state, operand).bits()
+            && let Some(at) = self.address(state, operand).term()
         {
             let bytes = if bytes == 0 {
                 UNKNOWN_STORE
@@ -231,52 +233,35 @@ impl Executor<'_> {
     }
 }
 
-fn calculate(arithmetic: Arithmetic, left: u64, right: u64, width: u8) -> u64 {
-    let bits = 8 * u32::from(width);
-    let shift = u32::try_from(right & if width == 8 { 63 } else { 31 }).unwrap_or(0);
-    match arithmetic {
-        Arithmetic::Add => left.wrapping_add(right),
-        Arithmetic::Subtract => left.wrapping_sub(right),
-        Arithmetic::And => left & right,
-        Arithmetic::Or => left | right,
-        Arithmetic::Xor => left ^ right,
-        Arithmetic::Multiply => left.wrapping_mul(right),
-        Arithmetic::ShiftLeft => left.checked_shl(shift).unwrap_or(0),
-        Arithmetic::ShiftRight => truncate(left, width).checked_shr(shift).unwrap_or(0),
-        Arithmetic::ShiftRightSigned => {
-            let signed = sign_extend(left, width).cast_signed();
-            (signed >> shift.min(bits.saturating_sub(1))).cast_unsigned()
-        }
-    }
-}
-
-/// The flags after an operation whose operands and result are known as far as `[left, right, result]`
+/// The flags after an operation whose operands and result decide as far as `[left, right, result]`
 /// says.
 fn flags(
     arithmetic: Arithmetic,
     all: bool,
-    [left, right, result]: [Option<u64>; 3],
+    [left, right, result]: [Option<Term>; 3],
     width: u8,
 ) -> Flags {
-    let (Some(left), Some(right), Some(bits)) = (left, right, result) else {
-        return match result {
-            Some(0) => Flags::Result {
-                bits: 0,
+    let (left, right, result) = match (left, right, result) {
+        (Some(left), Some(right), Some(result)) => (left, right, result),
+        // Zero whatever the operands are.
+        (_, _, Some(result)) => {
+            return Flags::Result {
+                result,
                 width,
                 logical: true,
-            },
-            _ => Flags::Unknown,
-        };
+            };
+        }
+        _ => return Flags::Unknown,
     };
     match arithmetic {
         Arithmetic::Subtract if all => Flags::Difference { left, right, width },
         Arithmetic::And | Arithmetic::Or | Arithmetic::Xor => Flags::Result {
-            bits,
+            result,
             width,
             logical: all,
         },
         Arithmetic::Add | Arithmetic::Subtract => Flags::Result {
-            bits,
+            result,
             width,
             logical: false,
         },

@@ -1,13 +1,17 @@
 //! Looking up in maps: which element a key leads to as the map is now. Others can change it, so the
 //! element's address counts as read from memory that others write.
 
+use std::rc::Rc;
+
 use super::{
     super::{
         maps::{Form, Found, KeyType, Map},
         sites::KeyForm,
     },
     Executor, State,
-    value::{Trust, Value},
+    memory::World,
+    trace::{Key, Lookup, Term},
+    value::Value,
 };
 use crate::{ids::TargetAddr, memory::MemoryExt as _};
 
@@ -18,79 +22,86 @@ impl Executor<'_> {
     /// `mapaccess1(type, map, key)` returns where the element is, `mapaccess2` also whether it is
     /// there (`runtime/map.go`; `internal/runtime/maps/runtime*.go` since Go 1.24).
     pub(super) fn look_up(&self, state: &mut State, form: KeyForm) {
-        let found = self.found(state, form);
+        let found = self.found(state, form).unwrap_or_default();
         // The key is only read.
         self.forget_registers(state);
-        let (element, is_there) = match found {
-            None => (Value::Unknown, Value::Unknown),
-            Some(Found::Nowhere) => (Value::Unknown, loaded(0)),
-            Some(Found::At(element)) => (loaded(element), loaded(1)),
-        };
         let results = self.isa.arguments().iter();
-        for (register, value) in results.zip([element, is_there]) {
-            state.set_register(*register, value);
+        for (register, result) in results.zip(found) {
+            state.set_register(*register, result.map_or(Value::Unknown, Value::loaded));
         }
     }
 
-    fn found(&self, state: &State, form: KeyForm) -> Option<Found> {
-        let map = self.argument(state, 1).bits()?;
-        if map == 0 {
-            return Some(Found::Nowhere);
-        }
-        let map = Map::open(
-            self.world.as_it_is(),
-            Form::of(self.code.image().go_version()),
-            self.argument(state, 0).address()?,
-            map,
-        )?;
+    /// Where the element lies, and whether it is there.
+    fn found(&self, state: &State, form: KeyForm) -> Option<[Option<Term>; 2]> {
+        let type_at = self.number(self.argument(state, 0))?;
+        let map = self.argument(state, 1).term()?;
         let key = self.argument(state, 2);
-        let key = match (form, map.key) {
-            (KeyForm::Word(width), KeyType::Bytes(size)) if size == u64::from(width) => {
-                let word = key.bits()?.to_le_bytes();
-                word.get(..usize::from(width))?.to_vec()
-            }
-            (KeyForm::Text, KeyType::Text) => {
-                self.text(state, key, self.argument(state, 3).bits()?)?
+        let key = match (form, self.world.key_type(type_at)?) {
+            (KeyForm::Word(width), _) => Key::Word(key.term()?, width),
+            (KeyForm::Text, _) => self.text(state, key, self.argument(state, 3))?,
+            (KeyForm::Address, KeyType::Text) => {
+                let len = self.load(state, key.displaced(8), 8);
+                self.text(state, self.load(state, key, 8), len)?
             }
             (KeyForm::Address, KeyType::Bytes(size)) => {
-                self.bytes(state, key, usize::try_from(size).ok()?)?
+                Key::Bytes(self.bytes(state, key, usize::try_from(size).ok()?)?)
             }
-            (KeyForm::Address, KeyType::Text) => {
-                let len = self.load(state, key.map(|at| at.wrapping_add(8)), 8);
-                self.text(state, self.load(state, key, 8), len.bits()?)?
-            }
-            _ => return None,
         };
-        map.find(&key)
+        let lookup = Lookup { type_at, map, key };
+        Some(self.world.trace.look_up(&lookup, &self.world))
     }
 
-    /// The text of `len` bytes at `at`.
-    fn text(&self, state: &State, at: Value, len: u64) -> Option<Vec<u8>> {
-        let len = usize::try_from(len).ok().filter(|len| *len <= MAX_TEXT)?;
-        match at.bits()? {
-            own if self.stack().contains(&own) => self.bytes(state, at, len),
-            elsewhere => {
-                let memory = self.world.as_it_is();
-                memory.read_vec(TargetAddr(elsewhere), len, MAX_TEXT).ok()
-            }
+    /// The text of `len` bytes at `at`. Of one that lies on the stack the course may depend on all
+    /// bytes.
+    fn text(&self, state: &State, at: Value, len: Value) -> Option<Key<Term>> {
+        if self.on_stack(at).is_none() {
+            return Some(Key::Text(at.term()?, len.term()?));
         }
+        let len = usize::try_from(self.number(len)?).ok();
+        let len = len.filter(|len| *len <= MAX_TEXT)?;
+        Some(Key::Bytes(self.bytes(state, at, len)?))
     }
 
     /// `len` bytes at `at`, as the path left them.
-    fn bytes(&self, state: &State, at: Value, len: usize) -> Option<Vec<u8>> {
+    fn bytes(&self, state: &State, at: Value, len: usize) -> Option<Rc<[u8]>> {
         (0..len)
             .map(|offset| {
                 let offset = u64::try_from(offset).ok()?;
-                let byte = self.load(state, at.map(|at| at.wrapping_add(offset)), 1);
-                u8::try_from(byte.bits()?).ok()
+                let byte = self.load(state, at.displaced(offset), 1);
+                u8::try_from(self.number(byte)?).ok()
             })
             .collect()
     }
 }
 
-const fn loaded(bits: u64) -> Value {
-    Value::Known {
-        bits,
-        trust: Trust::Loaded,
+impl World<'_> {
+    /// What looking `key` up in the map at `map` comes to.
+    pub(super) fn find_key(&self, type_at: u64, map: u64, key: Key<u64>) -> Option<Found> {
+        if map == 0 {
+            return Some(Found::Nowhere);
+        }
+        let map = self.map(type_at, map)?;
+        match (key, map.key) {
+            (Key::Word(word, width), KeyType::Bytes(size)) if size == u64::from(width) => {
+                map.find(word.to_le_bytes().get(..usize::from(width))?)
+            }
+            (Key::Text(at, len), KeyType::Text) => {
+                let len = usize::try_from(len).ok().filter(|len| *len <= MAX_TEXT)?;
+                let text = self.as_it_is().read_vec(TargetAddr(at), len, MAX_TEXT);
+                map.find(&text.ok()?)
+            }
+            (Key::Bytes(bytes), _) => map.find(&bytes),
+            _ => None,
+        }
+    }
+
+    /// What keys of maps of that type are compared by.
+    fn key_type(&self, type_at: u64) -> Option<KeyType> {
+        Some(self.map(type_at, 0)?.key)
+    }
+
+    fn map(&self, type_at: u64, map: u64) -> Option<Map<'_>> {
+        let form = Form::of(self.go_version());
+        Map::open(self.as_it_is(), form, type_at, map)
     }
 }

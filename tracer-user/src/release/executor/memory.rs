@@ -4,20 +4,28 @@ use std::{cell::RefCell, ops::Range};
 
 use rustc_hash::FxHashMap;
 
-use super::cells::Cell;
+use super::{
+    super::{code::Code, maps::Found},
+    cells::Cell,
+    trace::{CellAddr, Ground, Key, Term, Trace},
+};
 use crate::{
     ids::{LoadBias, TargetAddr},
-    image::Image,
+    image::GoVersion,
     memory::{Memory, MemoryExt as _},
 };
 
+/// The first page is never mapped.
+const PAGE: u64 = 4096;
 /// Words of other memory read for one goroutine at most.
 const MAX_WORDS: usize = 20_000;
 
 /// Memory under a path's own writes: the goroutine's frames, read-only data, and the rest.
 pub struct World<'a> {
+    /// What the execution depends on.
+    pub trace: &'a Trace,
     memory: &'a dyn Memory,
-    image: &'a Image,
+    code: &'a Code,
     bias: LoadBias,
     stack: Range<u64>,
     /// Where the bytes of `window` begin.
@@ -34,16 +42,16 @@ impl<'a> World<'a> {
     /// The memory around a goroutine whose stack is `stack` and whose frames begin at `sp`, where
     /// the bytes of `window` lie.
     pub fn new(
-        memory: &'a dyn Memory,
-        image: &'a Image,
-        bias: LoadBias,
+        (memory, bias): (&'a dyn Memory, LoadBias),
+        code: &'a Code,
         stack: Range<u64>,
-        sp: u64,
-        window: &'a [u8],
+        (sp, window): (u64, &'a [u8]),
+        trace: &'a Trace,
     ) -> Self {
         Self {
+            trace,
             memory,
-            image,
+            code,
             bias,
             stack,
             window_at: sp,
@@ -59,6 +67,11 @@ impl<'a> World<'a> {
         self.memory
     }
 
+    /// The version of Go that the image was built with.
+    pub fn go_version(&self) -> &GoVersion {
+        self.code.image().go_version()
+    }
+
     /// Frames below `sp` are gone.
     pub fn live_from(&mut self, sp: u64) {
         self.live_from = sp;
@@ -69,57 +82,59 @@ impl<'a> World<'a> {
         self.pending.push(range);
     }
 
-    /// Whether `at` is on the goroutine's own stack.
-    pub fn is_own_stack(&self, at: u64) -> bool {
-        self.stack.contains(&at)
-    }
-
     /// The bounds of the goroutine's own stack.
     pub fn stack(&self) -> Range<u64> {
         self.stack.clone()
     }
 
+    /// Where on the goroutine's own stack `term` points to.
+    pub fn stack_address(&self, term: Term) -> Option<u64> {
+        self.trace.stack_address(term, self)
+    }
+
+    /// The path writes the word at `at`, or reads it after it did.
+    pub fn written(&self, at: CellAddr) {
+        self.trace.written(at, self);
+    }
+
     /// The aligned word at `at`.
-    pub fn cell(&self, at: u64) -> Cell {
-        if self.is_own_stack(at) {
-            return self.own(at);
-        }
-        if at < 4096 {
+    pub fn cell(&self, at: CellAddr) -> Cell {
+        let on_stack = self.stack.contains(&at.get());
+        if on_stack && self.changes_before(at.get()) || at.get() < PAGE {
             return Cell::default();
         }
-        let loaded = !self.is_constant(at);
-        self.word(at).map_or_else(Cell::default, |bits| Cell {
-            bits,
-            known: 0xff,
-            loaded,
-        })
-    }
-
-    fn own(&self, at: u64) -> Cell {
-        if at < self.live_from || self.pending.iter().any(|r| r.start < at + 8 && at < r.end) {
-            return Cell::default();
+        match self.word(at.get()) {
+            Some((bits, loaded)) => {
+                Cell::whole(self.trace.word(at, on_stack, bits, loaded), loaded)
+            }
+            None if on_stack => {
+                self.trace.fail();
+                Cell::default()
+            }
+            None => Cell::default(),
         }
-        let inside = at
-            .checked_sub(self.window_at)
-            .and_then(|skip| usize::try_from(skip).ok())
-            .and_then(|skip| self.window.get(skip..skip.checked_add(8)?))
-            .and_then(|bytes| bytes.try_into().ok())
-            .map(u64::from_le_bytes);
-        inside
-            .or_else(|| self.word(at))
-            .map_or_else(Cell::default, |bits| Cell {
-                bits,
-                known: 0xff,
-                loaded: false,
-            })
     }
 
-    fn word(&self, at: u64) -> Option<u64> {
+    /// Whether what lies at `at` on the stack is no more, or is written before the goroutine runs
+    /// again.
+    fn changes_before(&self, at: u64) -> bool {
+        at < self.live_from || self.pending.iter().any(|r| r.start < at + 8 && at < r.end)
+    }
+
+    /// What was read ahead at `at`.
+    fn in_window(&self, at: u64) -> Option<u64> {
+        let skip = usize::try_from(at.checked_sub(self.window_at)?).ok()?;
+        let bytes = self.window.get(skip..skip.checked_add(8)?)?;
+        Some(u64::from_le_bytes(bytes.try_into().ok()?))
+    }
+
+    fn elsewhere(&self, at: u64) -> Option<u64> {
         let mut words = self.words.borrow_mut();
         if let Some(known) = words.get(&at) {
             return *known;
         }
         if words.len() >= MAX_WORDS {
+            self.trace.fail();
             return None;
         }
         let word = self.memory.read_u64(TargetAddr(at)).ok();
@@ -128,15 +143,48 @@ impl<'a> World<'a> {
     }
 
     /// Whether nothing writes to `at` while the process runs: code and read-only data.
-    pub fn is_constant(&self, at: u64) -> bool {
+    fn is_constant(&self, at: u64) -> bool {
         let at = TargetAddr(at).in_image(self.bias);
-        let module = self.image.module();
+        let image = self.code.image();
+        let module = image.module();
         let writable = [
             &module.noptrdata,
             &module.data,
             &module.bss,
             &module.noptrbss,
         ];
-        self.image.bytes(at, 8).is_some() && !writable.iter().any(|range| range.contains(&at))
+        image.bytes(at, 8).is_some() && !writable.iter().any(|range| range.contains(&at))
+    }
+
+    /// Whether `term` points to what nothing writes to while the process runs. The course may depend
+    /// on where that is.
+    pub fn points_to_constant(&self, term: Term) -> bool {
+        self.is_constant(self.trace.number(term))
+    }
+}
+
+impl Ground for World<'_> {
+    fn on_stack(&self, at: u64) -> Option<u64> {
+        self.stack
+            .contains(&at)
+            .then(|| at.wrapping_sub(self.window_at))
+    }
+
+    fn is_function(&self, at: u64) -> bool {
+        let at = TargetAddr(at).in_image(self.bias);
+        self.code.image().module().text.contains(&at)
+            && (self.code.callee(at)).is_some_and(|callee| callee.function.entry == at)
+    }
+
+    fn look_up(&self, type_at: u64, map: u64, key: Key<u64>) -> Option<Found> {
+        self.find_key(type_at, map, key)
+    }
+
+    fn word(&self, at: u64) -> Option<(u64, bool)> {
+        if self.stack.contains(&at) {
+            let word = self.in_window(at).or_else(|| self.elsewhere(at))?;
+            return Some((word, false));
+        }
+        Some((self.elsewhere(at)?, !self.is_constant(at)))
     }
 }

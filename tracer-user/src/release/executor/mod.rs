@@ -24,6 +24,7 @@ mod progress;
 mod queue;
 mod returns;
 mod state;
+mod trace;
 mod value;
 
 use std::ops::Range;
@@ -34,6 +35,7 @@ pub use cells::Cells;
 pub use effects::{Deferred, Effects, History};
 pub use memory::World;
 pub use state::State;
+pub use trace::{Dependence, Term, Trace};
 pub use value::Value;
 
 use progress::{Meeting, Progress};
@@ -309,11 +311,21 @@ impl<'a> Executor<'a> {
     }
 
     /// The number `value`, if it may decide a branch.
-    fn decisive(&self, value: Value) -> Option<u64> {
+    fn decisive(&self, value: Value) -> Option<Term> {
         match self.decide {
             Decide::Surely => value.decisive(),
-            Decide::AsThingsStand => value.bits(),
+            Decide::AsThingsStand => value.term(),
         }
+    }
+
+    /// What `value` is, if that is known.
+    fn number(&self, value: Value) -> Option<u64> {
+        Some(self.world.trace.number(value.term()?))
+    }
+
+    /// Where on the goroutine's own stack `value` points to.
+    fn on_stack(&self, value: Value) -> Option<u64> {
+        self.world.stack_address(value.term()?)
     }
 
     fn stack(&self) -> Range<u64> {

@@ -13,6 +13,7 @@ use super::{
     memory::World,
     progress::Meeting,
     returns::Returns,
+    trace::Term,
     value::{Value, sign_extend, truncate},
 };
 
@@ -24,16 +25,16 @@ pub enum Flags {
     /// Of `left - right`.
     Difference {
         /// First operand.
-        left: u64,
+        left: Term,
         /// Second operand.
-        right: u64,
+        right: Term,
         /// Their bytes.
         width: u8,
     },
     /// Of a result without carry and overflow.
     Result {
         /// The result.
-        bits: u64,
+        result: Term,
         /// Its bytes.
         width: u8,
         /// Whether carry and overflow are zero, or not known.
@@ -44,9 +45,10 @@ pub enum Flags {
 }
 
 impl Flags {
-    /// Whether `condition` holds, where that is known.
+    /// Whether `condition` holds for what `number` says that the operands are. Whether that can be
+    /// told does not depend on what they are.
     #[must_use]
-    pub fn decide(self, condition: Condition) -> Option<bool> {
+    pub fn decide(self, condition: Condition, number: impl Fn(Term) -> u64) -> Option<bool> {
         match self {
             Self::Unknown => None,
             Self::Zero(zero) => match condition {
@@ -54,12 +56,15 @@ impl Flags {
                 Condition::NotEqual => Some(!zero),
                 _ => None,
             },
-            Self::Difference { left, right, width } => compare(left, right, width, condition),
+            Self::Difference { left, right, width } => {
+                compare(number(left), number(right), width, condition)
+            }
             Self::Result {
-                bits,
+                result,
                 width,
                 logical,
             } => {
+                let bits = number(result);
                 let signed = sign_extend(bits, width).cast_signed();
                 match condition {
                     Condition::Equal => Some(truncate(bits, width) == 0),
@@ -152,9 +157,8 @@ impl State {
             Some((routine, back.frame))
         });
         let bits = |(routine, frame): (&Arc<Routine>, Value)| {
-            let at = frame.bits()?.wrapping_sub(routine.defer_bits?);
-            let cell = |at| self.cells.get(at).unwrap_or_else(|| world.cell(at));
-            Some(super::cells::load(at, 1, cell))
+            let at = frame.term()?.displaced(routine.defer_bits?.wrapping_neg());
+            Some(world.load(&self.cells, at, 1))
         };
         [(&self.routine, self.frame)]
             .into_iter()
@@ -202,16 +206,17 @@ impl State {
     pub fn absorb(&mut self, other: &Self, world: &World<'_>) -> bool {
         let mut changed = false;
         for (slot, value) in self.registers.iter_mut().zip(&other.registers) {
-            changed |= slot.absorb(*value);
+            changed |= slot.absorb(*value, world.trace);
         }
         for (slot, value) in self.wide.iter_mut().zip(&other.wide) {
-            changed |= slot.0.absorb(value.0) | slot.1.absorb(value.1);
+            changed |= slot.0.absorb(value.0, world.trace);
+            changed |= slot.1.absorb(value.1, world.trace);
         }
         if self.flags != other.flags {
             changed |= self.flags != Flags::Unknown;
             self.flags = Flags::Unknown;
         }
-        changed |= self.cells.absorb(&other.cells, |at| world.cell(at));
+        changed |= self.cells.absorb(&other.cells, world);
         self.forks = self.forks.max(other.forks);
         changed
     }

@@ -1,5 +1,7 @@
 //! What is known of one machine word.
 
+use super::trace::{Compute, Term, Trace};
+
 /// A word as far as it is known.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
 pub enum Value {
@@ -9,7 +11,7 @@ pub enum Value {
     /// This number.
     Known {
         /// The number.
-        bits: u64,
+        term: Term,
         /// Where it comes from.
         trust: Trust,
     },
@@ -30,32 +32,47 @@ pub enum Trust {
 }
 
 impl Value {
-    /// A word that will not change.
+    /// The number `bits`, the same for every goroutine.
     #[must_use]
     pub const fn exact(bits: u64) -> Self {
+        Self::of(Term::fixed(bits))
+    }
+
+    /// A word that will not change.
+    #[must_use]
+    pub const fn of(term: Term) -> Self {
         Self::Known {
-            bits,
+            term,
             trust: Trust::Exact,
+        }
+    }
+
+    /// A word read from memory that others can write.
+    #[must_use]
+    pub const fn loaded(term: Term) -> Self {
+        Self::Known {
+            term,
+            trust: Trust::Loaded,
         }
     }
 
     /// The number, wherever it comes from.
     #[must_use]
-    pub const fn bits(self) -> Option<u64> {
+    pub const fn term(self) -> Option<Term> {
         match self {
-            Self::Known { bits, .. } => Some(bits),
+            Self::Known { term, .. } => Some(term),
             Self::Unknown => None,
         }
     }
 
     /// The number if it may decide a branch whatever becomes of memory that others can write.
     #[must_use]
-    pub const fn decisive(self) -> Option<u64> {
+    pub const fn decisive(self) -> Option<Term> {
         match self {
             Self::Known {
-                bits,
+                term,
                 trust: Trust::Exact | Trust::Closure,
-            } => Some(bits),
+            } => Some(term),
             _ => None,
         }
     }
@@ -78,33 +95,39 @@ impl Value {
         self.map_trust(Trust::Loaded)
     }
 
-    /// The number if it is a possible address: not nil and not a small offset from it.
-    #[must_use]
-    pub fn address(self) -> Option<u64> {
-        self.bits().filter(|bits| *bits >= 4096)
-    }
-
     /// The same word from elsewhere.
     #[must_use]
     pub const fn map_trust(self, trust: Trust) -> Self {
         match self {
-            Self::Known { bits, .. } => Self::Known { bits, trust },
+            Self::Known { term, .. } => Self::Known { term, trust },
             Self::Unknown => Self::Unknown,
         }
     }
 
-    /// The result of `operate` on two words; as trustworthy as the less trustworthy one.
+    /// The number so much further on.
     #[must_use]
-    pub fn combine(self, other: Self, operate: impl FnOnce(u64, u64) -> u64) -> Self {
+    pub const fn displaced(self, by: u64) -> Self {
+        match self {
+            Self::Known { term, trust } => Self::Known {
+                term: term.displaced(by),
+                trust,
+            },
+            Self::Unknown => Self::Unknown,
+        }
+    }
+
+    /// What `compute` makes of two words; as trustworthy as the less trustworthy one.
+    #[must_use]
+    pub fn combine(self, other: Self, compute: Compute, trace: &Trace) -> Self {
         match (self, other) {
             (
-                Self::Known { bits, trust },
+                Self::Known { term, trust },
                 Self::Known {
-                    bits: other,
+                    term: other,
                     trust: other_trust,
                 },
             ) => Self::Known {
-                bits: operate(bits, other),
+                term: trace.compute(compute, term, other),
                 trust: if trust == Trust::Loaded || other_trust == Trust::Loaded {
                     Trust::Loaded
                 } else {
@@ -115,21 +138,30 @@ impl Value {
         }
     }
 
-    /// The same word with another number.
+    /// What `compute` makes of the word.
     #[must_use]
-    pub fn map(self, change: impl FnOnce(u64) -> u64) -> Self {
+    pub fn map(self, compute: Compute, trace: &Trace) -> Self {
         match self {
-            Self::Known { bits, trust } => Self::Known {
-                bits: change(bits),
+            Self::Known { term, trust } => Self::Known {
+                term: trace.compute(compute, term, Term::fixed(0)),
                 trust,
             },
             Self::Unknown => Self::Unknown,
         }
     }
 
+    /// Whether both are known, and the same number.
+    #[must_use]
+    pub fn is(self, other: Self, trace: &Trace) -> bool {
+        match (self.term(), other.term()) {
+            (Some(term), Some(other)) => trace.equal(term, other),
+            _ => false,
+        }
+    }
+
     /// Keeps what holds whichever of the two is the case; whether that is something else.
-    pub fn absorb(&mut self, other: Self) -> bool {
-        let joined = self.join(other);
+    pub fn absorb(&mut self, other: Self, trace: &Trace) -> bool {
+        let joined = self.join(other, trace);
         let changed = joined != *self;
         *self = joined;
         changed
@@ -137,18 +169,20 @@ impl Value {
 
     /// What holds whichever of the two is the case.
     #[must_use]
-    pub fn join(self, other: Self) -> Self {
+    pub fn join(self, other: Self, trace: &Trace) -> Self {
         match (self, other) {
             (
-                Self::Known { bits, trust },
+                Self::Known { term, trust },
                 Self::Known {
-                    bits: same,
+                    term: same,
                     trust: other_trust,
                 },
-            ) if bits == same => Self::Known {
-                bits,
-                trust: trust.max(other_trust),
-            },
+            ) => trace
+                .meet(term, same)
+                .map_or(Self::Unknown, |term| Self::Known {
+                    term,
+                    trust: trust.max(other_trust),
+                }),
             _ => Self::Unknown,
         }
     }
@@ -181,12 +215,13 @@ mod tests {
 
     #[test]
     fn joins_keep_what_both_agree_on() {
-        let loaded = Value::Known {
-            bits: 7,
-            trust: Trust::Loaded,
-        };
-        assert_eq!(Value::exact(7).join(loaded), loaded);
-        assert_eq!(Value::exact(7).join(Value::exact(8)), Value::Unknown);
+        let trace = Trace::off();
+        let loaded = Value::loaded(Term::fixed(7));
+        assert_eq!(Value::exact(7).join(loaded, &trace), loaded);
+        assert_eq!(
+            Value::exact(7).join(Value::exact(8), &trace),
+            Value::Unknown
+        );
         assert_eq!(loaded.decisive(), None);
     }
 

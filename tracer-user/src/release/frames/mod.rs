@@ -1,57 +1,49 @@
 //! One goroutine: its frames from the innermost outwards, each executed from where it continues.
 
 mod role;
+mod standing;
 mod unwind;
 
 use std::{rc::Rc, sync::Arc};
 
 use role::{Role, role};
+pub use standing::{Shape, Standing};
 
 use super::{
     code::{Code, Routine},
-    defers,
-    executor::{Decide, Effects, Executor, History, Outcome, State, Value, World},
+    executor::{Decide, Deferred, Effects, Executor, History, Outcome, State, Trace, Value},
     model::PendingRelease,
     sites::LockKind,
     verdict,
 };
-use crate::{
-    ids::LoadBias,
-    memory::{Memory, MemoryExt as _},
-    snapshot::{Goroutine, ObjectKind, Operation, StackFrame},
-};
+use crate::snapshot::{Goroutine, ObjectKind, Operation, StackFrame};
 
 /// Different histories carried from one frame to the next at most.
 const MAX_HISTORIES: usize = 24;
 /// Frames looked at, from the innermost.
 const MAX_FRAMES: usize = 256;
 
-/// What the continuation of `g` will release of what it does not take first.
-///
-/// `window`: what lies on its stack from `g.sp` on, as far as read already.
-pub fn pending(
-    code: &Code,
-    memory: &dyn Memory,
-    bias: LoadBias,
-    g: &Goroutine,
-    window: &[u8],
-) -> Vec<PendingRelease> {
+/// What the continuation of a goroutine will release of what it does not take first. `trace` notes
+/// what that depends on.
+pub fn pending(standing: &Standing<'_>, trace: &Trace) -> Vec<PendingRelease> {
+    let (code, g) = (standing.code, standing.g);
     let walk = |decide| {
-        let (lo, hi) = g.stack_bounds;
-        let world = World::new(memory, code.image(), bias, lo.0..hi.0, g.sp.0, window);
+        let mut world = standing.world(trace);
+        for range in &standing.changing {
+            world.changes(range.clone());
+        }
         let mut walk = Walk {
+            standing,
             code,
-            memory,
             g,
-            executor: Executor::new(code, bias, world, decide),
-            histories: vec![first_history(memory, code, g)],
+            executor: Executor::new(code, standing.bias, world, decide),
+            histories: vec![first_history(standing, trace)],
             registers: None,
             runs_deferred: false,
             unwinding: false,
             exhausted: false,
             ends: Vec::new(),
         };
-        walk.changing_memory();
         walk.frames();
         walk
     };
@@ -68,26 +60,33 @@ pub fn pending(
 }
 
 /// What the goroutine has when it resumes: the lock it waits for, and its deferred calls.
-fn first_history(memory: &dyn Memory, code: &Code, g: &Goroutine) -> Effects {
+fn first_history(standing: &Standing<'_>, trace: &Trace) -> Effects {
+    let first = 1 + standing.lock_waits().count();
+    let deferred = standing.deferred.iter().zip(first..);
+    let deferred = deferred.map(|(record, number)| Deferred {
+        sp: record.sp,
+        closure: Value::of(trace.given(number, record.closure)),
+    });
     let mut effects = Effects {
-        deferred: Rc::new(defers::records(memory, code.image(), g.g)),
+        deferred: Rc::new(deferred.collect()),
         ..Effects::default()
     };
-    for wait in &g.waits_on {
+    for (index, wait) in standing.lock_waits().enumerate() {
+        let object = trace.object(trace.given(1 + index, wait.object.addr.0));
         let kind = match (wait.operation, wait.object.kind) {
             (Operation::Lock | Operation::DrainReaders, ObjectKind::RwMutex) => LockKind::Write,
             (Operation::Lock, _) => LockKind::Mutex,
             (Operation::ReadLock, _) => LockKind::Read,
             _ => continue,
         };
-        effects.acquire((kind, wait.object.addr.0));
+        effects.acquire((kind, object));
     }
     effects
 }
 
 struct Walk<'a> {
+    standing: &'a Standing<'a>,
     code: &'a Code,
-    memory: &'a dyn Memory,
     g: &'a Goroutine,
     executor: Executor<'a>,
     /// What may have been done to locks before the next frame runs on.
@@ -199,22 +198,23 @@ impl Walk<'_> {
             self.histories.iter().map(with).collect()
         });
         let stack = self.executor.world.stack();
+        let trace = self.executor.world.trace;
         let fp = self.g.sp.offset(frame.fp_offset).0;
         let frame_pointer = if frame.fp_offset.saturating_sub(frame.sp_offset) > 8 {
-            Value::exact(isa.frame_pointer_in(sp, fp))
+            Value::of(trace.on_own_stack(isa.frame_pointer_in(sp, fp)))
         } else {
             Value::Unknown
         };
         let enter = |mut state: State| {
             state.routine = Arc::clone(routine);
             state.at = at;
-            state.frame = Value::exact(fp);
+            state.frame = Value::of(trace.on_own_stack(fp));
             state.returns.clear();
             state.last = None;
             state.cells.forget(stack.start, sp);
-            state.set_register(isa.stack_pointer(), Value::exact(sp));
+            state.set_register(isa.stack_pointer(), Value::of(trace.on_own_stack(sp)));
             state.set_register(isa.frame_pointer(), frame_pointer);
-            state.set_register(isa.goroutine(), Value::exact(self.g.g.0));
+            state.set_register(isa.goroutine(), Value::of(self.standing.address(trace)));
             if let Some(zero) = isa.zero_wide()
                 && let Some(slot) = state.wide.get_mut(usize::from(zero.0))
             {
@@ -246,35 +246,6 @@ impl Walk<'_> {
         self.histories = states.iter().map(|s| (*s.effects).clone()).collect();
         self.registers = Some(states);
         true
-    }
-
-    /// The memory of the frames that somebody else writes before the goroutine runs again: what a
-    /// receive receives into.
-    fn changing_memory(&mut self) {
-        let layout = self.code.image().layout();
-        let memory = self.memory;
-        let receives = |w: &crate::snapshot::WaitOn| w.operation == Operation::Receive;
-        if !self.g.waits_on.iter().any(receives) {
-            return;
-        }
-        let mut next = memory.read_addr(self.g.g.offset(layout.g.waiting)).ok();
-        for _ in 0..self.g.waits_on.len().min(1024) {
-            let Some(sudog) = next.filter(|sudog| !sudog.is_nil()) else {
-                break;
-            };
-            let element = memory.read_u64(sudog.offset(layout.sudog.elem));
-            let channel = memory.read_addr(sudog.offset(layout.sudog.c));
-            if let (Ok(element), Ok(channel)) = (element, channel) {
-                let size = memory.read_u32(channel.offset(layout.hchan.elemsize));
-                let size = u64::from(size.unwrap_or(0) & 0xffff);
-                if element != 0 {
-                    self.executor
-                        .world
-                        .changes(element..element.saturating_add(size));
-                }
-            }
-            next = memory.read_addr(sudog.offset(layout.sudog.waitlink)).ok();
-        }
     }
 }
 

@@ -5,8 +5,8 @@ use std::{rc::Rc, sync::Arc};
 use super::{
     super::{
         code::Routine,
-        defers,
-        executor::{Cells, Effects, State, Value},
+        defers::{self, Slots},
+        executor::{Cells, Effects, State, Value, World},
     },
     MAX_HISTORIES, Walk,
 };
@@ -58,10 +58,12 @@ impl Walk<'_> {
     /// The closures in the frame's own slots, as `written` has left them.
     fn open_coded(&self, frame: &StackFrame, routine: &Routine, written: &Cells) -> Vec<Value> {
         let fp = self.g.sp.offset(frame.fp_offset);
-        let load =
-            |at: TargetAddr, width| self.executor.load_from(written, Value::exact(at.0), width);
         let frame = (fp, self.code.isa().locals_end());
-        defers::open_coded(self.code.image(), &routine.function, frame, &load)
+        let slots = Written {
+            world: &self.executor.world,
+            written,
+        };
+        defers::open_coded(self.code.image(), &routine.function, frame, &slots)
     }
 
     /// Runs `closures`, then what else the frame at `sp` has deferred.
@@ -74,7 +76,8 @@ impl Walk<'_> {
     ) -> Vec<Effects> {
         let deferred = Rc::make_mut(&mut history.deferred);
         while let Some(next) = deferred.pop_if(|next| next.sp == sp) {
-            if !closures.contains(&next.closure) {
+            let trace = self.executor.world.trace;
+            if !closures.iter().any(|known| known.is(next.closure, trace)) {
                 closures.push(next.closure);
             }
         }
@@ -99,5 +102,28 @@ impl Walk<'_> {
             histories = after;
         }
         histories
+    }
+}
+
+/// A frame's slots, as a path has left them.
+struct Written<'a> {
+    world: &'a World<'a>,
+    written: &'a Cells,
+}
+
+impl Written<'_> {
+    fn load(&self, at: TargetAddr, width: u8) -> Value {
+        let at = self.world.trace.on_own_stack(at.0);
+        self.world.load(self.written, at, width)
+    }
+}
+
+impl Slots for Written<'_> {
+    fn byte(&self, at: TargetAddr) -> Option<u64> {
+        Some(self.world.trace.number(self.load(at, 1).term()?))
+    }
+
+    fn word(&self, at: TargetAddr) -> Value {
+        self.load(at, 8)
     }
 }

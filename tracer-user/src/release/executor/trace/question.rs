@@ -1,0 +1,87 @@
+//! What an execution concludes from numbers that may be others for another goroutine.
+
+use super::super::{
+    super::{isa::Condition, maps::Found},
+    state::Flags,
+    value::truncate,
+};
+use super::{lookup::Key, term::Term};
+
+/// A question about numbers, on whose answer the execution depends.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub(super) enum Question {
+    /// What it is.
+    Number(Term),
+    /// Whether the two are equal.
+    Equal(Term, Term),
+    /// Whether the flags say so.
+    Holds(Flags, Condition),
+    /// Whether its lowest bytes are zero.
+    IsZero(Term, u8),
+    /// Whether this bit of it is set.
+    IsSet(Term, u8),
+    /// Whether it can be an address: not nil and not a small offset from it.
+    IsAddress(Term),
+    /// Whether it points into the goroutine's own stack, and how far from its stack pointer.
+    OnStack(Term),
+    /// Whether a function begins there.
+    IsFunction(Term),
+}
+
+/// The first page is never mapped.
+pub(super) const PAGE: u64 = 4096;
+/// Farther from a stack pointer than any stack reaches.
+pub(super) const ELSEWHERE: u64 = 1 << 63;
+
+impl Question {
+    /// The answer, where `number` says what the terms are and `ground` what they point to.
+    pub(super) fn answer(self, number: impl Fn(Term) -> u64, ground: &impl Ground) -> u64 {
+        match self {
+            Self::Number(term) => number(term),
+            Self::Equal(left, right) => u64::from(number(left) == number(right)),
+            Self::Holds(flags, condition) => {
+                u64::from(flags.decide(condition, number) == Some(true))
+            }
+            Self::IsZero(term, width) => u64::from(truncate(number(term), width) == 0),
+            Self::IsSet(term, bit) => number(term) >> (bit & 63) & 1,
+            Self::IsAddress(term) => u64::from(number(term) >= PAGE),
+            Self::OnStack(term) => ground.on_stack(number(term)).unwrap_or(ELSEWHERE),
+            Self::IsFunction(term) => u64::from(ground.is_function(number(term))),
+        }
+    }
+
+    /// The numbers it is about.
+    pub(super) fn terms(self) -> [Term; 2] {
+        let none = Term::fixed(0);
+        match self {
+            Self::Number(term)
+            | Self::IsZero(term, _)
+            | Self::IsSet(term, _)
+            | Self::IsAddress(term)
+            | Self::OnStack(term)
+            | Self::IsFunction(term) => [term, none],
+            Self::Equal(left, right) => [left, right],
+            Self::Holds(flags, _) => match flags {
+                Flags::Difference { left, right, .. } => [left, right],
+                Flags::Result { result, .. } => [result, none],
+                Flags::Unknown | Flags::Zero(_) => [none, none],
+            },
+        }
+    }
+}
+
+/// What lies at the addresses of one goroutine's memory.
+pub trait Ground {
+    /// How far above the stack pointer `at` lies (wrapping below it), if it is on the goroutine's
+    /// own stack.
+    fn on_stack(&self, at: u64) -> Option<u64>;
+
+    /// Whether a function of the image begins at `at`.
+    fn is_function(&self, at: u64) -> bool;
+
+    /// What looking `key` up in the map at `map` comes to; `None` when that cannot be told.
+    fn look_up(&self, type_at: u64, map: u64, key: Key<u64>) -> Option<Found>;
+
+    /// The word at `at`, and whether others can write it; `None` if it cannot be read.
+    fn word(&self, at: u64) -> Option<(u64, bool)>;
+}

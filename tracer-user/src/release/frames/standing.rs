@@ -1,0 +1,177 @@
+//! Where a goroutine stands: what its continuation begins with.
+
+use std::ops::Range;
+
+use super::super::{
+    code::Code,
+    defers::{self, Record},
+    executor::{Term, Trace, World},
+};
+use crate::{
+    ids::LoadBias,
+    image::WaitReason,
+    memory::{Memory, MemoryExt as _},
+    snapshot::{Goroutine, ObjectKind, Operation, StackFrame, WaitOn},
+};
+
+/// Cases of one `select` at most that are asked where they receive into.
+const MAX_RECEIVES: usize = 1024;
+
+/// A goroutine with what is read of it before its frames are followed.
+pub struct Standing<'a> {
+    pub(super) code: &'a Code,
+    pub(super) bias: LoadBias,
+    pub(super) g: &'a Goroutine,
+    /// Its deferred calls, the newest last.
+    pub(super) deferred: Vec<Record>,
+    /// The memory of its frames that somebody else writes before it runs again.
+    pub(super) changing: Vec<Range<u64>>,
+    memory: &'a dyn Memory,
+    window: &'a [u8],
+}
+
+/// What goroutines that stand at the same place have in common, wherever their stacks lie.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub struct Shape {
+    frames: Vec<StackFrame>,
+    above: u64,
+    is_parked: bool,
+    wait_reason: Option<WaitReason>,
+    waits: Vec<(Operation, ObjectKind)>,
+    deferred: Vec<u64>,
+    changing: Vec<Range<u64>>,
+}
+
+impl<'a> Standing<'a> {
+    /// Of `g`, on whose stack `window` lies from `g.sp` on, as far as read already.
+    pub fn of(
+        code: &'a Code,
+        (memory, bias): (&'a dyn Memory, LoadBias),
+        g: &'a Goroutine,
+        window: &'a [u8],
+    ) -> Self {
+        Self {
+            code,
+            bias,
+            g,
+            deferred: deferred(memory, code, g),
+            changing: received_into(memory, code, g),
+            memory,
+            window,
+        }
+    }
+
+    /// The goroutine.
+    pub const fn goroutine(&self) -> &'a Goroutine {
+        self.g
+    }
+
+    /// Its stack pointer.
+    pub fn sp(&self) -> u64 {
+        self.g.sp.0
+    }
+
+    /// Its memory.
+    pub fn world<'w>(&'w self, trace: &'w Trace) -> World<'w> {
+        let (lo, hi) = self.g.stack_bounds;
+        World::new(
+            (self.memory, self.bias),
+            self.code,
+            lo.0..hi.0,
+            (self.g.sp.0, self.window),
+            trace,
+        )
+    }
+
+    /// What it has in common with others.
+    pub fn shape(&self) -> Shape {
+        let below = |at: u64| at.wrapping_sub(self.g.sp.0);
+        let on_stack = |range: &&Range<u64>| {
+            let (lo, hi) = self.g.stack_bounds;
+            range.end > lo.0 && range.start < hi.0
+        };
+        let changing = self.changing.iter().filter(on_stack);
+        let mut changing: Vec<_> = changing
+            .map(|range| below(range.start)..below(range.end))
+            .collect();
+        // The cases of a `select` are linked by the addresses of their channels.
+        changing.sort_by_key(|range| range.start);
+        Shape {
+            frames: self.g.stack.frames.clone(),
+            above: below(self.g.stack_bounds.1.0),
+            is_parked: self.g.status.is_parked(),
+            wait_reason: self.g.wait_reason,
+            waits: self
+                .lock_waits()
+                .map(|wait| (wait.operation, wait.object.kind))
+                .collect(),
+            deferred: self
+                .deferred
+                .iter()
+                .map(|record| below(record.sp))
+                .collect(),
+            changing,
+        }
+    }
+
+    /// Its own numbers, in the order of [`Trace::given`].
+    pub fn given(&self) -> Vec<u64> {
+        let objects = self.lock_waits().map(|wait| wait.object.addr.0);
+        let closures = self.deferred.iter().map(|record| record.closure);
+        std::iter::once(self.g.g.0)
+            .chain(objects)
+            .chain(closures)
+            .collect()
+    }
+
+    /// The address of its `g`.
+    pub(super) fn address(&self, trace: &Trace) -> Term {
+        trace.given(0, self.g.g.0)
+    }
+
+    /// The locks that it waits for: these it has when it goes on.
+    pub(super) fn lock_waits(&self) -> impl Iterator<Item = &'a WaitOn> {
+        self.g.waits_on.iter().filter(|wait| {
+            matches!(
+                wait.operation,
+                Operation::Lock | Operation::ReadLock | Operation::DrainReaders
+            )
+        })
+    }
+}
+
+/// Its deferred calls: a list that leads off its stack is one of somebody else, who has got the
+/// records of a goroutine that went on meanwhile.
+fn deferred(memory: &dyn Memory, code: &Code, g: &Goroutine) -> Vec<Record> {
+    let (_, hi) = g.stack_bounds;
+    let mut records = defers::records(memory, code.image(), g.g);
+    records.retain(|record| (g.sp.0..hi.0).contains(&record.sp));
+    records
+}
+
+/// Where `g` receives into (`sudog.elem`, `runtime/chan.go`).
+fn received_into(memory: &dyn Memory, code: &Code, g: &Goroutine) -> Vec<Range<u64>> {
+    let layout = code.image().layout();
+    let receives = |w: &WaitOn| w.operation == Operation::Receive;
+    if !g.waits_on.iter().any(receives) {
+        return Vec::new();
+    }
+    let mut found = Vec::new();
+    let mut next = memory.read_addr(g.g.offset(layout.g.waiting)).ok();
+    for _ in 0..g.waits_on.len().min(MAX_RECEIVES) {
+        let Some(sudog) = next.filter(|sudog| !sudog.is_nil()) else {
+            break;
+        };
+        let element = memory.read_u64(sudog.offset(layout.sudog.elem));
+        let channel = memory.read_addr(sudog.offset(layout.sudog.c));
+        if let (Ok(element), Ok(channel)) = (element, channel) {
+            let size = memory.read_u32(channel.offset(layout.hchan.elemsize));
+            let size = u64::from(size.unwrap_or(0) & 0xffff);
+            if element != 0 {
+                found.push(element..element.saturating_add(size));
+            }
+        }
+        next = memory.read_addr(sudog.offset(layout.sudog.waitlink)).ok();
+    }
+    found
+}
