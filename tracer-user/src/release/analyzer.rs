@@ -101,10 +101,14 @@ impl Analyzer {
         for chunk in goroutines.chunks(CHUNK) {
             let windows: Vec<_> = chunk.iter().map(|g| window(g)).collect();
             let read = stacks.read(&*target.memory, &windows).is_ok();
-            for (index, g) in chunk.iter().enumerate() {
+            // Before any of them is followed, which takes longer than a wait does.
+            let standing = chunk.iter().enumerate().map(|(index, g)| {
                 let window = stacks.get(index).filter(|_| read).unwrap_or_default();
-                let standing = Standing::of(&self.code, (&memory, target.bias), g, window);
-                let mut pending = pending(&standing);
+                Standing::of(&self.code, (&memory, target.bias), g, window)
+            });
+            let standing: Vec<_> = standing.collect();
+            for (g, standing) in chunk.iter().zip(&standing) {
+                let mut pending = pending(standing);
                 pending.extend(rounds::receives_again(&self.code, g));
                 if !pending.is_empty() {
                     found.insert(g.goid, pending);

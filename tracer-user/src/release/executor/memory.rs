@@ -35,7 +35,8 @@ pub struct World<'a> {
     live_from: u64,
     /// Parts of the stack that change before the goroutine runs again.
     pending: Vec<Range<u64>>,
-    words: RefCell<FxHashMap<u64, Option<u64>>>,
+    /// What was read elsewhere, and whether others can write it.
+    words: RefCell<FxHashMap<u64, Option<(u64, bool)>>>,
 }
 
 impl<'a> World<'a> {
@@ -128,7 +129,7 @@ impl<'a> World<'a> {
         Some(u64::from_le_bytes(bytes.try_into().ok()?))
     }
 
-    fn elsewhere(&self, at: u64) -> Option<u64> {
+    fn elsewhere(&self, at: u64) -> Option<(u64, bool)> {
         let mut words = self.words.borrow_mut();
         if let Some(known) = words.get(&at) {
             return *known;
@@ -138,6 +139,7 @@ impl<'a> World<'a> {
             return None;
         }
         let word = self.memory.read_u64(TargetAddr(at)).ok();
+        let word = word.map(|bits| (bits, !self.is_constant(at)));
         words.insert(at, word);
         word
     }
@@ -182,9 +184,10 @@ impl Ground for World<'_> {
 
     fn word(&self, at: u64) -> Option<(u64, bool)> {
         if self.stack.contains(&at) {
-            let word = self.in_window(at).or_else(|| self.elsewhere(at))?;
+            let word = self.in_window(at);
+            let word = word.or_else(|| Some(self.elsewhere(at)?.0))?;
             return Some((word, false));
         }
-        Some((self.elsewhere(at)?, !self.is_constant(at)))
+        self.elsewhere(at)
     }
 }
