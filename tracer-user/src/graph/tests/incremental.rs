@@ -1,6 +1,13 @@
 //! The graph that is kept says what solving the whole says.
 
-use super::*;
+use std::collections::BTreeSet;
+
+use proptest::prelude::*;
+
+use super::{
+    random::{GOIDS, any_disposition, any_nodes},
+    *,
+};
 
 proptest! {
     #[test]
