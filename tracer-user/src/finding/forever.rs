@@ -20,8 +20,8 @@ use crate::{
 /// Groups of goroutines that wait for ever, each with the finding that tells of it.
 ///
 /// `select {}` in main, or `<-make(chan T)`, keeps a program running on purpose and is left out.
-/// `Unreachable` rests on
-/// reachability: without a walk it is told as part of a whole-process deadlock only.
+/// `Unreachable` rests on reachability: without a walk it is told as part of a whole-process deadlock
+/// only.
 pub(super) fn forever<'a>(
     scene: &Scene<'a>,
     verdicts: &Verdicts,
