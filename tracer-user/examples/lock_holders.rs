@@ -1,9 +1,10 @@
-//! Measures the search for lock holders: `lock_holders PID` in a process, `lock_holders graph` the
-//! wait graph alone, solved whole and kept. Prints one line of numbers for `cargo xtask bench holders`.
+//! Measures the search for lock holders: `lock_holders PID` in a process, `lock_holders waiters PID`
+//! a glance at who waits for locks there, `lock_holders graph` the wait graph alone, solved whole and
+//! kept. Prints one line of numbers for `cargo xtask bench holders`.
 
 use std::{path::Path, sync::Arc, time::Duration};
 
-use anyhow::{Context as _, Result};
+use anyhow::{Context as _, Result, bail};
 use nix::time::ClockId;
 use tracer_user::{
     graph::{
@@ -22,21 +23,24 @@ const NODES: u64 = 1_000_000;
 const CYCLE: u64 = 5;
 /// Edges of it that are changed and changed back.
 const CHANGES: u64 = 10_000;
+/// Glances at who waits for locks.
+const GLANCES: u32 = 100;
 
 fn main() -> Result<()> {
-    let what = std::env::args().nth(1).context("a pid, or `graph`")?;
-    match what.parse() {
-        Ok(pid) => process(pid),
-        Err(_) => graph(),
+    let arguments: Vec<String> = std::env::args().skip(1).collect();
+    let arguments: Vec<&str> = arguments.iter().map(String::as_str).collect();
+    match arguments[..] {
+        ["graph"] => graph(),
+        ["waiters", pid] => waiters(pid.parse()?),
+        [pid] => process(pid.parse()?),
+        _ => bail!("a pid, `waiters` and a pid, or `graph`"),
     }
 }
 
 /// Prints: goroutines, stacks; then seconds of CPU time of the first analysis, of the second, of
 /// following each goroutine by itself, of judging.
 fn process(pid: u32) -> Result<()> {
-    let process = Process::open(Pid(pid))?;
-    let image = Arc::new(Image::open(Path::new(&format!("/proc/{pid}/exe")))?);
-    let target = Target::live(&process, Arc::clone(&image))?;
+    let target = target(pid)?;
     let snapshot = snapshot::take(&target)?;
     let mut stacks: Vec<_> = snapshot
         .goroutines
@@ -45,7 +49,7 @@ fn process(pid: u32) -> Result<()> {
         .collect();
     stacks.sort_unstable();
     stacks.dedup();
-    let analyzer = Analyzer::new(image);
+    let analyzer = Analyzer::new(Arc::clone(&target.image));
     let started = spent()?;
     let _ = analyzer.pending(&target, &snapshot.goroutines);
     let first = spent()? - started;
@@ -67,6 +71,26 @@ fn process(pid: u32) -> Result<()> {
         (spent()? - started).as_secs_f64()
     );
     Ok(())
+}
+
+/// Prints: who waits for locks; then seconds of CPU time of one glance at them.
+fn waiters(pid: u32) -> Result<()> {
+    let target = target(pid)?;
+    let mut waiters = 0;
+    let started = spent()?;
+    for _ in 0..GLANCES {
+        let seen = snapshot::semaphore_waiters(&target)?;
+        waiters = seen.context("the table's place is not known")?.len();
+    }
+    let glance = (spent()? - started) / GLANCES;
+    println!("{waiters} {}", glance.as_secs_f64());
+    Ok(())
+}
+
+fn target(pid: u32) -> Result<Target> {
+    let process = Process::open(Pid(pid))?;
+    let image = Arc::new(Image::open(Path::new(&format!("/proc/{pid}/exe")))?);
+    Ok(Target::live(&process, image)?)
 }
 
 /// The CPU time that this process has taken: other work on the machine does not count.

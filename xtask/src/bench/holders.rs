@@ -1,6 +1,6 @@
 //! Who holds which lock: how often it is found, and in what time. docs/performance.md, "Lock holders".
 
-use std::process::Command;
+use std::{path::Path, process::Command};
 
 use anyhow::{Context as _, Result, ensure};
 
@@ -38,6 +38,11 @@ pub(crate) fn run(quick: bool) -> Result<()> {
     let looks = (0..rounds)
         .map(|_| numbers(Command::new(&example).arg(&pid)))
         .collect::<Result<Vec<_>>>()?;
+    let waited_for = glances(&example, &pid, rounds)?;
+    drop(target);
+    let idle = program::build("bench/parked")?;
+    let idle = Running::start(Command::new(idle).arg("1000"))?;
+    let nobody = glances(&example, &idle.pid().to_string(), rounds)?;
     let graphs = (0..rounds)
         .map(|_| numbers(Command::new(&example).arg("graph")))
         .collect::<Result<Vec<_>>>()?;
@@ -69,6 +74,8 @@ pub(crate) fn run(quick: bool) -> Result<()> {
                 format!("{spared:.1} times"),
             ),
             row("from releases to holders", of(&looks, 5)),
+            row(&glance(&nobody), of(&nobody, 1)),
+            row(&glance(&waited_for), of(&waited_for, 1)),
             row("wait graph of 1,000,000 goroutines, whole", of(&graphs, 2)),
             row("the same, kept from then on: at first", of(&graphs, 3)),
             row("one edge of it that changes", of(&graphs, 4)),
@@ -92,6 +99,18 @@ fn precision(programs: u32) -> Result<String> {
     let total = text.lines().find(|line| line.contains("holders exact"));
     let total = total.context("the test of random programs was skipped")?;
     Ok(format!("{programs} random programs: {}.", total.trim()))
+}
+
+/// Who waits for locks in the process, and what a glance at them takes.
+fn glances(example: &Path, pid: &str, rounds: usize) -> Result<Vec<Vec<f64>>> {
+    (0..rounds)
+        .map(|_| numbers(Command::new(example).args(["waiters", pid])))
+        .collect()
+}
+
+fn glance(runs: &[Vec<f64>]) -> String {
+    let waiters = median(runs.iter().filter_map(|run| run.first().copied()));
+    format!("one glance at who waits for locks, {waiters} goroutines")
 }
 
 fn numbers(command: &mut Command) -> Result<Vec<f64>> {
