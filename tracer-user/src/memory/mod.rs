@@ -20,6 +20,10 @@ pub use registers::ThreadRegisters;
 
 use crate::ids::TargetAddr;
 
+/// No pointer to memory is less: the first page is never mapped (`minLegalPointer` in
+/// `runtime/malloc.go`).
+pub const MIN_POINTER: u64 = 4096;
+
 /// Why a read of the target's memory failed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum ReadError {

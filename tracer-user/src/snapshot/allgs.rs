@@ -9,7 +9,7 @@ use std::ops::Range;
 use super::{SnapshotError, Target, fields::Fields, g_record::GRecord};
 use crate::{
     ids::{ImageAddr, TargetAddr},
-    memory::{MemoryExt as _, ReadError},
+    memory::{MIN_POINTER, MemoryExt as _, ReadError},
 };
 
 /// Most goroutines ever, dead ones included: 128 MiB of pointers.
@@ -39,7 +39,7 @@ impl Header {
         };
         let cap = fields.u64(16);
         let sound = header.array.0.is_multiple_of(8)
-            && (0x1000..USER_MEMORY_END).contains(&header.array.0)
+            && (MIN_POINTER..USER_MEMORY_END).contains(&header.array.0)
             && (1..=cap).contains(&header.len)
             && cap < USER_MEMORY_END / 8;
         sound.then_some(header)
@@ -144,7 +144,7 @@ fn is_goroutine(target: &Target, g: TargetAddr) -> bool {
     let layout = target.image.layout();
     let len = GRecord::len(layout);
     g.0.is_multiple_of(8)
-        && (0x1000..USER_MEMORY_END).contains(&g.0)
+        && (MIN_POINTER..USER_MEMORY_END).contains(&g.0)
         && target.memory.read_vec(g, len, len).is_ok_and(|bytes| {
             match GRecord::decode(&bytes, layout) {
                 // A dead goroutine may have given its stack back.

@@ -11,7 +11,7 @@ use super::{Goroutine, Target, fields::Fields, sudog::Sudog, waits::Entry};
 use crate::{
     ids::TargetAddr,
     image::WaitReason,
-    memory::{CachedMemory, Memory, MemoryExt as _, ReadError},
+    memory::{CachedMemory, MIN_POINTER, Memory, MemoryExt as _, ReadError},
 };
 
 /// Frames looked at: `gopark`, `notifyListWait`, `Cond.Wait`.
@@ -77,7 +77,9 @@ impl Search<'_> {
         };
         for word in words.chunks_exact(8) {
             let candidate = Fields(word).addr(0);
-            if candidate.0.is_multiple_of(8) && candidate.0 > 0x1000 && self.tried.insert(candidate)
+            if candidate.0.is_multiple_of(8)
+                && candidate.0 >= MIN_POINTER
+                && self.tried.insert(candidate)
             {
                 self.follow(candidate)?;
                 if self.found.contains_key(&goroutine.g) {

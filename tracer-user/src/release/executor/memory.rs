@@ -12,11 +12,9 @@ use super::{
 use crate::{
     ids::{LoadBias, TargetAddr},
     image::GoVersion,
-    memory::{Memory, MemoryExt as _},
+    memory::{MIN_POINTER, Memory, MemoryExt as _},
 };
 
-/// The first page is never mapped.
-const PAGE: u64 = 4096;
 /// Words of other memory read for one goroutine at most.
 const MAX_WORDS: usize = 20_000;
 
@@ -101,7 +99,7 @@ impl<'a> World<'a> {
     /// The aligned word at `at`.
     pub fn cell(&self, at: CellAddr) -> Cell {
         let on_stack = self.stack.contains(&at.get());
-        if on_stack && self.changes_before(at.get()) || at.get() < PAGE {
+        if on_stack && self.changes_before(at.get()) || at.get() < MIN_POINTER {
             return Cell::default();
         }
         match self.word(at.get()) {

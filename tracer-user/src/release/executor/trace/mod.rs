@@ -27,7 +27,7 @@ pub use term::Term;
 
 use dependence::Input;
 use lookup::Wanted;
-use question::Question;
+use question::{Question, Relation};
 use recorder::{Recorder, bytes_mask};
 use term::Origin;
 
@@ -126,17 +126,13 @@ impl Trace {
     /// What `term` is: the course may depend on that in any way.
     #[must_use]
     pub fn number(&self, term: Term) -> u64 {
-        self.answered(Question::Number(term), term.bits)
+        self.ask(Relation::Number(term))
     }
 
     /// Whether the two are equal.
     #[must_use]
     pub fn equal(&self, left: Term, right: Term) -> bool {
-        left == right
-            || self.answered(
-                Question::Equal(left, right),
-                u64::from(left.bits == right.bits),
-            ) == 1
+        left == right || self.ask(Relation::Equal(left, right)) == 1
     }
 
     /// What stands for both numbers where two paths meet, if they are equal.
@@ -173,30 +169,26 @@ impl Trace {
     /// Whether `flags` say that `condition` holds; `None` if they do not say.
     #[must_use]
     pub fn holds(&self, flags: Flags, condition: Condition) -> Option<bool> {
-        let holds = flags.decide(condition, |term| term.bits)?;
-        Some(self.answered(Question::Holds(flags, condition), u64::from(holds)) == 1)
+        let says = flags.decide(condition, |term| term.bits).is_some();
+        says.then(|| self.ask(Relation::Holds(flags, condition)) == 1)
     }
 
     /// Whether the lowest `width` bytes of `term` are zero.
     #[must_use]
     pub fn is_zero(&self, term: Term, width: u8) -> bool {
-        let zero = super::value::truncate(term.bits, width) == 0;
-        self.answered(Question::IsZero(term, width), u64::from(zero)) == 1
+        self.ask(Relation::IsZero(term, width)) == 1
     }
 
     /// Whether bit `bit` of `term` is set.
     #[must_use]
     pub fn is_set(&self, term: Term, bit: u8) -> bool {
-        self.answered(Question::IsSet(term, bit), term.bits >> (bit & 63) & 1) == 1
+        self.ask(Relation::IsSet(term, bit)) == 1
     }
 
     /// Whether `term` can be an address: not nil and not a small offset from it.
     #[must_use]
     pub fn is_address(&self, term: Term) -> bool {
-        self.answered(
-            Question::IsAddress(term),
-            u64::from(term.bits >= question::PAGE),
-        ) == 1
+        self.ask(Relation::IsAddress(term)) == 1
     }
 
     /// Where on the goroutine's own stack `term` points to.
@@ -262,9 +254,14 @@ impl Trace {
         self.noted(Recorder::fail);
     }
 
-    fn answered(&self, question: Question, answer: u64) -> u64 {
-        self.noted(|notes| notes.answered(question, answer));
+    fn ask(&self, relation: Relation) -> u64 {
+        let answer = relation.answer(|term| term.bits);
+        self.answered(Question::Relation(relation), answer);
         answer
+    }
+
+    fn answered(&self, question: Question, answer: u64) {
+        self.noted(|notes| notes.answered(question, answer));
     }
 
     fn noted<R>(&self, note: impl FnOnce(&mut Recorder) -> R) -> Option<R> {

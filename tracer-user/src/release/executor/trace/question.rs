@@ -6,10 +6,11 @@ use super::super::{
     value::truncate,
 };
 use super::{lookup::Key, term::Term};
+use crate::memory::MIN_POINTER;
 
-/// A question about numbers, on whose answer the execution depends.
+/// A question about numbers alone.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub(super) enum Question {
+pub(super) enum Relation {
     /// What it is.
     Number(Term),
     /// Whether the two are equal.
@@ -22,20 +23,25 @@ pub(super) enum Question {
     IsSet(Term, u8),
     /// Whether it can be an address: not nil and not a small offset from it.
     IsAddress(Term),
+}
+
+/// A question about numbers, on whose answer the execution depends.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub(super) enum Question {
+    /// About them alone.
+    Relation(Relation),
     /// Whether it points into the goroutine's own stack, and how far from its stack pointer.
     OnStack(Term),
     /// Whether a function begins there.
     IsFunction(Term),
 }
 
-/// The first page is never mapped.
-pub(super) const PAGE: u64 = 4096;
 /// Farther from a stack pointer than any stack reaches.
 pub(super) const ELSEWHERE: u64 = 1 << 63;
 
-impl Question {
-    /// The answer, where `number` says what the terms are and `ground` what they point to.
-    pub(super) fn answer(self, number: impl Fn(Term) -> u64, ground: &impl Ground) -> u64 {
+impl Relation {
+    /// The answer, where `number` says what the terms are.
+    pub(super) fn answer(self, number: impl Fn(Term) -> u64) -> u64 {
         match self {
             Self::Number(term) => number(term),
             Self::Equal(left, right) => u64::from(number(left) == number(right)),
@@ -44,7 +50,32 @@ impl Question {
             }
             Self::IsZero(term, width) => u64::from(truncate(number(term), width) == 0),
             Self::IsSet(term, bit) => number(term) >> (bit & 63) & 1,
-            Self::IsAddress(term) => u64::from(number(term) >= PAGE),
+            Self::IsAddress(term) => u64::from(number(term) >= MIN_POINTER),
+        }
+    }
+
+    fn terms(self) -> [Term; 2] {
+        let none = Term::fixed(0);
+        match self {
+            Self::Number(term)
+            | Self::IsZero(term, _)
+            | Self::IsSet(term, _)
+            | Self::IsAddress(term) => [term, none],
+            Self::Equal(left, right) => [left, right],
+            Self::Holds(flags, _) => match flags {
+                Flags::Difference { left, right, .. } => [left, right],
+                Flags::Result { result, .. } => [result, none],
+                Flags::Unknown | Flags::Zero(_) => [none, none],
+            },
+        }
+    }
+}
+
+impl Question {
+    /// The answer, where `number` says what the terms are and `ground` what they point to.
+    pub(super) fn answer(self, number: impl Fn(Term) -> u64, ground: &impl Ground) -> u64 {
+        match self {
+            Self::Relation(relation) => relation.answer(number),
             Self::OnStack(term) => ground.on_stack(number(term)).unwrap_or(ELSEWHERE),
             Self::IsFunction(term) => u64::from(ground.is_function(number(term))),
         }
@@ -52,20 +83,9 @@ impl Question {
 
     /// The numbers it is about.
     pub(super) fn terms(self) -> [Term; 2] {
-        let none = Term::fixed(0);
         match self {
-            Self::Number(term)
-            | Self::IsZero(term, _)
-            | Self::IsSet(term, _)
-            | Self::IsAddress(term)
-            | Self::OnStack(term)
-            | Self::IsFunction(term) => [term, none],
-            Self::Equal(left, right) => [left, right],
-            Self::Holds(flags, _) => match flags {
-                Flags::Difference { left, right, .. } => [left, right],
-                Flags::Result { result, .. } => [result, none],
-                Flags::Unknown | Flags::Zero(_) => [none, none],
-            },
+            Self::Relation(relation) => relation.terms(),
+            Self::OnStack(term) | Self::IsFunction(term) => [term, Term::fixed(0)],
         }
     }
 }

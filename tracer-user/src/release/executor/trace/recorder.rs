@@ -8,7 +8,7 @@ use rustc_hash::FxHashMap;
 use super::{
     dependence::{Dependence, Input},
     operation::Compute,
-    question::Question,
+    question::{Question, Relation},
     term::{Origin, Term},
 };
 use crate::release::isa::Arithmetic;
@@ -63,12 +63,10 @@ impl Recorder {
         }
     }
 
-    /// What `compute` makes of `left` and `right`.
+    /// What `compute` makes of `left` and `right`, one of which at least may be another number for
+    /// another goroutine.
     pub(super) fn compute(&mut self, compute: Compute, left: Term, right: Term) -> Term {
         let bits = compute.of(left.bits, right.bits);
-        if left.is_fixed() && right.is_fixed() {
-            return Term::fixed(bits);
-        }
         let displaced = |origin| Term { bits, origin };
         match compute {
             Compute::Arithmetic(Arithmetic::Add, 8) if right.is_fixed() => displaced(left.origin),
@@ -177,7 +175,7 @@ impl Recorder {
             (Origin::Input(input), _) => (left, input),
             (_, Origin::Input(input)) => (right, input),
             _ => {
-                self.answered(Question::Equal(left, right), 1);
+                self.answered(equal(left, right), 1);
                 return left;
             }
         };
@@ -277,12 +275,16 @@ impl Recorder {
                 Some((Input::Given(_), _)) | None => {}
             }
             for (left, right) in self.met.remove(&number).unwrap_or_default() {
-                self.answers.insert(Question::Equal(left, right), 1);
+                self.answers.insert(equal(left, right), 1);
                 open.extend([left, right]);
             }
         }
         used
     }
+}
+
+const fn equal(left: Term, right: Term) -> Question {
+    Question::Relation(Relation::Equal(left, right))
 }
 
 /// Adds `at` to the ways in which this address was computed.
