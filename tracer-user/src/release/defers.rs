@@ -5,17 +5,14 @@ use std::iter;
 
 use rustc_hash::FxHashSet;
 
-use super::executor::Value;
 use crate::{
     ids::{ImageAddr, TargetAddr},
     image::{Function, Image},
-    memory::{Memory, MemoryExt as _},
+    memory::{MIN_POINTER, Memory, MemoryExt as _},
 };
 
 /// `_defer` records of one goroutine at most.
 const MAX_RECORDS: usize = 4096;
-/// No record lies below this address: the first page is never mapped.
-const PAGE: u64 = 4096;
 /// `FUNCDATA_OpenCodedDeferInfo` (`internal/abi/funcdata.go`).
 const OPEN_CODED_DEFER_INFO: usize = 4;
 /// `maxOpenDefers` (`cmd/compile/internal/ssagen/ssa.go`).
@@ -28,6 +25,16 @@ pub struct Record {
     pub sp: u64,
     /// Address of the closure.
     pub closure: u64,
+}
+
+/// Where a function keeps the calls that it has deferred in its own frame, counted downwards from
+/// where its locals end ([`Isa::locals_end`](super::isa::Isa::locals_end)).
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct OpenCoded {
+    /// A byte with one bit for each call that has yet to run.
+    pub bits: u64,
+    /// Their closures, in the order of the bits. They run from the last to the first.
+    pub closures: Vec<u64>,
 }
 
 /// The records that `g` has (`g._defer`, `runtime/panic.go`), the newest last.
@@ -85,33 +92,13 @@ fn linked(
     first: Option<TargetAddr>,
 ) -> impl Iterator<Item = TargetAddr> {
     // `badDefer` marks lists with an address in the first page (`runtime/panic.go`).
-    let plausible = |record: &TargetAddr| record.0 >= PAGE;
+    let plausible = |record: &TargetAddr| record.0 >= MIN_POINTER;
     let mut seen = FxHashSet::default();
     iter::successors(first.filter(plausible), move |record| {
         let next = memory.read_addr(record.offset(link)).ok();
         next.filter(plausible)
     })
     .take_while(move |record| seen.len() < MAX_RECORDS && seen.insert(*record))
-}
-
-/// The closures that the frame of `function` with frame address `fp` keeps in its own slots and
-/// has yet to call, in the order they will run. `locals_end`: [`super::isa::Isa::locals_end`].
-pub fn open_coded(
-    image: &Image,
-    function: &Function,
-    (fp, locals_end): (TargetAddr, u64),
-    slots: &impl Slots,
-) -> Vec<Value> {
-    in_slots(image, function, fp.back(locals_end), slots).unwrap_or_default()
-}
-
-/// Reads a frame's own slots.
-pub trait Slots {
-    /// The byte at `at`, if it is known.
-    fn byte(&self, at: TargetAddr) -> Option<u64>;
-
-    /// The word at `at`.
-    fn word(&self, at: TargetAddr) -> Value;
 }
 
 /// How far below its frame address `function` keeps the bits that say which of its open-coded
@@ -121,33 +108,23 @@ pub fn bits_below_fp(image: &Image, function: &Function, locals_end: u64) -> Opt
     varint(image, &mut at)?.checked_add(locals_end)
 }
 
-fn in_slots(
-    image: &Image,
-    function: &Function,
-    varp: TargetAddr,
-    slots: &impl Slots,
-) -> Option<Vec<Value>> {
+/// Where `function` keeps its open-coded deferred calls; `None` when it has none.
+pub fn open_coded(image: &Image, function: &Function) -> Option<OpenCoded> {
     let mut at = image.funcdata(function, OPEN_CODED_DEFER_INFO)?;
-    let bits = slots.byte(varp.back(varint(image, &mut at)?))?;
-    let mut offsets = Vec::new();
+    let bits = varint(image, &mut at)?;
+    let mut closures = Vec::new();
     if image.go_version().at_least(22) {
         let first = varint(image, &mut at)?;
-        offsets.extend((0..MAX_OPEN_CODED).map(|slot| first.wrapping_sub(8 * slot)));
+        closures.extend((0..MAX_OPEN_CODED).map(|slot| first.wrapping_sub(8 * slot)));
     } else {
         let count = varint(image, &mut at)?.min(MAX_OPEN_CODED);
         for _ in 0..count {
-            offsets.push(varint(image, &mut at)?);
+            closures.push(varint(image, &mut at)?);
         }
         // Written from the last defer statement to the first (`emitOpenDeferInfo`).
-        offsets.reverse();
+        closures.reverse();
     }
-    let mut closures = Vec::new();
-    for (slot, offset) in offsets.into_iter().enumerate().rev() {
-        if bits >> slot & 1 == 1 {
-            closures.push(slots.word(varp.back(offset)));
-        }
-    }
-    Some(closures)
+    Some(OpenCoded { bits, closures })
 }
 
 fn varint(image: &Image, at: &mut ImageAddr) -> Option<u64> {

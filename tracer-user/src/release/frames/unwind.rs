@@ -5,12 +5,12 @@ use std::{rc::Rc, sync::Arc};
 use super::{
     super::{
         code::Routine,
-        defers::{self, Slots},
-        executor::{Cells, Effects, State, Value, World},
+        defers,
+        executor::{Cells, Effects, State, Value},
     },
     MAX_HISTORIES, Walk,
 };
-use crate::{ids::TargetAddr, snapshot::StackFrame};
+use crate::snapshot::StackFrame;
 
 impl Walk<'_> {
     /// The frame's deferred calls run because of a panic. Afterwards it may be recovered, and the
@@ -55,15 +55,28 @@ impl Walk<'_> {
         self.unwinding = true;
     }
 
-    /// The closures in the frame's own slots, as `written` has left them.
+    /// The closures in the frame's own slots that have yet to be called, in the order they will run,
+    /// as `written` has left them.
     fn open_coded(&self, frame: &StackFrame, routine: &Routine, written: &Cells) -> Vec<Value> {
-        let fp = self.g.sp.offset(frame.fp_offset);
-        let frame = (fp, self.code.isa().locals_end());
-        let slots = Written {
-            world: &self.executor.world,
-            written,
+        let Some(slots) = defers::open_coded(self.code.image(), &routine.function) else {
+            return Vec::new();
         };
-        defers::open_coded(self.code.image(), &routine.function, frame, &slots)
+        let fp = self.g.sp.offset(frame.fp_offset);
+        let locals_end = fp.back(self.code.isa().locals_end());
+        let world = &self.executor.world;
+        let load = |below, width| {
+            let at = world.trace.on_own_stack(locals_end.back(below).0);
+            world.load(written, at, width)
+        };
+        let Some(bits) = load(slots.bits, 1).term() else {
+            return Vec::new();
+        };
+        let bits = world.trace.number(bits);
+        let closures = slots.closures.into_iter().enumerate().rev();
+        closures
+            .filter(|(slot, _)| bits >> slot & 1 == 1)
+            .map(|(_, below)| load(below, 8))
+            .collect()
     }
 
     /// Runs `closures`, then what else the frame at `sp` has deferred.
@@ -102,28 +115,5 @@ impl Walk<'_> {
             histories = after;
         }
         histories
-    }
-}
-
-/// A frame's slots, as a path has left them.
-struct Written<'a> {
-    world: &'a World<'a>,
-    written: &'a Cells,
-}
-
-impl Written<'_> {
-    fn load(&self, at: TargetAddr, width: u8) -> Value {
-        let at = self.world.trace.on_own_stack(at.0);
-        self.world.load(self.written, at, width)
-    }
-}
-
-impl Slots for Written<'_> {
-    fn byte(&self, at: TargetAddr) -> Option<u64> {
-        Some(self.world.trace.number(self.load(at, 1).term()?))
-    }
-
-    fn word(&self, at: TargetAddr) -> Value {
-        self.load(at, 8)
     }
 }
