@@ -3,7 +3,7 @@
 use rustc_hash::FxHashMap;
 
 use super::{
-    executor::{Dependence, Trace},
+    executor::{Dependence, Trace, World},
     frames::{self, Shape, Standing},
     model::PendingRelease,
 };
@@ -37,14 +37,16 @@ impl Alike {
     pub fn pending(&mut self, standing: &Standing<'_>) -> Vec<PendingRelease> {
         let courses = self.courses.entry(standing.shape()).or_default();
         let given = standing.given();
+        let nothing_noted = Trace::off();
+        let world = standing.world(&nothing_noted);
         for course in courses.iter() {
-            if let Some(releases) = course.of(standing, &given) {
+            if let Some(releases) = course.of(standing.sp(), &given, &world) {
                 self.spared += 1;
                 return releases;
             }
         }
         if courses.len() >= MAX_COURSES {
-            return frames::pending(standing, &Trace::off());
+            return frames::pending(standing, &nothing_noted);
         }
         let trace = Trace::on(standing.sp());
         let releases = frames::pending(standing, &trace);
@@ -59,11 +61,10 @@ impl Alike {
 }
 
 impl Course {
-    /// The releases of the goroutine that stands so, if it takes this course.
-    fn of(&self, standing: &Standing<'_>, given: &[u64]) -> Option<Vec<PendingRelease>> {
-        let trace = Trace::off();
-        let world = standing.world(&trace);
-        let other = self.dependence.applies(standing.sp(), given, &world)?;
+    /// The releases of the goroutine with this stack pointer, these numbers of its own and this
+    /// memory, if it takes this course.
+    fn of(&self, sp: u64, given: &[u64], world: &World<'_>) -> Option<Vec<PendingRelease>> {
+        let other = self.dependence.applies(sp, given, world)?;
         let releases = self.releases.iter().map(|release| {
             let object = match release.object {
                 TargetAddr(0) => TargetAddr(0),
