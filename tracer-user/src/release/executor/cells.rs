@@ -192,9 +192,14 @@ impl Cells {
         }
     }
 
-    /// Keeps what holds whichever of the two is the case; `below` is the memory below. Whether
+    /// Keeps what holds whichever of the two is the case; `underneath` is the memory below. Whether
     /// anything was changed.
-    pub fn absorb(&mut self, other: &Self, below: &World<'_>) -> bool {
+    pub fn absorb(
+        &mut self,
+        other: &Self,
+        trace: &Trace,
+        mut underneath: impl FnMut(CellAddr) -> Cell,
+    ) -> bool {
         if self == other {
             return false;
         }
@@ -202,16 +207,14 @@ impl Cells {
         let mut changes = Vec::new();
         for (&at, &cell) in other.written.iter() {
             let mine = self.get(at);
-            let joined = mine
-                .unwrap_or_else(|| below.cell(at))
-                .join(cell, below.trace);
+            let joined = mine.unwrap_or_else(|| underneath(at)).join(cell, trace);
             if mine != Some(joined) {
                 changes.push((at, joined));
             }
         }
         for (&at, &cell) in self.written.iter() {
             if !other.written.contains_key(&at) {
-                let joined = cell.join(below.cell(at), below.trace);
+                let joined = cell.join(underneath(at), trace);
                 if joined != cell {
                     changes.push((at, joined));
                 }
@@ -271,6 +274,25 @@ mod tests {
         let cell = Cell::default().with(3, Value::exact(5), 0, 1, &trace);
         assert_eq!(cell.bytes(3, 1, &trace), Value::exact(5));
         assert_eq!(cell.bytes(0, 8, &trace), Value::Unknown);
+    }
+
+    fn at(address: u64) -> CellAddr {
+        CellAddr::of(Term::fixed(address)).0
+    }
+
+    #[test]
+    fn paths_that_meet_keep_what_both_or_the_memory_below_say() {
+        let trace = Trace::off();
+        let nine = Cell::of(Value::exact(9));
+        let mut a = Cells::default();
+        a.set(at(0x10), Cell::of(Value::exact(1)));
+        a.set(at(0x18), nine);
+        let mut b = Cells::default();
+        b.set(at(0x10), Cell::of(Value::exact(2)));
+        assert!(a.absorb(&b, &trace, |_| nine));
+        assert_eq!(a.get(at(0x10)).map(|c| c.known), Some(0xfe));
+        assert_eq!(a.get(at(0x18)), Some(nine));
+        assert!(!a.absorb(&b, &trace, |_| nine));
     }
 
     #[test]

@@ -216,7 +216,8 @@ impl State {
             changed |= self.flags != Flags::Unknown;
             self.flags = Flags::Unknown;
         }
-        changed |= self.cells.absorb(&other.cells, world);
+        let underneath = |at| world.cell(at);
+        changed |= self.cells.absorb(&other.cells, world.trace, underneath);
         self.forks = self.forks.max(other.forks);
         changed
     }
