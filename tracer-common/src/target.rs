@@ -74,6 +74,9 @@ pub mod flags {
     pub const NEWM_AT_JUMP: u32 = 8;
     /// Send a record for every park.
     pub const SEND_PARKS: u32 = 16;
+    /// The park and wake probes are off: the park table is not kept, and hints that goroutines wait
+    /// for locks are not sent, only dated in [`Target::lock_hint_ns`](super::Target::lock_hint_ns).
+    pub const WAITS_OFF: u32 = 32;
 }
 
 /// One target: value of the target map, whose key is the process id.
@@ -96,8 +99,8 @@ pub struct Target {
     pub park_entries: u64,
     /// Waits that last at least so long are sent when they end, in nanoseconds.
     pub send_wakes_from_ns: u64,
-    /// When the last [`crate::RecordKind::LockWait`] was sent (`CLOCK_MONOTONIC`, nanoseconds);
-    /// written by the BPF programs.
+    /// When the last [`crate::RecordKind::LockWait`] was sent, or would have been but for
+    /// [`flags::WAITS_OFF`] (`CLOCK_MONOTONIC`, nanoseconds); written by the BPF programs.
     pub lock_hint_ns: u64,
     /// [`WaitClass`] of each wait reason of the target's Go version.
     pub classes: [u8; REASONS],

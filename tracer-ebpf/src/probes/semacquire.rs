@@ -3,7 +3,9 @@
 //! lock, which says nothing; so the semaphore's own address is kept for the park that may follow.
 //!
 //! Every wait for a lock begins here, so here the daemon is told that there may be one: a hint, now
-//! and then, which costs a contended lock next to nothing.
+//! and then, which costs a contended lock next to nothing. Where the park and wake probes are off,
+//! the hint is left in the target's entry for the daemon to find: to be woken costs more than a
+//! hint is worth there.
 
 use aya_ebpf::{helpers::bpf_ktime_get_ns, macros::uprobe, programs::ProbeContext};
 use aya_log_ebpf::debug;
@@ -37,6 +39,15 @@ fn semacquire(mut hit: Hit, registers: Registers<'_>) -> bool {
     if hit.target.flags & flags::SEMACQUIRE_AT_JUMP != 0 && registers.stack_check_fails() {
         return false;
     }
+    // The runtime's own semaphores (`semacquire`, `semaProfileFlags` 0 in Go 1.19 to 1.27): every
+    // garbage collection takes some, and none is a lock of the program.
+    let is_own = registers.third() == 0;
+    if hit.target.flags & flags::WAITS_OFF != 0 {
+        if !is_own {
+            leave_hint(&hit);
+        }
+        return false;
+    }
     let g = registers.g();
     let key = park_key(hit.target.slot, g);
     if let Some(entry) = PARKS.get_ptr_mut(key) {
@@ -52,21 +63,30 @@ fn semacquire(mut hit: Hit, registers: Registers<'_>) -> bool {
         };
         insert(&mut hit, key, &park);
     }
-    hint(&mut hit, g, registers.first())
+    !is_own && hint(&mut hit, g, registers.first())
 }
 
-/// Tells of a possible wait for a lock, unless that was told just now.
+/// Notes that somebody may wait for a lock: when, unless that was noted just now.
 #[inline(always)]
-fn hint(hit: &mut Hit, g: u64, semaphore: u64) -> bool {
+fn leave_hint(hit: &Hit) -> Option<u64> {
     // SAFETY: no arguments.
     let now = unsafe { bpf_ktime_get_ns() };
     let told = &raw const hit.target.lock_hint_ns;
     // SAFETY: a word of a map value. Two threads at once may both tell, which does no harm.
     if now.wrapping_sub(unsafe { told.read_volatile() }) < LOCK_HINT_GAP_NS {
-        return false;
+        return None;
     }
     // SAFETY: as above.
     unsafe { told.cast_mut().write_volatile(now) };
+    Some(now)
+}
+
+/// Tells of a possible wait for a lock, unless that was told just now.
+#[inline(always)]
+fn hint(hit: &mut Hit, g: u64, semaphore: u64) -> bool {
+    let Some(now) = leave_hint(hit) else {
+        return false;
+    };
     let sent = send(&Record {
         time_ns: now,
         tgid: hit.tgid,

@@ -65,6 +65,22 @@ impl Maps {
             .map_err(in_map("TARGETS"))
     }
 
+    /// Changes a target that has been entered. The BPF programs may write a word of it meanwhile,
+    /// which is lost then: none of them need be exact.
+    pub fn change(&mut self, pid: Pid, change: impl FnOnce(&mut Target)) -> Result<(), ProbeError> {
+        let mut target = self.target(pid)?;
+        change(&mut target);
+        self.targets
+            .insert(pid.0, Wire(target), 0)
+            .map_err(in_map("TARGETS"))
+    }
+
+    /// What the BPF programs know of a target.
+    pub fn target(&self, pid: Pid) -> Result<Target, ProbeError> {
+        let target = self.targets.get(&pid.0, 0).map_err(in_map("TARGETS"))?;
+        Ok(target.0)
+    }
+
     /// Removes a target with its histograms; its park table entries stay until
     /// [`Maps::clear_parks`].
     pub fn leave(&mut self, pid: Pid, slot: u32) {

@@ -5,7 +5,7 @@ use std::{io, os::unix::fs::MetadataExt as _, path::Path, sync::Arc, time::Durat
 use aya::Ebpf;
 use aya_log::EbpfLogger;
 use rustc_hash::{FxHashMap, FxHashSet};
-use tracer_common::{Park, Record, park_slot};
+use tracer_common::{Park, Record, flags, park_slot};
 
 use super::{
     attachment::{AttachMethod, ImageProbes, ProgramFacts, Programs},
@@ -197,12 +197,29 @@ impl Probes {
             .images
             .get_mut(&file)
             .ok_or(ProbeError::NotATarget(pid))?;
-        image.switch(&self.programs, &mut self.ebpf, pid, level)?;
-        if level != Level::All {
-            // What is in the table ages unseen from here on.
-            self.maps.clear_parks(&FxHashSet::from_iter([slot]))?;
+        if level == Level::All {
+            // Before the probes are there: a park takes the semaphore from what was seen of the lock.
+            self.maps
+                .change(pid, |target| target.flags &= !flags::WAITS_OFF)?;
+            return image.switch(&self.programs, &mut self.ebpf, pid, level);
         }
-        Ok(())
+        image.switch(&self.programs, &mut self.ebpf, pid, level)?;
+        self.maps.change(pid, |target| {
+            target.flags |= flags::WAITS_OFF;
+            target.park_entries = 0;
+        })?;
+        // What is in the table ages unseen from here on.
+        self.maps.clear_parks(&FxHashSet::from_iter([slot]))
+    }
+
+    /// When somebody in a target last came to wait for a lock, perhaps, on `CLOCK_MONOTONIC` in
+    /// nanoseconds; 0 when nobody ever did. Of targets without park and wake probes no event tells
+    /// that.
+    ///
+    /// # Errors
+    /// [`ProbeError::Map`] when the process is no target.
+    pub fn lock_hint_ns(&self, pid: Pid) -> Result<u64, ProbeError> {
+        Ok(self.maps.target(pid)?.lock_hint_ns)
     }
 
     /// Whether the park and wake probes of a target are attached.

@@ -2,6 +2,8 @@
 //
 //	pingpong N     N round trips; answers "done NANOSECONDS"
 //	load SECONDS   round trips for so long, in the background; answers "loading"
+//	collect N      N garbage collections; answers "collected"
+//	crowd N        N goroutines wait for one channel until it is closed; answers "gone"
 //	deadlock       two goroutines lock each other out; answers "locked" and the addresses
 //	handshake      one waits for a lock; after a while its holder waits for the first; answers "waiting"
 //	exec FILE ARG  becomes another program
@@ -11,6 +13,7 @@ import (
 	"bufio"
 	"fmt"
 	"os"
+	"runtime"
 	"strings"
 	"sync"
 	"syscall"
@@ -32,6 +35,25 @@ func pingpong(rounds int) time.Duration {
 	took := time.Since(start)
 	close(ping)
 	return took
+}
+
+func crowd(n int) {
+	gate := make(chan int)
+	var here, gone sync.WaitGroup
+	here.Add(n)
+	gone.Add(n)
+	for i := 0; i < n; i++ {
+		go func() {
+			here.Done()
+			<-gate
+			gone.Done()
+		}()
+	}
+	here.Wait()
+	// On one processor, whoever has said that it is here parks before this goes on.
+	runtime.Gosched()
+	close(gate)
+	gone.Wait()
 }
 
 var first, second sync.Mutex
@@ -93,6 +115,16 @@ func main() {
 				}
 			}()
 			fmt.Println("loading")
+		case strings.HasPrefix(line, "collect"):
+			fmt.Sscanf(line, "collect %d", &rounds)
+			for i := 0; i < rounds; i++ {
+				runtime.GC()
+			}
+			fmt.Println("collected")
+		case strings.HasPrefix(line, "crowd"):
+			fmt.Sscanf(line, "crowd %d", &rounds)
+			crowd(rounds)
+			fmt.Println("gone")
 		case strings.HasPrefix(line, "exec"):
 			words := strings.Fields(line)[1:]
 			fmt.Println(syscall.Exec(words[0], words, nil))

@@ -9,6 +9,7 @@
 mod attaching;
 mod counting;
 mod daemon;
+mod hints;
 mod load;
 mod loss;
 mod served;
@@ -34,6 +35,7 @@ fn main() {
         attaching::trials(),
         traces::trials(),
         daemon::trials(),
+        hints::trials(),
         loss::trials(),
     ];
     libtest_mimic::run(&arguments, trials.into_iter().flatten().collect()).exit();

@@ -25,6 +25,11 @@ pub struct Daemon {
 impl Daemon {
     /// Starts one that follows programs called `load`.
     pub fn start(options: &[&str]) -> Self {
+        Self::following("load", options)
+    }
+
+    /// Starts one that follows programs called `command`.
+    pub fn following(command: &str, options: &[&str]) -> Self {
         let directory = tempfile::tempdir().unwrap();
         let log = directory.path().join("log");
         // Free now, and hardly taken by anybody before the daemon binds it.
@@ -33,7 +38,7 @@ impl Daemon {
             .unwrap()
             .port();
         let child = Command::new(env!("CARGO_BIN_EXE_gostuck"))
-            .args(["-v", "run", "--command", "load", "--listen"])
+            .args(["-v", "run", "--command", command, "--listen"])
             .arg(format!("127.0.0.1:{port}"))
             .args(options)
             .stdout(Stdio::null())

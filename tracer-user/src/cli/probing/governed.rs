@@ -29,6 +29,8 @@ pub struct Governed {
     hinted: Option<Instant>,
     /// When the latest wait began that was told of, on `CLOCK_MONOTONIC`.
     told_ns: u64,
+    /// The last hint that was found, on `CLOCK_MONOTONIC`.
+    found_ns: u64,
 }
 
 impl Governed {
@@ -50,6 +52,7 @@ impl Governed {
             locks_due: None,
             hinted: None,
             told_ns: 0,
+            found_ns: 0,
         }
     }
 
@@ -92,6 +95,13 @@ impl Governed {
         let due = now + LONG_WAIT + hint_gap();
         // Sooner than those are seen again who have waited for long.
         self.locks_due = Some(self.locks_due.map_or(due, |planned| planned.min(due)));
+    }
+
+    /// The last hint was left at `at_ns`. Whether it is another than was found before.
+    pub const fn finds_hint(&mut self, at_ns: u64) -> bool {
+        let newer = at_ns > self.found_ns;
+        self.found_ns = at_ns;
+        newer
     }
 
     /// When it is time to see who waits for locks, if anybody may.
@@ -138,6 +148,9 @@ impl Governed {
             return 0;
         };
         let lost = counts.lost.saturating_sub(self.counts.lost);
+        if counts.untracked > 0 && self.counts.untracked == 0 {
+            tracing::warn!(%pid, "more goroutines than the park table has room for: looks date their waits");
+        }
         let elapsed = now.saturating_duration_since(self.looked);
         (self.counts, self.looked) = (counts, now);
         let Some(level) = governor.look(counts, elapsed) else {

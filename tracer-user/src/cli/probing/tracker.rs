@@ -202,14 +202,9 @@ impl Tracker {
                 self.news.start(pid);
             }
             Event::ProcessExited { pid, .. } => self.end(pid),
-            Event::LockWait { pid, at_ns, .. } => {
-                let Some(governed) = self.governed.get_mut(&pid) else {
-                    return;
-                };
-                if governed.level() == Some(Level::All) {
+            Event::LockWait { pid, .. } => {
+                if let Some(governed) = self.governed.get_mut(&pid) {
                     governed.hint(now);
-                } else {
-                    self.tell(pid, state::Event::LockHint { at_ns });
                 }
             }
             Event::Load { pid } => {
@@ -265,6 +260,20 @@ impl Tracker {
         }
     }
 
+    /// Tells of the processes whose park and wake probes are off, and in which somebody has come to
+    /// wait for a lock, perhaps, since the last time.
+    fn find_hints(&mut self) {
+        for (pid, governed) in &mut self.governed {
+            if governed.level() == Some(Level::Locks)
+                && let Ok(at_ns) = self.probes.lock_hint_ns(*pid)
+                && governed.finds_hint(at_ns)
+                && !self.news.tell(*pid, state::Event::LockHint { at_ns })
+            {
+                self.own.count_lost(1);
+            }
+        }
+    }
+
     fn read_park_table(&mut self) {
         let began = own_cpu_time();
         self.parked.waits.clear();
@@ -290,6 +299,7 @@ impl Tracker {
     }
 
     fn keep_house(&mut self) {
+        self.find_hints();
         if let Err(error) = self.probes.sweep() {
             tracing::warn!(%error, "cannot clear the park table");
         }

@@ -11,19 +11,53 @@ use super::{
 };
 use crate::command::{output, step};
 
-const TRACERS: [Tracer; 4] = [
-    Tracer::None,
-    Tracer::Gostuck,
-    Tracer::Ungoverned,
-    Tracer::Bpftrace,
+/// Who traces, and how.
+const PLANS: [Plan; 4] = [
+    Plan {
+        tracer: Tracer::None,
+        settling_s: 3,
+        ..Plan::CLOSE
+    },
+    Plan {
+        tracer: Tracer::Gostuck,
+        ..Plan::CLOSE
+    },
+    Plan {
+        tracer: Tracer::Ungoverned,
+        ..Plan::FAR
+    },
+    Plan {
+        tracer: Tracer::Bpftrace,
+        ..Plan::FAR
+    },
 ];
 
-/// Those of which a difference of a few per cent matters: they have more rounds.
-const CLOSE: usize = 2;
+/// How a tracer is measured.
+#[derive(Debug, Clone, Copy)]
+struct Plan {
+    tracer: Tracer,
+    /// How long the load has been on when a round begins.
+    settling_s: usize,
+    seconds: usize,
+    rounds: usize,
+}
 
-/// How long the load has been on when a round begins: by then the governor has decided, and the
-/// first look has been made.
-const SETTLING_SECONDS: usize = 8;
+impl Plan {
+    /// Where a difference of a few per cent matters. By then the governor has decided, and tried the
+    /// probes once more, and the first look has been made: what goes on for days is measured.
+    const CLOSE: Self = Self {
+        tracer: Tracer::None,
+        settling_s: 14,
+        seconds: 10,
+        rounds: 15,
+    };
+    const FAR: Self = Self {
+        tracer: Tracer::None,
+        settling_s: 8,
+        seconds: 4,
+        rounds: 5,
+    };
+}
 
 /// One run of wrk.
 #[derive(Debug, Clone, Copy)]
@@ -38,54 +72,63 @@ pub(super) fn measure(bench: &Bench, section: &mut Section) -> Result<()> {
         section.text("**HTTP server under wrk**: not measured, wrk is not installed.");
         return Ok(());
     }
-    let (rounds, seconds) = (bench.count(2, 5), bench.count(3, 4));
-    let close_rounds = bench.count(2, 15);
     let target = bench.waits(1)?;
     wrk(&target.address, 1)?;
-    let mut loads: [Vec<Load>; TRACERS.len()] = Default::default();
-    for round in 1..=close_rounds {
+    let plans = PLANS.map(|plan| Plan {
+        seconds: bench.count(3, plan.seconds),
+        rounds: bench.count(2, plan.rounds),
+        ..plan
+    });
+    let most = plans.iter().map(|plan| plan.rounds).max().unwrap_or(0);
+    let mut loads: [Vec<Load>; PLANS.len()] = Default::default();
+    for round in 0..most {
         step(&format!(
-            "HTTP server under wrk: round {round} of {close_rounds}"
+            "HTTP server under wrk: round {} of {most}",
+            round + 1
         ));
-        let tracers = if round <= rounds {
-            TRACERS.len()
-        } else {
-            CLOSE
-        };
-        for offset in 0..tracers {
+        let now = plans.iter().filter(|plan| round < plan.rounds).count();
+        for offset in 0..now {
             // In another order each time, so that nobody always follows the same one.
-            let which = (offset + round) % tracers;
-            let attached = TRACERS[which].attach(bench, target.pid())?;
-            wrk(&target.address, SETTLING_SECONDS)?;
-            loads[which].push(wrk(&target.address, seconds)?);
+            let which = (offset + round) % now;
+            let plan = plans[which];
+            let attached = plan.tracer.attach(bench, target.pid())?;
+            wrk(&target.address, plan.settling_s)?;
+            loads[which].push(wrk(&target.address, plan.seconds)?);
             attached.detach()?;
         }
     }
-    let of = |which: usize, figure: fn(&Load) -> f64| median(loads[which].iter().map(figure));
-    let rows: Vec<Vec<String>> = (0..TRACERS.len())
+    let rows: Vec<Vec<String>> = (0..plans.len())
         .map(|which| {
-            let cell = |figure: fn(&Load) -> f64| {
-                let value = of(which, figure);
-                let change = (value / of(0, figure) - 1.0) * 100.0;
-                match TRACERS[which] {
-                    Tracer::None => format!("{value:.0}"),
-                    _ => format!("{value:.0} ({change:+.1} %)"),
-                }
-            };
+            let cell = |figure: fn(&Load) -> f64| cell(&loads[which], &loads[0], figure);
             vec![
-                TRACERS[which].name().to_owned(),
+                plans[which].tracer.name().to_owned(),
                 cell(|load| load.requests_per_second),
                 cell(|load| load.p50_us),
                 cell(|load| load.p99_us),
             ]
         })
         .collect();
+    let [_, close, far, _] = plans;
     section.text(&format!(
-        "**HTTP server under wrk** (16 connections, one thread, {seconds} s a round after {SETTLING_SECONDS} s of the \
-         same load; {close_rounds} rounds of the first two, {rounds} of the others): every request makes a goroutine and waits for it in a select. The server has `GOMAXPROCS=1`, wrk the other processor.",
+        "**HTTP server under wrk** (16 connections, one thread; {} rounds of {} s of the first two, the traced ones after \
+         {} s of the same load; {} of {} s of the others): every request makes a goroutine and waits for it in a \
+         select. The server has `GOMAXPROCS=1`, wrk the other processor. Figures are medians, and so are the changes, each \
+         against the bare round of the same turn.",
+        close.rounds, close.seconds, close.settling_s, far.rounds, far.seconds,
     ));
     section.table(&["", "requests/s", "p50 µs", "p99 µs"], &rows);
     Ok(())
+}
+
+/// The median of a figure, and of its changes against the bare rounds next to it.
+fn cell(traced: &[Load], bare: &[Load], figure: fn(&Load) -> f64) -> String {
+    let value = median(traced.iter().map(figure));
+    if std::ptr::eq(traced, bare) {
+        return format!("{value:.0}");
+    }
+    let pairs = traced.iter().zip(bare);
+    let change = median(pairs.map(|(traced, bare)| figure(traced) / figure(bare) - 1.0));
+    format!("{value:.0} ({:+.1} %)", change * 100.0)
 }
 
 fn wrk(address: &str, seconds: usize) -> Result<Load> {
