@@ -10,7 +10,7 @@ use super::{Memory, ReadError, ReadRequest};
 use crate::ids::TargetAddr;
 
 /// Ranges at most this far apart are read as one.
-const GAP_LIMIT: u64 = 1 << 10;
+const GAP_LIMIT: u64 = 2 << 10;
 /// Longest merged range; bounds what one unreadable page costs.
 const RUN_LIMIT: u64 = 256 << 10;
 

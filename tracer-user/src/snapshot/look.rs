@@ -19,7 +19,7 @@ use crate::{
 };
 
 /// How many goroutines are read at once: bounds the buffers.
-const CHUNK: usize = 4096;
+const CHUNK: usize = 1024;
 /// How often a goroutine that runs meanwhile is read.
 const ATTEMPTS: usize = 4;
 /// How much of a stack is read at first. Most are smaller.

@@ -32,6 +32,6 @@ pub use model::{
     WaitOn, WaitSince,
 };
 pub use semaphores::{SemaphoreWaiter, semaphore_waiters};
-pub use take::{Snapshots, take};
+pub use take::{Snapshots, take, take_of};
 pub use target::{Motion, Target};
 pub use timers::{Timer, TimerCode, TimerHeap, TimerLayout, Timers};

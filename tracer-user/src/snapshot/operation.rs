@@ -41,6 +41,16 @@ pub(super) fn behind_semaphore(sema: TargetAddr, call: SyncCall) -> WaitOn {
     }
 }
 
+/// What a goroutine with this wait reason wants of its channel; `None` for a select, which may want
+/// another thing of each.
+pub(super) fn direction(reason: WaitReason) -> Option<Operation> {
+    match reason {
+        WaitReason::ChanReceive => Some(Operation::Receive),
+        WaitReason::ChanSend => Some(Operation::Send),
+        _ => None,
+    }
+}
+
 /// The operation a goroutine with this wait reason is in; the stack decides where the reason does
 /// not (every semaphore before Go 1.20, WaitGroups before 1.24, an RWMutex's inner mutex always).
 pub(super) fn operation(reason: WaitReason, by_stack: SyncCall) -> SyncCall {

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use rustc_hash::FxHashMap;
 
 use super::{
-    Goroutine, Motion, Snapshot, SnapshotError, Stack, Target, WaitSince, allgs, conds,
+    Goroutine, Motion, Snapshot, SnapshotError, Stack, SyncObject, Target, WaitSince, allgs, conds,
     gaps::{Gap, Gaps},
     look::{Look, Looker},
     operation, plausible, scheduler, semaphores,
@@ -37,6 +37,23 @@ pub fn take(target: &Target) -> Result<Snapshot, SnapshotError> {
     Snapshots::new().take(target)
 }
 
+/// Reads those goroutines of `target` once more whose `g` structs lie at `gs`, as [`take`] does, in
+/// no particular order; those that have ended are missing.
+///
+/// # Errors
+/// As [`take`].
+pub fn take_of(target: &Target, gs: &[TargetAddr]) -> Result<Vec<Goroutine>, SnapshotError> {
+    let (mut snapshots, mut gaps) = (Snapshots::new(), Gaps::default());
+    let waits = snapshots.waits(target, gs, &FxHashMap::default(), &mut gaps)?;
+    Ok(waits.goroutines)
+}
+
+/// Goroutines, and what they wait on.
+struct Waits {
+    goroutines: Vec<Goroutine>,
+    objects: FxHashMap<TargetAddr, SyncObject>,
+}
+
 /// Takes snapshots of one target again and again, sharing what stays the same: frame sizes, equal
 /// stacks, which functions are the runtime's own.
 #[derive(Debug, Default)]
@@ -64,30 +81,15 @@ impl Snapshots {
             "the last".to_owned()
         });
         let ms = Ms::read(target, &mut gaps)?;
-
-        let by_table = !target.image.go_version().at_least(POINTS_TO_SEMAPHORE);
-        let before = if by_table {
-            semaphores::walk(target)?
-        } else {
-            None
-        };
-        let tids = ms.tids();
-        let (mut goroutines, mut entries) = self.goroutines(target, &all.list, &tids, &mut gaps)?;
-        if by_table {
-            let after = semaphores::walk(target)?;
-            match before.zip(after) {
-                Some((before, after)) => {
-                    let waits = semaphores::unchanged(before, &after);
-                    entries.extend(semaphore_entries(&goroutines, &waits));
-                }
-                None => gaps.note(Gap::Semaphores, || {
-                    "runtime.semtable is not known".to_owned()
-                }),
-            }
-            entries.extend(conds::entries(target, &goroutines)?);
+        let Waits {
+            mut goroutines,
+            objects,
+        } = self.waits(target, &all.list, &ms.tids(), &mut gaps)?;
+        check_layout(target, &goroutines, &gaps)?;
+        // Every started runtime has goroutines of its own.
+        if goroutines.is_empty() {
+            return Err(SnapshotError::NotStarted);
         }
-        let objects = waits::join(target, &mut goroutines, &entries, &mut gaps)?;
-        drop(entries);
 
         let tasks = tasks(target, &mut gaps);
         let threads = ms.join(target, &goroutines, tasks.as_deref());
@@ -121,6 +123,41 @@ impl Snapshots {
         })
     }
 
+    /// The goroutines whose structs are in `list`, and what they wait on.
+    fn waits(
+        &mut self,
+        target: &Target,
+        list: &[TargetAddr],
+        tids: &FxHashMap<TargetAddr, Tid>,
+        gaps: &mut Gaps,
+    ) -> Result<Waits, SnapshotError> {
+        let by_table = !target.image.go_version().at_least(POINTS_TO_SEMAPHORE);
+        let before = if by_table {
+            semaphores::walk(target)?
+        } else {
+            None
+        };
+        let (mut goroutines, mut entries) = self.goroutines(target, list, tids, gaps)?;
+        if by_table {
+            let after = semaphores::walk(target)?;
+            match before.zip(after) {
+                Some((before, after)) => {
+                    let waits = semaphores::unchanged(before, &after);
+                    entries.extend(semaphore_entries(&goroutines, &waits));
+                }
+                None => gaps.note(Gap::Semaphores, || {
+                    "runtime.semtable is not known".to_owned()
+                }),
+            }
+            entries.extend(conds::entries(target, &goroutines)?);
+        }
+        let objects = waits::join(target, &mut goroutines, entries, gaps)?;
+        Ok(Waits {
+            goroutines,
+            objects,
+        })
+    }
+
     fn goroutines(
         &mut self,
         target: &Target,
@@ -149,19 +186,26 @@ impl Snapshots {
             }));
             goroutines.push(goroutine(target, look, system, tids));
         })?;
-        let (broken, example) = gaps.of(Gap::BrokenGoroutine);
-        if broken > goroutines.len() as u64 / LAYOUT_TOLERANCE {
-            return Err(SnapshotError::Layout {
-                version: target.image.go_version().raw.clone(),
-                what: example.to_owned(),
-            });
-        }
-        // Every started runtime has goroutines of its own.
-        if goroutines.is_empty() {
-            return Err(SnapshotError::NotStarted);
-        }
+        // There may be millions.
+        goroutines.shrink_to_fit();
         Ok((goroutines, entries))
     }
+}
+
+/// Whether so many goroutines make no sense that the layout must be wrong.
+fn check_layout(
+    target: &Target,
+    goroutines: &[Goroutine],
+    gaps: &Gaps,
+) -> Result<(), SnapshotError> {
+    let (broken, example) = gaps.of(Gap::BrokenGoroutine);
+    if broken > goroutines.len() as u64 / LAYOUT_TOLERANCE {
+        return Err(SnapshotError::Layout {
+            version: target.image.go_version().raw.clone(),
+            what: example.to_owned(),
+        });
+    }
+    Ok(())
 }
 
 fn goroutine(

@@ -33,10 +33,13 @@ pub(super) struct Entry {
     pub(super) sudog: Sudog,
 }
 
-/// What an entry means.
+/// What an entry means. There may be millions.
 #[derive(Debug, Clone, Copy)]
 struct Resolved {
-    entry: Entry,
+    /// Index into the snapshot's goroutines.
+    goroutine: u32,
+    /// The entry's own address.
+    at: TargetAddr,
     wait: WaitOn,
     /// The next in the same queue.
     next: TargetAddr,
@@ -46,15 +49,15 @@ struct Resolved {
 pub(super) fn join(
     target: &Target,
     goroutines: &mut [Goroutine],
-    entries: &[Entry],
+    entries: Vec<Entry>,
     gaps: &mut Gaps,
 ) -> Result<FxHashMap<TargetAddr, SyncObject>, ReadError> {
-    let mut channels = Channels::read(target, goroutines, entries)?;
-    channels.find_directions(target, entries)?;
+    let mut channels = Channels::read(target, goroutines, &entries)?;
+    channels.find_directions(target, goroutines, &entries)?;
     let mut calls = SyncCalls::default();
     let mut resolved = Vec::with_capacity(entries.len());
     let mut unknown = FxHashSet::default();
-    for entry in entries {
+    for entry in &entries {
         let goroutine = &mut goroutines[entry.goroutine as usize];
         let Some(reason) = goroutine.wait_reason else {
             continue;
@@ -79,13 +82,15 @@ pub(super) fn join(
         };
         goroutine.waits_on.push(wait);
         resolved.push(Resolved {
-            entry: *entry,
+            goroutine: entry.goroutine,
+            at: entry.sudog.at,
             wait,
             next,
         });
     }
+    drop(entries);
     // Half a select would look blocked where its other half is not: all cases or none.
-    resolved.retain(|r: &Resolved| !unknown.contains(&r.entry.goroutine));
+    resolved.retain(|r: &Resolved| !unknown.contains(&r.goroutine));
     for goroutine in unknown {
         goroutines[goroutine as usize].waits_on.clear();
     }
@@ -176,6 +181,7 @@ impl Channels {
         let layout = target.image.layout();
         let len = object_state::len(ObjectKind::Channel, layout);
         let mut states = FxHashMap::default();
+        states.reserve(addresses.len());
         let mut gather = Gather::new();
         for chunk in addresses.chunks(OBJECTS_CHUNK) {
             let ranges: Vec<_> = chunk.iter().map(|at| (*at, len)).collect();
@@ -217,17 +223,30 @@ impl Channels {
         }
     }
 
-    /// Walks every channel's queues. A select's case tells neither its direction nor its queue; the
-    /// channel does.
-    fn find_directions(&mut self, target: &Target, entries: &[Entry]) -> Result<(), ReadError> {
+    /// Walks the queues of every channel of a select. A select's case tells neither its direction nor
+    /// its queue; the channel does.
+    fn find_directions(
+        &mut self,
+        target: &Target,
+        goroutines: &[Goroutine],
+        entries: &[Entry],
+    ) -> Result<(), ReadError> {
+        let selects = entries.iter().filter(|entry| {
+            let reason = goroutines[entry.goroutine as usize].wait_reason;
+            reason.is_some_and(|reason| {
+                operation::is_channel(reason) && operation::direction(reason).is_none()
+            })
+        });
+        let selected: FxHashSet<TargetAddr> = selects.map(|entry| entry.sudog.channel).collect();
         let next: FxHashMap<TargetAddr, TargetAddr> = entries
             .iter()
+            .filter(|entry| selected.contains(&entry.sudog.channel))
             .map(|entry| (entry.sudog.at, entry.sudog.next))
             .collect();
         let memory = CachedMemory::new(&*target.memory);
         let next_offset = target.image.layout().sudog.next;
         let mut strangers = 0;
-        for channel in self.states.values() {
+        for channel in selected.iter().filter_map(|at| self.states.get(at)) {
             for (first, operation) in [
                 (channel.first_receiver, Operation::Receive),
                 (channel.first_sender, Operation::Send),
@@ -259,10 +278,9 @@ impl Channels {
     /// What the entry means; `None` for a select's case that stands in no queue of its channel,
     /// which has just been served or belongs to another moment.
     fn wait(&self, reason: WaitReason, sudog: &Sudog) -> Option<WaitOn> {
-        let operation = match reason {
-            WaitReason::ChanReceive => Operation::Receive,
-            WaitReason::ChanSend => Operation::Send,
-            _ => *self.directions.get(&sudog.at)?,
+        let operation = match operation::direction(reason) {
+            Some(direction) => direction,
+            None => *self.directions.get(&sudog.at)?,
         };
         let kind = ObjectKind::Channel;
         let addr = sudog.channel;
@@ -278,13 +296,17 @@ fn collect(
     goroutines: &[Goroutine],
     mut resolved: Vec<Resolved>,
 ) -> FxHashMap<TargetAddr, SyncObject> {
-    resolved.sort_by_key(|r| (r.wait.object, r.entry.goroutine));
+    resolved.sort_by_key(|r| (r.wait.object, r.goroutine));
+    let by_object = || resolved.chunk_by(|a, b| a.wait.object == b.wait.object);
     let mut objects = FxHashMap::default();
-    for group in resolved.chunk_by(|a, b| a.wait.object == b.wait.object) {
+    objects.reserve(by_object().count());
+    for group in by_object() {
         let id = group[0].wait.object;
-        let waiters = in_queue_order(group)
-            .map(|index| goroutines[index as usize].goid)
-            .collect();
+        let goid = |index: u32| goroutines[index as usize].goid;
+        let waiters = match group {
+            [only] => vec![goid(only.goroutine)],
+            _ => in_queue_order(group).map(goid).collect(),
+        };
         objects.insert(
             id.addr,
             SyncObject {
@@ -303,18 +325,18 @@ fn in_queue_order(group: &[Resolved]) -> impl Iterator<Item = u32> {
     let place: FxHashMap<TargetAddr, usize> = group
         .iter()
         .enumerate()
-        .map(|(index, r)| (r.entry.sudog.at, index))
+        .map(|(index, r)| (r.at, index))
         .collect();
     let followers: FxHashSet<TargetAddr> = group.iter().map(|r| r.next).collect();
     let mut taken = vec![false; group.len()];
     let mut order = Vec::with_capacity(group.len());
-    let starts = (0..group.len()).filter(|i| !followers.contains(&group[*i].entry.sudog.at));
+    let starts = (0..group.len()).filter(|i| !followers.contains(&group[*i].at));
     // Whatever is left after the queues stands in a torn one: as it comes.
     for start in starts.chain(0..group.len()) {
         let mut at = Some(start);
         while let Some(index) = at.filter(|index| !taken[*index]) {
             taken[index] = true;
-            order.push(group[index].entry.goroutine);
+            order.push(group[index].goroutine);
             at = place.get(&group[index].next).copied();
         }
     }
