@@ -3,8 +3,11 @@
 use super::goroutine::GoroutineNow;
 use crate::ids::Goid;
 
+/// So many goroutines are dealt with at once: what is read of them fits into the cache.
+const GROUP: usize = 2048;
+
 /// The goroutines of one moment.
-#[derive(Debug, Clone, Default)]
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Census(Vec<GoroutineNow>);
 
 impl Census {
@@ -39,6 +42,17 @@ impl Census {
                 }
             }
         })
+    }
+
+    /// Whether the same goroutines have the same stacks in `other`.
+    pub(super) fn has_stacks_of(&self, other: &Self) -> bool {
+        let stack = |now: &GoroutineNow| (now.goid, now.stack);
+        self.0.iter().map(stack).eq(other.0.iter().map(stack))
+    }
+
+    /// All of them in groups, by ascending id.
+    pub(super) fn groups(&self) -> std::slice::Chunks<'_, GoroutineNow> {
+        self.0.chunks(GROUP)
     }
 
     /// All of them, by ascending id.

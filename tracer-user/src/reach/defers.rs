@@ -12,54 +12,45 @@ const MAX_DEFERS: usize = 1 << 16;
 /// `runtime._defer` is smaller in every version.
 const MAX_DEFER_BYTES: usize = 256;
 
-/// What the list of deferred calls refers to.
-#[derive(Debug, Default, PartialEq, Eq)]
-pub(super) struct DeferList {
-    /// Every word of every record, and the records' addresses.
-    pub(super) words: Vec<u64>,
-    /// Whether the list was read to its end.
-    pub(super) complete: bool,
-}
-
-impl DeferList {
-    /// Reads the list that begins in `g`, the bytes of a `g` struct. Records lie on the stack, of
-    /// which `stack` holds what is in use, from `at` on, or on the heap, and the list weaves between
-    /// the two.
-    pub(super) fn read(
-        memory: &dyn Memory,
-        layout: &GoroutineLayout,
-        g: &[u8],
-        at: TargetAddr,
-        stack: &[u8],
-    ) -> Self {
-        let mut list = Self::default();
-        let Some(head) = word(g, layout.defers) else {
-            return list;
-        };
-        let mut defer = TargetAddr(head);
-        let size = usize::try_from(layout.defer_size).unwrap_or(MAX_DEFER_BYTES);
-        for _ in 0..MAX_DEFERS {
-            if defer.is_nil() {
-                list.complete = true;
-                return list;
-            }
-            list.words.push(defer.0);
-            let here = usize::try_from(defer.0.wrapping_sub(at.0)).unwrap_or(usize::MAX);
-            let record = match stack.get(here..here.saturating_add(size)) {
-                Some(record) => record.to_vec(),
-                None => match memory.read_vec(defer, size, MAX_DEFER_BYTES) {
-                    Ok(record) => record,
-                    Err(_) => return list,
-                },
-            };
-            let Some(link) = word(&record, layout.defer_link) else {
-                return list;
-            };
-            defer = TargetAddr(link);
-            list.words.extend(words(&record));
+/// Reads the list that begins in `g`, the bytes of a `g` struct: every word of every record, and the
+/// records' addresses, go to `into`. Records lie on the stack, of which `stack` is what is in use with
+/// its address, or on the heap, and the list weaves between the two. Whether it was read to its end.
+pub(super) fn read(
+    memory: &dyn Memory,
+    layout: &GoroutineLayout,
+    g: &[u8],
+    stack: (TargetAddr, &[u8]),
+    into: &mut Vec<u64>,
+) -> bool {
+    let Some(head) = word(g, layout.defers) else {
+        return false;
+    };
+    let mut defer = TargetAddr(head);
+    let size = usize::try_from(layout.defer_size).unwrap_or(MAX_DEFER_BYTES);
+    for _ in 0..MAX_DEFERS {
+        if defer.is_nil() {
+            return true;
         }
-        list
+        into.push(defer.0);
+        let here = usize::try_from(defer.0.wrapping_sub(stack.0.0)).unwrap_or(usize::MAX);
+        let on_heap;
+        let record = match stack.1.get(here..here.saturating_add(size)) {
+            Some(record) => record,
+            None => match memory.read_vec(defer, size, MAX_DEFER_BYTES) {
+                Ok(record) => {
+                    on_heap = record;
+                    &on_heap
+                }
+                Err(_) => return false,
+            },
+        };
+        let Some(link) = word(record, layout.defer_link) else {
+            return false;
+        };
+        defer = TargetAddr(link);
+        into.extend(words(record));
     }
+    false
 }
 
 fn word(bytes: &[u8], offset: u64) -> Option<u64> {
@@ -69,11 +60,9 @@ fn word(bytes: &[u8], offset: u64) -> Option<u64> {
 }
 
 /// The whole words of `bytes`.
-pub(super) fn words(bytes: &[u8]) -> Vec<u64> {
-    bytes
-        .chunks_exact(8)
-        .filter_map(|word| word.try_into().ok().map(u64::from_le_bytes))
-        .collect()
+pub(super) fn words(bytes: &[u8]) -> impl Iterator<Item = u64> + '_ {
+    let (words, _) = bytes.as_chunks();
+    words.iter().map(|word| u64::from_le_bytes(*word))
 }
 
 #[cfg(test)]
@@ -104,16 +93,17 @@ mod tests {
         let mut memory = FakeMemory::new();
         memory.map_words(TargetAddr(0x9000), &[0xb, 0x1010]);
         let stack = bytes(&[0xa, 0x9000, 0xc, 0]);
-        let read = |head| {
+        let list = |head| {
             let g = bytes(&[0, head]);
-            DeferList::read(&memory, &LAYOUT, &g, TargetAddr(0x1000), &stack)
+            let mut words = Vec::new();
+            let stack = (TargetAddr(0x1000), &*stack);
+            let complete = read(&memory, &LAYOUT, &g, stack, &mut words);
+            (complete, words)
         };
-        let list = read(0x1000);
-        assert!(list.complete);
         let expected = [0x1000, 0xa, 0x9000, 0x9000, 0xb, 0x1010, 0x1010, 0xc, 0];
-        assert_eq!(list.words, expected);
-        assert!(read(0).complete);
-        assert!(!read(0x7000).complete, "a record that cannot be read");
+        assert_eq!(list(0x1000), (true, expected.to_vec()));
+        assert_eq!(list(0), (true, Vec::new()));
+        assert!(!list(0x7000).0, "a record that cannot be read");
     }
 
     #[test]
@@ -121,7 +111,7 @@ mod tests {
         let stack = bytes(&[0xa, 0x1000]);
         let g = bytes(&[0, 0x1000]);
         let memory = FakeMemory::new();
-        let list = DeferList::read(&memory, &LAYOUT, &g, TargetAddr(0x1000), &stack);
-        assert!(!list.complete);
+        let stack = (TargetAddr(0x1000), &*stack);
+        assert!(!read(&memory, &LAYOUT, &g, stack, &mut Vec::new()));
     }
 }

@@ -1,6 +1,6 @@
 //! Which words of a parked goroutine's stack are live pointers: the compiler's own stack maps.
 
-use std::{collections::VecDeque, sync::Arc};
+use std::sync::Arc;
 
 use rustc_hash::{FxHashMap, FxHashSet};
 
@@ -189,11 +189,12 @@ impl StackPlan {
     /// on. `more` are words that refer to the stack from elsewhere: from the `g` and its defers.
     pub fn pointers(&self, at: TargetAddr, bytes: &[u8], more: &[u64], mut each: impl FnMut(u64)) {
         let mut seen = FxHashSet::default();
-        let mut todo: VecDeque<(u64, u64)> = self.live.iter().copied().collect();
+        let mut todo = Vec::new();
         for word in more {
             todo.extend(self.object_at(*word, at).filter(|o| seen.insert(*o)));
         }
-        while let Some((from, to)) = todo.pop_front() {
+        let mut live = self.live.iter().copied();
+        while let Some((from, to)) = live.next().or_else(|| todo.pop()) {
             for word in words(bytes, from, to) {
                 let here = word.wrapping_sub(at.0) < bytes.len() as u64;
                 if here {
@@ -207,6 +208,9 @@ impl StackPlan {
 
     fn object_at(&self, word: u64, at: TargetAddr) -> Option<(u64, u64)> {
         let offset = word.wrapping_sub(at.0);
+        if offset >= self.extent {
+            return None;
+        }
         let next = self.objects.partition_point(|(start, _)| *start <= offset);
         let object = *self.objects.get(next.checked_sub(1)?)?;
         // A pointer just behind an object keeps nothing alive (the collector's findObject).
@@ -218,9 +222,8 @@ fn words(bytes: &[u8], from: u64, to: u64) -> impl Iterator<Item = u64> + '_ {
     let range = usize::try_from(from).unwrap_or(usize::MAX)
         ..usize::try_from(to).unwrap_or(usize::MAX).min(bytes.len());
     let bytes = bytes.get(range).unwrap_or(&[]);
-    bytes
-        .chunks_exact(8)
-        .filter_map(|word| word.try_into().ok().map(u64::from_le_bytes))
+    let (words, _) = bytes.as_chunks();
+    words.iter().map(|word| u64::from_le_bytes(*word))
 }
 
 fn function_of(image: &Image, pc: ImageAddr) -> Option<Function> {

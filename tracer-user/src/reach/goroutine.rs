@@ -23,6 +23,8 @@ const SCAN: u32 = 0x1000;
 
 /// More goroutines than this are no list of goroutines.
 const MAX_GOROUTINES: u64 = 1 << 26;
+/// So many are read at once: what is read fits into the cache.
+const GROUP: usize = 2048;
 /// A larger stack than Go allows (`maxstackceiling`, 2 GB on 64-bit).
 const MAX_STACK_BYTES: u64 = 2 << 30;
 
@@ -199,7 +201,7 @@ pub fn read_all(
     let mut gather = Gather::new();
     let mut all = GoroutinesNow::default();
     all.found.reserve(gs.len());
-    for group in gs.chunks(16 << 10) {
+    for group in gs.chunks(GROUP) {
         let ranges: Vec<_> = group.iter().map(|g| (*g, size)).collect();
         gather.read(memory, &ranges)?;
         for (index, g) in group.iter().enumerate() {

@@ -14,13 +14,13 @@ use super::{
     settling::{Looked, Settling},
     spilled::Unspilled,
     system_stacks::SystemStacks,
-    walk::{Again, HeapWalk},
+    walk::{Again, HeapWalk, Knowledge},
 };
 use crate::{
     graph::{self, Disposition, GoroutineNode, Requirement, Verdicts},
     ids::{Goid, TargetAddr},
     memory::{ReadError, ThreadRegisters},
-    snapshot::{Goroutine, Snapshot, Target, take},
+    snapshot::{Goroutine, Snapshot, Target, take_of},
 };
 
 pub(super) fn failed(what: &'static str, source: ReadError) -> ReachError {
@@ -49,13 +49,18 @@ fn same_wait(then: &Goroutine, now: &Goroutine) -> bool {
         && then.waits_on == now.waits_on
 }
 
-/// Makes `goids` live in `nodes`, which are in order and stay so.
-fn make_live(nodes: &mut Vec<GoroutineNode>, goids: impl Iterator<Item = Goid>) {
+/// Makes `goids` live in `nodes`, which are in order and stay so. Whether that changed anything.
+fn make_live(nodes: &mut Vec<GoroutineNode>, goids: impl Iterator<Item = Goid>) -> bool {
+    let mut changed = false;
     let mut absent = Vec::new();
     for goid in goids {
         let disposition = Disposition::Live;
         match nodes.binary_search_by_key(&goid, |node| node.goid) {
-            Ok(at) => nodes[at].disposition = disposition,
+            Ok(at) if nodes[at].disposition == disposition => {}
+            Ok(at) => {
+                nodes[at].disposition = disposition;
+                changed = true;
+            }
             Err(_) => absent.push(GoroutineNode { goid, disposition }),
         }
     }
@@ -63,7 +68,9 @@ fn make_live(nodes: &mut Vec<GoroutineNode>, goids: impl Iterator<Item = Goid>) 
         nodes.append(&mut absent);
         nodes.sort_by_key(|node| node.goid);
         nodes.dedup_by_key(|node| node.goid);
+        changed = true;
     }
+    changed
 }
 
 /// The objects of which somebody can come to wait for a signal: whose waiters are live if the object
@@ -82,6 +89,8 @@ pub(super) struct Looks<'t> {
     /// By ascending id.
     nodes: Vec<GoroutineNode>,
     verdicts: Verdicts,
+    /// What `verdicts` follow from, besides `nodes`; `None` when `nodes` are others by now.
+    solved: Option<Knowledge>,
     looks: u32,
     frozen: Option<Duration>,
     /// Goroutines that were elsewhere already when the walk began.
@@ -100,6 +109,7 @@ impl<'t> Looks<'t> {
             walk,
             nodes: Vec::new(),
             verdicts: graph::solve(&[], &mut graph::AssumeReachable::new(true)),
+            solved: None,
             looks: 0,
             frozen: None,
             moved_before: Vec::new(),
@@ -139,6 +149,7 @@ impl<'t> Looks<'t> {
             .filter(|then| first.get(then.goid).is_none_or(|now| ran(then, now)))
             .map(|then| then.goid)
             .collect();
+        self.solved = None;
         self.nodes = nodes.to_vec();
         self.nodes.sort_by_key(|node| node.goid);
         // Whoever the graph leaves out still has a stack that keeps things reachable.
@@ -174,12 +185,16 @@ impl<'t> Looks<'t> {
         Ok(())
     }
 
-    /// Solves the graph with the marks as they are. Who moved, or is new, is live.
+    /// Solves the graph with the marks as they are, unless nothing it depends on has changed. Who
+    /// moved, or is new, is live.
     pub(super) fn solve(&mut self) -> Result<(), ReachError> {
         self.looks += 1;
         let moved = self.walk.moved().iter().chain(&self.moved_before);
-        make_live(&mut self.nodes, moved.copied());
-        self.verdicts = graph::solve(&self.nodes, &mut self.walk);
+        let changed = make_live(&mut self.nodes, moved.copied());
+        if changed || self.solved != Some(self.walk.knowledge()) {
+            self.verdicts = graph::solve(&self.nodes, &mut self.walk);
+            self.solved = Some(self.walk.knowledge());
+        }
         self.walk
             .check()
             .map_err(|source| failed("the heap", source))
@@ -213,14 +228,18 @@ impl<'t> Looks<'t> {
     /// walk would look as if it had not moved, and the object that the graph has it wait for may be
     /// garbage by now.
     fn confirm(&mut self, target: &Target) -> Result<bool, ReachError> {
-        let now = take(target).map_err(ReachError::Snapshot)?;
         let dead = self.dead();
-        let moved = dead.into_iter().filter(|goid| {
-            let then = goroutine(&self.snapshot, *goid);
-            let now = goroutine(&now, *goid);
-            !then
-                .zip(now)
-                .is_some_and(|(then, now)| same_wait(then, now))
+        let then = |goid: &Goid| goroutine(&self.snapshot, *goid);
+        let gs: Vec<TargetAddr> = dead.iter().filter_map(then).map(|then| then.g).collect();
+        let mut now = take_of(target, &gs).map_err(ReachError::Snapshot)?;
+        now.sort_unstable_by_key(|now| now.goid);
+        let now = |goid: &Goid| {
+            let at = now.binary_search_by_key(goid, |now| now.goid);
+            now.get(at.ok()?)
+        };
+        let moved = dead.iter().copied().filter(|goid| {
+            let both = then(goid).zip(now(goid));
+            !both.is_some_and(|(then, now)| same_wait(then, now))
         });
         let moved: Vec<Goid> = moved.collect();
         self.moved_before.extend(&moved);

@@ -7,6 +7,7 @@ mod actors;
 mod anatomy;
 mod census;
 mod defers;
+mod digest;
 mod error;
 mod frames;
 pub mod freeze;

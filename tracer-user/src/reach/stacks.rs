@@ -1,7 +1,7 @@
 //! Stacks as roots: by their maps where a goroutine stands still at a call, word by word elsewhere.
 
 use super::{
-    defers::{DeferList, words},
+    defers::{self, words},
     frames::{FrameMaps, StackPlan},
     goroutine::{self, Doing, GoroutineLayout, GoroutineNow},
     mark::{Marker, Range, RangeReader},
@@ -13,8 +13,10 @@ use crate::{
 
 /// How often a stack that moves away under the reader is chased within one look.
 const TRIES: usize = 3;
-/// Stacks are read in groups of about this many bytes.
-const GROUP_BYTES: u64 = 4 << 20;
+/// So many goroutines' stacks are dealt with at once,
+const GROUP: usize = 512;
+/// and read in batches of about this many bytes.
+const BATCH_BYTES: u64 = 1 << 20;
 /// A longer stack is read word by word, in pieces.
 const MAX_PLANNED_BYTES: u64 = 1 << 20;
 
@@ -23,6 +25,9 @@ const MAX_PLANNED_BYTES: u64 = 1 << 20;
 pub struct StackReader {
     maps: FrameMaps,
     reader: RangeReader,
+    gather: Gather,
+    /// The words of one goroutine's `g` and deferred calls.
+    words: Vec<u64>,
     broken: u64,
 }
 
@@ -40,6 +45,8 @@ impl StackReader {
         Self {
             maps,
             reader: RangeReader::default(),
+            gather: Gather::new(),
+            words: Vec::new(),
             broken: 0,
         }
     }
@@ -61,6 +68,19 @@ impl StackReader {
     /// # Errors
     /// When the target is gone.
     pub fn scan(
+        &mut self,
+        memory: &dyn Memory,
+        layout: &GoroutineLayout,
+        goroutines: &[GoroutineNow],
+        marker: &mut Marker,
+    ) -> Result<(), ReadError> {
+        for group in goroutines.chunks(GROUP) {
+            self.scan_group(memory, layout, group, marker)?;
+        }
+        Ok(())
+    }
+
+    fn scan_group(
         &mut self,
         memory: &dyn Memory,
         layout: &GoroutineLayout,
@@ -103,7 +123,6 @@ impl StackReader {
     ) -> Result<(), ReadError> {
         let mut whole = Vec::new();
         let mut planned = Vec::new();
-        let mut broken = 0;
         for now in goroutines {
             match self.maps.plan(now) {
                 Some(plan) if plan.extent() <= MAX_PLANNED_BYTES => planned.push(Planned {
@@ -114,66 +133,85 @@ impl StackReader {
                 _ => whole.extend(word_by_word(now, layout)),
             }
         }
-        let mut group: Vec<Planned<'_>> = Vec::new();
-        let mut bytes = 0;
-        for stack in planned {
-            bytes += stack.range.len;
-            group.push(stack);
-            if bytes >= GROUP_BYTES {
-                whole.extend(follow(memory, layout, &group, marker, &mut broken)?);
-                group.clear();
-                bytes = 0;
-            }
+        let mut rest = planned.as_slice();
+        while !rest.is_empty() {
+            let mut bytes = 0;
+            let fit = rest.iter().take_while(|stack| {
+                bytes += stack.range.len;
+                bytes <= BATCH_BYTES
+            });
+            // One alone always does.
+            let (batch, others) = rest.split_at(fit.count().max(1));
+            rest = others;
+            let (gather, words) = (&mut self.gather, &mut self.words);
+            let mut follower = Follower {
+                memory,
+                layout,
+                marker,
+                words,
+            };
+            self.broken += follower.follow(gather, batch, &mut whole)?;
         }
-        whole.extend(follow(memory, layout, &group, marker, &mut broken)?);
-        self.broken += broken;
         self.reader
             .read(memory, &whole, |_, bytes| marker.words(bytes))
     }
 }
 
-/// Follows what the plans of `group` say; returns the stacks that must be read whole instead.
-fn follow(
-    memory: &dyn Memory,
-    layout: &GoroutineLayout,
-    group: &[Planned<'_>],
-    marker: &mut Marker,
-    broken: &mut u64,
-) -> Result<Vec<Range>, ReadError> {
-    let size = usize::try_from(layout.size.min(4096)).unwrap_or(0);
-    let ranges: Vec<_> = group
-        .iter()
-        .flat_map(|stack| {
+/// Follows what the plans of stacks say.
+struct Follower<'f> {
+    memory: &'f dyn Memory,
+    layout: &'f GoroutineLayout,
+    marker: &'f mut Marker,
+    words: &'f mut Vec<u64>,
+}
+
+impl Follower<'_> {
+    /// Follows what the plans of `batch` say; what must be read whole instead goes to `whole`. Returns
+    /// how many lists of deferred calls could not be followed to their end.
+    fn follow(
+        &mut self,
+        gather: &mut Gather,
+        batch: &[Planned<'_>],
+        whole: &mut Vec<Range>,
+    ) -> Result<u64, ReadError> {
+        let size = usize::try_from(self.layout.size.min(4096)).unwrap_or(0);
+        let ranges = batch.iter().flat_map(|stack| {
             let len = usize::try_from(stack.range.len).unwrap_or(0);
             [(stack.range.at, len), (stack.now.g, size)]
-        })
-        .collect();
-    let mut gather = Gather::new();
-    gather.read(memory, &ranges)?;
-    let mut whole = Vec::new();
-    for (index, stack) in group.iter().enumerate() {
-        let (Some(bytes), Some(g)) = (gather.get(2 * index), gather.get(2 * index + 1)) else {
-            whole.extend(word_by_word(&stack.now, layout));
-            continue;
-        };
-        if !stack.plan.fits(bytes) {
-            whole.extend(word_by_word(&stack.now, layout));
-            continue;
+        });
+        let ranges: Vec<_> = ranges.collect();
+        gather.read(self.memory, &ranges)?;
+        let mut broken = 0;
+        for (index, stack) in batch.iter().enumerate() {
+            match gather.get(2 * index).zip(gather.get(2 * index + 1)) {
+                Some((bytes, g)) if stack.plan.fits(bytes) => {
+                    broken += u64::from(!self.stack(stack, bytes, g));
+                }
+                _ => whole.extend(word_by_word(&stack.now, self.layout)),
+            }
         }
+        Ok(broken)
+    }
+
+    /// Follows one stack, as `bytes` have it, and its `g`. Whether its deferred calls could be
+    /// followed to their end.
+    fn stack(&mut self, stack: &Planned<'_>, bytes: &[u8], g: &[u8]) -> bool {
         // Without the bounds of its stack, as in `references`.
-        let bounds = usize::try_from(layout.references(stack.now.g).at.0 - stack.now.g.0);
-        let mut more = words(g.get(bounds.unwrap_or(0)..).unwrap_or(g));
-        let defers = DeferList::read(memory, layout, g, stack.range.at, bytes);
-        *broken += u64::from(!defers.complete);
-        more.extend(defers.words);
+        let bounds = usize::try_from(self.layout.references(stack.now.g).at.0 - stack.now.g.0);
+        let references = g.get(bounds.unwrap_or(0)..).unwrap_or(g);
+        let at = stack.range.at;
+        self.words.clear();
+        self.words.extend(words(references));
+        let complete = defers::read(self.memory, self.layout, g, (at, bytes), self.words);
+        let marker = &mut *self.marker;
         stack
             .plan
-            .pointers(stack.range.at, bytes, &more, |word| marker.word(word));
-        for word in more {
-            marker.word(word);
+            .pointers(at, bytes, self.words, |word| marker.word(word));
+        for word in &*self.words {
+            marker.word(*word);
         }
+        complete
     }
-    Ok(whole)
 }
 
 /// Its `g` struct and all of its stack that can matter.

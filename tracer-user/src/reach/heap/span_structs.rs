@@ -4,15 +4,13 @@ use super::{HeapLayout, span::SpanUse};
 use crate::{
     ids::TargetAddr,
     memory::{Memory, MemoryExt as _, ReadError, ReadRequest},
+    reach::digest::hash,
 };
 
 /// `mspan` structs lie close together (`fixalloc`); those this near are read in one piece.
 const NEARBY_BYTES: u64 = 1024;
 /// No piece of `mspan` structs is longer than this.
 const PIECE_BYTES: u64 = 256 << 10;
-
-/// How many pieces are read at once.
-const PIECES: usize = 64;
 
 /// The structs that one arena's page table names.
 #[derive(Debug, Default)]
@@ -21,6 +19,11 @@ pub(super) struct Named {
     structs: Vec<u64>,
     /// By page: which of them it is.
     of_page: Vec<u32>,
+    /// A hash of all of them as they were last read; `None` if not all could be, or others are named
+    /// by now.
+    digest: Option<u64>,
+    /// How many of them made no sense.
+    pub(super) torn: u64,
 }
 
 impl Named {
@@ -34,6 +37,7 @@ impl Named {
         if same {
             return;
         }
+        self.forget();
         self.structs = words(table).collect();
         self.structs.sort_unstable();
         self.structs.dedup();
@@ -47,16 +51,29 @@ impl Named {
         self.structs.iter().copied()
     }
 
-    /// Reads them; one that cannot be read, or makes no sense, is torn.
+    /// Forgets how the structs looked: they are handed over even if they look the same.
+    pub(super) fn forget(&mut self) {
+        self.digest = None;
+    }
+
+    /// Reads them; `None` if they are as they were the last time. One that cannot be read, or makes no
+    /// sense, is torn.
     ///
     /// # Errors
     /// When the target is gone.
     pub(super) fn read(
-        &self,
+        &mut self,
         memory: &dyn Memory,
         layout: &HeapLayout,
-    ) -> Result<Vec<SpanUse>, ReadError> {
-        read_spans(memory, layout, &self.structs)
+        buffer: &mut Vec<u8>,
+    ) -> Result<Option<Vec<SpanUse>>, ReadError> {
+        let pieces = Pieces::read(memory, &self.structs, layout.span.size, buffer)?;
+        let digest = pieces.digest();
+        if digest.is_some() && digest == self.digest {
+            return Ok(None);
+        }
+        self.digest = digest;
+        Ok(Some(pieces.decode(memory, layout, &self.structs)))
     }
 
     /// Which struct the page table has for each page, as an index into what [`Self::read`] gives,
@@ -71,40 +88,60 @@ impl Named {
 
 /// The whole words of `bytes`.
 pub(super) fn words(bytes: &[u8]) -> impl Iterator<Item = u64> + '_ {
-    bytes
-        .chunks_exact(8)
-        .filter_map(|word| word.try_into().ok().map(u64::from_le_bytes))
+    let (words, _) = bytes.as_chunks();
+    words.iter().map(|word| u64::from_le_bytes(*word))
 }
 
-/// Reads the `mspan` structs at `wanted` (ascending, 0 allowed), neighbours in one piece.
-fn read_spans(
-    memory: &dyn Memory,
-    layout: &HeapLayout,
-    wanted: &[u64],
-) -> Result<Vec<SpanUse>, ReadError> {
-    let size = layout.span.size;
-    let mut found = vec![SpanUse::Torn; wanted.len()];
-    let named = wanted.iter().zip(&mut found).filter(|(at, _)| **at != 0);
-    let mut rest = named.peekable();
-    for group in pieces(wanted, size).chunks(PIECES) {
-        let mut buffers: Vec<Vec<u8>> = group
-            .iter()
-            .map(|(start, end)| vec![0; usize::try_from(end - start).unwrap_or(0)])
-            .collect();
-        let mut requests: Vec<ReadRequest<'_>> = group
-            .iter()
-            .zip(&mut buffers)
-            .map(|((start, _), into)| ReadRequest {
-                at: TargetAddr(*start),
+/// `mspan` structs as they were read, neighbours in one piece.
+struct Pieces<'b>(Vec<ReadRequest<'b>>);
+
+impl<'b> Pieces<'b> {
+    /// Reads the structs at `wanted` (ascending, 0 allowed) into `buffer`.
+    fn read(
+        memory: &dyn Memory,
+        wanted: &[u64],
+        size: u64,
+        buffer: &'b mut Vec<u8>,
+    ) -> Result<Self, ReadError> {
+        let pieces = pieces(wanted, size);
+        let len = |(start, end): &(u64, u64)| usize::try_from(end - start).unwrap_or(0);
+        let total: usize = pieces.iter().map(len).sum();
+        if buffer.len() < total {
+            buffer.resize(total, 0);
+        }
+        let mut rest = buffer.as_mut_slice();
+        let requests = pieces.iter().map(|piece| {
+            let (into, tail) = std::mem::take(&mut rest).split_at_mut(len(piece));
+            rest = tail;
+            ReadRequest {
+                at: TargetAddr(piece.0),
                 into,
                 ok: false,
-            })
-            .collect();
+            }
+        });
+        let mut requests: Vec<ReadRequest<'_>> = requests.collect();
         memory.read_many(&mut requests)?;
-        for (request, (start, end)) in requests.iter().zip(group) {
-            while let Some((at, found)) = rest.next_if(|(at, _)| **at < *end) {
-                let skip = usize::try_from(at.wrapping_sub(*start)).unwrap_or(usize::MAX);
-                let decoded = match request.into.get(skip..).filter(|_| request.ok) {
+        Ok(Self(requests))
+    }
+
+    /// A hash of all, `None` if something is missing.
+    fn digest(&self) -> Option<u64> {
+        self.0.iter().try_fold(0_u64, |sum, piece| {
+            let whole = piece.ok && piece.into.len().is_multiple_of(8);
+            whole.then(|| sum.wrapping_add(hash(piece.at.0, words(piece.into))))
+        })
+    }
+
+    /// What the structs at `wanted` say, for which the pieces were read.
+    fn decode(&self, memory: &dyn Memory, layout: &HeapLayout, wanted: &[u64]) -> Vec<SpanUse> {
+        let mut found = vec![SpanUse::Torn; wanted.len()];
+        let named = wanted.iter().zip(&mut found).filter(|(at, _)| **at != 0);
+        let mut rest = named.peekable();
+        for piece in &self.0 {
+            let end = piece.at.0 + piece.into.len() as u64;
+            while let Some((at, found)) = rest.next_if(|(at, _)| **at < end) {
+                let skip = usize::try_from(at.wrapping_sub(piece.at.0)).unwrap_or(usize::MAX);
+                let decoded = match piece.into.get(skip..).filter(|_| piece.ok) {
                     Some(bytes) => SpanUse::decode(bytes, &layout.span),
                     // One page of the piece may be unreadable: this one alone may not be.
                     None => read_alone(memory, layout, *at),
@@ -112,8 +149,8 @@ fn read_spans(
                 *found = decoded.unwrap_or(SpanUse::Torn);
             }
         }
+        found
     }
-    Ok(found)
 }
 
 fn read_alone(memory: &dyn Memory, layout: &HeapLayout, at: u64) -> Option<SpanUse> {

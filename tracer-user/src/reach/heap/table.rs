@@ -29,6 +29,8 @@ pub struct SpanTable {
 /// What a refresh of a [`SpanTable`] saw.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub struct Refreshed {
+    /// Whether any page is used for something else than before.
+    pub changed: bool,
     /// Spans that took the place of others, cut otherwise: `(new, old)`.
     pub recut: Vec<(SpanId, SpanId)>,
     /// Spans that could not be read or made no sense, and count as unused. The runtime may have
@@ -55,13 +57,20 @@ impl SpanTable {
         let arenas = arenas.list(memory, layout)?;
         self.pages.cover(&arenas)?;
         let mut refreshed = Refreshed::default();
+        let mut buffer = Vec::new();
         for &(index, arena) in &arenas {
             let len = PAGES_PER_ARENA * 8;
             let table = memory.read_vec(arena.offset(layout.spans), len, len)?;
             let mut named = self.named.remove(&index).unwrap_or_default();
             named.update(&table);
-            let found = named.read(memory, layout)?;
-            self.fill(index, &named, &found, &mut refreshed);
+            // A span may reach in from the arena below.
+            if refreshed.changed {
+                named.forget();
+            }
+            if let Some(found) = named.read(memory, layout, &mut buffer)? {
+                named.torn = self.fill(index, &named, &found, &mut refreshed);
+            }
+            refreshed.torn += named.torn;
             self.named.insert(index, named);
         }
         refreshed.recut.sort_unstable();
@@ -69,28 +78,29 @@ impl SpanTable {
         Ok(refreshed)
     }
 
+    /// Notes what the pages of `arena` are used for; returns how many spans count as unused because
+    /// they make no sense.
     fn fill(
         &mut self,
         arena: ArenaIndex,
         named: &Named,
         found: &[SpanUse],
         refreshed: &mut Refreshed,
-    ) {
+    ) -> u64 {
         let is_torn = |(at, found): &(u64, &SpanUse)| *at != 0 && **found == SpanUse::Torn;
-        let torn = named.structs().zip(found).filter(is_torn).count();
-        refreshed.torn += torn as u64;
+        let mut torn = named.structs().zip(found).filter(is_torn).count() as u64;
         let mut previous = (0, UNUSED);
         for (page, (pointer, which)) in named.pages().enumerate() {
             let at = arena.start().offset(page as u64 * PAGE_BYTES);
             let Some(current) = self.pages.get(at) else {
-                return;
+                return torn;
             };
             let entry = match found.get(which) {
                 _ if pointer == 0 => UNUSED,
                 _ if pointer == previous.0 && self.covers(previous.1, at) => previous.1,
                 Some(SpanUse::Heap(span)) if span.contains(at) => {
                     self.number(*span, current, at).unwrap_or_else(|| {
-                        refreshed.torn += 1;
+                        torn += 1;
                         UNUSED
                     })
                 }
@@ -100,9 +110,11 @@ impl SpanTable {
             previous = (pointer, entry);
             if entry != current {
                 self.pages.set(at, entry);
+                refreshed.changed = true;
                 refreshed.recut.extend(self.replaced(at, entry, current));
             }
         }
+        torn
     }
 
     /// Notes that the page at `at` has become `entry`; tells which span took the place of which.
@@ -284,6 +296,12 @@ mod tests {
         span(4, 1, 64, 0),
     ];
 
+    const CHANGED: Refreshed = Refreshed {
+        changed: true,
+        recut: Vec::new(),
+        torn: 0,
+    };
+
     fn look(table: &mut SpanTable, spans: &[FakeSpan]) -> Refreshed {
         let mut memory = FakeMemory::new();
         map_tables(&mut memory, 2, spans);
@@ -292,7 +310,7 @@ mod tests {
 
     fn table() -> SpanTable {
         let mut table = SpanTable::default();
-        assert_eq!(look(&mut table, &SPANS), Refreshed::default());
+        assert_eq!(look(&mut table, &SPANS), CHANGED);
         table
     }
 
@@ -329,7 +347,7 @@ mod tests {
         // Freed, looked at, and used again with objects of another size.
         let mut spans = SPANS;
         spans[0].state = 0;
-        assert_eq!(look(&mut table, &spans), Refreshed::default());
+        assert_eq!(look(&mut table, &spans), CHANGED);
         assert_eq!(table.find(HEAP), Place::Unused);
         spans[0] = span(0, 2, 512, 1);
         let refreshed = look(&mut table, &spans);
@@ -337,6 +355,7 @@ mod tests {
         // Filled in by halves.
         spans[0].element_size = 0;
         assert_eq!(look(&mut table, &spans).torn, 1);
+        assert_eq!(look(&mut table, &spans).torn, 1, "and still the same");
     }
 
     #[test]
@@ -353,7 +372,7 @@ mod tests {
         let border = PAGES_PER_ARENA as u64;
         let across = span(border - 1, 3, 3 * PAGE_BYTES, 1);
         let mut table = SpanTable::default();
-        assert_eq!(look(&mut table, &[across]), Refreshed::default());
+        assert_eq!(look(&mut table, &[across]), CHANGED);
         let at = |page: u64| table.find(HEAP.offset(page * PAGE_BYTES));
         assert_eq!(at(border - 1), at(border + 1));
         assert_eq!(table.len(), 1);

@@ -2,8 +2,6 @@
 
 use super::{
     Range, RangeReader,
-    bitmap::runs,
-    change::hash,
     extent::{page_by_page, words},
     marks::Marks,
     scan::Scanner,
@@ -13,6 +11,7 @@ use super::{
 use crate::{
     ids::TargetAddr,
     memory::{Memory, ReadError},
+    reach::digest::hash,
 };
 
 /// A thread's buffers, and what it has counted.
@@ -36,7 +35,18 @@ impl Hand {
         self.unreadable + self.stream.unreadable
     }
 
-    /// Reads those of the spans in `which` that fit on the sheet.
+    /// Begins with another window: reads those of its `spans` in `which` that fit on the sheet.
+    pub(super) fn open(
+        &mut self,
+        memory: &dyn Memory,
+        spans: &WindowSpans<'_>,
+        which: u64,
+    ) -> Result<(), ReadError> {
+        self.sheet.begin(spans.start());
+        self.fetch(memory, spans, which)
+    }
+
+    /// Reads those of the spans in `which` too that fit on the sheet.
     pub(super) fn fetch(
         &mut self,
         memory: &dyn Memory,
@@ -55,21 +65,13 @@ impl Hand {
         memory: &dyn Memory,
         here: Here<'_>,
     ) -> Result<(), ReadError> {
-        for (base, at) in (0..).step_by(64).zip(here.cut.words()) {
-            let pending = marks.reached.word(at) & !marks.followed.word(at);
-            if pending == 0 {
-                continue;
-            }
-            marks.followed.add_alone(at, pending);
-            for (first, count) in runs(std::iter::once(pending)) {
-                let run = here.objects(base + first, count);
-                self.each_piece(memory, here, run, |scanner, piece, bytes| {
-                    scanner.scan(marks, bytes);
-                    if !fits(here.span) {
-                        note(marks, piece, bytes);
-                    }
-                })?;
-            }
+        for run in here.runs(marks.take_pending(here.cut)) {
+            self.each_piece(memory, here, run, |scanner, piece, bytes| {
+                scanner.scan(marks, bytes);
+                if !fits(here.span) {
+                    note(marks, piece, bytes);
+                }
+            })?;
         }
         Ok(())
     }

@@ -11,7 +11,7 @@ use crate::{
     ids::TargetAddr,
     memory::{Memory, ReadError},
     reach::{
-        heap::{SpanId, SpanTable},
+        heap::{Refreshed, SpanTable},
         progress::Pulse,
     },
 };
@@ -40,18 +40,25 @@ impl Marker {
         }
     }
 
-    /// Changes the span table, keeping all marks (span numbers are stable). `change` returns which
-    /// spans have taken the place of which others.
+    /// Refreshes the span table, keeping all marks (span numbers are stable).
     ///
     /// # Errors
-    /// What `change` returns.
+    /// What `refresh` returns.
     pub fn with_table<E>(
         &mut self,
-        change: impl FnOnce(&mut SpanTable) -> Result<Vec<(SpanId, SpanId)>, E>,
-    ) -> Result<(), E> {
-        let recut = change(&mut self.marks.table)?;
-        self.marks.table_changed(&recut);
-        Ok(())
+        refresh: impl FnOnce(&mut SpanTable) -> Result<Refreshed, E>,
+    ) -> Result<Refreshed, E> {
+        let refreshed = refresh(&mut self.marks.table)?;
+        if refreshed.changed {
+            self.marks.table_changed(&refreshed.recut);
+        }
+        Ok(refreshed)
+    }
+
+    /// Becomes another number whenever what is reached, or can be told of it, becomes another.
+    #[must_use]
+    pub fn generation(&self) -> u64 {
+        self.marks.generation
     }
 
     /// The spans.

@@ -49,6 +49,8 @@ pub(super) struct Marks {
     watched: BTreeMap<u64, u64>,
     pointed_at: FxHashSet<TargetAddr>,
     pub(super) changes: PageChanges,
+    /// How often what is reached, or can be told of it, has become another.
+    pub(super) generation: u64,
 }
 
 impl Marks {
@@ -69,9 +71,10 @@ impl Marks {
         }
     }
 
-    /// Follows the span table after it was refreshed. `recut` are spans that were cut anew over
-    /// memory that was cut otherwise before, with the spans that were there.
+    /// Follows the span table after it was refreshed, and is another. `recut` are spans that were cut
+    /// anew over memory that was cut otherwise before, with the spans that were there.
     pub(super) fn table_changed(&mut self, recut: &[(SpanId, SpanId)]) {
+        self.generation += 1;
         let (low, high) = self.table.bounds();
         self.low = low;
         self.width = high.saturating_sub(low);
@@ -237,7 +240,7 @@ impl Marks {
                     self.object(object);
                 }
             }
-            None => self.pointed_at.extend(self.watched_at(word)),
+            None => self.leads_into_stack(word),
         }
     }
 
@@ -250,12 +253,21 @@ impl Marks {
 
     /// Takes up what was found by following words.
     pub(super) fn take(&mut self, found: Found) {
+        self.generation += u64::from(found.anything);
         self.queue.extend(found.windows);
         for block in found.weak {
             self.weak_reached(block);
         }
         for word in found.to_stacks {
-            self.pointed_at.extend(self.watched_at(word));
+            self.leads_into_stack(word);
+        }
+    }
+
+    /// Notes that `word` points into a stack, if it does and that matters.
+    fn leads_into_stack(&mut self, word: u64) {
+        if let Some(stack) = self.watched_at(word) {
+            self.pointed_at.insert(stack);
+            self.generation += 1;
         }
     }
 
@@ -274,6 +286,7 @@ impl Marks {
 
     /// Sees to it that a reached object is read.
     fn newly_reached(&mut self, object: ObjectAt) {
+        self.generation += 1;
         let Some(cut) = self.cuts.get(object.span).copied() else {
             return;
         };
@@ -324,6 +337,15 @@ impl Marks {
     /// Whether there is any such thing.
     pub(super) fn any_pending(&self, cut: &Cut) -> bool {
         self.pending(cut).any(|word| word != 0)
+    }
+
+    /// As [`Self::pending`]; it counts as followed from when it is handed over.
+    pub(super) fn take_pending(&self, cut: &Cut) -> impl Iterator<Item = u64> + '_ {
+        cut.words().map(|at| {
+            let pending = self.reached.word(at) & !self.followed.word(at);
+            self.followed.add_alone(at, pending);
+            pending
+        })
     }
 
     /// What has been read and may be, of the span cut like this, by word of its bits.

@@ -18,6 +18,8 @@ const CHUNK: usize = BATCH / 2;
 /// What following words led to, besides marks.
 #[derive(Debug, Default)]
 pub(super) struct Found {
+    /// Whether any object was reached that had not been.
+    pub(super) anything: bool,
     /// Windows in which something is to be read.
     pub(super) windows: Vec<Window>,
     /// Objects that hold weak handles.
@@ -111,6 +113,7 @@ impl Scanner {
         if !marks.reach(bit) {
             return;
         }
+        self.found.anything = true;
         let Some(cut) = marks.cuts.at_entry(entry) else {
             return;
         };

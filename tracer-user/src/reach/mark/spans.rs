@@ -2,6 +2,7 @@
 
 use super::{
     Range,
+    bitmap::runs,
     cut::Cut,
     marks::Marks,
     window::{self, Window},
@@ -19,12 +20,14 @@ pub(super) struct Here<'m> {
 }
 
 impl Here<'_> {
-    /// `count` of its objects from number `first` on.
-    pub(super) fn objects(&self, first: u32, count: u32) -> Range {
-        Range {
-            at: self.span.object(first),
-            len: u64::from(count) * self.span.element_size,
-        }
+    /// Those of its objects that have a bit in `words`, word by word of all their bits: neighbours in
+    /// one piece.
+    pub(super) fn runs(self, words: impl Iterator<Item = u64>) -> impl Iterator<Item = Range> {
+        let (start, size) = (self.span.start, self.span.element_size);
+        runs(words).map(move |(first, count)| Range {
+            at: start.offset(u64::from(first) * size),
+            len: u64::from(count) * size,
+        })
     }
 }
 

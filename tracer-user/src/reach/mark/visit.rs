@@ -2,7 +2,6 @@
 //! compared with how it looked before, or followed once more.
 
 use super::{
-    bitmap::runs,
     extent::page_by_page,
     hand::{Hand, hashes, note},
     marks::Marks,
@@ -54,14 +53,12 @@ fn follow_found_first(
         pending.keep(slot, marks.pending(here.cut));
     }
     hand.scanner.begin(Window::NONE, 0);
-    hand.sheet.begin(spans.start());
-    hand.fetch(memory, &spans, wanted)?;
+    hand.open(memory, &spans, wanted)?;
     for (slot, here) in spans.each(wanted) {
         for (at, word) in here.cut.words().zip(pending.of(slot)) {
             marks.followed.add_alone(at, word);
         }
-        for (first, count) in runs(here.cut.words().zip(pending.of(slot)).map(|(_, word)| word)) {
-            let run = here.objects(first, count);
+        for run in here.runs(pending.of(slot).take(here.cut.words().len())) {
             hand.each_piece(memory, here, run, |scanner, piece, bytes| {
                 scanner.scan(marks, bytes);
                 note(marks, piece, bytes);
@@ -107,8 +104,7 @@ fn follow_as_read(
     for (slot, here) in spans.each(held).filter(|(_, here)| fits(here.span)) {
         let words = here.cut.words().zip(before.of(slot));
         let since = words.map(|(at, before)| marks.followed.word(at) & !before);
-        for (first, count) in runs(since) {
-            let run = here.objects(first, count);
+        for run in here.runs(since) {
             hand.each_piece(memory, here, run, |_, piece, bytes| {
                 note(marks, piece, bytes)
             })?;
@@ -130,12 +126,10 @@ pub(super) fn compare(
 ) -> Result<(), ReadError> {
     let spans = WindowSpans::of(marks, window);
     let wanted = spans.which(|here| marks.any_followed(here.cut));
-    hand.sheet.begin(spans.start());
-    hand.fetch(memory, &spans, wanted)?;
+    hand.open(memory, &spans, wanted)?;
     for (_, here) in spans.each(wanted) {
         let mut sums: Vec<(usize, u64)> = Vec::new();
-        for (first, count) in runs(marks.followed(here.cut)) {
-            let run = here.objects(first, count);
+        for run in here.runs(marks.followed(here.cut)) {
             hand.each_piece(memory, here, run, |_, piece, bytes| {
                 for (page, hash) in hashes(marks, piece, bytes) {
                     match sums.last_mut() {
@@ -165,11 +159,9 @@ pub(super) fn follow_changing(
     let spans = WindowSpans::of(marks, window);
     let wanted = spans.which(|here| marks.any_changing(here.span) && marks.any_followed(here.cut));
     hand.scanner.begin(Window::NONE, 0);
-    hand.sheet.begin(spans.start());
-    hand.fetch(memory, &spans, wanted)?;
+    hand.open(memory, &spans, wanted)?;
     for (_, here) in spans.each(wanted) {
-        for (first, count) in runs(marks.followed(here.cut)) {
-            let run = here.objects(first, count);
+        for run in here.runs(marks.followed(here.cut)) {
             for (part, _) in page_by_page(run) {
                 let page = marks.table.page_number(part.at);
                 if page.is_some_and(|page| marks.changes.is_changing(page)) {

@@ -2,6 +2,9 @@
 
 mod retained;
 mod roots;
+mod tables;
+
+use std::sync::Arc;
 
 use rustc_hash::FxHashSet;
 
@@ -9,7 +12,7 @@ use super::{
     actors::Actors,
     anatomy::Anatomy,
     census::Census,
-    goroutine::{self, Doing, GoroutineNow},
+    goroutine::{Doing, GoroutineNow},
     mark::{Marker, Range},
     roots::Module,
     stacks::StackReader,
@@ -31,6 +34,17 @@ pub struct Again {
     pub everything: bool,
 }
 
+/// What the answers of a [`HeapWalk`] as a [`Reachability`] follow from: as long as this is the same,
+/// nobody becomes live who was not. (Where stacks lie is not part of it: a stack that is elsewhere by
+/// now belongs to a goroutine that moved, or to one that is live already.)
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Knowledge {
+    marks: u64,
+    live: usize,
+    moved: usize,
+    somebody_acts: bool,
+}
+
 /// One look at a target's heap, goroutines included, that can be repeated and only ever finds more.
 pub struct HeapWalk<'t> {
     memory: &'t dyn Memory,
@@ -40,9 +54,11 @@ pub struct HeapWalk<'t> {
     stacks: StackReader,
     actors: Actors<'t>,
     /// As they were when the walk began.
-    first: Census,
+    first: Arc<Census>,
     /// As they were when last looked at.
-    now: Census,
+    now: Arc<Census>,
+    /// So many of the list of all goroutines are opaque already.
+    opaque_gs: usize,
     /// Where the stacks of `now` begin, ascending.
     by_stack: Vec<(TargetAddr, Goid)>,
     live: FxHashSet<Goid>,
@@ -81,8 +97,9 @@ impl<'t> HeapWalk<'t> {
             marker,
             stacks,
             actors,
-            first: Census::default(),
-            now: Census::default(),
+            first: Arc::default(),
+            now: Arc::default(),
+            opaque_gs: 0,
             by_stack: Vec::new(),
             live: FxHashSet::default(),
             sudogs: Vec::new(),
@@ -95,7 +112,7 @@ impl<'t> HeapWalk<'t> {
             failure: None,
         };
         walk.look_at_tables()?;
-        walk.first = walk.now.clone();
+        walk.first = Arc::clone(&walk.now);
         walk.sudogs = walk.anatomy.sudogs.of_parked(memory, walk.first.iter())?;
         for (_, sudog) in &walk.sudogs {
             walk.marker.set_opaque(*sudog);
@@ -120,6 +137,16 @@ impl<'t> HeapWalk<'t> {
     #[must_use]
     pub fn moved(&self) -> &FxHashSet<Goid> {
         &self.moved
+    }
+
+    /// What its answers follow from.
+    pub(super) fn knowledge(&self) -> Knowledge {
+        Knowledge {
+            marks: self.marker.generation(),
+            live: self.live.len(),
+            moved: self.moved.len(),
+            somebody_acts: self.somebody_acts,
+        }
     }
 
     /// What went wrong inside [`Reachability`], whose methods cannot fail.
@@ -209,7 +236,6 @@ impl<'t> HeapWalk<'t> {
             downwards,
             everything,
         } = again;
-        self.flaw = None;
         self.marker.read_what_is_found(true);
         self.look_at_tables()?;
         if downwards {
@@ -230,13 +256,14 @@ impl<'t> HeapWalk<'t> {
     /// The stacks of those that moved, or all: the counter that tells who moved has eight bits.
     fn reread_roots(&mut self, all_stacks: bool) -> Result<(), ReadError> {
         self.runtime_roots()?;
-        let restless: Vec<GoroutineNow> = self
-            .now
-            .iter()
-            .filter(|now| self.is_restless(now) || (all_stacks && self.live.contains(&now.goid)))
-            .copied()
-            .collect();
-        self.stack_roots(&restless)?;
+        let now = Arc::clone(&self.now);
+        for group in now.groups() {
+            let restless = group
+                .iter()
+                .filter(|now| self.is_restless(now, all_stacks))
+                .copied();
+            self.stack_roots(&restless.collect::<Vec<GoroutineNow>>())?;
+        }
         self.vector_roots()?;
         if self.somebody_acts {
             self.globals()?;
@@ -244,65 +271,11 @@ impl<'t> HeapWalk<'t> {
         self.marker.drain(self.memory)
     }
 
-    /// Whether its stack may have changed since it was read.
-    fn is_restless(&self, now: &GoroutineNow) -> bool {
-        let moved = self.moved.contains(&now.goid);
-        moved || (self.live.contains(&now.goid) && now.doing != Doing::Parked)
-    }
-
-    /// Span table, goroutines, opaque objects.
-    fn look_at_tables(&mut self) -> Result<(), ReadError> {
-        let (memory, anatomy) = (self.memory, &self.anatomy);
-        let mut torn = 0;
-        self.marker.with_table(|table| {
-            let refreshed = table.refresh(memory, &anatomy.heap, &anatomy.arenas)?;
-            torn = refreshed.torn;
-            Ok(refreshed.recut)
-        })?;
-        let gs = anatomy.all_goroutines.list(memory)?;
-        let states = goroutine::read_all(memory, &anatomy.goroutine, &gs)?;
-        if torn > 0 {
-            self.flaw = Some("spans of the heap");
-        } else if states.unreadable > 0 {
-            self.flaw = Some("goroutines");
-        }
-        for g in gs {
-            self.marker.set_opaque(g);
-        }
-        for p in anatomy.timers.0.ps(memory)? {
-            self.marker.set_opaque(p);
-        }
-        self.look_at_machines()?;
-        let began = self.first.is_empty();
-        self.now = Census::new(states.found);
-        if !began {
-            self.moved.extend(self.now.differences(&self.first));
-        }
-        let with_stack = self.now.iter().filter(|now| now.has_stack());
-        self.by_stack = with_stack.map(|now| (now.stack.0, now.goid)).collect();
-        self.by_stack.sort_unstable();
-        Ok(())
-    }
-
-    /// The `g` structs that Ms have for themselves are read as roots, without the bounds of their
-    /// stacks. That of an M that has ended is an object like any other.
-    fn look_at_machines(&mut self) -> Result<(), ReadError> {
-        let Some(ms) = &self.anatomy.all_ms else {
-            return Ok(());
-        };
-        let own = ms.own_gs(self.memory)?.into_iter();
-        let own = own.flat_map(|own| [own.g0, own.signal]);
-        let mut own: Vec<TargetAddr> = own.filter(|g| !g.is_nil()).collect();
-        own.sort_unstable();
-        for g in &own {
-            self.marker.set_opaque(*g);
-        }
-        for g in std::mem::replace(&mut self.own_gs, own) {
-            if self.own_gs.binary_search(&g).is_err() {
-                self.marker.clear_opaque(g);
-            }
-        }
-        Ok(())
+    /// Whether its stack is a root, and may have changed since it was read, or is to be read in any
+    /// case.
+    fn is_restless(&self, now: &GoroutineNow, in_any_case: bool) -> bool {
+        let may_have_changed = in_any_case || now.doing != Doing::Parked;
+        self.moved.contains(&now.goid) || (may_have_changed && self.live.contains(&now.goid))
     }
 
     fn stack_owner(&self, at: TargetAddr) -> Option<&GoroutineNow> {
@@ -313,6 +286,7 @@ impl<'t> HeapWalk<'t> {
 
     fn make_live(&mut self, goroutines: &[Goid]) -> Result<(), ReadError> {
         let mut fresh = Vec::new();
+        self.live.reserve(goroutines.len());
         for goid in goroutines {
             if self.live.insert(*goid) {
                 fresh.extend(self.now.get(*goid).copied());
