@@ -84,7 +84,8 @@ pub struct GoroutineNow {
     /// Lowest address of its stack in use: `sched.sp`, or `syscallsp` in a system call. Means
     /// nothing while it runs.
     pub sp: TargetAddr,
-    /// `g.trackingSeq`: counts how often it stopped running, modulo 256.
+    /// `g.trackingSeq`: counts how often it stopped running, modulo 256; from Go 1.26 on, system calls
+    /// do not count (`reentersyscall`, runtime/proc.go, changes the status without `casgstatus`).
     pub runs: Option<u8>,
 }
 

@@ -19,6 +19,8 @@ use super::{
 };
 use crate::command::step;
 
+const SECOND: Duration = Duration::from_secs(1);
+
 /// One search, and what the target felt of it.
 #[derive(Debug)]
 struct Round {
@@ -32,6 +34,9 @@ struct Round {
 enum Searcher {
     /// Nobody, for a second: the baseline.
     Nobody,
+    /// Nobody, but a CPU is busy with something else for a second: what any work on this machine
+    /// costs the target.
+    Busy,
     /// `inspect` without a walk: the rest of a look.
     WithoutWalk,
     Walk,
@@ -39,11 +44,18 @@ enum Searcher {
 }
 
 impl Searcher {
-    const ALL: [Self; 4] = [Self::Nobody, Self::WithoutWalk, Self::Walk, Self::Runtime];
+    const ALL: [Self; 5] = [
+        Self::Nobody,
+        Self::Busy,
+        Self::WithoutWalk,
+        Self::Walk,
+        Self::Runtime,
+    ];
 
     fn name(self) -> &'static str {
         match self {
             Self::Nobody => "nobody, for 1 s",
+            Self::Busy => "nobody; another process computes for 1 s",
             Self::WithoutWalk => "`gostuck inspect --no-reach`",
             Self::Walk => "`gostuck inspect`",
             Self::Runtime => "the runtime's `goroutineleak` profile",
@@ -60,7 +72,8 @@ impl Searcher {
         match self {
             Self::Walk => return inspect(&[]),
             Self::WithoutWalk => return inspect(&["--no-reach"]),
-            Self::Nobody => std::thread::sleep(Duration::from_secs(1)),
+            Self::Nobody => std::thread::sleep(SECOND),
+            Self::Busy => while started.elapsed() < SECOND {},
             Self::Runtime => {
                 http::get(&target.address, "/debug/pprof/goroutineleak?debug=1")?;
             }
@@ -89,7 +102,8 @@ pub(crate) fn run(quick: bool) -> Result<()> {
         "`cargo xtask bench reach`. A Go 1.27.3 program, stripped, with a live heap of trees, maps, \
          slices and strings, goroutines that wait on channels of that heap, and 100 leaked ones; one \
          goroutine counts without ever waiting: its longest time between two turns is the pause that it \
-         felt, its turns a second are its speed. The searchers take turns; figures are medians. CPU is \
+         felt, its turns a second are its speed. What it loses while another process merely computes it \
+         loses to the scheduler, whoever computes. The searchers take turns; figures are medians. CPU is \
          our own for `inspect`; for the profile, which works inside, it is what the target used beyond \
          the counting goroutine. Both find all 100 leaks.",
     );
@@ -139,7 +153,7 @@ fn measure(gostuck: &Path, target: &Running, rounds: u32) -> Result<Vec<Vec<Stri
                 searcher.name().to_owned(),
                 seconds(of_rounds(rounds, |r| of(r.cost.elapsed))),
                 match searcher {
-                    Searcher::Nobody => "–".to_owned(),
+                    Searcher::Nobody | Searcher::Busy => "–".to_owned(),
                     _ => seconds(of_rounds(rounds, |r| of(r.cost.cpu))),
                 },
                 match ours {
