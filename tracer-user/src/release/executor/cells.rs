@@ -3,8 +3,6 @@
 
 use std::rc::Rc;
 
-use rustc_hash::FxHashMap;
-
 use super::{
     super::isa::Arithmetic,
     hash::hash_of,
@@ -136,12 +134,15 @@ fn spread(mask: u8) -> u64 {
     })
 }
 
-/// The cells that a path has written.
+/// The cells that a path has written, shared with the paths that branched off.
 #[derive(Debug, Clone, Default)]
 pub struct Cells {
-    written: Rc<FxHashMap<CellAddr, Cell>>,
+    /// Ascending by address.
+    written: Rc<Vec<Written>>,
     digest: u64,
 }
+
+type Written = (CellAddr, Cell);
 
 impl PartialEq for Cells {
     fn eq(&self, other: &Self) -> bool {
@@ -162,33 +163,42 @@ impl Cells {
     /// The cell at `at`, if the path wrote it.
     #[must_use]
     pub fn get(&self, at: CellAddr) -> Option<Cell> {
-        self.written.get(&at).copied()
+        let index = self.find(at).ok()?;
+        Some(self.written.get(index)?.1)
     }
 
     /// Writes one cell; whether it was another before.
     pub fn set(&mut self, at: CellAddr, cell: Cell) -> bool {
-        let before = self.get(at);
+        let place = self.find(at);
+        let before = place
+            .ok()
+            .and_then(|index| Some(self.written.get(index)?.1));
         let full = self.written.len() >= MAX_CELLS && before.is_none();
         if full || before == Some(cell) {
             return false;
         }
         self.digest ^= before.map_or(0, |before| hash_of(&(at, before))) ^ hash_of(&(at, cell));
-        Rc::make_mut(&mut self.written).insert(at, cell);
+        let written = Rc::make_mut(&mut self.written);
+        match place {
+            Ok(index) => {
+                if let Some(slot) = written.get_mut(index) {
+                    slot.1 = cell;
+                }
+            }
+            Err(index) => written.insert(index, (at, cell)),
+        }
         true
     }
 
     /// Forgets the cells in `from..to`.
     pub fn forget(&mut self, from: u64, to: u64) {
-        let gone: Vec<CellAddr> = self
-            .written
-            .keys()
-            .copied()
-            .filter(|at| (from..to).contains(&at.get()))
-            .collect();
-        for at in gone {
-            if let Some(cell) = Rc::make_mut(&mut self.written).remove(&at) {
-                self.digest ^= hash_of(&(at, cell));
-            }
+        let below = |end: u64| self.written.partition_point(|(at, _)| at.get() < end);
+        let gone = below(from)..below(to);
+        if gone.is_empty() {
+            return;
+        }
+        for written in Rc::make_mut(&mut self.written).drain(gone) {
+            self.digest ^= hash_of(&written);
         }
     }
 
@@ -205,19 +215,29 @@ impl Cells {
         }
         // Paths that meet have mostly written the same.
         let mut changes = Vec::new();
-        for (&at, &cell) in other.written.iter() {
-            let mine = self.get(at);
-            let joined = mine.unwrap_or_else(|| underneath(at)).join(cell, trace);
-            if mine != Some(joined) {
-                changes.push((at, joined));
-            }
-        }
-        for (&at, &cell) in self.written.iter() {
-            if !other.written.contains_key(&at) {
-                let joined = cell.join(underneath(at), trace);
-                if joined != cell {
-                    changes.push((at, joined));
+        let (mut mine, mut theirs) = (self.written.as_slice(), other.written.as_slice());
+        loop {
+            let (at, before, cell) = match (mine, theirs) {
+                ([one, rest @ ..], [two, others @ ..]) if one.0 == two.0 => {
+                    (mine, theirs) = (rest, others);
+                    if one.1 == two.1 {
+                        continue;
+                    }
+                    (one.0, Some(one.1), two.1)
                 }
+                ([one, rest @ ..], others) if others.first().is_none_or(|two| one.0 < two.0) => {
+                    mine = rest;
+                    (one.0, Some(one.1), underneath(one.0))
+                }
+                (_, [two, others @ ..]) => {
+                    theirs = others;
+                    (two.0, None, two.1)
+                }
+                (_, []) => break,
+            };
+            let joined = before.unwrap_or_else(|| underneath(at)).join(cell, trace);
+            if before != Some(joined) {
+                changes.push((at, joined));
             }
         }
         let mut changed = false;
@@ -225,6 +245,12 @@ impl Cells {
             changed |= self.set(at, cell);
         }
         changed
+    }
+
+    /// Where the cell at `at` is, or belongs.
+    #[inline]
+    fn find(&self, at: CellAddr) -> Result<usize, usize> {
+        self.written.binary_search_by_key(&at, |(at, _)| *at)
     }
 }
 

@@ -39,11 +39,7 @@ impl Executor<'_> {
             }
         }
         let zero = self.isa.zero_wide();
-        for (number, slot) in state.wide.iter_mut().enumerate() {
-            if zero.is_none_or(|z| usize::from(z.0) != number) {
-                *slot = (Value::Unknown, Value::Unknown);
-            }
-        }
+        state.wide.keep(|register| Some(register) == zero);
         state.flags = Flags::Unknown;
     }
 }

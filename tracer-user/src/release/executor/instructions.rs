@@ -163,27 +163,20 @@ impl Executor<'_> {
                 let at = self.address(state, from);
                 let low = self.load(state, at, 8);
                 let high = self.load(state, at.displaced(8), 8);
-                if let Some(slot) = state.wide.get_mut(usize::from(to.0)) {
-                    *slot = (low, high);
-                }
+                state.wide.set(to, (low, high));
             }
             Operation::StoreWide { to, from } => {
                 let at = self.address(state, to);
-                let value = state.wide.get(usize::from(from.0)).copied();
-                let (low, high) = value.unwrap_or_default();
+                let (low, high) = state.wide.get(from);
                 self.store(state, at, low, 8);
                 self.store(state, at.displaced(8), high, 8);
             }
             Operation::CopyWide { to, from } => {
-                let value = state.wide.get(usize::from(from.0)).copied();
-                if let Some(slot) = state.wide.get_mut(usize::from(to.0)) {
-                    *slot = value.unwrap_or_default();
-                }
+                state.wide.set(to, state.wide.get(from));
             }
             Operation::ZeroWide { register } => {
-                if let Some(slot) = state.wide.get_mut(usize::from(register.0)) {
-                    *slot = (Value::exact(0), Value::exact(0));
-                }
+                let zero = Value::exact(0);
+                state.wide.set(register, (zero, zero));
             }
             _ => {}
         }
@@ -212,11 +205,7 @@ impl Executor<'_> {
                 *register = Value::Unknown;
             }
         }
-        for (number, register) in state.wide.iter_mut().enumerate() {
-            if wide >> number & 1 == 1 {
-                *register = (Value::Unknown, Value::Unknown);
-            }
-        }
+        state.wide.keep(|register| wide >> register.0 & 1 == 0);
         if !keeps_flags {
             state.flags = Flags::Unknown;
         }

@@ -26,6 +26,7 @@ mod returns;
 mod state;
 mod trace;
 mod value;
+mod wide;
 
 use std::ops::Range;
 
@@ -133,6 +134,15 @@ struct Visits {
     joined: Option<Box<State>>,
 }
 
+/// What follows when a frame's instructions are used up.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Spent {
+    /// All is forgotten, and what the frame calls is followed less deep.
+    BeginAnew,
+    /// The paths that are left end where they are.
+    EndHere,
+}
+
 /// What becomes of a path after one instruction.
 enum Step {
     /// It goes on.
@@ -174,18 +184,21 @@ impl<'a> Executor<'a> {
     pub fn run(&mut self, frame: usize, deferred: bool, entries: Vec<State>) -> Outcome {
         self.frame = frame;
         self.deferred_frame = deferred;
-        let mut outcome = Outcome::default();
-        for depth in DEPTHS {
+        let [deep @ .., least] = DEPTHS;
+        for depth in deep {
             self.depth = depth;
-            outcome = self.run_once(entries.clone());
-            if !outcome.exhausted {
-                break;
+            self.run_once(entries.clone(), Spent::BeginAnew);
+            if !self.outcome.exhausted {
+                return std::mem::take(&mut self.outcome);
             }
         }
-        outcome
+        self.depth = least;
+        self.run_once(entries, Spent::EndHere);
+        std::mem::take(&mut self.outcome)
     }
 
-    fn run_once(&mut self, entries: Vec<State>) -> Outcome {
+    /// Follows all paths, as deep as set.
+    fn run_once(&mut self, entries: Vec<State>, spent: Spent) {
         self.budget = FRAME_BUDGET.min(self.total);
         self.total -= self.budget;
         self.visits.clear();
@@ -199,12 +212,15 @@ impl<'a> Executor<'a> {
             if self.is_new(place, &mut state) {
                 self.follow(state);
             }
+            if self.budget == 0 && self.outcome.exhausted && spent == Spent::BeginAnew {
+                self.queue = Queue::default();
+                return;
+            }
         }
         self.total += self.budget;
         if self.outcome.exits.is_empty() {
             self.outcome.loops = self.progress.in_final_loops();
         }
-        std::mem::take(&mut self.outcome)
     }
 
     /// Follows the closure at `closure` by itself, with its frame below `sp`, as a deferred call of

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use super::{
     super::{
         code::Routine,
-        isa::{Condition, REGISTERS, Register, WIDE_REGISTERS},
+        isa::{Condition, REGISTERS, Register},
     },
     cells::Cells,
     effects::History,
@@ -15,6 +15,7 @@ use super::{
     returns::Returns,
     trace::Term,
     value::{Value, sign_extend, truncate},
+    wide::Wide,
 };
 
 /// What the last comparison left.
@@ -114,8 +115,8 @@ pub struct State {
     pub frame: Value,
     /// General registers.
     pub registers: [Value; REGISTERS],
-    /// Vector registers, as two words each.
-    pub wide: [(Value, Value); WIDE_REGISTERS],
+    /// Vector registers.
+    pub wide: Wide,
     /// The flags.
     pub flags: Flags,
     /// Memory written.
@@ -139,7 +140,7 @@ impl State {
             at,
             frame: Value::Unknown,
             registers: [Value::Unknown; REGISTERS],
-            wide: [(Value::Unknown, Value::Unknown); WIDE_REGISTERS],
+            wide: Wide::default(),
             flags: Flags::Unknown,
             cells: Cells::default(),
             effects: History::default(),
@@ -208,10 +209,7 @@ impl State {
         for (slot, value) in self.registers.iter_mut().zip(&other.registers) {
             changed |= slot.absorb(*value, world.trace);
         }
-        for (slot, value) in self.wide.iter_mut().zip(&other.wide) {
-            changed |= slot.0.absorb(value.0, world.trace);
-            changed |= slot.1.absorb(value.1, world.trace);
-        }
+        changed |= self.wide.absorb(&other.wide, world.trace);
         if self.flags != other.flags {
             changed |= self.flags != Flags::Unknown;
             self.flags = Flags::Unknown;

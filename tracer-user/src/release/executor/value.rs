@@ -34,12 +34,14 @@ pub enum Trust {
 impl Value {
     /// The number `bits`, the same for every goroutine.
     #[must_use]
+    #[inline]
     pub const fn exact(bits: u64) -> Self {
         Self::of(Term::fixed(bits))
     }
 
     /// A word that will not change.
     #[must_use]
+    #[inline]
     pub const fn of(term: Term) -> Self {
         Self::Known {
             term,
@@ -49,6 +51,7 @@ impl Value {
 
     /// A word read from memory that others can write.
     #[must_use]
+    #[inline]
     pub const fn loaded(term: Term) -> Self {
         Self::Known {
             term,
@@ -58,6 +61,7 @@ impl Value {
 
     /// The number, wherever it comes from.
     #[must_use]
+    #[inline]
     pub const fn term(self) -> Option<Term> {
         match self {
             Self::Known { term, .. } => Some(term),
@@ -67,6 +71,7 @@ impl Value {
 
     /// The number if it may decide a branch whatever becomes of memory that others can write.
     #[must_use]
+    #[inline]
     pub const fn decisive(self) -> Option<Term> {
         match self {
             Self::Known {
@@ -79,6 +84,7 @@ impl Value {
 
     /// Whether it was read from memory that others can write.
     #[must_use]
+    #[inline]
     pub const fn is_reloaded(self) -> bool {
         matches!(
             self,
@@ -97,6 +103,7 @@ impl Value {
 
     /// The same word from elsewhere.
     #[must_use]
+    #[inline]
     pub const fn map_trust(self, trust: Trust) -> Self {
         match self {
             Self::Known { term, .. } => Self::Known { term, trust },
@@ -106,6 +113,7 @@ impl Value {
 
     /// The number so much further on.
     #[must_use]
+    #[inline]
     pub const fn displaced(self, by: u64) -> Self {
         match self {
             Self::Known { term, trust } => Self::Known {
@@ -118,6 +126,7 @@ impl Value {
 
     /// What `compute` makes of two words; as trustworthy as the less trustworthy one.
     #[must_use]
+    #[inline]
     pub fn combine(self, other: Self, compute: Compute, trace: &Trace) -> Self {
         match (self, other) {
             (
@@ -140,6 +149,7 @@ impl Value {
 
     /// What `compute` makes of the word.
     #[must_use]
+    #[inline]
     pub fn map(self, compute: Compute, trace: &Trace) -> Self {
         match self {
             Self::Known { term, trust } => Self::Known {
@@ -160,6 +170,7 @@ impl Value {
     }
 
     /// Keeps what holds whichever of the two is the case; whether that is something else.
+    #[inline]
     pub fn absorb(&mut self, other: Self, trace: &Trace) -> bool {
         let joined = self.join(other, trace);
         let changed = joined != *self;
@@ -169,6 +180,7 @@ impl Value {
 
     /// What holds whichever of the two is the case.
     #[must_use]
+    #[inline]
     pub fn join(self, other: Self, trace: &Trace) -> Self {
         match (self, other) {
             (

@@ -37,6 +37,7 @@ pub fn pending(standing: &Standing<'_>, trace: &Trace) -> Vec<PendingRelease> {
             code,
             g,
             executor: Executor::new(code, standing.bias, world, decide),
+            decide,
             histories: vec![first_history(standing, trace)],
             registers: None,
             runs_deferred: false,
@@ -89,6 +90,7 @@ struct Walk<'a> {
     code: &'a Code,
     g: &'a Goroutine,
     executor: Executor<'a>,
+    decide: Decide,
     /// What may have been done to locks before the next frame runs on.
     histories: Vec<Effects>,
     /// The states in which the frame before returned, with its results; `None`: not known.
@@ -134,11 +136,16 @@ impl Walk<'_> {
                 }
                 Role::End => break,
             };
-            if !goes_on {
+            if !goes_on || self.is_in_vain() {
                 return;
             }
         }
         self.ends.clone_from(&self.histories);
+    }
+
+    /// Whether nothing can come of the frames outside: as things stand all of them must be followed.
+    fn is_in_vain(&self) -> bool {
+        self.exhausted && self.decide == Decide::AsThingsStand
     }
 
     /// A frame outside the image: nobody knows what it does.
@@ -215,10 +222,8 @@ impl Walk<'_> {
             state.set_register(isa.stack_pointer(), Value::of(trace.on_own_stack(sp)));
             state.set_register(isa.frame_pointer(), frame_pointer);
             state.set_register(isa.goroutine(), Value::of(self.standing.address(trace)));
-            if let Some(zero) = isa.zero_wide()
-                && let Some(slot) = state.wide.get_mut(usize::from(zero.0))
-            {
-                *slot = (Value::exact(0), Value::exact(0));
+            if let Some(zero) = isa.zero_wide() {
+                state.wide.set(zero, (Value::exact(0), Value::exact(0)));
             }
             state
         };

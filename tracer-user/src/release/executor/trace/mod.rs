@@ -17,7 +17,7 @@ mod term;
 #[cfg(test)]
 mod tests;
 
-use std::cell::RefCell;
+use std::{cell::RefCell, cmp::Ordering};
 
 pub use dependence::Dependence;
 pub use lookup::{Key, Lookup};
@@ -40,6 +40,7 @@ pub struct CellAddr(Term);
 impl CellAddr {
     /// The word that `at` points into, and at which of its bytes.
     #[must_use]
+    #[inline]
     pub const fn of(at: Term) -> (Self, u8) {
         let lane = at.bits & 7;
         (Self(at.displaced(lane.wrapping_neg())), lane as u8)
@@ -47,6 +48,7 @@ impl CellAddr {
 
     /// The address.
     #[must_use]
+    #[inline]
     pub const fn get(self) -> u64 {
         self.0.bits
     }
@@ -54,12 +56,27 @@ impl CellAddr {
 
 // The same word, however its address was computed.
 impl PartialEq for CellAddr {
+    #[inline]
     fn eq(&self, other: &Self) -> bool {
         self.get() == other.get()
     }
 }
 
 impl Eq for CellAddr {}
+
+impl Ord for CellAddr {
+    #[inline]
+    fn cmp(&self, other: &Self) -> Ordering {
+        self.get().cmp(&other.get())
+    }
+}
+
+impl PartialOrd for CellAddr {
+    #[inline]
+    fn partial_cmp(&self, other: &Self) -> Option<Ordering> {
+        Some(self.cmp(other))
+    }
+}
 
 impl std::hash::Hash for CellAddr {
     fn hash<H: std::hash::Hasher>(&self, state: &mut H) {
@@ -137,6 +154,7 @@ impl Trace {
 
     /// What stands for both numbers where two paths meet, if they are equal.
     #[must_use]
+    #[inline]
     pub fn meet(&self, left: Term, right: Term) -> Option<Term> {
         if left == right {
             return Some(left);

@@ -23,6 +23,7 @@ pub struct Term {
 impl Term {
     /// A number that is the same for every goroutine: from the code, or already concluded from.
     #[must_use]
+    #[inline]
     pub const fn fixed(bits: u64) -> Self {
         Self {
             bits,
@@ -32,6 +33,7 @@ impl Term {
 
     /// The number so much further on.
     #[must_use]
+    #[inline]
     pub const fn displaced(self, by: u64) -> Self {
         Self {
             bits: self.bits.wrapping_add(by),
@@ -40,6 +42,7 @@ impl Term {
     }
 
     /// Whether it is the same for every goroutine.
+    #[inline]
     pub(super) fn is_fixed(self) -> bool {
         self.origin == Origin::Fixed
     }
