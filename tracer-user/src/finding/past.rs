@@ -141,8 +141,8 @@ impl Past {
         globals.is_some_and(|globals| globals.semtable.is_some())
     }
 
-    /// Sees who waits for semaphores in the process, which takes some microseconds. A process that
-    /// cannot be read the next look will tell of.
+    /// Sees who waits for semaphores in the process ([`semaphore_waiters`] says what that costs). A
+    /// process that cannot be read the next look will tell of.
     pub fn glance(&mut self) {
         let waiters = self.target.as_ref().map(semaphore_waiters);
         if let Some(Ok(Some(waiters))) = waiters {

@@ -31,8 +31,9 @@ pub struct SemaphoreWaiter {
     pub semaphore: TargetAddr,
 }
 
-/// Who waits for semaphores at this moment, of some thousands: a few microseconds where hardly
-/// anybody does. `None` where the table's place is not known.
+/// Who waits for semaphores at this moment, of some thousands. Takes about 6 µs of CPU where nobody
+/// does, and half a microsecond for each who does (`examples/lock_holders.rs` measures it). `None`
+/// where the table's place is not known.
 ///
 /// # Errors
 /// When the process is gone or may not be read.

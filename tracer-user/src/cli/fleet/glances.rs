@@ -1,5 +1,5 @@
-//! Glances at who waits for locks in processes whose probes are off: these cost microseconds, so
-//! that lock cycles need not wait for the next look.
+//! Glances at who waits for locks in processes whose probes are off: these cost little, so that lock
+//! cycles need not wait for the next look.
 
 use std::time::{Duration, Instant};
 
