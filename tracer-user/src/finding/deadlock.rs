@@ -153,7 +153,7 @@ fn story(scene: &Scene<'_>, cycle: &Cycle, behind: u64, proof: Proof) -> Vec<Str
 
 /// How it is known that `edge.to` is who has to act.
 fn acts(scene: &Scene<'_>, edge: &Edge) -> String {
-    if let Some(sentence) = scene.holds(edge.to, edge.object) {
+    if let Some(sentence) = scene.holds(edge.to, edge.object, scene.goroutine(edge.from)) {
         return sentence;
     }
     let object = scene.object(edge.object);

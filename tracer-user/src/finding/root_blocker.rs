@@ -90,7 +90,7 @@ fn tell(
         meanwhile(scene, g),
     );
     let mut story = vec![format!("{} {}.", capitalised(&name), scene.doing(g))];
-    story.extend(scene.holds(root.goid, object));
+    story.extend(scene.holds(root.goid, object, waiters.first().copied()));
     story.extend(partners(scene, g));
     for (object, behind) in root.objects.iter().take(3) {
         let verb = if *behind == 1 { "waits" } else { "wait" };

@@ -225,10 +225,23 @@ impl<'a> Scene<'a> {
         capitalised(&format!("{} {doing}.", Self::name(goid)))
     }
 
-    /// How it is known that `holder` has to release `object`.
-    pub(super) fn holds(&self, holder: Goid, object: TargetAddr) -> Option<String> {
+    /// How it is known that `holder` has to release `object`, for which `waiter` waits.
+    pub(super) fn holds(
+        &self,
+        holder: Goid,
+        object: TargetAddr,
+        waiter: Option<&Goroutine>,
+    ) -> Option<String> {
         let known = self.holders.get(&object)?;
-        let (_, release) = known.candidates.iter().find(|(goid, _)| *goid == holder)?;
+        let held = || known.candidates.iter().filter(|(goid, _)| *goid == holder);
+        // Who upgrades an RWMutex holds both sides of it, and only one is waited for.
+        let awaited = |kind: ReleaseKind| {
+            let waits = waiter.into_iter().flat_map(|g| &g.waits_on);
+            let mut waits = waits.filter(|wait| wait.object.addr == object);
+            waits.any(|wait| satisfiers(wait.operation).contains(&kind))
+        };
+        let release = held().find(|(_, release)| awaited(release.kind));
+        let (_, release) = release.or_else(|| held().next())?;
         let verb = match release.kind {
             ReleaseKind::Unlock | ReleaseKind::WriteUnlock => "unlocks it",
             ReleaseKind::ReadUnlock => "has read-locked it and gives it back",

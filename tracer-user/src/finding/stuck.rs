@@ -166,7 +166,7 @@ fn tell(scene: &Scene<'_>, members: &Members<'_>) -> Finding {
                 ));
             }
             for (holder, _) in holders.candidates.iter().take(3) {
-                story.extend(scene.holds(*holder, wait.object.addr));
+                story.extend(scene.holds(*holder, wait.object.addr, Some(example)));
                 story.push(scene.sentence(*holder));
             }
             doubts.extend(holders.doubts.iter().cloned());

@@ -141,6 +141,11 @@ fn a_reader_of_a_lock_that_upgrades_holds_itself_up() {
     let finding = of_kind(&diagnosis, FindingKind::SelfDeadlock);
     assert_eq!(finding.goroutines, goids(&[5]));
     assert_eq!(finding.waiting_behind, 1);
+    let told = finding.story.join(" ");
+    assert!(
+        told.contains("Goroutine 5 has read-locked it and gives it back later"),
+        "{told}"
+    );
 }
 
 #[test]
