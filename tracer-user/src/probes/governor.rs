@@ -162,7 +162,8 @@ impl Governor {
             self.tripped = true;
         }
         // Scaled to a whole window: the excess may have come early in it.
-        let share = self.window.length.as_secs_f64() / Self::WINDOW.as_secs_f64();
+        let length = self.window.length.max(Self::TRIAL);
+        let share = length.as_secs_f64() / Self::WINDOW.as_secs_f64();
         let affordable = self.level == Level::All && self.window.cheap <= allowed.mul_f64(share);
         self.level = if affordable {
             Level::Locks
@@ -182,10 +183,9 @@ impl Governor {
     }
 
     fn close_window(&mut self) {
-        let length = self.window.length.as_secs_f64();
-        if length > 0.0 {
-            self.ratio = self.window.all.as_secs_f64() / length;
-        }
+        // What a few hits cost is no share of the microseconds in which they came.
+        let length = self.window.length.max(Self::TRIAL);
+        self.ratio = self.window.all.as_secs_f64() / length.as_secs_f64();
         self.window = Window::default();
     }
 }
@@ -215,6 +215,15 @@ mod tests {
             assert_eq!(governor.look(hits(tick * 4_900, 0), TICK), None);
         }
         assert!((governor.cost_ratio() - 0.0098).abs() < 1e-9);
+    }
+
+    #[test]
+    fn hits_at_once_are_a_share_of_the_moment_in_which_they_came() {
+        let mut governor = governor();
+        let now = Duration::from_micros(3);
+        assert_eq!(governor.look(hits(40_000, 0), now), Some(Level::Locks));
+        // 20 ms of 100 ms.
+        assert!((governor.cost_ratio() - 0.2).abs() < 1e-9);
     }
 
     #[test]

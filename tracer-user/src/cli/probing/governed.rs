@@ -34,10 +34,11 @@ pub struct Governed {
 }
 
 impl Governed {
-    /// One that has just been attached to.
-    pub fn new(governor: Governor) -> Self {
+    /// One that has just been attached to, which began at `began`: its probes may have been hit since.
+    pub fn new(governor: Governor, began: Instant) -> Self {
         Self {
             governor: Some(governor),
+            looked: began,
             ..Self::refused()
         }
     }

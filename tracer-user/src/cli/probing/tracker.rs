@@ -90,10 +90,11 @@ impl Tracker {
         if self.governed.contains_key(&pid) {
             return;
         }
+        let began = Instant::now();
         let governed = match self.probes.attach(pid, exe, image) {
             Ok(()) => {
                 tracing::info!(%pid, "probes attached");
-                Governed::new(Governor::new(self.budget, self.cost))
+                Governed::new(Governor::new(self.budget, self.cost), began)
             }
             Err(error) => {
                 tracing::warn!(%pid, %error, "no probes on this process");
