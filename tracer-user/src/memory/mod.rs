@@ -9,6 +9,7 @@ mod gather;
 mod live;
 mod recording;
 mod registers;
+mod words;
 
 pub use cached::CachedMemory;
 pub use core::{CoreError, CoreMemory};
@@ -17,6 +18,7 @@ pub use gather::Gather;
 pub use live::LiveMemory;
 pub use recording::{PAGE, PAGES_LIMIT, Pages, RecordingMemory};
 pub use registers::ThreadRegisters;
+pub use words::words;
 
 use crate::ids::TargetAddr;
 

@@ -57,6 +57,14 @@ struct Window {
     length: Duration,
 }
 
+impl Window {
+    /// How long it has lasted, to take a share of: what a few hits cost is none of the microseconds in
+    /// which they came.
+    fn lasted(&self) -> Duration {
+        self.length.max(Governor::TRIAL)
+    }
+}
+
 impl Governor {
     /// What may be spent at once is the budget of so long a time.
     const WINDOW: Duration = Duration::from_secs(1);
@@ -119,7 +127,6 @@ impl Governor {
         if self.level != Level::All {
             self.paused += elapsed;
         }
-        let allowed = Self::WINDOW.mul_f64(self.budget.0);
         // Whoever is looked at seldom has a longer window.
         let at_once = if self.is_on_trial() {
             Self::TRIAL
@@ -133,7 +140,7 @@ impl Governor {
             Level::Locks | Level::Threads => self.window.cheap,
         };
         if spent > length.mul_f64(self.budget.0) && self.level > Level::Threads {
-            return Some(self.lower(allowed));
+            return Some(self.lower());
         }
         if self.window.length >= Self::WINDOW {
             self.close_window();
@@ -147,7 +154,7 @@ impl Governor {
     }
 
     /// Over budget. The cheap probes stay if they alone would have been within.
-    fn lower(&mut self, allowed: Duration) -> Level {
+    fn lower(&mut self) -> Level {
         // Probes that are on trial count as another excess of the same load.
         if self.level == Level::All {
             if self.tripped && self.calm < Self::CALM {
@@ -161,10 +168,9 @@ impl Governor {
             self.paused = Duration::ZERO;
             self.tripped = true;
         }
-        // Scaled to a whole window: the excess may have come early in it.
-        let length = self.window.length.max(Self::TRIAL);
-        let share = length.as_secs_f64() / Self::WINDOW.as_secs_f64();
-        let affordable = self.level == Level::All && self.window.cheap <= allowed.mul_f64(share);
+        // By what has passed of the window: the excess may have come early in it.
+        let allowed = self.window.lasted().mul_f64(self.budget.0);
+        let affordable = self.level == Level::All && self.window.cheap <= allowed;
         self.level = if affordable {
             Level::Locks
         } else {
@@ -183,9 +189,7 @@ impl Governor {
     }
 
     fn close_window(&mut self) {
-        // What a few hits cost is no share of the microseconds in which they came.
-        let length = self.window.length.max(Self::TRIAL);
-        self.ratio = self.window.all.as_secs_f64() / length.as_secs_f64();
+        self.ratio = self.window.all.as_secs_f64() / self.window.lasted().as_secs_f64();
         self.window = Window::default();
     }
 }

@@ -60,9 +60,7 @@ impl Maps {
         self.counters
             .set(target.slot, zeros, 0)
             .map_err(in_map("COUNTERS"))?;
-        self.targets
-            .insert(pid.0, Wire(target), 0)
-            .map_err(in_map("TARGETS"))
+        self.set_target(pid, target)
     }
 
     /// Changes a target that has been entered. The BPF programs may write a word of it meanwhile,
@@ -70,6 +68,10 @@ impl Maps {
     pub fn change(&mut self, pid: Pid, change: impl FnOnce(&mut Target)) -> Result<(), ProbeError> {
         let mut target = self.target(pid)?;
         change(&mut target);
+        self.set_target(pid, target)
+    }
+
+    fn set_target(&mut self, pid: Pid, target: Target) -> Result<(), ProbeError> {
         self.targets
             .insert(pid.0, Wire(target), 0)
             .map_err(in_map("TARGETS"))

@@ -4,7 +4,7 @@
 use super::goroutine::GoroutineLayout;
 use crate::{
     ids::TargetAddr,
-    memory::{Memory, MemoryExt as _},
+    memory::{Memory, MemoryExt as _, words},
 };
 
 /// A longer list of deferred calls than any goroutine's.
@@ -57,12 +57,6 @@ fn word(bytes: &[u8], offset: u64) -> Option<u64> {
     let at = usize::try_from(offset).ok()?;
     let bytes = bytes.get(at..at.checked_add(8)?)?;
     Some(u64::from_le_bytes(bytes.try_into().ok()?))
-}
-
-/// The whole words of `bytes`.
-pub(super) fn words(bytes: &[u8]) -> impl Iterator<Item = u64> + '_ {
-    let (words, _) = bytes.as_chunks();
-    words.iter().map(|word| u64::from_le_bytes(*word))
 }
 
 #[cfg(test)]

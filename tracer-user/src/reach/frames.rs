@@ -8,6 +8,7 @@ use super::goroutine::{Doing, GoroutineNow};
 use crate::{
     ids::{ImageAddr, LoadBias, TargetAddr},
     image::{Arch, Function, Image},
+    memory::words,
     snapshot::{Snapshot, Stack, StackFrame},
 };
 
@@ -124,7 +125,7 @@ impl StackPlan {
     pub fn fits(&self, bytes: &[u8]) -> bool {
         self.returns
             .iter()
-            .all(|(at, pc)| words(bytes, *at, at + 8).next() == Some(*pc))
+            .all(|(at, pc)| words_between(bytes, *at, at + 8).next() == Some(*pc))
     }
 
     /// Bytes from the stack pointer to the end of the outermost frame.
@@ -195,7 +196,7 @@ impl StackPlan {
         }
         let mut live = self.live.iter().copied();
         while let Some((from, to)) = live.next().or_else(|| todo.pop()) {
-            for word in words(bytes, from, to) {
+            for word in words_between(bytes, from, to) {
                 let here = word.wrapping_sub(at.0) < bytes.len() as u64;
                 if here {
                     todo.extend(self.object_at(word, at).filter(|o| seen.insert(*o)));
@@ -218,12 +219,10 @@ impl StackPlan {
     }
 }
 
-fn words(bytes: &[u8], from: u64, to: u64) -> impl Iterator<Item = u64> + '_ {
+fn words_between(bytes: &[u8], from: u64, to: u64) -> impl Iterator<Item = u64> + '_ {
     let range = usize::try_from(from).unwrap_or(usize::MAX)
         ..usize::try_from(to).unwrap_or(usize::MAX).min(bytes.len());
-    let bytes = bytes.get(range).unwrap_or(&[]);
-    let (words, _) = bytes.as_chunks();
-    words.iter().map(|word| u64::from_le_bytes(*word))
+    words(bytes.get(range).unwrap_or(&[]))
 }
 
 fn function_of(image: &Image, pc: ImageAddr) -> Option<Function> {

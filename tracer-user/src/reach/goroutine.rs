@@ -3,7 +3,7 @@
 use super::mark::Range;
 use crate::{
     ids::{Goid, TargetAddr},
-    memory::{Gather, Memory, MemoryExt as _, ReadError},
+    memory::{Gather, Memory, MemoryExt as _, ReadError, words},
 };
 
 /// `_Gidle`, `_Gdead` and the unused number of an old status (`runtime/runtime2.go`).
@@ -171,12 +171,8 @@ impl AllGoroutines {
         let limit = usize::try_from(8 * MAX_GOROUTINES).unwrap_or(usize::MAX);
         let bytes = usize::try_from(len.saturating_mul(8)).unwrap_or(usize::MAX);
         let list = memory.read_vec(array, bytes, limit)?;
-        Ok(list
-            .chunks_exact(8)
-            .filter_map(|word| word.try_into().ok().map(u64::from_le_bytes))
-            .filter(|g| *g != 0)
-            .map(TargetAddr)
-            .collect())
+        let gs = words(&list).map(TargetAddr);
+        Ok(gs.filter(|g| !g.is_nil()).collect())
     }
 }
 

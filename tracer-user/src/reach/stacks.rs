@@ -1,14 +1,14 @@
 //! Stacks as roots: by their maps where a goroutine stands still at a call, word by word elsewhere.
 
 use super::{
-    defers::{self, words},
+    defers,
     frames::{FrameMaps, StackPlan},
     goroutine::{self, Doing, GoroutineLayout, GoroutineNow},
     mark::{Marker, Range, RangeReader},
 };
 use crate::{
     ids::TargetAddr,
-    memory::{Gather, Memory, ReadError},
+    memory::{Gather, Memory, ReadError, words},
 };
 
 /// How often a stack that moves away under the reader is chased within one look.

@@ -9,7 +9,7 @@ use std::ops::Range;
 use super::{SnapshotError, Target, fields::Fields, g_record::GRecord};
 use crate::{
     ids::{ImageAddr, TargetAddr},
-    memory::{MIN_POINTER, MemoryExt as _, ReadError},
+    memory::{MIN_POINTER, MemoryExt as _, ReadError, words},
 };
 
 /// Most goroutines ever, dead ones included: 128 MiB of pointers.
@@ -64,9 +64,8 @@ pub(super) fn read(target: &Target) -> Result<AllGs, SnapshotError> {
         if header(target, at)?.array != before.array {
             continue;
         }
-        let list = array
-            .chunks_exact(8)
-            .map(|word| Fields(word).addr(0))
+        let list = words(&array)
+            .map(TargetAddr)
             .filter(|g| !g.is_nil() && g.0.is_multiple_of(8))
             .collect();
         return Ok(AllGs {
@@ -134,10 +133,7 @@ fn looks_like_goroutines(target: &Target, header: Header) -> bool {
     let Ok(array) = target.memory.read_vec(header.array, count * 8, PROBED * 8) else {
         return false;
     };
-    array.chunks_exact(8).all(|word| {
-        let g = Fields(word).addr(0);
-        is_goroutine(target, g)
-    })
+    words(&array).all(|g| is_goroutine(target, TargetAddr(g)))
 }
 
 fn is_goroutine(target: &Target, g: TargetAddr) -> bool {

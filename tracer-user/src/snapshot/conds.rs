@@ -11,7 +11,7 @@ use super::{Goroutine, Target, fields::Fields, sudog::Sudog, waits::Entry};
 use crate::{
     ids::TargetAddr,
     image::WaitReason,
-    memory::{CachedMemory, MIN_POINTER, Memory, MemoryExt as _, ReadError},
+    memory::{CachedMemory, MIN_POINTER, Memory, MemoryExt as _, ReadError, words},
 };
 
 /// Frames looked at: `gopark`, `notifyListWait`, `Cond.Wait`.
@@ -70,13 +70,12 @@ impl Search<'_> {
             .unwrap_or(BYTES_LIMIT)
             .min(BYTES_LIMIT)
             + 8;
-        let words = match self.memory.read_vec(goroutine.sp, len, len) {
-            Ok(words) => words,
+        let stack = match self.memory.read_vec(goroutine.sp, len, len) {
+            Ok(stack) => stack,
             Err(error @ (ReadError::Gone | ReadError::Denied)) => return Err(error),
             Err(_) => return Ok(()),
         };
-        for word in words.chunks_exact(8) {
-            let candidate = Fields(word).addr(0);
+        for candidate in words(&stack).map(TargetAddr) {
             if candidate.0.is_multiple_of(8)
                 && candidate.0 >= MIN_POINTER
                 && self.tried.insert(candidate)

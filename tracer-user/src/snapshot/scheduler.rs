@@ -3,7 +3,7 @@
 use super::{Goroutine, Scheduler, Target, WaitSince, fields::Fields};
 use crate::{
     ids::{ImageAddr, TargetAddr},
-    memory::{MemoryExt as _, ReadError},
+    memory::{MemoryExt as _, ReadError, words},
 };
 
 /// Most Ps: `_MaxGomaxprocs` was 1024 until Go 1.10 and is unbounded since.
@@ -73,10 +73,7 @@ fn ps(target: &Target, allp: ImageAddr) -> Result<Vec<TargetAddr>, ReadError> {
     }
     let bytes = usize::try_from(len * 8).unwrap_or(0);
     let list = target.memory.read_vec(array, bytes, bytes)?;
-    Ok(list
-        .chunks_exact(8)
-        .map(|word| Fields(word).addr(0))
-        .collect())
+    Ok(words(&list).map(TargetAddr).collect())
 }
 
 /// How many timers are in the heaps of `ps`: `len(p.timers)`, from Go 1.23 on `p.timers.heap`.

@@ -264,14 +264,17 @@ impl Tracker {
     /// Tells of the processes whose park and wake probes are off, and in which somebody has come to
     /// wait for a lock, perhaps, since the last time.
     fn find_hints(&mut self) {
+        let mut found = Vec::new();
         for (pid, governed) in &mut self.governed {
             if governed.level() == Some(Level::Locks)
                 && let Ok(at_ns) = self.probes.lock_hint_ns(*pid)
                 && governed.finds_hint(at_ns)
-                && !self.news.tell(*pid, state::Event::LockHint { at_ns })
             {
-                self.own.count_lost(1);
+                found.push((*pid, at_ns));
             }
+        }
+        for (pid, at_ns) in found {
+            self.tell(pid, state::Event::LockHint { at_ns });
         }
     }
 

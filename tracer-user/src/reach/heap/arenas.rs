@@ -3,7 +3,7 @@
 use super::HeapLayout;
 use crate::{
     ids::TargetAddr,
-    memory::{Memory, MemoryExt as _, ReadError},
+    memory::{Memory, MemoryExt as _, ReadError, words},
 };
 
 /// A heap arena's size: 64 MiB on 64-bit Linux (`heapArenaBytes`, `runtime/malloc.go`).
@@ -106,9 +106,6 @@ impl HeapArenas {
         }
         let bytes = usize::try_from(len.saturating_mul(8)).unwrap_or(usize::MAX);
         let list = memory.read_vec(at, bytes, limit)?;
-        Ok(list
-            .chunks_exact(8)
-            .filter_map(|word| word.try_into().ok().map(u64::from_le_bytes))
-            .collect())
+        Ok(words(&list).collect())
     }
 }

@@ -3,7 +3,7 @@
 use super::{HeapLayout, span::SpanUse};
 use crate::{
     ids::TargetAddr,
-    memory::{Memory, MemoryExt as _, ReadError, ReadRequest},
+    memory::{Memory, MemoryExt as _, ReadError, ReadRequest, words},
     reach::digest::hash,
 };
 
@@ -84,12 +84,6 @@ impl Named {
             (self.structs.get(at).copied().unwrap_or(0), at)
         })
     }
-}
-
-/// The whole words of `bytes`.
-pub(super) fn words(bytes: &[u8]) -> impl Iterator<Item = u64> + '_ {
-    let (words, _) = bytes.as_chunks();
-    words.iter().map(|word| u64::from_le_bytes(*word))
 }
 
 /// `mspan` structs as they were read, neighbours in one piece.

@@ -1,4 +1,4 @@
-//! Ranges of memory as words, and page by page.
+//! Ranges of memory, page by page.
 
 use super::Range;
 use crate::reach::heap::PAGE_BYTES;
@@ -14,13 +14,6 @@ pub(super) fn page_by_page(range: Range) -> impl Iterator<Item = (Range, usize)>
         at = at.offset(len);
         Some((piece, before))
     })
-}
-
-/// The whole words of `bytes`.
-#[inline]
-pub(super) fn words(bytes: &[u8]) -> impl Iterator<Item = u64> + '_ {
-    let (words, _) = bytes.as_chunks();
-    words.iter().map(|word| u64::from_le_bytes(*word))
 }
 
 #[cfg(test)]

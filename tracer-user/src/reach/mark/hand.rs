@@ -2,7 +2,7 @@
 
 use super::{
     Range, RangeReader,
-    extent::{page_by_page, words},
+    extent::page_by_page,
     marks::Marks,
     scan::Scanner,
     sheet::{Sheet, fits},
@@ -10,7 +10,7 @@ use super::{
 };
 use crate::{
     ids::TargetAddr,
-    memory::{Memory, ReadError},
+    memory::{Memory, ReadError, words},
     reach::digest::hash,
 };
 

@@ -9,12 +9,12 @@ use super::{
     bitmap::Bitmap,
     change::PageChanges,
     cut::{Cut, Cuts},
-    extent::words,
     scan::Found,
     window::{WINDOW_PAGES, Window},
 };
 use crate::{
     ids::TargetAddr,
+    memory::words,
     reach::heap::{ObjectAt, PAGE_BYTES, Place, Span, SpanId, SpanTable},
 };
 

@@ -2,7 +2,7 @@
 
 use crate::{
     ids::TargetAddr,
-    memory::{Memory, MemoryExt as _, ReadError},
+    memory::{Memory, MemoryExt as _, ReadError, words},
 };
 
 /// `finBlockSize` and `cleanupBlockSize` (`runtime/mfinal.go`, `runtime/mcleanup.go`).
@@ -64,10 +64,7 @@ fn queued(
             return Ok(found);
         }
         let bytes = memory.read_vec(block, BLOCK_BYTES, BLOCK_BYTES)?;
-        let words: Vec<u64> = bytes
-            .chunks_exact(8)
-            .filter_map(|word| word.try_into().ok().map(u64::from_le_bytes))
-            .collect();
+        let words: Vec<u64> = words(&bytes).collect();
         let queued = usize::try_from(words[count] & 0xffff_ffff).unwrap_or(0);
         let end = first.saturating_add(queued.saturating_mul(entry));
         found.extend(

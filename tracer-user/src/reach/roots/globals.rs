@@ -2,7 +2,7 @@
 
 use crate::{
     ids::TargetAddr,
-    memory::{Memory, MemoryExt as _, ReadError},
+    memory::{Memory, MemoryExt as _, ReadError, words},
     reach::mark::Range,
 };
 
@@ -122,9 +122,8 @@ pub fn global_words(
             let len = PIECE.min(end - at.0);
             buffer.resize(usize::try_from(len).unwrap_or(0), 0);
             memory.read(at, &mut buffer)?;
-            for (index, word) in buffer.chunks_exact(8).enumerate() {
+            for (index, word) in words(&buffer).enumerate() {
                 let here = at.offset(8 * index as u64);
-                let word = word.try_into().map_or(0, u64::from_le_bytes);
                 let excluded = || without.iter().any(|r| here.0.wrapping_sub(r.at.0) < r.len);
                 if word != 0 && module.may_be_pointer(here) && !excluded() {
                     each(word);

@@ -10,6 +10,7 @@ mod shapes;
 use std::fmt::Write as _;
 
 use random::Random;
+use shapes::Hold;
 
 /// Mutexes and RWMutexes that each goroutine has for itself.
 const LOCKS: usize = 6;
@@ -102,28 +103,29 @@ impl Writer {
         let rest: Vec<usize> = free.iter().copied().filter(|l| *l != lock).collect();
         let shape = self.random.below(13);
         if shape == 8 {
-            let kind = if lock < LOCKS / 2 { "mutex" } else { "write" };
-            return self.by_helper(lock, kind, &rest, depth);
+            return self.by_helper(lock, &rest, depth);
         }
         if shape == 12 {
             return self.by_locker(lock, &rest, depth);
         }
         let (way, kind) = self.way(lock);
-        let verbs = if kind == "read" {
-            ("RLock", "RUnlock")
-        } else {
-            ("Lock", "Unlock")
+        let hold = Hold {
+            way: &way,
+            lock,
+            kind,
+            rest: &rest,
+            depth,
         };
         match shape {
-            0 | 1 => self.plain(&way, verbs, lock, kind, &rest, depth),
-            2 | 3 => self.deferred(&way, verbs, lock, kind, &rest, depth),
-            4 => self.deferred_closure(&way, verbs, lock, kind, &rest, depth),
-            5 => self.flagged(&way, verbs, lock, kind, &rest, depth, false),
-            6 => self.flagged(&way, verbs, lock, kind, &rest, depth, true),
-            7 => self.in_loop(&way, verbs, lock, kind, &rest, depth),
-            9 => self.method_value(&way, verbs, lock, kind, &rest, depth),
-            10 => self.tried(&way, verbs, lock, kind, &rest, depth),
-            _ => self.early_return(&way, verbs, lock, kind, &rest, depth),
+            0 | 1 => self.plain(hold),
+            2 | 3 => self.deferred(hold),
+            4 => self.deferred_closure(hold),
+            5 => self.flagged(hold, false),
+            6 => self.flagged(hold, true),
+            7 => self.in_loop(hold),
+            9 => self.method_value(hold),
+            10 => self.tried(hold),
+            _ => self.early_return(hold),
         }
     }
 

@@ -2,85 +2,92 @@
 
 use super::{LOCKS, Writer};
 
-/// The methods that take a lock and release it.
-type Verbs = (&'static str, &'static str);
+/// A lock that is taken, and what goes on until it is released.
+#[derive(Clone, Copy)]
+pub(super) struct Hold<'a> {
+    /// How the code names the lock.
+    pub way: &'a str,
+    /// Its number.
+    pub lock: usize,
+    /// How it is taken: `mutex`, `read` or `write`.
+    pub kind: &'static str,
+    /// The locks that may be taken meanwhile.
+    pub rest: &'a [usize],
+    /// How deep in statements this is.
+    pub depth: usize,
+}
+
+impl Hold<'_> {
+    /// How a lock is taken of which all that is said is its number: not for reading.
+    pub(super) const fn kind_of(lock: usize) -> &'static str {
+        if lock < LOCKS / 2 { "mutex" } else { "write" }
+    }
+
+    /// The methods that take it and release it.
+    fn verbs(&self) -> (&'static str, &'static str) {
+        match self.kind {
+            "read" => ("RLock", "RUnlock"),
+            _ => ("Lock", "Unlock"),
+        }
+    }
+
+    fn locks(&self) -> String {
+        format!("{}.{}()", self.way, self.verbs().0)
+    }
+
+    fn unlocks(&self) -> String {
+        format!("{}.{}()", self.way, self.verbs().1)
+    }
+}
 
 impl Writer {
-    fn took(&mut self, lock: usize, kind: &str) {
-        self.line(&format!("t.took({lock}, {kind:?})"));
+    fn took(&mut self, hold: Hold<'_>) {
+        self.line(&format!("t.took({}, {:?})", hold.lock, hold.kind));
     }
 
     fn gave(&mut self, lock: usize) {
         self.line(&format!("t.gave({lock})"));
     }
 
-    pub(super) fn plain(
-        &mut self,
-        way: &str,
-        v: Verbs,
-        lock: usize,
-        kind: &str,
-        rest: &[usize],
-        d: usize,
-    ) {
-        self.line(&format!("{way}.{}()", v.0));
-        self.took(lock, kind);
-        self.block(rest, d + 1);
-        self.gave(lock);
-        self.line(&format!("{way}.{}()", v.1));
+    fn take(&mut self, hold: Hold<'_>) {
+        self.line(&hold.locks());
+        self.took(hold);
     }
 
-    pub(super) fn deferred(
-        &mut self,
-        way: &str,
-        v: Verbs,
-        lock: usize,
-        kind: &str,
-        rest: &[usize],
-        d: usize,
-    ) {
+    fn give(&mut self, hold: Hold<'_>) {
+        self.gave(hold.lock);
+        self.line(&hold.unlocks());
+    }
+
+    pub(super) fn plain(&mut self, hold: Hold<'_>) {
+        self.take(hold);
+        self.block(hold.rest, hold.depth + 1);
+        self.give(hold);
+    }
+
+    pub(super) fn deferred(&mut self, hold: Hold<'_>) {
         self.open("func() {");
-        self.line(&format!("{way}.{}()", v.0));
-        self.line(&format!("defer {way}.{}()", v.1));
-        self.took(lock, kind);
-        self.block(rest, d + 1);
+        self.line(&hold.locks());
+        self.line(&format!("defer {}", hold.unlocks()));
+        self.took(hold);
+        self.block(hold.rest, hold.depth + 1);
         self.close("}()");
-        self.gave(lock);
+        self.gave(hold.lock);
     }
 
-    pub(super) fn deferred_closure(
-        &mut self,
-        way: &str,
-        v: Verbs,
-        lock: usize,
-        kind: &str,
-        rest: &[usize],
-        d: usize,
-    ) {
+    pub(super) fn deferred_closure(&mut self, hold: Hold<'_>) {
         self.open("func() {");
         self.open("defer func() {");
-        self.noise(rest, d + 3);
+        self.noise(hold.rest, hold.depth + 3);
         self.point();
-        self.gave(lock);
-        self.line(&format!("{way}.{}()", v.1));
+        self.give(hold);
         self.close("}()");
-        self.line(&format!("{way}.{}()", v.0));
-        self.took(lock, kind);
-        self.block(rest, d + 1);
+        self.take(hold);
+        self.block(hold.rest, hold.depth + 1);
         self.close("}()");
     }
 
-    #[expect(clippy::too_many_arguments, reason = "the parts of one statement")]
-    pub(super) fn flagged(
-        &mut self,
-        way: &str,
-        v: Verbs,
-        lock: usize,
-        kind: &str,
-        rest: &[usize],
-        d: usize,
-        local: bool,
-    ) {
+    pub(super) fn flagged(&mut self, hold: Hold<'_>, local: bool) {
         let flag = self.random.below(8);
         let condition = if local {
             let name = self.name("held");
@@ -90,25 +97,15 @@ impl Writer {
             format!("t.flags[{flag}]")
         };
         self.open(&format!("if {condition} {{"));
-        self.line(&format!("{way}.{}()", v.0));
-        self.took(lock, kind);
+        self.take(hold);
         self.close("}");
-        self.block(rest, d + 1);
+        self.block(hold.rest, hold.depth + 1);
         self.open(&format!("if {condition} {{"));
-        self.gave(lock);
-        self.line(&format!("{way}.{}()", v.1));
+        self.give(hold);
         self.close("}");
     }
 
-    pub(super) fn in_loop(
-        &mut self,
-        way: &str,
-        v: Verbs,
-        lock: usize,
-        kind: &str,
-        rest: &[usize],
-        d: usize,
-    ) {
+    pub(super) fn in_loop(&mut self, hold: Hold<'_>) {
         let count = 1 + self.random.below(4);
         let i = self.name("i");
         let limit = if self.random.chance(5) {
@@ -117,109 +114,80 @@ impl Writer {
             format!("t.counts[{count}]")
         };
         self.open(&format!("for {i} := 0; {i} < {limit}; {i}++ {{"));
-        self.line(&format!("{way}.{}()", v.0));
-        self.took(lock, kind);
-        self.block(rest, d + 2);
-        self.gave(lock);
-        self.line(&format!("{way}.{}()", v.1));
+        self.take(hold);
+        self.block(hold.rest, hold.depth + 2);
+        self.give(hold);
         self.close("}");
     }
 
-    pub(super) fn by_helper(&mut self, lock: usize, kind: &str, rest: &[usize], d: usize) {
-        let function = match (kind, self.random.below(2)) {
-            ("mutex", 0) => "t.with",
-            ("mutex", _) => "t.withPlain",
-            (_, 0) => "t.writing",
-            _ => "t.writingPlain",
+    pub(super) fn by_helper(&mut self, lock: usize, rest: &[usize], depth: usize) {
+        let is_mutex = Hold::kind_of(lock) == "mutex";
+        let function = match (is_mutex, self.random.below(2)) {
+            (true, 0) => "t.with",
+            (true, _) => "t.withPlain",
+            (false, 0) => "t.writing",
+            (false, _) => "t.writingPlain",
         };
         if self.random.chance(5) {
             self.open(&format!("{function}({lock}, func() {{"));
-            self.block(rest, d + 1);
+            self.block(rest, depth + 1);
             self.close("})");
             return;
         }
-        if kind == "mutex" {
+        if is_mutex {
             self.line(&format!("t.acquire({lock})"));
-            self.block(rest, d + 1);
+            self.block(rest, depth + 1);
             self.line(&format!("t.release({lock})"));
         } else {
             let name = self.name("unlock");
             self.line(&format!("{name} := t.writeLock({lock})"));
-            self.block(rest, d + 1);
+            self.block(rest, depth + 1);
             self.gave(lock);
             self.line(&format!("{name}()"));
         }
     }
 
-    pub(super) fn method_value(
-        &mut self,
-        way: &str,
-        v: Verbs,
-        lock: usize,
-        kind: &str,
-        rest: &[usize],
-        d: usize,
-    ) {
+    pub(super) fn method_value(&mut self, hold: Hold<'_>) {
         let name = self.name("unlock");
-        self.line(&format!("{way}.{}()", v.0));
-        self.took(lock, kind);
-        self.line(&format!("{name} := {way}.{}", v.1));
-        self.block(rest, d + 1);
-        self.gave(lock);
+        self.take(hold);
+        self.line(&format!("{name} := {}.{}", hold.way, hold.verbs().1));
+        self.block(hold.rest, hold.depth + 1);
+        self.gave(hold.lock);
         self.line(&format!("{name}()"));
     }
 
-    pub(super) fn tried(
-        &mut self,
-        way: &str,
-        v: Verbs,
-        lock: usize,
-        kind: &str,
-        rest: &[usize],
-        d: usize,
-    ) {
-        self.open(&format!("if {way}.Try{}() {{", v.0));
-        self.took(lock, kind);
-        self.block(rest, d + 1);
-        self.gave(lock);
-        self.line(&format!("{way}.{}()", v.1));
+    pub(super) fn tried(&mut self, hold: Hold<'_>) {
+        self.open(&format!("if {}.Try{}() {{", hold.way, hold.verbs().0));
+        self.took(hold);
+        self.block(hold.rest, hold.depth + 1);
+        self.give(hold);
         self.close("}");
     }
 
-    pub(super) fn early_return(
-        &mut self,
-        way: &str,
-        v: Verbs,
-        lock: usize,
-        kind: &str,
-        rest: &[usize],
-        d: usize,
-    ) {
+    pub(super) fn early_return(&mut self, hold: Hold<'_>) {
         let flag = self.random.below(8);
         self.open("func() {");
-        self.line(&format!("{way}.{}()", v.0));
-        self.took(lock, kind);
-        self.block(rest, d + 1);
+        self.take(hold);
+        self.block(hold.rest, hold.depth + 1);
         self.open(&format!("if t.flags[{flag}] {{"));
-        self.gave(lock);
-        self.line(&format!("{way}.{}()", v.1));
+        self.give(hold);
         self.point();
         self.line("return");
         self.close("}");
-        self.block(rest, d + 2);
-        self.gave(lock);
-        self.line(&format!("{way}.{}()", v.1));
+        self.block(hold.rest, hold.depth + 2);
+        self.give(hold);
         self.close("}()");
     }
 
-    pub(super) fn by_locker(&mut self, lock: usize, rest: &[usize], d: usize) {
-        let kind = if lock < LOCKS / 2 { "mutex" } else { "write" };
+    pub(super) fn by_locker(&mut self, lock: usize, rest: &[usize], depth: usize) {
         let name = self.name("l");
         self.line(&format!("{name} := t.lockers[{lock}]"));
-        self.line(&format!("{name}.Lock()"));
-        self.took(lock, kind);
-        self.block(rest, d + 1);
-        self.gave(lock);
-        self.line(&format!("{name}.Unlock()"));
+        self.plain(Hold {
+            way: &name,
+            lock,
+            kind: Hold::kind_of(lock),
+            rest,
+            depth,
+        });
     }
 }
