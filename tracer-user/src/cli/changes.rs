@@ -2,14 +2,15 @@
 
 use std::{
     io::{self, Write},
-    time::{Duration, SystemTime},
+    time::SystemTime,
 };
 
 use serde::Serialize;
 
-use super::output;
+use super::{output, probing::Switch, waits::Waits};
 use crate::{
     export::{
+        board::Mode,
         document::{self, Document},
         text::{self, Paint, Style},
     },
@@ -47,32 +48,15 @@ struct Summary {
     waits: Vec<Waits>,
 }
 
-/// How long waits for one reason lasted.
+/// A line of `--format json` about the probes of a process.
 #[derive(Serialize)]
-struct Waits {
+struct Probes {
+    event: &'static str,
+    time: String,
     pid: Pid,
-    reason: &'static str,
-    count: u64,
-    sum_seconds: f64,
-    /// Upper bounds in seconds (`null`: none) with the number of waits in each bucket.
-    buckets: Vec<(Option<f64>, u64)>,
-}
-
-impl Waits {
-    fn new(pid: Pid, waits: &WaitHistogram) -> Self {
-        let bound = |bound: &Option<Duration>| bound.map(|bound| bound.as_secs_f64());
-        Self {
-            pid,
-            reason: waits.reason,
-            count: waits.count(),
-            sum_seconds: waits.sum.as_secs_f64(),
-            buckets: waits
-                .buckets
-                .iter()
-                .map(|(upper, count)| (bound(upper), *count))
-                .collect(),
-        }
-    }
+    mode: Mode,
+    on_trial: bool,
+    cost_ratio: f64,
 }
 
 /// How many findings stand.
@@ -172,6 +156,27 @@ impl Report {
         writeln!(out)
     }
 
+    /// Says what the governor did to the probes of a process.
+    pub fn switch(&self, pid: Pid, switch: Switch) -> io::Result<()> {
+        let mut out = self.out();
+        if self.json {
+            let line = Probes {
+                event: "probes",
+                time: now(),
+                pid,
+                mode: switch.mode(),
+                on_trial: switch.is_trial(),
+                cost_ratio: switch.cost_ratio,
+            };
+            serde_json::to_writer(&mut out, &line)?;
+            writeln!(out)?;
+        } else {
+            let text = format!("{} process {pid}: {switch}", now());
+            writeln!(out, "{}", self.paint.style(Style::Faint, text))?;
+        }
+        out.flush()
+    }
+
     /// Says that the watched process has ended.
     pub fn gone(&self, pid: Pid) -> io::Result<()> {
         let mut out = self.out();
@@ -198,8 +203,7 @@ impl Report {
     ) -> io::Result<()> {
         let waits: Vec<Waits> = waits
             .iter()
-            .flat_map(|(pid, all)| all.iter().map(|waits| Waits::new(*pid, waits)))
-            .filter(|waits| waits.count > 0)
+            .flat_map(|(pid, all)| all.iter().filter_map(|waits| Waits::new(*pid, waits)))
             .collect();
         let mut out = self.out();
         if self.json {
@@ -228,13 +232,7 @@ impl Report {
         };
         writeln!(out, "gostuck: {}", self.paint.style(style, text))?;
         for waits in waits {
-            #[expect(clippy::cast_precision_loss, reason = "a mean shown to a person")]
-            let mean = waits.sum_seconds / waits.count as f64;
-            writeln!(
-                out,
-                "  {:<20} {:>9} waits ended, {mean:.6} s on average",
-                waits.reason, waits.count
-            )?;
+            writeln!(out, "  {waits}")?;
         }
         Ok(())
     }

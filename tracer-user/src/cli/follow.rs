@@ -7,7 +7,7 @@ use std::{
 
 use crate::{
     export::{
-        board::{Entry, Findings, Listed, Mode, Probed, Rates},
+        board::{Entry, Findings, Listed, Mode, Probed, Rates, Switches},
         document::{Clock, ImageFacts, Process as Facts},
         metrics::Figures,
     },
@@ -96,6 +96,7 @@ impl Followed {
             detector_armed: diagnosis.detector.as_ref().map(|detector| detector.armed),
             waits: BTreeMap::new(),
             over_budget: false,
+            switches: Switches::default(),
             looked_at: SystemTime::now()
                 .duration_since(UNIX_EPOCH)
                 .map_or(0.0, |since| since.as_secs_f64()),

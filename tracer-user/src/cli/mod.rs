@@ -1,6 +1,7 @@
 //! The commands, one file each. They only wire the other rooms together.
 
 mod changes;
+mod daemon;
 mod doctor;
 mod failure;
 mod fleet;
@@ -17,6 +18,7 @@ mod run;
 mod series;
 mod threshold;
 mod top;
+mod waits;
 mod walker;
 mod walking;
 mod watch;

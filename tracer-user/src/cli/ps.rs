@@ -1,18 +1,27 @@
-//! `gostuck ps`: the Go processes of this host.
+//! `gostuck ps`: the Go processes of this host, and how a daemon follows them if there is one.
 
 use std::{
     io::{self, Write},
+    net::SocketAddr,
+    path::PathBuf,
     process::ExitCode,
     sync::Arc,
 };
 
 use clap::{Args, ValueEnum};
+use rustc_hash::FxHashMap;
 use serde::Serialize;
 
-use super::Failure;
+use super::{
+    Failure,
+    daemon::{self, AskError, Followed},
+    percent::percent,
+    run::{LISTEN, token},
+};
 use crate::{
     export::{
-        document::{Clock, ImageFacts, Process as Facts, command},
+        board::Mode,
+        document::{Clock, ImageFacts, Process as Facts, command, key_text},
         text::{clean, count},
     },
     finding::LookError,
@@ -28,7 +37,10 @@ Examples:
   sudo gostuck ps --format json | jq '.[] | select(.goroutines > 10000)'
 
 Columns: goroutines include the runtime's own; FLAGS: c linked with C, s stripped.
-A process that cannot be traced is listed with the reason.";
+A process that cannot be traced is listed with the reason.
+Of a daemon on this host: PROBES is how it follows the process: by events, or by looks at an
+interval where the probes are off because they cost too much; COST is what they cost the process, as
+a share of one CPU. A dash: not probed, or no daemon follows it.";
 
 /// Options of `gostuck ps`.
 #[derive(Debug, Args)]
@@ -37,13 +49,20 @@ pub struct Options {
     /// How to print it
     #[arg(long, value_enum, default_value_t = Format::Text)]
     format: Format,
+    /// Where a daemon listens that may follow them [default: 127.0.0.1:9102]
+    #[arg(long, value_name = "ADDR:PORT")]
+    daemon: Option<SocketAddr>,
+    /// File with the bearer token that the daemon asks for
+    #[arg(long, value_name = "FILE")]
+    token_file: Option<PathBuf>,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 enum Format {
     /// A table
     Text,
-    /// An array of objects: the `process` object of docs/json.md, with `traceable` and `why_not`
+    /// An array of objects: the `process` object of docs/json.md, with `traceable`, `why_not`,
+    /// `mode` and `cost_ratio`
     Json,
 }
 
@@ -54,6 +73,10 @@ struct Row {
     traceable: bool,
     /// Why it cannot be traced.
     why_not: Option<String>,
+    /// How the daemon follows it; `None` where none does.
+    mode: Option<Mode>,
+    /// What the daemon's probes cost it, as a share of one CPU.
+    cost_ratio: Option<f64>,
     /// What is known of a traceable process.
     #[serde(flatten)]
     facts: Option<Facts>,
@@ -66,11 +89,12 @@ struct Row {
 /// # Errors
 /// When standard output cannot be written.
 pub fn run(options: &Options) -> Result<ExitCode, Failure> {
+    let followed = ask(options)?;
     let (processes, failed) = GoProcesses::new().scan();
     let images = ImageCache::new();
     let rows: Vec<Row> = processes
         .iter()
-        .map(|process| row(process, &images))
+        .map(|process| row(process, &images, &followed))
         .collect();
     let mut out = io::stdout().lock();
     match options.format {
@@ -93,12 +117,31 @@ pub fn run(options: &Options) -> Result<ExitCode, Failure> {
     Ok(ExitCode::SUCCESS)
 }
 
-fn row(process: &Process, images: &ImageCache) -> Row {
+/// What a daemon says, by the key of the process. That there is none is worth a word only to who named one.
+fn ask(options: &Options) -> Result<FxHashMap<String, Followed>, Failure> {
+    let token = options.token_file.as_deref().map(token).transpose()?;
+    let address = options.daemon.unwrap_or(LISTEN);
+    let followed = match daemon::followed(address, token.as_ref()) {
+        Ok(followed) => followed,
+        Err(AskError::Absent { .. }) if options.daemon.is_none() => Vec::new(),
+        Err(error) => {
+            eprintln!("PROBES and COST are not known: {error}");
+            Vec::new()
+        }
+    };
+    let by_key = followed.into_iter().map(|one| (one.key.clone(), one));
+    Ok(by_key.collect())
+}
+
+fn row(process: &Process, images: &ImageCache, followed: &FxHashMap<String, Followed>) -> Row {
     let facts = facts(process, images);
+    let followed = followed.get(&key_text(process.key));
     Row {
         pid: process.pid(),
         traceable: facts.is_ok(),
         why_not: facts.as_ref().err().map(ToString::to_string),
+        mode: followed.map(|followed| followed.mode),
+        cost_ratio: followed.and_then(|followed| followed.cost_ratio),
         facts: facts.ok(),
         command: command(process),
     }
@@ -124,13 +167,13 @@ fn write_table(out: &mut impl Write, rows: &[Row]) -> io::Result<()> {
     }
     writeln!(
         out,
-        "{:>7}  {:<20} {:<9} {:>10} {:>7} {:>5} {:>5}  {:<5} CONTAINER",
-        "PID", "COMMAND", "GO", "GOROUTINES", "THREADS", "PROCS", "CPUS", "FLAGS"
+        "{:>7}  {:<20} {:<9} {:>10} {:>7} {:>5} {:>5}  {:<6} {:>8}  {:<5} CONTAINER",
+        "PID", "COMMAND", "GO", "GOROUTINES", "THREADS", "PROCS", "CPUS", "PROBES", "COST", "FLAGS"
     )?;
     for row in rows {
         let command: String = clean(&row.command).chars().take(20).collect();
         match (&row.facts, &row.why_not) {
-            (Some(facts), _) => write_facts(out, &command, facts)?,
+            (Some(facts), _) => write_facts(out, &command, facts, row)?,
             (None, why) => writeln!(
                 out,
                 "{:>7}  {command:<20} not traceable: {}",
@@ -142,7 +185,7 @@ fn write_table(out: &mut impl Write, rows: &[Row]) -> io::Result<()> {
     Ok(())
 }
 
-fn write_facts(out: &mut impl Write, command: &str, facts: &Facts) -> io::Result<()> {
+fn write_facts(out: &mut impl Write, command: &str, facts: &Facts, row: &Row) -> io::Result<()> {
     let or_dash = |number: Option<String>| number.unwrap_or_else(|| "-".to_owned());
     let flags = [(facts.image.cgo, 'c'), (facts.image.stripped, 's')];
     let flags: String = flags
@@ -157,13 +200,15 @@ fn write_facts(out: &mut impl Write, command: &str, facts: &Facts) -> io::Result
     });
     writeln!(
         out,
-        "{:>7}  {command:<20} {:<9} {:>10} {:>7} {:>5} {:>5}  {flags:<5} {}",
+        "{:>7}  {command:<20} {:<9} {:>10} {:>7} {:>5} {:>5}  {:<6} {:>8}  {flags:<5} {}",
         facts.pid,
         clean(facts.image.go_version.trim_start_matches("go")),
         facts.goroutines,
         facts.threads,
         or_dash(facts.gomaxprocs.map(|procs| procs.to_string())),
         or_dash(facts.cpu_limit.map(|limit| limit.to_string())),
+        row.mode.unwrap_or(Mode::Unprobed).cell(),
+        or_dash(row.cost_ratio.map(percent)),
         clean(container.unwrap_or("-")),
     )
 }

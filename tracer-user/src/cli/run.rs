@@ -1,8 +1,8 @@
 //! `gostuck run`: the daemon.
 
 use std::{
-    net::SocketAddr,
-    path::PathBuf,
+    net::{IpAddr, Ipv4Addr, SocketAddr},
+    path::{Path, PathBuf},
     process::ExitCode,
     sync::{
         Arc,
@@ -52,12 +52,15 @@ function names, files and addresses of every traced program.
 
 SIGTERM and SIGINT end it cleanly.";
 
+/// Where the daemon listens when it is not told to listen elsewhere.
+pub const LISTEN: SocketAddr = SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), 9102);
+
 /// Options of `gostuck run`.
 #[derive(Debug, Args)]
 #[command(after_help = AFTER_HELP)]
 pub struct Options {
     /// Where to listen
-    #[arg(long, value_name = "ADDR:PORT", default_value = "127.0.0.1:9102")]
+    #[arg(long, value_name = "ADDR:PORT", default_value_t = LISTEN)]
     listen: SocketAddr,
     /// Allow to listen beyond this machine
     #[arg(long)]
@@ -106,15 +109,7 @@ pub fn run(options: &Options) -> Result<ExitCode, Failure> {
             "add --allow-remote, and --token-file: the API shows the stacks of every program",
         ));
     }
-    let token = match &options.token_file {
-        Some(path) => Some(Token::read(path).map_err(|error| {
-            Failure::with_next_step(
-                anyhow::anyhow!("cannot use {}: {error}", path.display()),
-                "write a random token there, for example: openssl rand -hex 32",
-            )
-        })?),
-        None => None,
-    };
+    let token = options.token_file.as_deref().map(token).transpose()?;
     let certificate = certificate(options)?;
     let access = Access::new(token, options.listen);
     if let Err(error) = keep_only_needed(options.listen.port()) {
@@ -126,6 +121,19 @@ pub fn run(options: &Options) -> Result<ExitCode, Failure> {
         .enable_all()
         .build()?
         .block_on(daemon(options, access, certificate))
+}
+
+/// The token that the daemon asks for and its clients offer.
+///
+/// # Errors
+/// [`Failure`] when it cannot be read or is too short.
+pub fn token(path: &Path) -> Result<Token, Failure> {
+    Token::read(path).map_err(|error| {
+        Failure::with_next_step(
+            anyhow::anyhow!("cannot use {}: {error}", path.display()),
+            "write a random token there, for example: openssl rand -hex 32",
+        )
+    })
 }
 
 fn certificate(options: &Options) -> Result<Option<Certificate>, Failure> {

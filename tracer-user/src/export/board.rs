@@ -6,7 +6,7 @@ use std::{
     sync::{Arc, PoisonError, RwLock},
 };
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 use tokio::sync::watch;
 
 use super::{
@@ -17,7 +17,7 @@ use super::{
 use crate::{ids::Pid, process::ProcessKey};
 
 /// How a process is followed.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Mode {
     /// By probes: waits are timed exactly.
@@ -26,6 +26,35 @@ pub enum Mode {
     Snapshots,
     /// Not yet.
     Unprobed,
+}
+
+impl Mode {
+    /// How a table shows it: `events`, `looks` or `-`.
+    #[must_use]
+    pub const fn cell(self) -> &'static str {
+        match self {
+            Self::Events => "events",
+            Self::Snapshots => "looks",
+            Self::Unprobed => "-",
+        }
+    }
+}
+
+/// How often the budget has changed the way in which a process is followed.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Switches {
+    /// Probes came back, on trial.
+    pub to_events: u64,
+    /// Probes came off. Once more when, after the others, those on contended locks do.
+    pub to_snapshots: u64,
+}
+
+impl Switches {
+    /// Adds those of another process.
+    pub const fn merge(&mut self, other: Self) {
+        self.to_events += other.to_events;
+        self.to_snapshots += other.to_snapshots;
+    }
 }
 
 /// One process in the list of processes.
@@ -119,6 +148,8 @@ pub struct Entry {
     pub waits: BTreeMap<&'static str, WaitHistogram>,
     /// Whether its probes are off because they cost too much.
     pub over_budget: bool,
+    /// How often they came off for that, and back.
+    pub switches: Switches,
     /// When it was last read, in seconds since 1970.
     pub looked_at: f64,
 }
@@ -132,6 +163,8 @@ pub struct Probed {
     pub cost_ratio: Option<f64>,
     /// Whether its probes are off because they cost too much.
     pub over_budget: bool,
+    /// How often they came off for that, and back.
+    pub switches: Switches,
     /// Lengths of the waits that ended, by reason.
     pub waits: BTreeMap<&'static str, WaitHistogram>,
 }
@@ -144,6 +177,7 @@ impl Probed {
         entry.listed.cost_ratio = self.cost_ratio.map(|ratio| (ratio * 1e4).round() / 1e4);
         entry.rates.overhead = self.cost_ratio;
         entry.over_budget = self.over_budget;
+        entry.switches = self.switches;
         entry.waits = self.waits;
     }
 }
@@ -247,7 +281,7 @@ impl Board {
 pub mod example {
     use std::time::Duration;
 
-    use super::{Entry, Findings, Listed, Mode, ProcessKey, Rates, WaitHistogram};
+    use super::{Entry, Findings, Listed, Mode, ProcessKey, Rates, Switches, WaitHistogram};
     use crate::{
         export::{document::example, metrics::Figures},
         ids::Pid,
@@ -289,6 +323,10 @@ pub mod example {
             detector_armed: Some(false),
             waits: [("sync.Mutex.Lock", waits)].into(),
             over_budget: false,
+            switches: Switches {
+                to_events: 2,
+                to_snapshots: 3,
+            },
             looked_at: 1_000.0,
         };
         (key, entry)

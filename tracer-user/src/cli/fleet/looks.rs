@@ -179,6 +179,7 @@ impl Fleet {
                 shown.mode == standing.mode
                     && shown.cost_ratio == standing.cost_ratio
                     && shown.over_budget == standing.over_budget
+                    && shown.switches == standing.switches
             };
             if member.probed.as_ref().is_some_and(|shown| !same(shown)) {
                 let now = probed(&self.probing, key.pid);

@@ -97,6 +97,7 @@ pub fn probed(probing: &Probing, pid: Pid) -> Probed {
         mode: standing.mode,
         cost_ratio: standing.cost_ratio,
         over_budget: standing.over_budget,
+        switches: standing.switches,
         waits,
     }
 }

@@ -2,9 +2,9 @@
 
 use std::time::{Duration, Instant};
 
-use super::Standing;
+use super::{Standing, Switch, switch::Step};
 use crate::{
-    export::board::Mode,
+    export::board::{Mode, Switches},
     ids::Pid,
     probes::{Governor, Level, Probes, TargetStatistics},
     state::Parked,
@@ -23,6 +23,11 @@ pub struct Governed {
     counts: TargetStatistics,
     /// Whether it was hit often since the governor looked.
     loaded: bool,
+    /// Since when all probes are back on trial.
+    trial_since: Option<Instant>,
+    switches: Switches,
+    /// The last switch, while nobody has asked for it.
+    switched: Option<Switch>,
     /// When to see who waits for locks.
     locks_due: Option<Instant>,
     /// The last hint that somebody does.
@@ -50,6 +55,9 @@ impl Governed {
             looked: Instant::now(),
             counts: TargetStatistics::default(),
             loaded: false,
+            trial_since: None,
+            switches: Switches::default(),
+            switched: None,
             locks_due: None,
             hinted: None,
             told_ns: 0,
@@ -72,6 +80,7 @@ impl Governed {
             },
             cost_ratio: self.governor.as_ref().map(Governor::cost_ratio),
             over_budget: self.level().is_some_and(|level| level != Level::All),
+            switches: self.switches,
         }
     }
 
@@ -154,23 +163,47 @@ impl Governed {
         }
         let elapsed = now.saturating_duration_since(self.looked);
         (self.counts, self.looked) = (counts, now);
-        let Some(level) = governor.look(counts, elapsed) else {
-            return lost;
-        };
-        let ratio = format!("{:.2} %", governor.cost_ratio() * 100.0);
-        match level {
-            Level::All => tracing::info!(%pid, "all probes are back on trial"),
-            Level::Locks => {
-                tracing::warn!(%pid, cost = ratio, "over budget: park and wake probes come off");
-            }
-            Level::Threads => {
-                tracing::warn!(%pid, cost = ratio, "over budget: all probes but newm come off");
-            }
-        }
-        if let Err(error) = probes.set_level(pid, level) {
+        let level = governor.look(counts, elapsed);
+        self.tell_of_switch(pid, level, now);
+        if let Some(level) = level
+            && let Err(error) = probes.set_level(pid, level)
+        {
             tracing::warn!(%pid, %error, "cannot switch probes");
         }
         lost
+    }
+
+    /// Logs and counts what the governor has decided, `level` if that is new, at `now`.
+    fn tell_of_switch(&mut self, pid: Pid, level: Option<Level>, now: Instant) {
+        let step = match level {
+            Some(Level::All) => {
+                self.trial_since = Some(now);
+                self.switches.to_events += 1;
+                Step::Trial
+            }
+            Some(level) => {
+                self.switches.to_snapshots += 1;
+                let since = self.trial_since.take();
+                Step::Off {
+                    locks: level == Level::Threads,
+                    trial: since.map(|since| now.saturating_duration_since(since)),
+                }
+            }
+            None if self.trial_since.is_some() && !self.is_on_trial() => {
+                self.trial_since = None;
+                Step::Stay
+            }
+            None => return,
+        };
+        let cost_ratio = self.governor.as_ref().map_or(0.0, Governor::cost_ratio);
+        let switch = Switch { step, cost_ratio };
+        switch.log(pid);
+        self.switched = Some(switch);
+    }
+
+    /// What the governor did last, told once.
+    pub const fn take_switch(&mut self) -> Option<Switch> {
+        self.switched.take()
     }
 }
 

@@ -6,6 +6,7 @@
 
 mod governed;
 mod news;
+mod switch;
 mod tracker;
 
 use std::{
@@ -18,10 +19,13 @@ use std::{
     time::Duration,
 };
 
-pub use self::news::News;
 use self::tracker::Tracker;
+pub use self::{news::News, switch::Switch};
 use crate::{
-    export::{board::Mode, metrics::Own},
+    export::{
+        board::{Mode, Switches},
+        metrics::Own,
+    },
     ids::Pid,
     image::Image,
     probes::{Budget, Interrupter, Options, ProbeError, Probes, WaitHistogram},
@@ -46,6 +50,8 @@ pub struct Standing {
     pub cost_ratio: Option<f64>,
     /// Whether they are off because they cost too much.
     pub over_budget: bool,
+    /// How often they came off for that, and back.
+    pub switches: Switches,
 }
 
 /// The probes, if there are any. Dropping it detaches them all.
@@ -127,6 +133,7 @@ impl Probing {
                 mode: Mode::Snapshots,
                 cost_ratio: None,
                 over_budget: false,
+                switches: Switches::default(),
             },
             |tracker| tracker.standing(pid),
         )

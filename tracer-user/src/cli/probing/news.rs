@@ -2,6 +2,7 @@
 
 use rustc_hash::FxHashSet;
 
+use super::Switch;
 use crate::{
     ids::Pid,
     probes::WaitHistogram,
@@ -10,6 +11,8 @@ use crate::{
 
 /// Most events kept for somebody who does not ask.
 const MOST_EVENTS: usize = 1 << 16;
+/// Most switches of probes that are kept for somebody who does not ask.
+const MOST_SWITCHES: usize = 1 << 12;
 /// Most started processes kept; a scan of `/proc` finds the others.
 const MOST_STARTED: usize = 1 << 14;
 
@@ -26,6 +29,8 @@ pub struct News {
     pub parked: Vec<(Pid, Vec<Parked>)>,
     /// Events of followed processes.
     pub events: Vec<(Pid, Event)>,
+    /// What governors did to the probes of processes.
+    pub switches: Vec<(Pid, Switch)>,
     /// Whether there was more, that got lost: processes may have started and ended unseen.
     pub missed: bool,
 }
@@ -37,6 +42,7 @@ impl News {
             && self.exited.is_empty()
             && self.parked.is_empty()
             && self.events.is_empty()
+            && self.switches.is_empty()
             && !self.missed
     }
 
@@ -46,6 +52,13 @@ impl News {
             self.started.insert(pid);
         } else {
             self.missed = true;
+        }
+    }
+
+    /// Adds what a governor did. The log has it, too, so what nobody asks for is left out.
+    pub fn switch(&mut self, pid: Pid, switch: Switch) {
+        if self.switches.len() < MOST_SWITCHES {
+            self.switches.push((pid, switch));
         }
     }
 

@@ -13,7 +13,7 @@ use super::{Standing, governed::Governed, news::News};
 use crate::{
     clock::{monotonic_ns, own_cpu_time},
     export::{
-        board::Mode,
+        board::{Mode, Switches},
         metrics::{ErrorKind, Own},
     },
     ids::Pid,
@@ -121,6 +121,7 @@ impl Tracker {
                 mode: Mode::Unprobed,
                 cost_ratio: None,
                 over_budget: false,
+                switches: Switches::default(),
             },
         }
     }
@@ -189,6 +190,9 @@ impl Tracker {
                 continue;
             }
             let lost = governed.govern(&mut self.probes, *pid, now);
+            if let Some(switch) = governed.take_switch() {
+                self.news.switch(*pid, switch);
+            }
             if lost > 0 {
                 self.news.tell(*pid, state::Event::Lost { count: lost });
             }

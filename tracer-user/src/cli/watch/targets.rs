@@ -2,6 +2,7 @@
 
 use std::{
     collections::{BTreeMap, BTreeSet},
+    io,
     sync::Arc,
     time::{Duration, Instant},
 };
@@ -92,7 +93,7 @@ impl Targets {
     /// a lock; reports what is new, and returns the findings that appeared or changed.
     pub fn turn(&mut self, report: &mut Report) -> Result<Vec<Finding>, Failure> {
         let now = Instant::now();
-        let started = self.take_news();
+        let started = self.take_news(report)?;
         let mut wanting = self.take_walks();
         if now < self.due && !(self.tree && started) {
             let now_ns = monotonic_ns();
@@ -119,8 +120,8 @@ impl Targets {
         }
     }
 
-    /// Takes in what the probes tell. Whether processes started.
-    fn take_news(&mut self) -> bool {
+    /// Takes in what the probes tell, and reports what became of them. Whether processes started.
+    fn take_news(&mut self, report: &Report) -> io::Result<bool> {
         let news = self.probing.news();
         for (pid, event) in news.events {
             if let Some(past) = self.pasts.get_mut(&pid) {
@@ -132,13 +133,16 @@ impl Targets {
                 past.state.apply_parked(parked);
             }
         }
+        for (pid, switch) in news.switches {
+            report.switch(pid, switch)?;
+        }
         if !news.exited.is_empty() {
             self.due = Instant::now();
         }
         let room = MOST_ENDED.saturating_sub(self.ended.len());
         let exited = news.exited.into_iter();
         self.ended.extend(exited.take(room));
-        !news.started.is_empty()
+        Ok(!news.started.is_empty())
     }
 
     /// Takes in the walks that have ended. The processes of which they tell something.

@@ -4,7 +4,10 @@ use std::{fs, io, net::SocketAddr, path::Path};
 
 use axum::{
     extract::{Request, State},
-    http::{HeaderMap, StatusCode, header},
+    http::{
+        HeaderMap, HeaderValue, StatusCode,
+        header::{self, InvalidHeaderValue},
+    },
     middleware::Next,
     response::{IntoResponse as _, Response},
 };
@@ -43,6 +46,16 @@ impl Token {
             ));
         }
         Ok(Self(token.as_bytes().to_vec()))
+    }
+
+    /// What a client offers it by, as its header `Authorization`.
+    ///
+    /// # Errors
+    /// When it has bytes that no header may have.
+    pub fn header(&self) -> Result<HeaderValue, InvalidHeaderValue> {
+        let mut value = HeaderValue::from_bytes(&[b"Bearer ", &self.0[..]].concat())?;
+        value.set_sensitive(true);
+        Ok(value)
     }
 
     /// Whether `offered` is this token; takes as long for a near miss as for a far one.
@@ -134,6 +147,11 @@ mod tests {
     fn only_the_whole_token_opens() {
         let access = Access::Token(Token(b"0123456789abcdef".to_vec()));
         let status = |value| access.check(&headers(header::AUTHORIZATION, value)).err();
+        let Access::Token(token) = &access else {
+            unreachable!("made above");
+        };
+        let offered = HeaderMap::from_iter([(header::AUTHORIZATION, token.header().unwrap())]);
+        assert!(access.check(&offered).is_ok());
         assert!(status("Bearer 0123456789abcdef").is_none());
         for wrong in [
             "Bearer 0123456789abcde",

@@ -11,7 +11,7 @@ use prometheus_client::{
 
 use super::{Figures, Identity, Label};
 use crate::export::{
-    board::{Board, Entry, Mode, Rates},
+    board::{Board, Entry, Mode, Rates, Switches},
     histogram::WaitHistogram,
     text,
 };
@@ -30,6 +30,7 @@ struct Merged {
     waits: BTreeMap<&'static str, WaitHistogram>,
     events_mode: bool,
     over_budget: bool,
+    switches: Switches,
     last_look: f64,
     info: Vec<Label>,
 }
@@ -52,6 +53,7 @@ impl Merged {
         }
         self.events_mode |= entry.listed.mode == Mode::Events;
         self.over_budget |= entry.over_budget;
+        self.switches.merge(entry.switches);
         self.last_look = self.last_look.max(entry.looked_at);
         let yes = |value| if value { "true" } else { "false" };
         self.info = vec![
@@ -76,6 +78,7 @@ impl Collector for Processes {
         findings(&mut encoder, &everyone)?;
         threads(&mut encoder, &everyone)?;
         tracing(&mut encoder, &everyone)?;
+        switches(&mut encoder, &everyone)?;
         waits(&mut encoder, &everyone)
     }
 }
@@ -240,6 +243,27 @@ fn tracing(encoder: &mut DescriptorEncoder<'_>, everyone: &Everyone) -> fmt::Res
         "When the process was last read",
     );
     gauge(encoder, everyone, name, |m| single(Some(m.last_look)))
+}
+
+fn switches(encoder: &mut DescriptorEncoder<'_>, everyone: &Everyone) -> fmt::Result {
+    let mut family = encoder.encode_descriptor(
+        "gostuck_probe_switches",
+        "How often the budget took probes off the process and put them back",
+        None,
+        MetricType::Counter,
+    )?;
+    for (identity, merged) in everyone {
+        let Switches {
+            to_events,
+            to_snapshots,
+        } = merged.switches;
+        for (to, number) in [("events", to_events), ("snapshots", to_snapshots)] {
+            family
+                .encode_family(&identity.with([Label::new("to", to)]))?
+                .encode_counter::<Vec<Label>, _, u64>(&number, None)?;
+        }
+    }
+    Ok(())
 }
 
 fn waits(encoder: &mut DescriptorEncoder<'_>, everyone: &Everyone) -> fmt::Result {

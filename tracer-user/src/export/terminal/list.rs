@@ -9,10 +9,7 @@ use ratatui::{
     widgets::{Row, Table, TableState},
 };
 
-use crate::export::{
-    board::{Listed, Mode},
-    text::clean,
-};
+use crate::export::{board::Listed, text::clean};
 
 /// The list with its selection, which follows the process and not the row.
 #[derive(Debug, Default)]
@@ -143,11 +140,6 @@ fn row(listed: &Listed) -> Row<'static> {
     } else {
         Style::new()
     };
-    let mode = match listed.mode {
-        Mode::Events => "events",
-        Mode::Snapshots => "looks",
-        Mode::Unprobed => "-",
-    };
     let growth = listed
         .growth_per_minute
         .map_or_else(|| "-".to_owned(), |slope| format!("{slope:+.0}"));
@@ -160,7 +152,7 @@ fn row(listed: &Listed) -> Row<'static> {
         listed.goroutines_total.to_string(),
         growth,
         listed.threads_total.to_string(),
-        mode.to_owned(),
+        listed.mode.cell().to_owned(),
     ])
     .style(style)
 }

@@ -1,5 +1,7 @@
 //! Durations, counts, places and paragraphs as a person reads them.
 
+use std::time::Duration;
+
 use super::paint::clean;
 use crate::export::document::Frame;
 
@@ -27,6 +29,24 @@ pub fn duration(seconds: f64) -> String {
         format!("{minutes} m {} s", whole % 60)
     } else {
         format!("{whole} s")
+    }
+}
+
+/// A duration that may be far below a second: `1.0 µs`, `131 µs`, `4.2 ms`, else as [`duration`].
+#[must_use]
+pub fn brief(span: Duration) -> String {
+    let seconds = span.as_secs_f64();
+    let (number, unit) = if seconds < 1e-3 {
+        (seconds * 1e6, "µs")
+    } else if seconds < 1.0 {
+        (seconds * 1e3, "ms")
+    } else {
+        return duration(seconds);
+    };
+    if number < 10.0 {
+        format!("{number:.1} {unit}")
+    } else {
+        format!("{number:.0} {unit}")
     }
 }
 
@@ -101,7 +121,9 @@ pub fn wrap(text: &str, width: usize) -> Vec<String> {
 
 #[cfg(test)]
 mod tests {
-    use super::{duration, short_function, short_path, wrap};
+    use std::time::Duration;
+
+    use super::{brief, duration, short_function, short_path, wrap};
 
     #[test]
     fn durations_use_two_units() {
@@ -116,6 +138,20 @@ mod tests {
         ];
         for (seconds, text) in cases {
             assert_eq!(duration(seconds), text, "{seconds}");
+        }
+    }
+
+    #[test]
+    fn brief_durations_have_a_unit_of_their_size() {
+        let cases = [
+            (1_024, "1.0 µs"),
+            (131_072, "131 µs"),
+            (4_194_304, "4.2 ms"),
+            (536_870_912, "537 ms"),
+            (1_073_741_824, "1.1 s"),
+        ];
+        for (ns, text) in cases {
+            assert_eq!(brief(Duration::from_nanos(ns)), text, "{ns}");
         }
     }
 
