@@ -3,9 +3,11 @@
 mod arrival;
 mod attachment;
 mod latency;
+mod load;
 mod rates;
 mod rounds;
 mod server;
+mod slices;
 mod tracer;
 
 use std::{path::PathBuf, process::Command};
@@ -24,7 +26,9 @@ use super::{
 pub(crate) enum Part {
     /// Programs that only wait
     Rounds,
-    /// An HTTP server under wrk
+    /// An HTTP server with the default budget, second by second
+    Slices,
+    /// An HTTP server with every wait traced
     Server,
     /// The daemon at given rates of events
     Rates,
@@ -38,6 +42,7 @@ impl Part {
     fn measure(self, bench: &Bench, section: &mut Section) -> Result<()> {
         match self {
             Self::Rounds => rounds::measure(bench, section),
+            Self::Slices => slices::measure(bench, section),
             Self::Server => server::measure(bench, section),
             Self::Rates => rates::measure(bench, section),
             Self::Latency => latency::measure(bench, section),

@@ -130,7 +130,13 @@ impl Attached {
         let mut asked = 0;
         let status = loop {
             if asked % 100 == 0 {
-                kill(pid, Signal::SIGINT).context("ending the tracer")?;
+                // Who runs this in the background of a shell has interrupts ignored, and so have they.
+                let signal = if asked == 0 {
+                    Signal::SIGINT
+                } else {
+                    Signal::SIGTERM
+                };
+                kill(pid, signal).context("ending the tracer")?;
             }
             if let Some(status) = child.try_wait()? {
                 break status;
