@@ -1,10 +1,11 @@
 //! What `cargo xtask bench probes` asks of the library, as one line of JSON.
 //!
-//! `probe_facts attach PID…` attaches to all these processes and detaches from them again, and tells
-//! how long that took, what a hit costs, and what the kernel made of the programs.
-//! `probe_facts records PID SECONDS` has every park and wake of one process sent, and tells how many
-//! came and how many were lost. `probe_facts counter PID SECONDS` counts `gopark` and `ready` at their
-//! entries by bare perf events, without any program.
+//! `probe_facts attach multi|perf ROUNDS PID…` attaches by that method to all these processes, which
+//! run one image, and detaches from them again, so many times; it tells how long each took, what a hit
+//! costs, and what the kernel made of the programs. `probe_facts records PID SECONDS` has every park
+//! and wake of one process sent, and tells how many came, how many were lost, and how often
+//! a goroutine parked. `probe_facts counter PID SECONDS` counts `gopark` and `ready` at their entries
+//! by bare perf events, without any program.
 
 use std::{
     fs::File,
@@ -24,25 +25,42 @@ use serde_json::json;
 use tracer_user::{
     ids::Pid,
     image::Image,
-    probes::{Options, Probes},
+    probes::{AttachMethod, Options, Probes},
 };
+
+const USAGE: &str = "usage: probe_facts attach multi|perf ROUNDS PID… | records PID SECONDS | \
+    counter PID SECONDS";
 
 fn main() -> Result<()> {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
-    let numbers: Vec<u32> = arguments
-        .iter()
-        .skip(1)
-        .map(|text| text.parse())
-        .collect::<Result<_, _>>()
-        .context("expected numbers")?;
-    let facts = match (arguments.first().map(String::as_str), numbers.as_slice()) {
-        (Some("attach"), pids) => attach(pids)?,
-        (Some("records"), [pid, seconds]) => records(Pid(*pid), u64::from(*seconds))?,
-        (Some("counter"), [pid, seconds]) => counter(Pid(*pid), u64::from(*seconds))?,
-        _ => bail!("usage: probe_facts attach PID… | records PID SECONDS | counter PID SECONDS"),
+    let words: Vec<&str> = arguments.iter().map(String::as_str).collect();
+    let facts = match words.as_slice() {
+        ["attach", method, rounds, pids @ ..] => {
+            let pids: Vec<Pid> = pids.iter().map(|pid| process(pid)).collect::<Result<_>>()?;
+            attach(attach_method(method)?, rounds.parse()?, &pids)?
+        }
+        ["records", pid, seconds] => records(process(pid)?, duration(seconds)?)?,
+        ["counter", pid, seconds] => counter(process(pid)?, duration(seconds)?)?,
+        _ => bail!(USAGE),
     };
     println!("{facts}");
     Ok(())
+}
+
+fn process(pid: &str) -> Result<Pid> {
+    Ok(Pid(pid.parse().context(USAGE)?))
+}
+
+fn duration(seconds: &str) -> Result<Duration> {
+    Ok(Duration::from_secs(seconds.parse().context(USAGE)?))
+}
+
+fn attach_method(name: &str) -> Result<AttachMethod> {
+    match name {
+        "multi" => Ok(AttachMethod::Multi),
+        "perf" => Ok(AttachMethod::Perf),
+        _ => bail!(USAGE),
+    }
 }
 
 fn exe(pid: Pid) -> PathBuf {
@@ -53,51 +71,52 @@ fn image(pid: Pid) -> Result<Arc<Image>> {
     Ok(Arc::new(Image::open(&exe(pid))?))
 }
 
-fn attach(pids: &[u32]) -> Result<serde_json::Value> {
+fn attach(method: AttachMethod, rounds: usize, pids: &[Pid]) -> Result<serde_json::Value> {
     let mut probes = Probes::load(Options {
-        targets: 4096,
+        method: Some(method),
         ..Options::default()
     })?;
     let cost = probes.calibrate()?;
-    let first = pids.first().context("expected pids")?;
-    let image = image(Pid(*first))?;
-    let started = Instant::now();
-    for pid in pids {
-        probes.attach(Pid(*pid), &exe(Pid(*pid)), &image)?;
+    let image = image(*pids.first().context(USAGE)?)?;
+    let (mut attached_ms, mut detached_ms) = (Vec::new(), Vec::new());
+    let ms = |started: Instant| started.elapsed().as_secs_f64() * 1e3;
+    for _ in 0..rounds {
+        let started = Instant::now();
+        for pid in pids {
+            probes.attach(*pid, &exe(*pid), &image)?;
+        }
+        attached_ms.push(ms(started));
+        let started = Instant::now();
+        for pid in pids {
+            probes.detach(*pid)?;
+        }
+        probes.sweep()?;
+        detached_ms.push(ms(started));
     }
-    let attached = started.elapsed();
-    let started = Instant::now();
-    for pid in pids {
-        probes.detach(Pid(*pid))?;
-    }
-    probes.sweep()?;
-    let detached = started.elapsed();
     let programs: Vec<_> = probes
         .programs()?
         .iter()
         .map(|facts| json!([facts.name, facts.instructions, facts.verified]))
         .collect();
     Ok(json!({
-        "method": format!("{:?}", probes.method()),
         "hit_ns": cost.per_hit().as_nanos(),
-        "attach_ms": attached.as_secs_f64() * 1e3,
-        "detach_ms": detached.as_secs_f64() * 1e3,
+        "attach_ms": attached_ms,
+        "detach_ms": detached_ms,
         "programs": programs,
     }))
 }
 
-fn records(pid: Pid, seconds: u64) -> Result<serde_json::Value> {
+/// With the ring buffer that the daemon has.
+fn records(pid: Pid, length: Duration) -> Result<serde_json::Value> {
     let mut probes = Probes::load(Options {
         send_parks: true,
         send_wakes_from: Duration::ZERO,
-        ring_bytes: 4 << 20,
-        processes: false,
         ..Options::default()
     })?;
     probes.attach(pid, &exe(pid), &image(pid)?)?;
     let waiter = probes.waiter()?;
     eprintln!("probes attached");
-    let end = Instant::now() + Duration::from_secs(seconds);
+    let end = Instant::now() + length;
     let mut records = 0;
     while Instant::now() < end {
         if waiter.wait(Duration::from_millis(500)) {
@@ -106,11 +125,15 @@ fn records(pid: Pid, seconds: u64) -> Result<serde_json::Value> {
         }
         records += probes.drain().len();
     }
-    let lost = probes.target_statistics(pid)?.lost;
-    Ok(json!({ "records": records, "lost": lost }))
+    let statistics = probes.target_statistics(pid)?;
+    Ok(json!({
+        "records": records,
+        "lost": statistics.lost,
+        "parks": statistics.park_hits,
+    }))
 }
 
-fn counter(pid: Pid, seconds: u64) -> Result<serde_json::Value> {
+fn counter(pid: Pid, length: Duration) -> Result<serde_json::Value> {
     let image = image(pid)?;
     let mut counters = Vec::new();
     for name in ["runtime.gopark", "runtime.ready"] {
@@ -122,7 +145,7 @@ fn counter(pid: Pid, seconds: u64) -> Result<serde_json::Value> {
         }
     }
     eprintln!("probes attached");
-    thread::sleep(Duration::from_secs(seconds));
+    thread::sleep(length);
     let mut hits = 0;
     for counter in counters {
         let mut count = [0; 8];

@@ -3,9 +3,10 @@
 use std::process::Command;
 
 use anyhow::{Context as _, Result};
+use serde_json::Value;
 
 use super::{
-    super::{page::Section, program::Running},
+    super::{numbers::median, page::Section, program::Running},
     Bench,
 };
 use crate::command::{output, step};
@@ -19,21 +20,47 @@ pub(super) fn measure(bench: &Bench, section: &mut Section) -> Result<()> {
             Running::start(command.arg("2").env("GOMAXPROCS", "1"))
         })
         .collect::<Result<_>>()?;
-    let mut rows = Vec::new();
-    let mut last = serde_json::Value::Null;
-    for number in [1, most / 10, most] {
+    let rounds = bench.count(2, 5);
+    let facts = |method: &str, number: usize| -> Result<Value> {
+        step(&format!("attaching by {method} to {number} processes"));
         let pids = targets.iter().take(number).map(|t| t.pid().to_string());
-        let said = output(Command::new(&bench.facts).arg("attach").args(pids));
-        last = serde_json::from_str(&said.context("probe_facts failed")?)?;
-        let ms = |name: &str| format!("{:.0}", last[name].as_f64().unwrap_or(f64::NAN));
-        rows.push(vec![number.to_string(), ms("attach_ms"), ms("detach_ms")]);
+        let mut command = Command::new(&bench.facts);
+        command.args(["attach", method, &rounds.to_string()]);
+        let said = output(command.args(pids)).context("probe_facts failed")?;
+        Ok(serde_json::from_str(&said)?)
+    };
+    let mut rows = Vec::new();
+    let mut last = Value::Null;
+    for number in [1, most / 10, most] {
+        last = facts("multi", number)?;
+        rows.push(times("uprobe_multi", number, &last)?);
+    }
+    for number in [1, most / 10] {
+        rows.push(times("perf events", number, &facts("perf", number)?)?);
     }
     section.text(&format!(
-        "**Attachment** to processes of one image, by {}; four probes serve all of them.",
-        last["method"].as_str().unwrap_or("?").to_lowercase()
+        "**Attachment** to processes of one image; four probes serve all of them. Medians of {rounds} times.",
     ));
-    section.table(&["processes", "attach, ms", "detach, ms"], &rows);
-    let rows: Vec<Vec<String>> = last["programs"]
+    section.table(&["by", "processes", "attach, ms", "detach, ms"], &rows);
+    programs(&last, section);
+    Ok(())
+}
+
+/// A row of the medians.
+fn times(method: &str, number: usize, facts: &Value) -> Result<Vec<String>> {
+    let middle = |name: &str| -> Result<String> {
+        let times = facts[name]
+            .as_array()
+            .with_context(|| format!("no {name}"))?;
+        let ms = median(times.iter().filter_map(Value::as_f64));
+        Ok(format!("{ms:.0}"))
+    };
+    let (attach, detach) = (middle("attach_ms")?, middle("detach_ms")?);
+    Ok(vec![method.to_owned(), number.to_string(), attach, detach])
+}
+
+fn programs(facts: &Value, section: &mut Section) {
+    let rows: Vec<Vec<String>> = facts["programs"]
         .as_array()
         .into_iter()
         .flatten()
@@ -45,8 +72,7 @@ pub(super) fn measure(bench: &Bench, section: &mut Section) -> Result<()> {
     section.text(&format!(
         "**Programs**: instructions as the kernel runs them, and how many its verifier went through along \
          all paths. None has a loop. The calibration at the start, with these programs, measured {} ns a hit.",
-        last["hit_ns"]
+        facts["hit_ns"]
     ));
     section.table(&["program", "instructions", "verified"], &rows);
-    Ok(())
 }

@@ -12,6 +12,7 @@ use super::{
     super::{ended::Ended, http, numbers::of, page::Section},
     Bench,
     arrival::Teller,
+    load::Load,
 };
 use crate::command::step;
 
@@ -70,7 +71,7 @@ pub(super) fn measure(bench: &Bench, section: &mut Section) -> Result<()> {
     let mut rows = Vec::new();
     for way in WAYS {
         let cycles = bench.count(5, way.cycles);
-        if way.busy && crate::paths::on_path("wrk").is_none() {
+        if way.busy && !Load::is_possible() {
             section.text("Under load: not measured, wrk is not installed.");
             continue;
         }
@@ -129,11 +130,10 @@ fn times(bench: &Bench, way: &Way, cycles: usize) -> Result<Vec<f64>> {
     times
 }
 
-/// Requests without end, as of the server's other measurement.
+/// Requests for longer than it takes.
 fn load(address: &str) -> Result<Ended> {
-    let wrk = Command::new("wrk")
-        .args(["-t1", "-c16", "-d10m"])
-        .arg(format!("http://{address}/page"))
+    let wrk = Load::FULL
+        .command(address, 600)
         .stdout(Stdio::null())
         .spawn();
     Ok(Ended(wrk.context("cannot start wrk")?))

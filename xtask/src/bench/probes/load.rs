@@ -2,7 +2,7 @@
 
 use std::{collections::BTreeMap, process::Command};
 
-use anyhow::{Context as _, Result};
+use anyhow::{Context as _, Result, bail};
 
 use crate::{command::output, paths};
 
@@ -27,8 +27,13 @@ impl Load {
         pause_ms: Some((2, 10)),
     };
 
-    /// Asks the server at `address` for so many seconds.
-    pub(super) fn run(self, address: &str, seconds: usize) -> Result<Answers> {
+    /// Whether there is wrk.
+    pub(super) fn is_possible() -> bool {
+        paths::on_path("wrk").is_some()
+    }
+
+    /// What asks the server at `address` for so many seconds.
+    pub(super) fn command(self, address: &str, seconds: usize) -> Command {
         let script = paths::workspace().join("xtask/src/bench/probes/load.lua");
         let mut command = Command::new("wrk");
         command.args(["-t1", "-c", &self.connections.to_string()]);
@@ -39,10 +44,13 @@ impl Load {
         if let Some((least, longest)) = self.pause_ms {
             command.args(["--", &least.to_string(), &longest.to_string()]);
         }
-        let said = output(&mut command).context("wrk failed")?;
-        let latencies = said.lines().find_map(|line| line.strip_prefix("latencies"));
-        let latencies = latencies.with_context(|| format!("wrk told no latencies: {said}"))?;
-        Answers::parse(latencies, seconds).with_context(|| format!("reading wrk's {latencies}"))
+        command
+    }
+
+    /// Asks the server at `address` for so many seconds.
+    pub(super) fn run(self, address: &str, seconds: usize) -> Result<Answers> {
+        let said = output(&mut self.command(address, seconds)).context("wrk failed")?;
+        Answers::read(&said, seconds).with_context(|| format!("wrk said: {said}"))
     }
 }
 
@@ -55,6 +63,21 @@ pub(super) struct Answers {
 }
 
 impl Answers {
+    /// What wrk `said` after so many seconds. Its latencies are also of answers that are no page, and it
+    /// leaves out what was never answered; either makes them worthless.
+    fn read(said: &str, seconds: usize) -> Result<Self> {
+        let lines = || said.lines().map(str::trim);
+        let complaint =
+            |line: &&str| line.starts_with("Non-2xx") || line.starts_with("Socket errors");
+        if let Some(complaint) = lines().find(complaint) {
+            bail!("the server did not answer as it should: {complaint}");
+        }
+        let latencies = lines().find_map(|line| line.strip_prefix("latencies"));
+        latencies
+            .and_then(|latencies| Self::parse(latencies, seconds))
+            .context("no latencies")
+    }
+
     fn parse(latencies: &str, seconds: usize) -> Option<Self> {
         let mut latencies_us = BTreeMap::new();
         for pair in latencies.split_whitespace() {
@@ -78,7 +101,7 @@ impl Answers {
         })
     }
 
-    fn count(&self) -> u64 {
+    pub(super) fn count(&self) -> u64 {
         self.latencies_us.values().sum()
     }
 
@@ -106,8 +129,8 @@ mod tests {
 
     #[test]
     fn quantiles_are_of_all_answers_together() {
-        let fast = Answers::parse(" 100:97 200:2", 1).unwrap();
-        let slow = Answers::parse(" 900:1", 1).unwrap();
+        let fast = Answers::read("Running 1s test\nlatencies 100:97 200:2\n", 1).unwrap();
+        let slow = Answers::read("latencies 900:1", 1).unwrap();
         let all = Answers::all([&fast, &slow]);
         assert!((all.per_second() - 50.0).abs() < 1e-9);
         for (of, us) in [(0.5, 100.0), (0.97, 100.0), (0.99, 200.0), (1.0, 900.0)] {
@@ -117,7 +140,20 @@ mod tests {
 
     #[test]
     fn what_is_no_latency_is_refused() {
-        assert_eq!(Answers::parse(" 100:x", 1), None);
-        assert_eq!(Answers::parse(" 100", 1), None);
+        for said in ["latencies 100:x", "latencies 100", "Requests/sec: 10"] {
+            assert!(Answers::read(said, 1).is_err(), "{said}");
+        }
+    }
+
+    #[test]
+    fn what_is_no_page_is_no_answer() {
+        for complaint in [
+            "  Non-2xx or 3xx responses: 12",
+            "  Socket errors: connect 0, read 3, write 0, timeout 0",
+        ] {
+            let said = format!("  30 requests in 1.00s\n{complaint}\nlatencies 100:30\n");
+            let error = Answers::read(&said, 1).unwrap_err();
+            assert!(error.to_string().contains(complaint.trim()), "{error}");
+        }
     }
 }

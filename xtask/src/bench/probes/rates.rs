@@ -14,6 +14,7 @@ use super::{
         http,
         numbers::{mebibytes, of, percent},
         page::Section,
+        program::Running,
         used::used,
     },
     Bench,
@@ -32,7 +33,7 @@ pub(super) fn measure(bench: &Bench, section: &mut Section) -> Result<()> {
     section.text(&format!(
         "**Events**: a process parks and wakes at a given rate for {seconds} s, without governor. The daemon \
          leaves short waits to the kernel, which counts them in histograms. *All sent* is a reader that \
-         has a record sent of every park and every wake.",
+         has a record sent of every park and every wake, through a ring buffer of the daemon's size.",
     ));
     section.table(
         &[
@@ -49,17 +50,45 @@ pub(super) fn measure(bench: &Bench, section: &mut Section) -> Result<()> {
     Ok(())
 }
 
+/// What a load reached, and what a process that watched it used meanwhile.
+struct Watched {
+    /// Parks and wakes a second.
+    reached: f64,
+    /// Share of a processor.
+    cpu: f64,
+    /// Bytes, at the end.
+    resident: u64,
+    lasted: Duration,
+}
+
+impl Watched {
+    /// Has `target` park and wake `rate` times a second, before the eyes of process `watcher`.
+    fn measure(target: &Running, rate: usize, seconds: usize, watcher: u32) -> Result<Self> {
+        let path = format!("/rate?hits={rate}&ms={}", seconds * 1000);
+        let before = used(watcher)?;
+        let started = Instant::now();
+        let made = http::get(&target.address, &path)?;
+        let lasted = started.elapsed();
+        let after = used(watcher)?;
+        let made: f64 = String::from_utf8_lossy(&made).trim().parse()?;
+        Ok(Self {
+            reached: made / of(lasted),
+            cpu: of(after.cpu.saturating_sub(before.cpu)) / of(lasted),
+            resident: after.resident,
+            lasted,
+        })
+    }
+}
+
 fn at_rate(bench: &Bench, rate: usize, seconds: usize) -> Result<Vec<String>> {
     let target = bench.waits(1)?;
     step(&format!("{rate} events a second"));
-    let load = |length: usize| -> Result<f64> {
-        let path = format!("/rate?hits={rate}&ms={}", length * 1000);
-        let started = Instant::now();
-        let made: f64 = String::from_utf8_lossy(&http::get(&target.address, &path)?)
-            .trim()
-            .parse()?;
-        Ok(made / of(started.elapsed()))
-    };
+    let mut row = by_daemon(bench, &target, rate, seconds)?;
+    row.extend(all_sent(bench, &target, rate, seconds)?);
+    Ok(row)
+}
+
+fn by_daemon(bench: &Bench, target: &Running, rate: usize, seconds: usize) -> Result<Vec<String>> {
     let listen = "127.0.0.1:19103";
     let daemon = Ended(
         Command::new(&bench.gostuck)
@@ -70,22 +99,22 @@ fn at_rate(bench: &Bench, rate: usize, seconds: usize) -> Result<Vec<String>> {
             .context("cannot start the daemon")?,
     );
     thread::sleep(Duration::from_secs(4));
-    let before = used(daemon.0.id())?;
-    let started = Instant::now();
-    let reached = load(seconds)?;
-    let after = used(daemon.0.id())?;
-    let share = of(after.cpu.saturating_sub(before.cpu)) / of(started.elapsed());
-    let resident = after.resident;
+    let watched = Watched::measure(target, rate, seconds, daemon.0.id())?;
     let metrics = http::get(listen, "/metrics")?;
-    let lost = String::from_utf8_lossy(&metrics)
+    let metrics = String::from_utf8_lossy(&metrics);
+    let lost = metrics
         .lines()
-        .find_map(|line| {
-            line.strip_prefix("gostuck_events_lost_total ")
-                .map(str::to_owned)
-        })
+        .find_map(|line| line.strip_prefix("gostuck_events_lost_total "))
         .context("no gostuck_events_lost_total")?;
-    drop(daemon);
+    Ok(vec![
+        format!("{:.0}", watched.reached),
+        percent(watched.cpu),
+        mebibytes(watched.resident),
+        lost.to_owned(),
+    ])
+}
 
+fn all_sent(bench: &Bench, target: &Running, rate: usize, seconds: usize) -> Result<Vec<String>> {
     let reader = Command::new(&bench.facts)
         .args(["records", &target.pid().to_string()])
         .arg((seconds + 2).to_string())
@@ -94,21 +123,14 @@ fn at_rate(bench: &Bench, rate: usize, seconds: usize) -> Result<Vec<String>> {
         .spawn()?;
     let mut reader = Ended(reader);
     thread::sleep(Duration::from_secs(1));
-    let before = used(reader.0.id())?;
-    let started = Instant::now();
-    load(seconds)?;
-    let after = used(reader.0.id())?;
-    let reading = of(after.cpu.saturating_sub(before.cpu)) / of(started.elapsed());
+    let watched = Watched::measure(target, rate, seconds, reader.0.id())?;
+    // Which ends a second after the load.
     let said = reader.0.stdout.take().context("the reader has no output")?;
     let facts: serde_json::Value = serde_json::from_reader(said)?;
     let number = |name: &str| facts[name].as_f64().unwrap_or(f64::NAN);
     Ok(vec![
-        format!("{reached:.0}"),
-        percent(share),
-        mebibytes(resident),
-        lost,
-        percent(reading),
-        format!("{:.0}", number("records") / of(started.elapsed())),
+        percent(watched.cpu),
+        format!("{:.0}", number("records") / of(watched.lasted)),
         format!("{:.0}", number("lost")),
     ])
 }

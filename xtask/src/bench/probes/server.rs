@@ -17,7 +17,7 @@ const TRACERS: [Tracer; 3] = [Tracer::None, Tracer::Ungoverned, Tracer::Bpftrace
 const SETTLING_S: usize = 8;
 
 pub(super) fn measure(bench: &Bench, section: &mut Section) -> Result<()> {
-    if crate::paths::on_path("wrk").is_none() {
+    if !Load::is_possible() {
         section.text("**HTTP server under wrk**: not measured, wrk is not installed.");
         return Ok(());
     }

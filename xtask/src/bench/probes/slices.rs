@@ -29,6 +29,13 @@ struct Turn {
 }
 
 impl Turn {
+    /// Whether both kinds have seconds that count: else there is no change.
+    fn counts(&self) -> bool {
+        [&self.bare, &self.traced]
+            .iter()
+            .all(|slices| slices.answers().count() > 0)
+    }
+
     /// By how much a figure changed.
     fn change(&self, figure: fn(&Answers) -> f64) -> f64 {
         figure(&self.traced.answers()) / figure(&self.bare.answers()) - 1.0
@@ -47,7 +54,7 @@ impl Slices {
         for _ in 0..slices {
             let before = stolen()?;
             let answers = load.run(address, 1)?;
-            if stolen()? - before <= STOLEN_LIMIT {
+            if stolen()?.saturating_sub(before) <= STOLEN_LIMIT {
                 self.kept.push(answers);
             } else {
                 self.stolen += 1;
@@ -62,7 +69,7 @@ impl Slices {
 }
 
 pub(super) fn measure(bench: &Bench, section: &mut Section) -> Result<()> {
-    if crate::paths::on_path("wrk").is_none() {
+    if !Load::is_possible() {
         section.text("**HTTP server, second by second**: not measured, wrk is not installed.");
         return Ok(());
     }
@@ -73,7 +80,7 @@ pub(super) fn measure(bench: &Bench, section: &mut Section) -> Result<()> {
          it in a select; `GOMAXPROCS` is 2. {turns} turns of {slices} s bare and {slices} s traced, the latter after \
          {SETTLING_S} s of the same load. Where the host took the processors away for more than {STOLEN_LIMIT}0 ms, \
          the second does not count, with or without a tracer. Figures are of all seconds that count together; changes \
-         are the median of the turns, and its quartiles.",
+         are the median of the turns that have seconds of both kinds, and its quartiles.",
     ));
     let loads = [
         ("64 connections, each resting 2 to 10 ms", Load::PACED),
@@ -81,7 +88,11 @@ pub(super) fn measure(bench: &Bench, section: &mut Section) -> Result<()> {
     ];
     for (name, load) in loads {
         let turns = interleaved(bench, name, load, turns, slices)?;
-        section.text(&format!("{name}:"));
+        let counting = turns.iter().filter(|turn| turn.counts()).count();
+        section.text(&format!(
+            "{name}; {counting} of {} turns have seconds that count both bare and traced:",
+            turns.len()
+        ));
         section.table(
             &[
                 "",
@@ -144,12 +155,8 @@ fn rows(turns: &[Turn]) -> Vec<Vec<String>> {
     };
     let mut change = vec!["change".to_owned(), String::new(), String::new()];
     change.extend(figures.iter().map(|figure| {
-        // A turn in which no second counts has no change.
-        let mut changes: Vec<f64> = turns
-            .iter()
-            .map(|turn| turn.change(*figure) * 100.0)
-            .collect();
-        changes.retain(|change| change.is_finite());
+        let counting = turns.iter().filter(|turn| turn.counts());
+        let mut changes: Vec<f64> = counting.map(|turn| turn.change(*figure) * 100.0).collect();
         changes.sort_by(f64::total_cmp);
         let quartile = |of: usize| {
             changes
