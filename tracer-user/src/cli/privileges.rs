@@ -3,9 +3,9 @@
 
 use std::io;
 
-use nix::sys::{prctl, utsname::uname};
+use nix::sys::prctl;
 
-use crate::scheduling::allow_return;
+use crate::{probes::has_multi_links, scheduling::allow_return};
 
 // include/uapi/linux/capability.h
 const DAC_READ_SEARCH: u32 = 2;
@@ -45,7 +45,7 @@ impl Kept {
     /// For this kernel, where `port` is to be listened on.
     fn here(port: u16) -> Self {
         let mut kept = vec![DAC_READ_SEARCH, SYS_PTRACE, PERFMON, BPF];
-        if !has_multi() {
+        if !has_multi_links().unwrap_or(false) {
             // Attaching by perf events, and memory for maps that counts against a limit.
             kept.extend([SYS_ADMIN, SYS_RESOURCE]);
         }
@@ -63,18 +63,6 @@ impl Kept {
     const fn word(&self, upper: bool) -> u32 {
         let word = if upper { self.0 >> 32 } else { self.0 };
         (word & 0xffff_ffff) as u32
-    }
-}
-
-/// Whether this kernel can have links of `uprobe_multi`: Linux 6.6. One that does not say its version
-/// may not.
-fn has_multi() -> bool {
-    let Ok(name) = uname() else { return false };
-    let release = name.release().to_string_lossy();
-    let mut numbers = release.split(['.', '-']).map(str::parse::<u32>);
-    match (numbers.next(), numbers.next()) {
-        (Some(Ok(major)), Some(Ok(minor))) => (major, minor) >= (6, 6),
-        _ => false,
     }
 }
 

@@ -14,8 +14,8 @@ pub enum ProbeError {
     NoPrivilege,
     /// The kernel refuses perf-event uprobes, the only kind it has.
     #[error(
-        "the kernel refuses uprobes by perf events: they need CAP_SYS_ADMIN here, or Linux 6.6 with \
-         uprobe_multi"
+        "the kernel refuses uprobes by perf events: they need CAP_SYS_ADMIN here, or a kernel \
+         with sound uprobe_multi links (Linux 6.10)"
     )]
     NoPerfPrivilege,
     /// A BPF object that does not load.

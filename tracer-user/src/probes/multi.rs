@@ -4,7 +4,7 @@
 
 use std::{
     collections::{HashMap, HashSet},
-    ffi::{CString, c_char},
+    ffi::{CStr, CString, c_char},
     io,
     os::fd::{AsFd as _, AsRawFd as _, BorrowedFd, OwnedFd, RawFd},
     os::unix::ffi::OsStrExt as _,
@@ -12,7 +12,10 @@ use std::{
 };
 
 use aya::{Ebpf, maps::Map};
-use aya_obj::generated::{bpf_attach_type, bpf_attr, bpf_cmd, bpf_prog_type};
+use aya_obj::generated::{
+    BPF_ALU64, BPF_EXIT, BPF_JMP, BPF_K, BPF_MOV, bpf_attach_type, bpf_attr, bpf_cmd, bpf_insn,
+    bpf_prog_type,
+};
 
 use super::{
     bpf_call::{attributes, call_for_descriptor},
@@ -23,8 +26,35 @@ use crate::ids::{FileOffset, Pid};
 /// Longest verifier log that is kept.
 const LOG_BYTES: usize = 64 * 1024;
 
+/// Whether this process can have uprobe_multi links here ([`is_supported`]), tried with a program that
+/// does nothing: no kernel's version tells.
+///
+/// # Errors
+/// When this process may not load programs.
+pub fn has_links() -> io::Result<bool> {
+    let instruction = |code: u32| bpf_insn {
+        code: code as u8,
+        _bitfield_align_1: [],
+        _bitfield_1: bpf_insn::new_bitfield_1(0, 0),
+        off: 0,
+        imm: 0,
+    };
+    // r0 = 0; exit
+    let nothing = [
+        instruction(BPF_ALU64 | BPF_MOV | BPF_K),
+        instruction(BPF_JMP | BPF_EXIT),
+    ];
+    let mut attributes = load_attributes("nothing", &nothing, c"GPL");
+    match call_for_descriptor(bpf_cmd::BPF_PROG_LOAD, &mut attributes) {
+        Ok(program) => Ok(is_supported(program.as_fd())),
+        Err(error) if error.kind() == io::ErrorKind::PermissionDenied => Err(error),
+        // Such programs are unknown.
+        Err(_) => Ok(false),
+    }
+}
+
 /// Whether this kernel has uprobe_multi links whose process filter works: the first ones compared
-/// threads. `any` is any loaded multi program.
+/// threads (mended by commit 46ba0e49b642, Linux 6.10). `any` is any loaded multi program.
 pub fn is_supported(any: BorrowedFd<'_>) -> bool {
     // As libbpf asks: "/" is no regular file, so a kernel with links says EBADF; one with a sound
     // filter refuses process -1 before it looks for it.
@@ -72,19 +102,25 @@ pub fn load(object: &[u8], ebpf: &Ebpf, name: &'static str) -> Result<OwnedFd, P
         .get(&program.function_key())
         .ok_or(ProbeError::Missing(name))?;
 
+    let mut attributes = load_attributes(name, &function.instructions, &program.license);
+    call_for_descriptor(bpf_cmd::BPF_PROG_LOAD, &mut attributes)
+        .map_err(|source| refusal(name, source, &mut attributes))
+}
+
+/// For loading `instructions`, which have to live until then, as has `license`.
+fn load_attributes(name: &str, instructions: &[bpf_insn], license: &CStr) -> bpf_attr {
     let mut attributes = attributes();
     // SAFETY: the fields that BPF_PROG_LOAD reads.
     let fields = unsafe { &mut attributes.__bindgen_anon_3 };
     fields.prog_type = bpf_prog_type::BPF_PROG_TYPE_KPROBE as u32;
     fields.expected_attach_type = bpf_attach_type::BPF_TRACE_UPROBE_MULTI as u32;
-    fields.insns = function.instructions.as_ptr() as u64;
-    fields.insn_cnt = u32::try_from(function.instructions.len()).unwrap_or(u32::MAX);
-    fields.license = program.license.as_ptr() as u64;
+    fields.insns = instructions.as_ptr() as u64;
+    fields.insn_cnt = u32::try_from(instructions.len()).unwrap_or(u32::MAX);
+    fields.license = license.as_ptr() as u64;
     for (to, from) in fields.prog_name.iter_mut().zip(name.bytes().take(15)) {
         *to = from as c_char;
     }
-    call_for_descriptor(bpf_cmd::BPF_PROG_LOAD, &mut attributes)
-        .map_err(|source| refusal(name, source, &mut attributes))
+    attributes
 }
 
 /// Loads once more for the verifier's reasons.

@@ -83,7 +83,7 @@ fn probing(capabilities: Capabilities) -> Check {
     let fine_grained = capabilities.has(Capability::Bpf) && capabilities.has(Capability::Perfmon);
     match (admin, fine_grained) {
         (true, _) => Check::good(SUBJECT, "CAP_SYS_ADMIN"),
-        (false, true) => Check::good(SUBJECT, "CAP_BPF and CAP_PERFMON (enough from Linux 6.6)"),
+        (false, true) => Check::good(SUBJECT, "CAP_BPF and CAP_PERFMON (enough for uprobe_multi)"),
         (false, false) => Check::missing(
             SUBJECT,
             "neither CAP_BPF with CAP_PERFMON nor CAP_SYS_ADMIN",

@@ -1,8 +1,9 @@
 //! What the kernel can do: version, uprobes, BPF.
 
-use std::str::FromStr;
+use std::{io, str::FromStr};
 
 use super::check::{Check, Host};
+use crate::probes::has_multi_links;
 
 /// A kernel's version as far as features follow it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -25,8 +26,6 @@ impl FromStr for Release {
 const RING_BUFFER: Release = Release(5, 8);
 /// Cookies and links on perf uprobes (commit 82e6b1eee6a8).
 const COOKIES: Release = Release(5, 15);
-/// `BPF_TRACE_UPROBE_MULTI` (commit 89ae89f53d20).
-const UPROBE_MULTI: Release = Release(6, 6);
 
 const SNAPSHOTS_ONLY: &str = "no probes: watch and run look at intervals instead, so waits \
     shorter than the interval are not seen and durations are exact to the interval only";
@@ -38,7 +37,7 @@ pub fn checks(host: &Host) -> Vec<Check> {
         version(&release),
         architecture(std::env::consts::ARCH),
         uprobes(host),
-        uprobe_multi(&release),
+        uprobe_multi(has_multi_links()),
         btf(host),
         jit(host),
         lockdown(host),
@@ -84,17 +83,21 @@ fn uprobes(host: &Host) -> Check {
     }
 }
 
-fn uprobe_multi(release: &str) -> Check {
+fn uprobe_multi(tried: io::Result<bool>) -> Check {
     const SUBJECT: &str = "uprobe links";
-    match Release::from_str(release) {
-        Ok(version) if version >= UPROBE_MULTI => {
-            Check::good(SUBJECT, "many uprobes a link (6.6 and later)")
-        }
-        _ => Check::limited(
+    match tried {
+        Ok(true) => Check::good(SUBJECT, "uprobe_multi, with a sound process filter"),
+        Ok(false) => Check::limited(
             SUBJECT,
-            "one perf event a uprobe (many a link from 6.6)",
+            "none that are sound (all kernels from Linux 6.10 have them): one perf event a uprobe",
             "needs CAP_SYS_ADMIN, and detaching takes about 0.1 s a probe",
         ),
+        Err(error) => Check::limited(
+            SUBJECT,
+            format!("cannot be tried: {error}"),
+            "this user may load no BPF program, so none is attached",
+        )
+        .remedy("run as root, or with CAP_BPF and CAP_PERFMON"),
     }
 }
 
@@ -141,7 +144,7 @@ fn lockdown(host: &Host) -> Check {
 
 #[cfg(test)]
 mod tests {
-    use std::fs;
+    use std::{fs, io};
 
     use super::{Release, lockdown, uprobe_multi, version};
     use crate::cli::doctor::check::{Host, State};
@@ -159,8 +162,18 @@ mod tests {
         assert_eq!(version("4.19.0").state, State::Missing);
         assert_eq!(version("5.10.0-8-amd64").state, State::Limited);
         assert_eq!(version("6.1.0").state, State::Good);
-        assert_eq!(uprobe_multi("6.1.0").state, State::Limited);
-        assert_eq!(uprobe_multi("6.18.44").state, State::Good);
+    }
+
+    #[test]
+    fn links_are_what_was_tried() {
+        assert_eq!(uprobe_multi(Ok(true)).state, State::Good);
+        assert_eq!(uprobe_multi(Ok(false)).state, State::Limited);
+        let refused = uprobe_multi(Err(io::ErrorKind::PermissionDenied.into()));
+        assert!(
+            refused.found.starts_with("cannot be tried: "),
+            "{refused:?}"
+        );
+        assert!(refused.remedy.is_some());
     }
 
     #[test]

@@ -26,7 +26,7 @@ pub fn checks() -> Vec<Check> {
             format!("by perf events; a hit costs {:.1?}", cost.per_hit()),
             "attaching and detaching take seconds, and need root",
         )
-        .remedy("Linux 6.6 or later has uprobe_multi"),
+        .remedy("Linux 6.10 or later has uprobe_multi with a sound process filter"),
         Err(error) => Check::limited(
             SUBJECT,
             error.to_string(),
