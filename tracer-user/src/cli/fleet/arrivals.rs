@@ -2,12 +2,12 @@
 
 use std::time::Instant;
 
-use super::{Choice, Fleet, Member};
+use super::{Choice, Fleet, Member, member};
 use crate::{
     cli::probing::News,
     export::{document::command, metrics::Traced},
     ids::Pid,
-    process::{Process, ProcessKey, StartTime},
+    process::{Process, ProcessKey},
     state::Event,
 };
 
@@ -58,11 +58,7 @@ impl Fleet {
     }
 
     fn key_of(&self, pid: Pid) -> Option<ProcessKey> {
-        let at = |start_time| ProcessKey { pid, start_time };
-        let mut keys = self
-            .members
-            .range(at(StartTime(0))..=at(StartTime(u64::MAX)));
-        keys.next_back().map(|(key, _)| *key)
+        member::key_of(&self.members, pid)
     }
 
     fn member_of(&mut self, pid: Pid) -> Option<&mut Member> {
@@ -75,7 +71,7 @@ impl Fleet {
         for key in seen.gone {
             self.remove(key);
         }
-        for process in seen.started {
+        for process in seen.running {
             self.found(process);
         }
         let failing = self.members.values().filter(|m| m.failures > 0).count();
@@ -84,9 +80,14 @@ impl Fleet {
         own.set_processes(Traced::Untraceable, seen.failed + failing);
     }
 
+    /// A Go process runs. One that is a member already, and executes what it did, stays so.
     fn found(&mut self, mut process: Process) {
-        if self.members.contains_key(&process.key) {
-            return;
+        if let Some(old) = self.key_of(process.pid()) {
+            if self.runs(old, &process) {
+                return;
+            }
+            // That it ended, or executed another program, got lost: its probes lie on the old one.
+            self.remove(old);
         }
         let selection = &self.options.selection;
         match selection.choose_named(&mut process, &self.shared.pods) {
@@ -101,11 +102,18 @@ impl Fleet {
         let now = Instant::now();
         let member = Member::new(
             self.found,
+            process.exe.file,
             now + self.pace.settling(),
             now + self.pace.settled(),
         );
         self.found += 1;
         self.members.insert(process.key, member);
+    }
+
+    /// Whether the member `key` still executes what it did, by `now`: `exec` keeps pid and start time.
+    pub(super) fn runs(&self, key: ProcessKey, now: &Process) -> bool {
+        let member = self.members.get(&key);
+        now.key == key && member.is_some_and(|member| member.exe.same_inode(&now.exe.file))
     }
 
     pub(super) fn remove(&mut self, key: ProcessKey) {
@@ -116,5 +124,36 @@ impl Fleet {
             self.probing.detach(key.pid);
         }
         self.shared.board.remove(key);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::cli::fleet::fixture::{fleet, process};
+
+    fn members(fleet: &Fleet) -> Vec<(ProcessKey, u64)> {
+        let members = fleet.members.iter();
+        members.map(|(key, member)| (*key, member.serial)).collect()
+    }
+
+    #[test]
+    fn who_executes_another_program_unseen_is_another_member() {
+        let mut fleet = fleet();
+        let (old, new) = (process(7, 1, 100), process(7, 1, 200));
+        fleet.found(old.clone());
+        fleet.found(old.clone());
+        assert_eq!(members(&fleet), [(old.key, 0)]);
+        fleet.found(new.clone());
+        assert_eq!(members(&fleet), [(new.key, 1)]);
+    }
+
+    #[test]
+    fn who_has_the_pid_of_one_that_ended_unseen_takes_its_place() {
+        let mut fleet = fleet();
+        let (old, new) = (process(7, 1, 100), process(7, 2, 100));
+        fleet.found(old);
+        fleet.found(new.clone());
+        assert_eq!(members(&fleet), [(new.key, 1)]);
     }
 }

@@ -7,6 +7,7 @@ use std::{
 
 use rustc_hash::FxHashSet;
 
+use super::member::key_of;
 use crate::{
     ids::Pid,
     process::{GoCheck, GoProcesses, Process, ProcessError, ProcessKey, all_pids},
@@ -46,9 +47,10 @@ pub struct Discovery {
 /// What a look around found.
 #[derive(Debug, Default)]
 pub struct Seen {
-    /// Go processes that were not known.
-    pub started: Vec<Process>,
-    /// Processes that are no longer there.
+    /// Go processes that were looked at: all that were not known, and members where everybody is
+    /// looked at again, since those may execute another program by now.
+    pub running: Vec<Process>,
+    /// Members that are no longer there, or no Go programs any more.
     pub gone: Vec<ProcessKey>,
     /// How many could not be looked at.
     pub failed: usize,
@@ -121,10 +123,8 @@ impl Discovery {
                 continue;
             }
             match self.open_go(pid) {
-                Ok(Some(process)) if !members.contains_key(&process.key) => {
-                    seen.started.push(process);
-                }
-                Ok(_) => {}
+                Ok(Some(process)) => seen.running.push(process),
+                Ok(None) => seen.gone.extend(key_of(members, pid)),
                 Err(ProcessError::Gone(_) | ProcessError::Kernel(_)) => {}
                 Err(error) => {
                     tracing::debug!(%error, "passed over");
@@ -169,5 +169,24 @@ mod tests {
         assert!(!discovery.is_due(now + UNTOLD.list));
         discovery.look_at_all();
         assert!(discovery.is_due(Instant::now()));
+    }
+
+    #[test]
+    fn a_member_that_is_no_go_program_any_more_is_gone_once_everybody_is_looked_at() {
+        let mut child = std::process::Command::new("sleep")
+            .arg("60")
+            .spawn()
+            .unwrap();
+        let sleeper = Process::open(Pid(child.id())).unwrap();
+        let mut discovery = Discovery::new(true);
+        let mut members = BTreeMap::new();
+        discovery.look_around(Instant::now(), &members);
+        members.insert(sleeper.key, ());
+        let before = discovery.look_around(Instant::now(), &members).gone;
+        discovery.look_at_all();
+        let after = discovery.look_around(Instant::now(), &members).gone;
+        child.kill().unwrap();
+        child.wait().unwrap();
+        assert_eq!((before, after), (vec![], vec![sleeper.key]));
     }
 }

@@ -111,8 +111,9 @@ impl Fleet {
         }
         let seconds = took.as_secs_f64();
         match done.outcome {
-            Ok(look) if look.process.key != key => {
-                // The pid went to another process; discovery finds that one.
+            Ok(look) if !self.runs(key, &look.process) => {
+                // The pid went to another process, or it executes another program and that got lost;
+                // discovery finds what runs now.
                 self.discovery.forget(key.pid);
                 self.remove(key);
             }

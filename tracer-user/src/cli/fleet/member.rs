@@ -13,6 +13,7 @@ use crate::{
     },
     finding::Growth,
     ids::Pid,
+    process::{FileIdentity, ProcessKey, StartTime},
 };
 
 use super::custody::Custody;
@@ -21,6 +22,8 @@ use super::custody::Custody;
 pub struct Member {
     /// No other member ever has it.
     pub serial: u64,
+    /// What it executes.
+    pub exe: FileIdentity,
     /// Its findings and its growth.
     pub followed: Followed,
     /// What earlier looks leave to the next.
@@ -53,9 +56,10 @@ pub struct Member {
 
 impl Member {
     /// One that nobody has looked at.
-    pub fn new(serial: u64, probe_due: Instant, due: Instant) -> Self {
+    pub fn new(serial: u64, exe: FileIdentity, probe_due: Instant, due: Instant) -> Self {
         Self {
             serial,
+            exe,
             past: Custody::new(),
             followed: Followed::new(Growth::default()),
             probe_due: Some(probe_due),
@@ -83,6 +87,13 @@ impl Member {
     pub fn is_idle(&self, cpu_time: Option<Duration>) -> bool {
         cpu_time.is_some() && cpu_time == self.cpu_time && self.failures == 0
     }
+}
+
+/// The one of `members` that has `pid`.
+pub fn key_of<T>(members: &BTreeMap<ProcessKey, T>, pid: Pid) -> Option<ProcessKey> {
+    let at = |start_time| ProcessKey { pid, start_time };
+    let mut keys = members.range(at(StartTime(0))..=at(StartTime(u64::MAX)));
+    keys.next_back().map(|(key, _)| *key)
 }
 
 /// What the probes on a process tell.

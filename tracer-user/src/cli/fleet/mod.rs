@@ -5,6 +5,8 @@
 mod arrivals;
 mod custody;
 mod discovery;
+#[cfg(test)]
+mod fixture;
 mod glances;
 mod lookers;
 mod looks;

@@ -1,0 +1,57 @@
+//! A fleet of made-up processes, without probes.
+
+use std::{
+    path::PathBuf,
+    sync::{Arc, atomic::AtomicBool},
+    time::Duration,
+};
+
+use super::{Fleet, Options, Selection, Shared};
+use crate::{
+    cli::probing::{Probing, Settings},
+    export::{board::Board, http::Health, metrics::Own},
+    finding::{self, Looker},
+    ids::Pid,
+    process::{Departed, FileIdentity, Pods, Process, StartTime},
+};
+
+/// A fleet of nobody.
+pub fn fleet() -> Fleet {
+    let own = Own::default();
+    let settings = Settings {
+        wanted: false,
+        budget: 0.01,
+    };
+    let shared = Shared {
+        looker: Arc::new(Looker::new(finding::Options::default())),
+        board: Arc::new(Board::default()),
+        own: own.clone(),
+        pods: Arc::new(Pods::of_node(None)),
+        health: Arc::new(Health::default()),
+        stop: Arc::new(AtomicBool::new(false)),
+    };
+    let options = Options {
+        interval: Duration::from_secs(5),
+        stuck_after: Duration::from_secs(30),
+        budget: 0.01,
+        selection: Selection::default(),
+    };
+    Fleet::new(shared, Probing::start(settings, own), options).unwrap()
+}
+
+/// A process that executes the file of this inode.
+pub fn process(pid: u32, start_time: u64, inode: u64) -> Process {
+    let departed = Departed {
+        pid: Pid(pid),
+        ..Departed::default()
+    };
+    let exe = FileIdentity {
+        device: 1,
+        inode,
+        size: 1,
+        changed_ns: 1,
+    };
+    let mut process = Process::departed(&departed, PathBuf::from("/server"), exe);
+    process.key.start_time = StartTime(start_time);
+    process
+}
