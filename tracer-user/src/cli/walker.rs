@@ -14,7 +14,7 @@ use std::{
 use crate::{
     clock::own_cpu_time,
     finding::{Looker, Past},
-    process::ProcessKey,
+    ids::Pid,
     scheduling::only_when_idle,
 };
 
@@ -27,29 +27,36 @@ pub enum Manners {
     Idle,
 }
 
-/// The thread that walks, and what it has found.
-pub struct Walker {
-    jobs: Sender<(ProcessKey, Past)>,
-    done: Receiver<Done>,
+/// The thread that walks, and what it has found. By a `T` whoever wants a walk knows it again.
+pub struct Walker<T> {
+    jobs: Sender<Job<T>>,
+    done: Receiver<Done<T>>,
+}
+
+/// A walk that is wanted.
+struct Job<T> {
+    pid: Pid,
+    order: T,
+    past: Past,
 }
 
 /// A walk that has ended.
-pub struct Done {
-    /// The process.
-    pub key: ProcessKey,
+pub struct Done<T> {
+    /// What was wanted.
+    pub order: T,
     /// What the look that walked leaves, for [`Past::take_walk`].
     pub past: Past,
     /// The CPU time that it took.
     pub cost: Duration,
 }
 
-impl Walker {
+impl<T: Send + 'static> Walker<T> {
     /// Starts the thread. It ends when this is dropped, after the walk that it is at.
     ///
     /// # Errors
     /// When there can be no thread.
     pub fn start(looker: Arc<Looker>, manners: Manners) -> io::Result<Self> {
-        let (jobs, todo) = channel::<(ProcessKey, Past)>();
+        let (jobs, todo) = channel::<Job<T>>();
         let (tell, done) = channel();
         thread::Builder::new()
             .name("gostuck-walks".to_owned())
@@ -57,14 +64,20 @@ impl Walker {
                 if manners == Manners::Idle {
                     only_when_idle();
                 }
-                for (key, mut past) in todo {
+                for Job {
+                    pid,
+                    order,
+                    mut past,
+                } in todo
+                {
                     let before = own_cpu_time();
-                    if let Err(error) = looker.look_again(key.pid, &mut past) {
+                    if let Err(error) = looker.look_again(pid, &mut past) {
                         // The next look will tell of it, if that is worth telling.
-                        tracing::debug!(pid = %key.pid, %error, "cannot walk the heap");
+                        tracing::debug!(%pid, %error, "cannot walk the heap");
                     }
                     let cost = own_cpu_time().saturating_sub(before);
-                    if tell.send(Done { key, past, cost }).is_err() {
+                    let done = Done { order, past, cost };
+                    if tell.send(done).is_err() {
                         return;
                     }
                 }
@@ -73,13 +86,13 @@ impl Walker {
     }
 
     /// Has the heap of a process walked, with what [`Past::for_walk`] gave.
-    pub fn begin(&self, key: ProcessKey, past: Past) {
+    pub fn begin(&self, pid: Pid, order: T, past: Past) {
         // The thread ends only after us.
-        let _ = self.jobs.send((key, past));
+        let _ = self.jobs.send(Job { pid, order, past });
     }
 
     /// The walks that have ended since this was last asked.
-    pub fn done(&self) -> impl Iterator<Item = Done> + '_ {
+    pub fn done(&self) -> impl Iterator<Item = Done<T>> + '_ {
         self.done.try_iter()
     }
 }

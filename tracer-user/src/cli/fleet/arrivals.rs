@@ -81,7 +81,7 @@ impl Fleet {
     }
 
     /// A Go process runs. One that is a member already, and executes what it did, stays so.
-    fn found(&mut self, mut process: Process) {
+    pub(super) fn found(&mut self, mut process: Process) {
         if let Some(old) = self.key_of(process.pid()) {
             if self.runs(old, &process) {
                 return;

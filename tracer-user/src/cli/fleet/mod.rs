@@ -31,6 +31,7 @@ use self::{
     lookers::{Lookers, Urgency},
     member::Member,
     pace::{Allowance, Pace},
+    walks::WalkOrder,
 };
 use super::{
     probing::Probing,
@@ -105,7 +106,7 @@ pub struct Fleet {
     /// When to glance at who waits for locks.
     glance_due: Instant,
     /// What walks may cost; `None` where heaps are not walked.
-    walks: Option<(Walker, Allowance)>,
+    walks: Option<(Walker<WalkOrder>, Allowance)>,
     show_due: Instant,
 }
 

@@ -9,13 +9,22 @@ use crate::{
     process::ProcessKey,
 };
 
+/// Which walk is wanted.
+#[derive(Debug, Clone, Copy)]
+pub struct WalkOrder {
+    /// Of the heap of this process.
+    pub key: ProcessKey,
+    /// As this member of the fleet: one that executes another program is another.
+    pub serial: u64,
+}
+
 impl Member {
     /// Has the heap walked after a look that said `diagnosis`, if that is due and affordable.
     pub(super) fn walk_if_due(
         &mut self,
         key: ProcessKey,
         diagnosis: &Diagnosis,
-        walks: &mut Option<(Walker, Allowance)>,
+        walks: &mut Option<(Walker<WalkOrder>, Allowance)>,
     ) {
         let now = Instant::now();
         let Some((walker, allowance)) = walks else {
@@ -25,7 +34,11 @@ impl Member {
         let past = self.past.here();
         let wanted = past.is_some_and(|past| past.walk_is_due(diagnosis));
         if due && wanted && allowance.has_any(now) {
-            walker.begin(key, Past::for_walk(diagnosis));
+            let order = WalkOrder {
+                key,
+                serial: self.serial,
+            };
+            walker.begin(key.pid, order, Past::for_walk(diagnosis));
             self.walk_due = None;
         }
     }
@@ -39,19 +52,55 @@ impl Fleet {
         };
         for done in walker.done() {
             allowance.spend(done.cost);
-            if let Some(member) = self.members.get_mut(&done.key) {
-                member.walk_cost = done.cost;
-            }
-            let total: Duration = self.members.values().map(|member| member.walk_cost).sum();
-            let Some(member) = self.members.get_mut(&done.key) else {
+            let WalkOrder { key, serial } = done.order;
+            let others = self.members.iter().filter(|(other, _)| **other != key);
+            let total: Duration = others.map(|(_, member)| member.walk_cost).sum();
+            let member = self.members.get_mut(&key);
+            let Some(member) = member.filter(|member| member.serial == serial) else {
                 continue;
             };
-            let now = Instant::now();
+            let (now, total) = (Instant::now(), total + done.cost);
+            member.walk_cost = done.cost;
             member.walk_due = Some(now + self.walk_pace.after(done.cost, total));
             if member.past.take_walk(done.past) {
                 // Even where nobody has moved: the next look tells of it.
                 (member.due, member.cpu_time) = (now, None);
             }
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::{sync::Arc, thread};
+
+    use super::*;
+    use crate::cli::{
+        fleet::fixture::{fleet, process},
+        walker::Manners,
+    };
+
+    #[test]
+    fn what_a_walk_found_of_the_program_before_is_dropped() {
+        let mut fleet = fleet();
+        let walker = Walker::start(Arc::clone(&fleet.shared.looker), Manners::Nice).unwrap();
+        // `PID_MAX_LIMIT` (include/linux/threads.h): no process has them, so the walks fail.
+        let (another, same) = (process((1 << 22) + 1, 1, 100), process((1 << 22) + 2, 1, 100));
+        for (process, later) in [(&another, 1), (&same, 0)] {
+            fleet.found(process.clone());
+            let member = fleet.members.get_mut(&process.key).unwrap();
+            member.walk_due = None;
+            let order = WalkOrder {
+                key: process.key,
+                serial: member.serial + later,
+            };
+            walker.begin(process.pid(), order, Past::walked_elsewhere());
+        }
+        fleet.walks = Some((walker, Allowance::new(0.01, Instant::now())));
+        while fleet.members[&same.key].walk_due.is_none() {
+            thread::yield_now();
+            fleet.take_walks();
+        }
+        assert_eq!(fleet.members[&another.key].walk_due, None);
     }
 }

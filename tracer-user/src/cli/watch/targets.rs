@@ -37,7 +37,7 @@ const TURN: Duration = Duration::from_millis(50);
 pub struct Targets {
     looker: Arc<Looker>,
     /// Walks heaps; `None` where that is not wanted.
-    walker: Option<Walker>,
+    walker: Option<Walker<ProcessKey>>,
     /// The processes whose heap is being walked.
     walking: FxHashSet<ProcessKey>,
     root: Pid,
@@ -61,7 +61,7 @@ impl Targets {
     /// Watches `root`, and with `tree` everything below it.
     pub fn new(
         looker: Arc<Looker>,
-        walker: Option<Walker>,
+        walker: Option<Walker<ProcessKey>>,
         probing: Probing,
         root: Pid,
         tree: bool,
@@ -149,10 +149,11 @@ impl Targets {
     fn take_walks(&mut self) -> BTreeSet<Pid> {
         let mut telling = BTreeSet::new();
         for done in self.walker.iter().flat_map(Walker::done) {
-            self.walking.remove(&done.key);
-            let past = self.pasts.get_mut(&done.key.pid);
+            let key = done.order;
+            self.walking.remove(&key);
+            let past = self.pasts.get_mut(&key.pid);
             if past.is_some_and(|past| past.take_walk(done.past)) {
-                telling.insert(done.key.pid);
+                telling.insert(key.pid);
             }
         }
         telling
@@ -166,7 +167,7 @@ impl Targets {
             && self.pasts.get(&key.pid).is_some_and(due)
             && self.walking.insert(key)
         {
-            walker.begin(key, Past::for_walk(&look.diagnosis));
+            walker.begin(key.pid, key, Past::for_walk(&look.diagnosis));
         }
     }
 
