@@ -75,7 +75,11 @@ impl Custody {
         match self {
             Self::Here(past) => past.state.apply(event),
             Self::Away(mail) if mail.events.len() < MOST_EVENTS => mail.events.push(event),
-            Self::Away(mail) => mail.events = vec![Event::Lost { count: 1 }],
+            Self::Away(mail) => {
+                let dropped = mail.events.iter().chain([&event]);
+                let count = dropped.map(records).sum();
+                mail.events = vec![Event::Lost { count }];
+            }
         }
     }
 
@@ -110,6 +114,14 @@ impl Custody {
             Self::Here(_) => false,
             Self::Away(mail) => mail.urgent,
         }
+    }
+}
+
+/// How many records are lost with an event.
+const fn records(event: &Event) -> u64 {
+    match event {
+        Event::Lost { count } => *count,
+        Event::Parked(_) | Event::Woken { .. } | Event::LockHint { .. } => 1,
     }
 }
 
@@ -163,10 +175,14 @@ mod tests {
     fn more_events_than_are_kept_count_as_lost() {
         let mut custody = Custody::new();
         let past = custody.lend().unwrap();
-        for at_ns in 0..5000 {
+        custody.apply(Event::Lost { count: 10 });
+        for at_ns in 0..MOST_EVENTS as u64 {
             custody.apply(Event::LockHint { at_ns });
         }
+        // There is room again.
+        custody.apply(Event::LockHint { at_ns: SECOND });
         custody.take_back(past);
-        assert_eq!(custody.here().unwrap().state.lost(), 1);
+        let lost = 10 + MOST_EVENTS as u64;
+        assert_eq!(custody.here().unwrap().state.lost(), lost);
     }
 }
