@@ -159,9 +159,7 @@ impl Lookers {
     /// Somebody in that process waits for a lock: the look that was asked for is wanted now.
     pub fn hurry(&self, key: ProcessKey) {
         let mut todo = self.desk.todo();
-        if let Some(at) = todo.routine.iter().position(|job| job.order.key == key) {
-            let job = todo.routine.remove(at);
-            todo.urgent.extend(job);
+        if todo.make_urgent(key) {
             todo.hurry(|_| true);
             self.desk.work.notify_all();
         } else {
@@ -205,6 +203,17 @@ impl Todo {
         }
         let routine = (least == Urgency::Routine).then_some(&mut self.routine)?;
         Some((routine.pop_front()?, Urgency::Routine))
+    }
+
+    /// Puts the routine look at a process among the urgent ones. False when none waits.
+    fn make_urgent(&mut self, key: ProcessKey) -> bool {
+        let at = self.routine.iter().position(|job| job.order.key == key);
+        let Some(mut job) = at.and_then(|at| self.routine.remove(at)) else {
+            return false;
+        };
+        job.order.urgency = Urgency::Urgent;
+        self.urgent.push_back(job);
+        true
     }
 
     /// Gives looks that give way their share of the CPUs.
@@ -337,6 +346,20 @@ mod tests {
         // The thread for urgent looks makes no others, lest one should come.
         assert_eq!(next(Urgency::Urgent), None);
         assert_eq!(next(Urgency::Routine), Some(Pid(1)));
+    }
+
+    #[test]
+    fn a_routine_look_that_is_wanted_now_is_an_urgent_one() {
+        let mut todo = Todo::default();
+        let order = order(1, Urgency::Routine);
+        todo.routine.push_back(Job {
+            order,
+            past: Past::walked_elsewhere(),
+        });
+        assert!(todo.make_urgent(order.key));
+        let (job, urgency) = todo.next(Urgency::Urgent).unwrap();
+        assert_eq!((job.order.urgency, urgency), (urgency, Urgency::Urgent));
+        assert!(!todo.make_urgent(order.key));
     }
 
     #[test]
