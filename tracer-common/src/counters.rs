@@ -20,10 +20,6 @@ pub struct TargetCounters {
     pub lost: u64,
     /// Parks that found no room in the park table.
     pub untracked: u64,
-    /// Waits whose end no probe saw: the goroutine parked again while it was believed parked.
-    pub unseen_wakes: u64,
-    /// Reads of the target's memory that failed.
-    pub failed_reads: u64,
 }
 
 /// Counts of one CPU that belong to no target.
@@ -36,7 +32,13 @@ pub struct HostCounters {
     pub lost: u64,
     /// Hits in processes that are not targets but share an image with one.
     pub foreign_hits: u64,
+    /// Waits whose end no probe saw: the goroutine parked again while it was believed parked.
+    pub unseen_wakes: u64,
+    /// Waits that no histogram counts: there was no memory for one.
+    pub unmeasured: u64,
+    /// Reads of a target's memory that failed.
+    pub failed_reads: u64,
 }
 
-const _: () = assert!(size_of::<TargetCounters>() == 64);
-const _: () = assert!(size_of::<HostCounters>() == 24);
+const _: () = assert!(size_of::<TargetCounters>() == 48);
+const _: () = assert!(size_of::<HostCounters>() == 48);

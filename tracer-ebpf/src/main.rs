@@ -6,6 +6,7 @@
 #![no_std]
 #![no_main]
 
+mod host;
 mod maps;
 mod probes;
 mod registers;

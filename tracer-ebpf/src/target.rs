@@ -3,7 +3,10 @@
 use aya_ebpf::helpers::{bpf_get_current_pid_tgid, bpf_probe_read_user};
 use tracer_common::{Target, TargetCounters};
 
-use crate::maps::{COUNTERS, HOST, TARGETS};
+use crate::{
+    host::note,
+    maps::{COUNTERS, TARGETS},
+};
 
 /// A hit in a target.
 pub struct Hit {
@@ -20,10 +23,7 @@ impl Hit {
         let ids = bpf_get_current_pid_tgid();
         let (tgid, tid) = ((ids >> 32) as u32, ids as u32);
         let Some(target) = TARGETS.get_ptr(tgid) else {
-            if let Some(host) = HOST.get_ptr_mut(0) {
-                // SAFETY: a value of a per-CPU array, which no other CPU touches.
-                unsafe { (*host).foreign_hits += 1 };
-            }
+            note(|host| host.foreign_hits += 1);
             return None;
         };
         // SAFETY: a map value stays valid while the program runs; user space writes it before the
@@ -41,12 +41,12 @@ impl Hit {
 
     /// A word of the target's memory.
     #[inline(always)]
-    pub fn read(&mut self, address: u64) -> u64 {
+    pub fn read(&self, address: u64) -> u64 {
         // SAFETY: the helper checks the address.
         match unsafe { bpf_probe_read_user(address as *const u64) } {
             Ok(word) => word,
             Err(_) => {
-                self.counters.failed_reads += 1;
+                note(|host| host.failed_reads += 1);
                 0
             }
         }
@@ -54,13 +54,13 @@ impl Hit {
 
     /// The id of the goroutine whose `g` is at `g`.
     #[inline(always)]
-    pub fn goid(&mut self, g: u64) -> u64 {
+    pub fn goid(&self, g: u64) -> u64 {
         self.read(g.wrapping_add(u64::from(self.target.goid_offset)))
     }
 
     /// The `g` that the thread of the system stack `g0` works for: `g0.m.curg`.
     #[inline(always)]
-    pub fn current_g(&mut self, g0: u64) -> u64 {
+    pub fn current_g(&self, g0: u64) -> u64 {
         let m = self.read(g0.wrapping_add(u64::from(self.target.m_offset)));
         if m == 0 {
             return 0;

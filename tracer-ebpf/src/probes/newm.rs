@@ -18,7 +18,7 @@ pub fn go_newm(context: ProbeContext) -> u32 {
 
 /// The goroutine on whose behalf; 0 for the runtime's own. `None` when that was no call.
 #[inline(always)]
-fn newm(mut hit: Hit, registers: Registers<'_>) -> Option<u64> {
+fn newm(hit: Hit, registers: Registers<'_>) -> Option<u64> {
     if hit.target.flags & flags::NEWM_AT_JUMP != 0 && registers.stack_check_fails() {
         return None;
     }

@@ -9,6 +9,7 @@ use aya_log_ebpf::debug;
 use tracer_common::{LOAD_STEP, Park, Record, RecordKind, WaitClass, flags, park_key};
 
 use crate::{
+    host::note,
     maps::PARKS,
     registers::Registers,
     send::{send, tell_load},
@@ -50,7 +51,7 @@ fn park(mut hit: Hit, registers: Registers<'_>) -> bool {
         // SAFETY: a map value; only the thread that runs this goroutine writes the entry now.
         let entry = unsafe { &mut *entry };
         if entry.since_ns != 0 {
-            hit.counters.unseen_wakes += 1;
+            note(|host| host.unseen_wakes += 1);
         }
         if WaitClass::byte_has_semaphore(class) {
             object = entry.semaphore;

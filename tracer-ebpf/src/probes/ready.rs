@@ -8,6 +8,7 @@ use tracer_common::{
 };
 
 use crate::{
+    host::note,
     maps::{HISTOGRAMS, PARKS},
     registers::Registers,
     send::send,
@@ -23,7 +24,7 @@ pub fn go_ready(context: ProbeContext) -> u32 {
 }
 
 #[inline(always)]
-fn ready(mut hit: Hit, registers: Registers<'_>) {
+fn ready(hit: Hit, registers: Registers<'_>) {
     hit.counters.ready_hits += 1;
     if hit.target.flags & flags::READY_AT_JUMP != 0 && registers.stack_check_fails() {
         return;
@@ -43,7 +44,9 @@ fn ready(mut hit: Hit, registers: Registers<'_>) {
     // SAFETY: no arguments.
     let now = unsafe { bpf_ktime_get_ns() };
     let waited = now.wrapping_sub(since);
-    measure(hit.target.slot, class, waited);
+    if !measure(hit.target.slot, class, waited) {
+        note(|host| host.unmeasured += 1);
+    }
     if waited < hit.target.send_wakes_from_ns {
         return;
     }
@@ -69,20 +72,24 @@ fn ready(mut hit: Hit, registers: Registers<'_>) {
 
 static EMPTY: Histogram = Histogram::EMPTY;
 
+/// False when there was no histogram to count the wait, and no memory for a new one.
 #[inline(always)]
-fn measure(slot: u32, class: u8, waited_ns: u64) {
+fn measure(slot: u32, class: u8, waited_ns: u64) -> bool {
     let key = histogram_key(slot, class);
     let mut found = HISTOGRAMS.get_ptr_mut(key);
     if found.is_none() {
-        // Fails when the table is full; then this wait is not measured.
+        // Whether that went well the next line tells, also where another CPU was faster.
         let _ = HISTOGRAMS.insert(key, &EMPTY, 0);
         found = HISTOGRAMS.get_ptr_mut(key);
     }
-    let Some(histogram) = found else { return };
+    let Some(histogram) = found else {
+        return false;
+    };
     let bucket = bucket_of(waited_ns) & (BUCKETS - 1);
     // SAFETY: a value of a per-CPU map, which no other CPU touches; the index is masked.
     unsafe {
         *(&raw mut (*histogram).buckets).cast::<u64>().add(bucket) += 1;
         (*histogram).sum_ns += waited_ns;
     }
+    true
 }

@@ -7,7 +7,7 @@ use std::{
 
 use aya::{
     Ebpf,
-    maps::{HashMap, Map, MapData, MapError, PerCpuArray, PerCpuHashMap, PerCpuValues, RingBuf},
+    maps::{HashMap, Map, MapData, MapError, PerCpuArray, PerCpuHashMap, PerCpuValues},
 };
 use rustc_hash::FxHashSet;
 use tracer_common::{
@@ -17,6 +17,7 @@ use tracer_common::{
 use super::{
     error::ProbeError,
     park_table,
+    ring::Ring,
     statistics::{Statistics, TargetStatistics, WaitHistogram},
     target::class_name,
     wire::Wire,
@@ -31,7 +32,7 @@ pub(super) struct Maps {
     histograms: PerCpuHashMap<MapData, u32, Wire<Histogram>>,
     counters: PerCpuArray<MapData, Wire<TargetCounters>>,
     host: PerCpuArray<MapData, Wire<HostCounters>>,
-    pub ring: RingBuf<MapData>,
+    pub ring: Ring,
     zeros: PerCpuValues<Wire<TargetCounters>>,
 }
 
@@ -48,7 +49,7 @@ impl Maps {
             histograms: typed("HISTOGRAMS", take(ebpf, "HISTOGRAMS")?)?,
             counters: typed("COUNTERS", take(ebpf, "COUNTERS")?)?,
             host: typed("HOST", take(ebpf, "HOST")?)?,
-            ring: typed("EVENTS", take(ebpf, "EVENTS")?)?,
+            ring: Ring::new(typed("EVENTS", take(ebpf, "EVENTS")?)?),
             zeros: zeros()?,
         })
     }
@@ -110,7 +111,9 @@ impl Maps {
     /// Counts that belong to no single target.
     pub fn statistics(&self) -> Result<Statistics, ProbeError> {
         let cpus = self.host.get(&0, 0).map_err(in_map("HOST"))?;
-        Ok(Statistics::of(cpus.iter().map(|cpu| &cpu.0)))
+        let mut statistics = Statistics::of(cpus.iter().map(|cpu| &cpu.0));
+        statistics.irregularities.undecodable_records = self.ring.undecodable();
+        Ok(statistics)
     }
 
     /// Counts of the target of one slot.

@@ -32,5 +32,5 @@ pub use object::OBJECT;
 pub use options::Options;
 pub use park_table::ParkedWait;
 pub use ring::{Interrupter, Waiter};
-pub use statistics::{Statistics, TargetStatistics, WaitHistogram};
+pub use statistics::{Irregularities, Statistics, TargetStatistics, WaitHistogram};
 pub use tracer::Probes;

@@ -11,8 +11,23 @@ pub struct Statistics {
     pub sent_by_cpu: Vec<u64>,
     /// Records lost for want of room in the ring buffer, by CPU.
     pub lost_by_cpu: Vec<u64>,
+    /// What the probes did not see, or saw in vain.
+    pub irregularities: Irregularities,
+}
+
+/// What the probes did not see, or saw in vain: none of it makes a finding wrong.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Irregularities {
     /// Hits in processes that share an image with a target.
     pub foreign_hits: u64,
+    /// Waits whose end no probe saw: the goroutine parked again while it was believed parked.
+    pub unseen_wakes: u64,
+    /// Waits that no histogram counts: the kernel had no memory for one.
+    pub unmeasured_waits: u64,
+    /// Reads of a target's memory that failed: a goroutine's id is missing.
+    pub failed_reads: u64,
+    /// Records in the ring buffer that make no sense.
+    pub undecodable_records: u64,
 }
 
 impl Statistics {
@@ -27,7 +42,10 @@ impl Statistics {
         for cpu in cpus {
             all.sent_by_cpu.push(cpu.sent);
             all.lost_by_cpu.push(cpu.lost);
-            all.foreign_hits += cpu.foreign_hits;
+            all.irregularities.foreign_hits += cpu.foreign_hits;
+            all.irregularities.unseen_wakes += cpu.unseen_wakes;
+            all.irregularities.unmeasured_waits += cpu.unmeasured;
+            all.irregularities.failed_reads += cpu.failed_reads;
         }
         all
     }
@@ -48,10 +66,6 @@ pub struct TargetStatistics {
     pub lost: u64,
     /// Parks for which the park table had no room.
     pub untracked: u64,
-    /// Waits whose end no probe saw.
-    pub unseen_wakes: u64,
-    /// Reads of the target's memory that failed.
-    pub failed_reads: u64,
 }
 
 impl TargetStatistics {
@@ -70,8 +84,6 @@ impl TargetStatistics {
             all.newm_hits += cpu.newm_hits;
             all.lost += cpu.lost;
             all.untracked += cpu.untracked;
-            all.unseen_wakes += cpu.unseen_wakes;
-            all.failed_reads += cpu.failed_reads;
         }
         all
     }
@@ -110,5 +122,32 @@ impl WaitHistogram {
             buckets,
             sum: Duration::from_nanos(cpus.map(|cpu| cpu.sum_ns).sum()),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_each_cpu_counted_is_summed() {
+        let cpu = HostCounters {
+            sent: 1,
+            lost: 2,
+            foreign_hits: 3,
+            unseen_wakes: 4,
+            unmeasured: 5,
+            failed_reads: 6,
+        };
+        let all = Statistics::of([cpu, cpu].iter());
+        assert_eq!((all.sent_by_cpu.as_slice(), all.lost()), (&[1, 1][..], 4));
+        let irregularities = Irregularities {
+            foreign_hits: 6,
+            unseen_wakes: 8,
+            unmeasured_waits: 10,
+            failed_reads: 12,
+            undecodable_records: 0,
+        };
+        assert_eq!(all.irregularities, irregularities);
     }
 }

@@ -316,6 +316,7 @@ impl Tracker {
             self.own.count_lost(lost);
             self.news.missed |= lost > 0;
             self.lost = statistics.lost();
+            self.own.set_irregularities(&statistics.irregularities);
         }
         self.own.set_probes_attached(self.probes.attached() as u64);
     }

@@ -56,7 +56,10 @@ mod tests {
     };
 
     use super::{Format, Metrics, Outcome, Own};
-    use crate::export::board::{Board, example};
+    use crate::{
+        export::board::{Board, example},
+        probes::Irregularities,
+    };
 
     fn encode(format: Format) -> String {
         let board = Arc::new(Board::default());
@@ -66,6 +69,13 @@ mod tests {
         let own = Own::default();
         own.count_look(Outcome::Whole, 0.002);
         own.count_events("park", 3);
+        // Totals: what was told before is not counted again.
+        for failed_reads in [2, 2, 5] {
+            own.set_irregularities(&Irregularities {
+                failed_reads,
+                ..Irregularities::default()
+            });
+        }
         Metrics::new(board, &own).encode(format).unwrap()
     }
 
@@ -79,6 +89,8 @@ mod tests {
             format!("gostuck_findings{{{identity},kind=\"lock-cycle\",verdict=\"proven\"}} 1\n"),
             format!("gostuck_target_mode{{{identity},mode=\"events\"}} 1\n"),
             "gostuck_events_total{type=\"park\"} 3\n".to_owned(),
+            "gostuck_probe_irregularities_total{kind=\"failed-read\"} 5\n".to_owned(),
+            "gostuck_probe_irregularities_total{kind=\"unseen-wake\"} 0\n".to_owned(),
         ] {
             assert!(text.contains(&line), "{line} in {text}");
         }

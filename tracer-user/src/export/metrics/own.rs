@@ -15,6 +15,8 @@ use prometheus_client::{
     registry::Registry,
 };
 
+use crate::probes::Irregularities;
+
 /// How a look at a process ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Outcome {
@@ -58,6 +60,7 @@ type ByLabel<M> = Family<[(&'static str, &'static str); 1], M>;
 pub struct Own {
     events: ByLabel<Counter>,
     events_lost: Counter,
+    irregularities: ByLabel<Counter>,
     snapshots: ByLabel<Counter>,
     snapshot_duration: Histogram,
     errors: ByLabel<Counter>,
@@ -71,6 +74,7 @@ impl Default for Own {
         Self {
             events: Family::default(),
             events_lost: Counter::default(),
+            irregularities: Family::default(),
             snapshots: Family::default(),
             snapshot_duration: Histogram::new(exponential_buckets(1e-4, 4.0, 10)),
             errors: Family::default(),
@@ -92,6 +96,20 @@ impl Own {
     /// Counts records that the kernel had to drop.
     pub fn count_lost(&self, number: u64) {
         self.events_lost.inc_by(number);
+    }
+
+    /// Says what the probes have not seen, or seen in vain, since they were loaded.
+    pub fn set_irregularities(&self, totals: &Irregularities) {
+        for (kind, total) in [
+            ("foreign-hit", totals.foreign_hits),
+            ("unseen-wake", totals.unseen_wakes),
+            ("unmeasured-wait", totals.unmeasured_waits),
+            ("failed-read", totals.failed_reads),
+            ("undecodable-record", totals.undecodable_records),
+        ] {
+            let counter = self.irregularities.get_or_create(&[("kind", kind)]);
+            counter.inc_by(total.saturating_sub(counter.get()));
+        }
     }
 
     /// Counts a look at a process.
@@ -158,6 +176,11 @@ impl Own {
             "gostuck_events_lost",
             "Records that the kernel had to drop",
             self.events_lost.clone(),
+        );
+        registry.register(
+            "gostuck_probe_irregularities",
+            "What probes did not see, or saw in vain",
+            self.irregularities.clone(),
         );
         registry.register(
             "gostuck_snapshots",
