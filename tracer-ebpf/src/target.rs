@@ -26,8 +26,14 @@ impl Hit {
             note(|host| host.foreign_hits += 1);
             return None;
         };
-        // SAFETY: a map value stays valid while the program runs; user space writes it before the
-        // probes are attached and then leaves all fields read here alone or changes single words.
+        // SAFETY: memory of the map, which is allocated whole at its creation and stays readable
+        // while the program runs. What it holds may change under our eyes: user space changes a
+        // flag by replacing the element (kernel/bpf/hashtab.c: htab_map_update_elem), and the old
+        // one, which we may have, is soon filled for another target. Then this hit, one at a rare
+        // moment, may mix the fields of two. It reads user memory at wrong offsets, which the
+        // helper checks; it counts or keeps its park under another slot, whose bounds the map
+        // checks; it writes a hint or a number of entries to the wrong target, neither of which
+        // need be exact. No finding rests on it: who waits, looks read from the target's memory.
         let target = unsafe { &*target };
         let counters = COUNTERS.get_ptr_mut(target.slot)?;
         Some(Self {

@@ -125,7 +125,7 @@ impl Pace {
         self.interval
     }
 
-    /// Whether a process that was due at `due` has gone without a look for too long.
+    /// Whether a process whose last look was at `last_look` has gone without one for too long.
     pub fn is_stale(&self, last_look: Instant) -> bool {
         last_look.elapsed() >= LONGEST_IDLE
     }
