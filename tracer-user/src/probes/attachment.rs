@@ -160,10 +160,7 @@ impl Programs {
         let link = program
             .attach(point, path, scope)
             .and_then(|id| program.take_link(id))
-            .map_err(|source| ProbeError::Program {
-                program: name,
-                source,
-            })?;
+            .map_err(|source| ProbeError::of_perf_event(name, source))?;
         Ok(Link::Perf { _link: link })
     }
 }

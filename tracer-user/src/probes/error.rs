@@ -2,6 +2,7 @@
 
 use std::{io, path::PathBuf};
 
+use aya::programs::ProgramError;
 use thiserror::Error;
 
 use crate::ids::Pid;
@@ -27,7 +28,7 @@ pub enum ProbeError {
         /// Its name.
         program: &'static str,
         /// What aya says.
-        source: aya::programs::ProgramError,
+        source: ProgramError,
     },
     /// A map that misbehaves.
     #[error("BPF map {map}: {source}")]
@@ -93,4 +94,47 @@ pub enum ProbeError {
     /// A process that is not a target.
     #[error("process {0} is not traced")]
     NotATarget(Pid),
+}
+
+impl ProbeError {
+    /// Why a program could not be attached by a perf event.
+    pub(super) fn of_perf_event(program: &'static str, source: ProgramError) -> Self {
+        if is_denied(&source) {
+            return Self::NoPerfPrivilege;
+        }
+        Self::Program { program, source }
+    }
+}
+
+/// Whether the kernel denied something for want of a privilege (`EPERM`, `EACCES`).
+pub(super) fn is_denied(error: &(dyn std::error::Error + 'static)) -> bool {
+    let mut cause = Some(error);
+    while let Some(at) = cause {
+        if let Some(io) = at.downcast_ref::<io::Error>() {
+            return io.kind() == io::ErrorKind::PermissionDenied;
+        }
+        cause = at.source();
+    }
+    false
+}
+
+#[cfg(test)]
+mod tests {
+    use aya::sys::SyscallError;
+
+    use super::*;
+
+    #[test]
+    fn a_perf_event_that_is_denied_is_told_from_one_that_fails() {
+        let attach = |errno| {
+            let source = SyscallError {
+                call: "perf_event_open",
+                io_error: io::Error::from_raw_os_error(errno),
+            };
+            ProbeError::of_perf_event("go_park", source.into())
+        };
+        assert!(matches!(attach(libc::EACCES), ProbeError::NoPerfPrivilege));
+        assert!(matches!(attach(libc::EPERM), ProbeError::NoPerfPrivilege));
+        assert!(matches!(attach(libc::ENOENT), ProbeError::Program { .. }));
+    }
 }

@@ -1,12 +1,14 @@
 //! Loading the BPF object: sizes of maps, and the tracepoints of processes.
 
-use std::io;
-
 use aya::{Ebpf, EbpfError, EbpfLoader, programs::RawTracePoint};
 use aya_log::{EbpfLogger, Level};
 use tracer_common::CLASSES;
 
-use super::{error::ProbeError, object::OBJECT, options::Options};
+use super::{
+    error::{ProbeError, is_denied},
+    object::OBJECT,
+    options::Options,
+};
 
 /// The object with its maps; the uprobe programs are loaded by their attachment.
 pub(super) fn object(options: &Options) -> Result<Ebpf, ProbeError> {
@@ -51,14 +53,8 @@ fn tracepoint(ebpf: &mut Ebpf, program: &'static str, tracepoint: &str) -> Resul
 
 /// Tells a missing privilege from a broken object.
 fn refused(error: EbpfError) -> ProbeError {
-    let mut cause: Option<&dyn std::error::Error> = Some(&error);
-    while let Some(at) = cause {
-        if let Some(io) = at.downcast_ref::<io::Error>()
-            && io.kind() == io::ErrorKind::PermissionDenied
-        {
-            return ProbeError::NoPrivilege;
-        }
-        cause = at.source();
+    if is_denied(&error) {
+        return ProbeError::NoPrivilege;
     }
     ProbeError::Load(error)
 }

@@ -40,9 +40,8 @@ pub(super) fn scan(
     visit: impl FnMut(u64, &Park),
 ) -> io::Result<()> {
     let mut cursor = None;
-    let batch = |keys: &mut [u64], values: &mut [Park]| {
-        lookup_batch(map, &mut cursor, keys, values)
-    };
+    let batch =
+        |keys: &mut [u64], values: &mut [Park]| lookup_batch(map, &mut cursor, keys, values);
     scan_batches(batch, entries, visit)
 }
 

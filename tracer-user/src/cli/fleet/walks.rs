@@ -85,7 +85,10 @@ mod tests {
         let mut fleet = fleet();
         let walker = Walker::start(Arc::clone(&fleet.shared.looker), Manners::Nice).unwrap();
         // `PID_MAX_LIMIT` (include/linux/threads.h): no process has them, so the walks fail.
-        let (another, same) = (process((1 << 22) + 1, 1, 100), process((1 << 22) + 2, 1, 100));
+        let (another, same) = (
+            process((1 << 22) + 1, 1, 100),
+            process((1 << 22) + 2, 1, 100),
+        );
         for (process, later) in [(&another, 1), (&same, 0)] {
             fleet.found(process.clone());
             let member = fleet.members.get_mut(&process.key).unwrap();
