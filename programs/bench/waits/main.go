@@ -1,7 +1,8 @@
 // A process whose goroutines wait on demand, to measure probes on. Answers, as plain text:
 //
 //	/pingpong?rounds=N   nanoseconds a round trip of two goroutines over unbuffered channels
-//	/mutex?rounds=N      nanoseconds a Lock of four goroutines that contend for one mutex
+//	/mutex?rounds=N      nanoseconds a Lock of four goroutines that contend for one mutex, whose
+//	                     holder yields each time, so that now and then another parks
 //	/rate?hits=N&ms=N    parks and wakes so many times a second, for so long; how many it made
 //	/spawn?n=N&ms=N      makes so many goroutines in that time, each of which waits for a channel
 //	/spawned             how many it has made
@@ -15,6 +16,7 @@ import (
 	"net"
 	"net/http"
 	"os"
+	"runtime"
 	"strconv"
 	"sync"
 	"sync/atomic"
@@ -65,6 +67,7 @@ func mutex(w http.ResponseWriter, r *http.Request) {
 				for j := 0; j < 200; j++ {
 					counter++
 				}
+				runtime.Gosched()
 				mu.Unlock()
 			}
 		}()

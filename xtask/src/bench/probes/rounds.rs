@@ -1,9 +1,14 @@
 //! Programs that only wait: channels handed back and forth, a contended mutex.
 
+use std::{
+    io::{BufRead as _, BufReader},
+    process::{Command, Stdio},
+};
+
 use anyhow::{Context as _, Result};
 
 use super::{
-    super::{http, numbers::median, page::Section, program::Running},
+    super::{ended::Ended, http, numbers::median, page::Section, program::Running},
     Bench,
     tracer::Tracer,
 };
@@ -95,7 +100,9 @@ fn pingpong(bench: &Bench, section: &mut Section, rounds: usize, trips: usize) -
 
 fn mutex(bench: &Bench, section: &mut Section, rounds: usize, locks: usize) -> Result<()> {
     let target = bench.waits(2)?;
-    let path = format!("/mutex?rounds={}", locks * 4);
+    let locks = locks * 4;
+    let path = format!("/mutex?rounds={locks}");
+    let parks = parks(bench, &target, &path)? / locks as f64;
     let figures = interleaved(bench, &target, rounds, &path)?;
     let bare = median(figures[0].iter().copied());
     let rows: Vec<Vec<String>> = TRACERS
@@ -110,7 +117,31 @@ fn mutex(bench: &Bench, section: &mut Section, rounds: usize, locks: usize) -> R
             ]
         })
         .collect();
-    section.text("**Contended mutex**: four goroutines on two processors take one lock in turns.");
+    section.text(&format!(
+        "**Contended mutex**: four goroutines on two processors take one lock in turns; its holder yields each \
+         time, so that others park: {parks:.2} parks a lock, counted by the probes in a run before. A park \
+         costs three hits: `semacquire1`, `gopark`, `ready`.",
+    ));
     section.table(&["", "ns a lock", "against bare"], &rows);
     Ok(())
+}
+
+/// How often goroutines park while `path` is answered.
+fn parks(bench: &Bench, target: &Running, path: &str) -> Result<f64> {
+    let pid = target.pid().to_string();
+    let mut reader = Command::new(&bench.facts)
+        .args(["records", &pid, "5"])
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .map(Ended)
+        .context("cannot start probe_facts")?;
+    let log = reader.0.stderr.take().context("probe_facts has no log")?;
+    let attached = BufReader::new(log).lines().map_while(Result::ok);
+    let mut attached = attached.filter(|line| line.contains("probes attached"));
+    attached.next().context("probe_facts does not attach")?;
+    http::get(&target.address, path)?;
+    let facts = reader.0.stdout.take().context("no output")?;
+    let facts: serde_json::Value = serde_json::from_reader(facts)?;
+    facts["parks"].as_f64().context("no parks")
 }
