@@ -69,7 +69,6 @@ enum Format {
 /// One Go process.
 #[derive(Debug, Serialize)]
 struct Row {
-    pid: Pid,
     traceable: bool,
     /// Why it cannot be traced.
     why_not: Option<String>,
@@ -77,11 +76,20 @@ struct Row {
     mode: Option<Mode>,
     /// What the daemon's probes cost it, as a share of one CPU.
     cost_ratio: Option<f64>,
-    /// What is known of a traceable process.
     #[serde(flatten)]
-    facts: Option<Facts>,
+    known: Known,
     #[serde(skip)]
     command: String,
+}
+
+/// What is known of a process.
+#[derive(Debug, Serialize)]
+#[serde(untagged)]
+enum Known {
+    /// Of a traceable one.
+    Facts(Box<Facts>),
+    /// Of another.
+    Pid { pid: Pid },
 }
 
 /// Prints the Go processes.
@@ -137,12 +145,14 @@ fn row(process: &Process, images: &ImageCache, followed: &FxHashMap<String, Foll
     let facts = facts(process, images);
     let followed = followed.get(&key_text(process.key));
     Row {
-        pid: process.pid(),
         traceable: facts.is_ok(),
         why_not: facts.as_ref().err().map(ToString::to_string),
         mode: followed.map(|followed| followed.mode),
         cost_ratio: followed.and_then(|followed| followed.cost_ratio),
-        facts: facts.ok(),
+        known: facts.map_or_else(
+            |_| Known::Pid { pid: process.pid() },
+            |facts| Known::Facts(Box::new(facts)),
+        ),
         command: command(process),
     }
 }
@@ -172,13 +182,12 @@ fn write_table(out: &mut impl Write, rows: &[Row]) -> io::Result<()> {
     )?;
     for row in rows {
         let command: String = clean(&row.command).chars().take(20).collect();
-        match (&row.facts, &row.why_not) {
-            (Some(facts), _) => write_facts(out, &command, facts, row)?,
-            (None, why) => writeln!(
+        match &row.known {
+            Known::Facts(facts) => write_facts(out, &command, facts, row)?,
+            Known::Pid { pid } => writeln!(
                 out,
-                "{:>7}  {command:<20} not traceable: {}",
-                row.pid,
-                clean(why.as_deref().unwrap_or_default())
+                "{pid:>7}  {command:<20} not traceable: {}",
+                clean(row.why_not.as_deref().unwrap_or_default())
             )?,
         }
     }

@@ -10,7 +10,7 @@ use std::{
 
 use libtest_mimic::Trial;
 
-use super::{NEWEST, load::Load, program, served::Daemon, traces::until, trial};
+use super::{NEWEST, load::Load, program, served::Daemon, traces::until, trial, watch::Watch};
 
 pub fn trials() -> Vec<Trial> {
     vec![
@@ -61,34 +61,51 @@ fn over_budget_looks_take_over_and_probes_come_back() {
     let daemon = Daemon::start(&["--interval", "2s"]);
     let mut load = Load::start(&path);
     let pid = load.pid();
+    let watch = Watch::start(pid);
     until("it is probed", || {
         daemon.mode(pid).as_deref() == Some("events")
     });
+    let cell = |cell| {
+        let row = daemon.row_of_ps(pid);
+        row.is_some_and(|row| row.split_whitespace().any(|word| word == cell))
+    };
+    assert!(cell("events"));
     // For longer than it takes to notice, and for less than the probes stay off.
     load.tell("load 8");
     assert_eq!(load.answer(), "loading");
     until("probes come off", || {
         daemon.mode(pid).as_deref() == Some("snapshots")
     });
-    let metric = |name: &str, value: &str| {
-        let metrics = daemon.get("/metrics").unwrap_or_default();
-        let mut lines = metrics.lines();
-        lines.any(|line| line.starts_with(name) && line.ends_with(value))
-    };
-    assert!(metric("gostuck_over_budget{", " 1"));
+    let over_budget = || daemon.metric("gostuck_over_budget{", "}");
+    let switches = |to: &str| daemon.metric("gostuck_probe_switches_total{", to);
+    assert_eq!(over_budget(), Some(1.0));
+    assert_eq!(switches(r#",to="snapshots"}"#), Some(1.0));
+    assert!(cell("looks"));
+    // How long the waits lasted that the probes saw.
+    let waits = daemon.metric(
+        r#"gostuck_wait_seconds_bucket{le="+Inf","#,
+        r#",reason="chan receive"}"#,
+    );
+    assert!(waits.is_some_and(|waits| waits > 1000.0), "{waits:?}");
     load.tell("deadlock");
     until("the deadlock is proven meanwhile", || {
         let process = daemon.process(pid);
         process.is_some_and(|process| process["findings"]["proven"] == 1)
     });
     until("probes come back", || {
-        daemon.mode(pid).as_deref() == Some("events") && metric("gostuck_over_budget{", " 0")
+        daemon.mode(pid).as_deref() == Some("events") && over_budget() == Some(0.0)
     });
     let log = daemon.log();
     assert!(
         log.contains("over budget") && log.contains("back on trial"),
         "{log}"
     );
+    assert!(cell("events") && switches(r#",to="events"}"#) >= Some(1.0));
+    until("the watch tells of both", || {
+        let modes = watch.modes();
+        modes.first().is_some_and(|first| first == "snapshots")
+            && modes.contains(&"events".to_owned())
+    });
 }
 
 fn a_lock_cycle_is_found_by_its_probes() {

@@ -10,10 +10,13 @@ mod attaching;
 mod counting;
 mod daemon;
 mod hints;
+#[path = "../support/json_schema.rs"]
+mod json_schema;
 mod load;
 mod loss;
 mod served;
 mod traces;
+mod watch;
 
 use std::{path::PathBuf, sync::Arc, time::Duration};
 

@@ -93,6 +93,28 @@ impl Daemon {
         self.process(pid)?["mode"].as_str().map(str::to_owned)
     }
 
+    /// What `gostuck ps` tells of `pid` in its table, asking this daemon.
+    pub fn row_of_ps(&self, pid: Pid) -> Option<String> {
+        let output = Command::new(env!("CARGO_BIN_EXE_gostuck"))
+            .args(["ps", "--daemon", &format!("127.0.0.1:{}", self.port)])
+            .output()
+            .unwrap();
+        let said = String::from_utf8_lossy(&output.stderr);
+        assert!(!said.contains("not known"), "{said}");
+        let table = String::from_utf8(output.stdout).unwrap();
+        let mut lines = table.lines().map(str::trim_start);
+        let row = lines.find(|line| line.starts_with(&format!("{pid} ")));
+        row.map(str::to_owned)
+    }
+
+    /// The value of the metric whose name and labels start and end so.
+    pub fn metric(&self, start: &str, end: &str) -> Option<f64> {
+        let metrics = self.get("/metrics")?;
+        let mut lines = metrics.lines().filter_map(|line| line.rsplit_once(' '));
+        let found = lines.find(|(name, _)| name.starts_with(start) && name.ends_with(end));
+        found?.1.parse().ok()
+    }
+
     /// Its open files and its memory in KiB.
     pub fn holds(&self) -> (usize, u64) {
         let pid = self.child.id();
