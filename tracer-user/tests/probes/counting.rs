@@ -4,7 +4,8 @@ use std::time::Duration;
 
 use libtest_mimic::Trial;
 use tracer_user::{
-    image::WaitReason,
+    ids::Goid,
+    image::{SiteKind, WaitReason},
     probes::{AttachMethod, Event, Options, Probes},
 };
 
@@ -23,6 +24,11 @@ pub fn trials() -> Vec<Trial> {
             "every park is counted by perf events",
             &["1.19.8", NEWEST],
             every_park_is_counted_by_perf_events,
+        ),
+        trial(
+            "a call whose stack grows first is counted once",
+            &["1.19.8", "1.21.13", NEWEST],
+            a_call_whose_stack_grows_first_is_counted_once,
         ),
         trial(
             "short waits send nothing and a deadlock stands in the park table",
@@ -94,6 +100,57 @@ fn every_park_is_counted_by_multi_links() {
 fn every_park_is_counted_by_perf_events() {
     pingpong_is_counted(NEWEST, AttachMethod::Perf);
     pingpong_is_counted("1.19.8", AttachMethod::Perf);
+}
+
+/// A stack check that fails makes the stack grow, and `gopark` starts again. `ready` runs on a thread's
+/// own stack, which never grows; each wake is counted once nevertheless.
+fn a_call_whose_stack_grows_first_is_counted_once() {
+    // Stacks of 2, 4 and 8 KiB are filled on the way.
+    const GOROUTINES: u64 = 200;
+    for version in ["1.19.8", "1.21.13", NEWEST] {
+        let (_directory, path, image) = program(version);
+        let mut load = Load::start(&path);
+        let mut probes = Probes::load(Options {
+            send_parks: true,
+            send_wakes_from: Duration::ZERO,
+            ..small()
+        })
+        .unwrap();
+        attach(&mut probes, &load, &image);
+        load.tell(&format!("depths {GOROUTINES}"));
+        assert_eq!(load.answer(), "gone");
+        let statistics = probes.target_statistics(load.pid()).unwrap();
+        assert_eq!(statistics.lost, 0);
+        assert_eq!(channel_waits(&probes, &load), GOROUTINES, "{version}");
+        let events = probes.drain();
+        let parked = goids(&events, |event| match event {
+            Event::Parked { goid, reason, .. } if *reason == WaitReason::ChanReceive => *goid,
+            _ => None,
+        });
+        let woken = goids(&events, |event| match event {
+            Event::Woken { goid, reason, .. } if *reason == WaitReason::ChanReceive => *goid,
+            _ => None,
+        });
+        let left = goids(&events, |event| match event {
+            Event::Parked { goid, reason, .. } if *reason == WaitReason::ChanReceiveNil => *goid,
+            _ => None,
+        });
+        assert_eq!(parked.len() as u64, GOROUTINES, "{version}");
+        assert_eq!(parked, woken, "{version}");
+        assert_eq!(left.len() as u64, GOROUTINES, "{version}");
+        // Where the probe lies on the check itself, it is hit once more by each that failed; else only
+        // by a few other parks.
+        let more = statistics.park_hits - 2 * GOROUTINES;
+        let at_jump = image.probe_sites().park.unwrap().kind == SiteKind::Jump;
+        assert_eq!(more > 5, at_jump, "{version}: {more} more hits");
+    }
+}
+
+/// The goroutines that `of` finds in `events`, in order, and again for each event.
+fn goids(events: &[Event], of: impl Fn(&Event) -> Option<Goid>) -> Vec<Goid> {
+    let mut goids: Vec<Goid> = events.iter().filter_map(of).collect();
+    goids.sort_unstable();
+    goids
 }
 
 fn short_waits_send_nothing_and_a_deadlock_stands_in_the_park_table() {

@@ -4,6 +4,8 @@
 //	load SECONDS   round trips for so long, in the background; answers "loading"
 //	collect N      N garbage collections; answers "collected"
 //	crowd N        N goroutines wait for one channel until it is closed; answers "gone"
+//	depths N       below stacks of 1 to N calls, a goroutine each waits for one channel until it is
+//	               closed, and another for none at all; answers "gone"
 //	deadlock       two goroutines lock each other out; answers "locked" and the addresses
 //	handshake      one waits for a lock; after a while its holder waits for the first; answers "waiting"
 //	exec FILE ARG  becomes another program
@@ -16,6 +18,7 @@ import (
 	"runtime"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"syscall"
 	"time"
 )
@@ -54,6 +57,41 @@ func crowd(n int) {
 	runtime.Gosched()
 	close(gate)
 	gone.Wait()
+}
+
+//go:noinline
+func descend(depth int, gate chan int) {
+	if depth == 0 {
+		<-gate
+		return
+	}
+	descend(depth-1, gate)
+}
+
+// Frames are small: at some depths the stack suffices for all calls but the last. For who waits for no
+// channel that is gopark; else chanrecv has called others before it that take more.
+func depths(n int) {
+	gate := make(chan int)
+	var here, gone int32
+	for depth := 0; depth < n; depth++ {
+		for _, gate := range []chan int{gate, nil} {
+			go func(depth int, gate chan int) {
+				// By means that take no stack, which would make the stack grow here already.
+				atomic.AddInt32(&here, 1)
+				descend(depth, gate)
+				atomic.AddInt32(&gone, 1)
+			}(depth, gate)
+		}
+	}
+	for atomic.LoadInt32(&here) < int32(2*n) {
+		runtime.Gosched()
+	}
+	// On one processor, whoever has said that it is here parks before this goes on.
+	runtime.Gosched()
+	close(gate)
+	for atomic.LoadInt32(&gone) < int32(n) {
+		runtime.Gosched()
+	}
 }
 
 var first, second sync.Mutex
@@ -124,6 +162,10 @@ func main() {
 		case strings.HasPrefix(line, "crowd"):
 			fmt.Sscanf(line, "crowd %d", &rounds)
 			crowd(rounds)
+			fmt.Println("gone")
+		case strings.HasPrefix(line, "depths"):
+			fmt.Sscanf(line, "depths %d", &rounds)
+			depths(rounds)
 			fmt.Println("gone")
 		case strings.HasPrefix(line, "exec"):
 			words := strings.Fields(line)[1:]
