@@ -1,15 +1,10 @@
-//! Attaching the programs to images.
-//!
-//! One attachment serves all processes of an image, filtered in the kernel by the target map. When
-//! the governor takes the costly probes off one process of several, the others get attachments of
-//! their own, since a breakpoint in a shared attachment traps in every process.
+//! The loaded programs, and attaching one of them at one place.
 
 use std::{
-    collections::BTreeMap,
     io,
     num::NonZeroU32,
     os::fd::{AsFd as _, OwnedFd},
-    path::{Path, PathBuf},
+    path::Path,
 };
 
 use aya::{
@@ -21,15 +16,8 @@ use aya::{
 };
 use rustc_hash::FxHashMap;
 
-use super::{bpf_call, error::ProbeError, governor::Level, multi, object::OBJECT};
-use crate::{
-    ids::{FileOffset, Pid},
-    image::{ProbeSite, ProbeSites},
-};
-
-/// Processes of one image that get attachments of their own at most, since each hit walks all of
-/// them; the others do without until one attachment can serve all again.
-const OWN_ATTACHMENTS: usize = 32;
+use super::{bpf_call, error::ProbeError, multi, object::OBJECT};
+use crate::ids::{FileOffset, Pid};
 
 /// The uprobe programs.
 pub(super) const PROGRAMS: [&str; 4] = ["go_park", "go_ready", "go_semacquire", "go_newm"];
@@ -74,7 +62,8 @@ impl Programs {
             match Self::load_multi(ebpf) {
                 Ok(Some(programs)) => return Ok(programs),
                 Err(error) if wanted == Some(AttachMethod::Multi) => return Err(error),
-                Ok(None) | Err(_) => {}
+                Ok(None) => {}
+                Err(error) => tracing::warn!(%error, "no uprobe_multi links, perf events instead"),
             }
         }
         for name in PROGRAMS {
@@ -173,184 +162,4 @@ fn uprobe<'a>(ebpf: &'a mut Ebpf, name: &'static str) -> Result<&'a mut UProbe, 
             program: name,
             source,
         })
-}
-
-/// A process of an image.
-struct Member {
-    /// Its executable, as we reach it.
-    path: PathBuf,
-    /// The probes it is to have.
-    level: Level,
-}
-
-/// Probes that come and go together.
-struct Group {
-    /// Where each program goes, in the order of attachment.
-    sites: Vec<(&'static str, FileOffset)>,
-    /// The level from which on a process has them.
-    from: Level,
-    placed: Placed,
-}
-
-enum Placed {
-    Off,
-    Shared(Vec<Link>),
-    Own(BTreeMap<Pid, Vec<Link>>),
-}
-
-/// The probes on one image.
-pub(super) struct ImageProbes {
-    members: BTreeMap<Pid, Member>,
-    /// Park and wake, which cost the most.
-    waits: Group,
-    /// Contended locks.
-    locks: Group,
-    /// Threads.
-    threads: Group,
-}
-
-impl ImageProbes {
-    pub fn new(sites: ProbeSites) -> Self {
-        let group = |from, sites: &[(&'static str, Option<ProbeSite>)]| Group {
-            sites: sites
-                .iter()
-                .filter_map(|(program, site)| Some((*program, site.as_ref()?.offset)))
-                .collect(),
-            from,
-            placed: Placed::Off,
-        };
-        // The wake first: a park that is seen whose wake is not would look like a long wait.
-        let waits = [("go_ready", sites.ready), ("go_park", sites.park)];
-        Self {
-            members: BTreeMap::new(),
-            waits: group(Level::All, &waits),
-            locks: group(Level::Locks, &[("go_semacquire", sites.semacquire)]),
-            threads: group(Level::Threads, &[("go_newm", sites.newm)]),
-        }
-    }
-
-    pub fn is_empty(&self) -> bool {
-        self.members.is_empty()
-    }
-
-    /// Whether the park and wake probes of `pid` are attached.
-    pub fn is_probing(&self, pid: Pid) -> bool {
-        match &self.waits.placed {
-            Placed::Off => false,
-            Placed::Shared(_) => self.members.contains_key(&pid),
-            Placed::Own(links) => links.contains_key(&pid),
-        }
-    }
-
-    /// How many uprobes are in place.
-    pub fn attached(&self) -> usize {
-        let groups = [&self.waits, &self.locks, &self.threads];
-        let links = groups.map(|group| match &group.placed {
-            Placed::Off => 0,
-            Placed::Shared(links) => links.len(),
-            Placed::Own(links) => links.values().map(Vec::len).sum(),
-        });
-        links.iter().sum()
-    }
-
-    pub fn add(
-        &mut self,
-        programs: &Programs,
-        ebpf: &mut Ebpf,
-        pid: Pid,
-        path: &Path,
-    ) -> Result<(), ProbeError> {
-        let member = Member {
-            path: path.to_owned(),
-            level: Level::All,
-        };
-        self.members.insert(pid, member);
-        self.settle(programs, ebpf)
-    }
-
-    pub fn remove(
-        &mut self,
-        programs: &Programs,
-        ebpf: &mut Ebpf,
-        pid: Pid,
-    ) -> Result<(), ProbeError> {
-        self.members.remove(&pid);
-        self.settle(programs, ebpf)
-    }
-
-    /// Sets which probes one process is to have.
-    pub fn switch(
-        &mut self,
-        programs: &Programs,
-        ebpf: &mut Ebpf,
-        pid: Pid,
-        level: Level,
-    ) -> Result<(), ProbeError> {
-        if let Some(member) = self.members.get_mut(&pid) {
-            member.level = level;
-        }
-        self.settle(programs, ebpf)
-    }
-
-    /// Attaches and detaches until what is attached is what the members want.
-    fn settle(&mut self, programs: &Programs, ebpf: &mut Ebpf) -> Result<(), ProbeError> {
-        // Locks before waits: a park takes the semaphore from what was seen of the lock.
-        for group in [&mut self.threads, &mut self.locks, &mut self.waits] {
-            group.settle(&self.members, programs, ebpf)?;
-        }
-        Ok(())
-    }
-}
-
-impl Group {
-    fn settle(
-        &mut self,
-        members: &BTreeMap<Pid, Member>,
-        programs: &Programs,
-        ebpf: &mut Ebpf,
-    ) -> Result<(), ProbeError> {
-        let wanted: Vec<(&Pid, &Member)> = members
-            .iter()
-            .filter(|(_, member)| member.level >= self.from)
-            .collect();
-        // Any will do, but one that has just ended.
-        let alive = wanted.iter().find(|(_, member)| member.path.exists());
-        let Some((_, first)) = alive.or(wanted.first()) else {
-            self.placed = Placed::Off;
-            return Ok(());
-        };
-        if wanted.len() == members.len() {
-            if !matches!(self.placed, Placed::Shared(_)) {
-                self.placed = Placed::Off;
-                self.placed = Placed::Shared(self.attach(programs, ebpf, &first.path, None)?);
-            }
-            return Ok(());
-        }
-        let mut own = match std::mem::replace(&mut self.placed, Placed::Off) {
-            Placed::Own(own) => own,
-            Placed::Off | Placed::Shared(_) => BTreeMap::new(),
-        };
-        own.retain(|pid, _| wanted.iter().any(|(wanted, _)| *wanted == pid));
-        for (pid, member) in wanted {
-            if own.len() < OWN_ATTACHMENTS && !own.contains_key(pid) {
-                let links = self.attach(programs, ebpf, &member.path, Some(*pid))?;
-                own.insert(*pid, links);
-            }
-        }
-        self.placed = Placed::Own(own);
-        Ok(())
-    }
-
-    fn attach(
-        &self,
-        programs: &Programs,
-        ebpf: &mut Ebpf,
-        path: &Path,
-        process: Option<Pid>,
-    ) -> Result<Vec<Link>, ProbeError> {
-        self.sites
-            .iter()
-            .map(|(name, site)| programs.attach(ebpf, name, path, *site, process))
-            .collect()
-    }
 }

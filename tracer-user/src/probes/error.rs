@@ -85,6 +85,9 @@ pub enum ProbeError {
         /// Why.
         source: io::Error,
     },
+    /// The image's file holds other instructions than those that were found in it.
+    #[error("{0}: another program than was looked at; it is looked at again when it is found next")]
+    Changed(PathBuf),
     /// No room for another target.
     #[error("{limit} processes are traced already, the limit of this run")]
     TooManyTargets {

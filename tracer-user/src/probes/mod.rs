@@ -10,6 +10,8 @@ mod calibration;
 mod error;
 mod event;
 mod governor;
+mod image_file;
+mod image_probes;
 mod load;
 mod maps;
 mod multi;

@@ -1,6 +1,6 @@
 //! The tracer: one set of programs and maps for all targets of a host.
 
-use std::{io, os::unix::fs::MetadataExt as _, path::Path, sync::Arc, time::Duration};
+use std::{collections::hash_map::Entry, io, path::Path, sync::Arc, time::Duration};
 
 use aya::Ebpf;
 use aya_log::EbpfLogger;
@@ -8,11 +8,13 @@ use rustc_hash::{FxHashMap, FxHashSet};
 use tracer_common::{Park, Record, flags, park_slot};
 
 use super::{
-    attachment::{AttachMethod, ImageProbes, ProgramFacts, Programs},
+    attachment::{AttachMethod, ProgramFacts, Programs},
     calibration::{self, HitCost},
     error::ProbeError,
     event::Event,
     governor::Level,
+    image_file::{FileKey, ImageFile},
+    image_probes::{Attacher, ImageProbes},
     load,
     maps::Maps,
     options::Options,
@@ -27,13 +29,12 @@ use crate::{
     image::{Image, WaitReason},
 };
 
-/// Identity of an image's file: device and inode.
-type FileKey = (u64, u64);
-
 struct Traced {
     image: Arc<Image>,
     file: FileKey,
     slot: u32,
+    /// Whether the BPF programs have been told that its park and wake probes are attached.
+    told_probing: bool,
 }
 
 /// The loaded programs, their maps, and what they are attached to. Dropping it detaches all.
@@ -105,16 +106,13 @@ impl Probes {
                 return Err(ProbeError::NoSite { path, function });
             }
         }
-        let metadata = exe.metadata().map_err(|source| ProbeError::Image {
-            path: exe.to_owned(),
-            source,
-        })?;
-        let file = (metadata.dev(), metadata.ino());
+        let file = ImageFile::open(exe)?;
         let slot = self.take_slot()?;
         let traced = Traced {
             image: Arc::clone(image),
-            file,
+            file: file.key(),
             slot,
+            told_probing: true,
         };
         self.traced.insert(pid, traced);
         let attached = self.begin(pid, exe, image, file, slot);
@@ -139,16 +137,70 @@ impl Probes {
         pid: Pid,
         exe: &Path,
         image: &Image,
-        file: FileKey,
+        file: ImageFile,
         slot: u32,
     ) -> Result<(), ProbeError> {
         let sites = image.probe_sites();
         self.maps
             .enter(pid, describe(image, exe, &sites, slot, &self.options)?)?;
-        self.images
-            .entry(file)
-            .or_insert_with(|| ImageProbes::new(sites))
-            .add(&self.programs, &mut self.ebpf, pid, exe)
+        let key = file.key();
+        if let Entry::Vacant(place) = self.images.entry(key) {
+            place.insert(ImageProbes::new(file, sites)?);
+            self.meet_twins(key)?;
+        }
+        self.settle(key, |image, attacher| image.set(attacher, pid, Level::All))
+    }
+
+    /// Has the processes of all files that may be `file` probed each for itself.
+    fn meet_twins(&mut self, file: FileKey) -> Result<(), ProbeError> {
+        let mut twins: Vec<FileKey> = self.images.keys().copied().collect();
+        twins.retain(|other| other.may_be(file));
+        if twins.len() < 2 {
+            return Ok(());
+        }
+        let mut result = Ok(());
+        for twin in twins {
+            let met = self.settle(twin, |image, attacher| image.has_twin(attacher));
+            result = result.and(met);
+        }
+        result
+    }
+
+    /// Changes the probes on one image, and tells the BPF programs of the processes whose park and wake
+    /// probes came or went by that.
+    fn settle(
+        &mut self,
+        file: FileKey,
+        change: impl FnOnce(&mut ImageProbes, &mut Attacher<'_>) -> Result<(), ProbeError>,
+    ) -> Result<(), ProbeError> {
+        let Some(image) = self.images.get_mut(&file) else {
+            return Ok(());
+        };
+        let mut attacher = Attacher {
+            programs: &self.programs,
+            ebpf: &mut self.ebpf,
+        };
+        let changed = change(image, &mut attacher);
+        let mut off = FxHashSet::default();
+        for pid in image.members() {
+            let Some(traced) = self.traced.get_mut(&pid) else {
+                continue;
+            };
+            let probing = image.is_probing(pid);
+            if traced.told_probing == probing {
+                continue;
+            }
+            tell_probing(&mut self.maps, pid, probing)?;
+            traced.told_probing = probing;
+            if !probing {
+                off.insert(traced.slot);
+            }
+        }
+        if !off.is_empty() {
+            // What is in the table ages unseen from here on.
+            self.maps.clear_parks(&off)?;
+        }
+        changed
     }
 
     /// Ends the tracing of a process, running or gone; nothing when it is no target.
@@ -160,12 +212,13 @@ impl Probes {
         let Some(traced) = self.traced.remove(&pid) else {
             return Ok(());
         };
-        let mut result = Ok(());
-        if let Some(image) = self.images.get_mut(&traced.file) {
-            result = image.remove(&self.programs, &mut self.ebpf, pid);
-            if image.is_empty() {
-                self.images.remove(&traced.file);
-            }
+        let result = self.settle(traced.file, |image, attacher| image.remove(attacher, pid));
+        if self
+            .images
+            .get(&traced.file)
+            .is_some_and(ImageProbes::is_empty)
+        {
+            self.images.remove(&traced.file);
         }
         self.maps.leave(pid, traced.slot);
         self.left_slots.insert(traced.slot);
@@ -191,25 +244,15 @@ impl Probes {
     /// # Errors
     /// [`ProbeError`] when the process is no target or attaching fails.
     pub fn set_level(&mut self, pid: Pid, level: Level) -> Result<(), ProbeError> {
-        let traced = self.traced.get(&pid).ok_or(ProbeError::NotATarget(pid))?;
-        let (file, slot) = (traced.file, traced.slot);
-        let image = self
-            .images
-            .get_mut(&file)
-            .ok_or(ProbeError::NotATarget(pid))?;
-        if level == Level::All {
+        let traced = self.traced.get_mut(&pid);
+        let traced = traced.ok_or(ProbeError::NotATarget(pid))?;
+        let file = traced.file;
+        if level == Level::All && !traced.told_probing {
             // Before the probes are there: a park takes the semaphore from what was seen of the lock.
-            self.maps
-                .change(pid, |target| target.flags &= !flags::WAITS_OFF)?;
-            return image.switch(&self.programs, &mut self.ebpf, pid, level);
+            tell_probing(&mut self.maps, pid, true)?;
+            traced.told_probing = true;
         }
-        image.switch(&self.programs, &mut self.ebpf, pid, level)?;
-        self.maps.change(pid, |target| {
-            target.flags |= flags::WAITS_OFF;
-            target.park_entries = 0;
-        })?;
-        // What is in the table ages unseen from here on.
-        self.maps.clear_parks(&FxHashSet::from_iter([slot]))
+        self.settle(file, |image, attacher| image.set(attacher, pid, level))
     }
 
     /// When somebody in a target last came to wait for a lock, perhaps, on `CLOCK_MONOTONIC` in
@@ -333,6 +376,18 @@ impl Probes {
         self.left_slots.insert(slot);
         cost
     }
+}
+
+/// Tells the BPF programs whether a target's park and wake probes are attached.
+fn tell_probing(maps: &mut Maps, pid: Pid, probing: bool) -> Result<(), ProbeError> {
+    maps.change(pid, |target| {
+        if probing {
+            target.flags &= !flags::WAITS_OFF;
+        } else {
+            target.flags |= flags::WAITS_OFF;
+            target.park_entries = 0;
+        }
+    })
 }
 
 fn reason_in(traced: &FxHashMap<Pid, Traced>, pid: Pid, number: u8) -> WaitReason {

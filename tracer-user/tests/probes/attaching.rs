@@ -18,16 +18,6 @@ pub fn trials() -> Vec<Trial> {
             attaching_and_detaching_in_a_loop_leaves_a_loaded_target_healthy,
         ),
         trial(
-            "one image serves many processes and one of them can be switched off",
-            &[NEWEST],
-            one_image_serves_many_processes_and_one_of_them_can_be_switched_off,
-        ),
-        trial(
-            "of many processes of one image some keep their probes when one is switched off",
-            &[NEWEST],
-            some_of_many_keep_their_probes,
-        ),
-        trial(
             "slots of former targets are used again, without what they left",
             &[NEWEST],
             slots_of_former_targets_are_used_again,
@@ -61,48 +51,6 @@ fn attaching_and_detaching_in_a_loop_leaves_a_loaded_target_healthy() {
     assert!(load.answer().starts_with("done "));
     assert!(probes.long_waits(Duration::ZERO).unwrap().is_empty());
     assert!(load.pingpong(100) > 0.0);
-}
-
-fn one_image_serves_many_processes_and_one_of_them_can_be_switched_off() {
-    let (_directory, path, image) = program(NEWEST);
-    let mut loads: Vec<_> = (0..8).map(|_| Load::start(&path)).collect();
-    let mut probes = Probes::load(small()).unwrap();
-    // The last is no target, though its image is probed.
-    for load in &loads[..7] {
-        attach(&mut probes, load, &image);
-    }
-    probes.set_level(loads[0].pid(), Level::Threads).unwrap();
-    for load in &mut loads {
-        load.pingpong(200);
-    }
-    assert_eq!(channel_waits(&probes, &loads[0]), 0);
-    for load in &loads[1..7] {
-        assert!(channel_waits(&probes, load) > 380);
-    }
-    assert!(probes.target_statistics(loads[7].pid()).is_err());
-}
-
-fn some_of_many_keep_their_probes() {
-    let (_directory, path, image) = program(NEWEST);
-    let mut loads: Vec<_> = (0..36).map(|_| Load::start(&path)).collect();
-    let mut probes = Probes::load(small()).unwrap();
-    for load in &loads {
-        attach(&mut probes, load, &image);
-    }
-    let probed = |probes: &Probes, loads: &[Load]| {
-        let probed = loads.iter().filter(|load| probes.is_probing(load.pid()));
-        probed.count()
-    };
-    assert_eq!(probed(&probes, &loads), 36);
-    probes.set_level(loads[0].pid(), Level::Locks).unwrap();
-    assert!(!probes.is_probing(loads[0].pid()));
-    assert_eq!(probed(&probes, &loads), 32);
-    let which = loads.iter().position(|load| probes.is_probing(load.pid()));
-    let load = &mut loads[which.unwrap()];
-    load.pingpong(200);
-    assert!(channel_waits(&probes, load) > 380);
-    probes.set_level(loads[0].pid(), Level::All).unwrap();
-    assert_eq!(probed(&probes, &loads), 36);
 }
 
 fn an_image_that_is_gone_is_an_error_that_names_it() {

@@ -15,6 +15,7 @@ mod json_schema;
 mod load;
 mod loss;
 mod served;
+mod sharing;
 mod traces;
 mod watch;
 
@@ -36,6 +37,7 @@ fn main() {
     let trials = [
         counting::trials(),
         attaching::trials(),
+        sharing::trials(),
         traces::trials(),
         daemon::trials(),
         hints::trials(),

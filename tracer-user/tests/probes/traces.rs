@@ -68,17 +68,13 @@ fn watch(pid: Pid) -> Child {
         .unwrap()
 }
 
-fn sites(image: &Image) -> Vec<FileOffset> {
-    let sites = image.probe_sites();
-    [sites.park, sites.ready, sites.semacquire, sites.newm]
-        .into_iter()
-        .flatten()
-        .map(|site| site.offset)
-        .collect()
+/// Where the probes on `image` go.
+pub fn sites(image: &Image) -> Vec<FileOffset> {
+    image.probe_sites().all().map(|site| site.offset).collect()
 }
 
 /// The byte that the process executes at `site`.
-fn byte(pid: Pid, site: FileOffset) -> u8 {
+pub fn byte(pid: Pid, site: FileOffset) -> u8 {
     let maps = fs::read_to_string(format!("/proc/{pid}/maps")).unwrap();
     let hex = |text: &str| u64::from_str_radix(text, 16).unwrap();
     let address = maps.lines().find_map(|line| {

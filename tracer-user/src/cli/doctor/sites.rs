@@ -14,6 +14,10 @@ use crate::{
     image::{Image, ProbeSite, SiteKind},
 };
 
+/// Why a site is a good one.
+const PASSED_ONCE: &str =
+    "after the stack check: the kernel emulates it, and every call passes it once";
+
 /// The choice for one function.
 #[derive(Debug, Serialize)]
 struct Choice {
@@ -27,18 +31,17 @@ struct Choice {
 impl Choice {
     fn new(function: &'static str, site: Option<ProbeSite>, without: &'static str) -> Self {
         let (instruction, why) = match site.map(|site| site.kind) {
-            Some(SiteKind::Push) => (
-                Some("push %rbp"),
-                "after the stack check: the kernel emulates it, and every call passes it once",
-            ),
+            Some(SiteKind::Push) => (Some("push"), PASSED_ONCE),
+            Some(SiteKind::Nop) => (Some("nop"), PASSED_ONCE),
+            Some(SiteKind::Branch) => (Some("jump or call"), PASSED_ONCE),
             Some(SiteKind::Jump) => (
                 Some("jbe"),
-                "no push follows the stack check (Go 1.20 and earlier); emulated, and a jump taken is \
-                 not counted as a call",
+                "of the stack check, as nothing better follows it (Go 1.20 and earlier); emulated, and a \
+                 jump taken is not counted as a call",
             ),
             Some(SiteKind::Entry) => (
                 Some("the first"),
-                "no known prologue: the kernel may have to single-step it, about ten times as dear",
+                "nothing better: the kernel may have to single-step it, about ten times as dear",
             ),
             None => (None, without),
         };

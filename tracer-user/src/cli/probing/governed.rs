@@ -21,6 +21,8 @@ pub struct Governed {
     governor: Option<Governor>,
     looked: Instant,
     counts: TargetStatistics,
+    /// Whether what the governor decided last is not what is attached.
+    unsettled: bool,
     /// Whether it was hit often since the governor looked.
     loaded: bool,
     /// Since when all probes are back on trial.
@@ -54,6 +56,7 @@ impl Governed {
             governor: None,
             looked: Instant::now(),
             counts: TargetStatistics::default(),
+            unsettled: false,
             loaded: false,
             trial_since: None,
             switches: Switches::default(),
@@ -165,12 +168,22 @@ impl Governed {
         (self.counts, self.looked) = (counts, now);
         let level = governor.look(counts, elapsed);
         self.tell_of_switch(pid, level, now);
-        if let Some(level) = level
-            && let Err(error) = probes.set_level(pid, level)
-        {
-            tracing::warn!(%pid, %error, "cannot switch probes");
-        }
+        self.unsettled |= level.is_some();
+        self.settle(probes, pid);
         lost
+    }
+
+    /// Attaches and detaches what the governor decided: again at each look until that succeeds, else
+    /// the governor would count probes that are not there, or leave out those that are.
+    fn settle(&mut self, probes: &mut Probes, pid: Pid) {
+        let Some(level) = self.level().filter(|_| self.unsettled) else {
+            return;
+        };
+        let settled = probes.set_level(pid, level);
+        if let Err(error) = &settled {
+            tracing::warn!(%pid, %error, "cannot switch probes yet");
+        }
+        self.unsettled = settled.is_err();
     }
 
     /// Logs and counts what the governor has decided, `level` if that is new, at `now`.

@@ -18,7 +18,7 @@ use crate::{
     },
     ids::Pid,
     image::Image,
-    probes::{Budget, Event, Governor, HitCost, Level, Probes, WaitHistogram},
+    probes::{Budget, Event, Governor, HitCost, ParkedWait, Probes, WaitHistogram},
     state::{self, Parked},
 };
 
@@ -57,7 +57,8 @@ pub struct Tracker {
 
 /// The park table as it was read last.
 struct ParkTable {
-    waits: FxHashMap<Pid, Vec<Parked>>,
+    /// `None` when it could not be read.
+    waits: Option<FxHashMap<Pid, Vec<Parked>>>,
     read: Instant,
     /// Not to be read again before, for what that costs.
     due: Instant,
@@ -74,7 +75,7 @@ impl Tracker {
             own,
             governed: FxHashMap::default(),
             parked: ParkTable {
-                waits: FxHashMap::default(),
+                waits: Some(FxHashMap::default()),
                 read: now,
                 due: now,
             },
@@ -140,7 +141,8 @@ impl Tracker {
         if self.parked.read + FRESH <= now && self.parked.due <= now {
             self.read_park_table();
         }
-        Some(self.parked.waits.get(&pid).cloned().unwrap_or_default())
+        let waits = self.parked.waits.as_ref()?;
+        Some(waits.get(&pid).cloned().unwrap_or_default())
     }
 
     /// How long nothing has to be done, unless records come.
@@ -175,6 +177,10 @@ impl Tracker {
             self.take(event, now);
         }
         let all = self.housekeeping_due <= now;
+        if all {
+            // Before probes come back: from then on nobody asks for hints that were left.
+            self.find_hints();
+        }
         self.govern(now, all);
         self.see_locks(now);
         if all {
@@ -193,8 +199,8 @@ impl Tracker {
             if let Some(switch) = governed.take_switch() {
                 self.news.switch(*pid, switch);
             }
-            if lost > 0 {
-                self.news.tell(*pid, state::Event::Lost { count: lost });
+            if lost > 0 && !self.news.tell(*pid, state::Event::Lost { count: lost }) {
+                self.own.count_lost(1);
             }
         }
     }
@@ -255,9 +261,15 @@ impl Tracker {
         }
         self.read_park_table();
         let now_ns = monotonic_ns();
+        let Some(waits) = &self.parked.waits else {
+            // As if somebody had come just now.
+            for pid in due {
+                self.governed.entry(pid).and_modify(|g| g.hint(now));
+            }
+            return;
+        };
         for pid in due {
-            if let (Some(waits), Some(governed)) =
-                (self.parked.waits.get(&pid), self.governed.get_mut(&pid))
+            if let (Some(waits), Some(governed)) = (waits.get(&pid), self.governed.get_mut(&pid))
                 && governed.sees(waits, now, now_ns)
             {
                 self.news.parked.push((pid, waits.clone()));
@@ -270,7 +282,8 @@ impl Tracker {
     fn find_hints(&mut self) {
         let mut found = Vec::new();
         for (pid, governed) in &mut self.governed {
-            if governed.level() == Some(Level::Locks)
+            if governed.level().is_some()
+                && !self.probes.is_probing(*pid)
                 && let Ok(at_ns) = self.probes.lock_hint_ns(*pid)
                 && governed.finds_hint(at_ns)
             {
@@ -284,22 +297,14 @@ impl Tracker {
 
     fn read_park_table(&mut self) {
         let began = own_cpu_time();
-        self.parked.waits.clear();
-        match self.probes.long_waits(DATED_FROM) {
-            Ok(waits) => {
-                for wait in waits {
-                    self.parked.waits.entry(wait.pid).or_default().push(Parked {
-                        g: wait.g,
-                        reason: wait.reason,
-                        at_ns: wait.since_ns,
-                    });
-                }
-            }
+        self.parked.waits = match self.probes.long_waits(DATED_FROM) {
+            Ok(waits) => Some(by_process(waits)),
             Err(error) => {
                 tracing::warn!(%error, "cannot date waits");
                 self.own.count_error(ErrorKind::Look);
+                None
             }
-        }
+        };
         let read = Instant::now();
         // Of this thread: that others ran meanwhile is no reason to look less often.
         let cost = own_cpu_time().saturating_sub(began);
@@ -307,7 +312,6 @@ impl Tracker {
     }
 
     fn keep_house(&mut self) {
-        self.find_hints();
         if let Err(error) = self.probes.sweep() {
             tracing::warn!(%error, "cannot clear the park table");
         }
@@ -320,6 +324,18 @@ impl Tracker {
         }
         self.own.set_probes_attached(self.probes.attached() as u64);
     }
+}
+
+fn by_process(waits: Vec<ParkedWait>) -> FxHashMap<Pid, Vec<Parked>> {
+    let mut by_process: FxHashMap<Pid, Vec<Parked>> = FxHashMap::default();
+    for wait in waits {
+        by_process.entry(wait.pid).or_default().push(Parked {
+            g: wait.g,
+            reason: wait.reason,
+            at_ns: wait.since_ns,
+        });
+    }
+    by_process
 }
 
 /// The value of label `type` of `gostuck_events_total`.

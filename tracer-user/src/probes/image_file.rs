@@ -1,0 +1,115 @@
+//! The file of an image, held open: what is probed is what was looked at, whatever the process that
+//! led to it executes meanwhile.
+
+use std::{
+    fs::File,
+    os::{fd::AsRawFd as _, unix::fs::FileExt as _, unix::fs::MetadataExt as _},
+    path::{Path, PathBuf},
+};
+
+use super::error::ProbeError;
+use crate::image::ProbeSite;
+
+/// Identity of a file, as `stat` tells it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub(super) struct FileKey {
+    device: u64,
+    inode: u64,
+}
+
+impl FileKey {
+    /// Whether both may be the same file to the kernel. Each overlay mount has a device number of its
+    /// own, while uprobes go on the file below, whose inode number all of them tell
+    /// (Documentation/filesystems/overlayfs.rst, "Inode properties").
+    pub fn may_be(self, other: Self) -> bool {
+        self.inode == other.inode
+    }
+}
+
+/// The file that probes are placed on.
+#[derive(Debug)]
+pub(super) struct ImageFile {
+    file: File,
+    key: FileKey,
+    name: PathBuf,
+}
+
+impl ImageFile {
+    /// Opens the file at `path`, such as `/proc/PID/exe`.
+    pub fn open(path: &Path) -> Result<Self, ProbeError> {
+        let failed = |source| ProbeError::Image {
+            path: path.to_owned(),
+            source,
+        };
+        let file = File::open(path).map_err(failed)?;
+        let metadata = file.metadata().map_err(failed)?;
+        Ok(Self {
+            key: FileKey {
+                device: metadata.dev(),
+                inode: metadata.ino(),
+            },
+            file,
+            name: path.to_owned(),
+        })
+    }
+
+    pub const fn key(&self) -> FileKey {
+        self.key
+    }
+
+    /// A path of ours that leads to this very file.
+    pub fn path(&self) -> PathBuf {
+        format!("/proc/self/fd/{}", self.file.as_raw_fd()).into()
+    }
+
+    /// Checks that the instructions at `sites` are those that were found in the image: a breakpoint in
+    /// the midst of another would be the end of its process.
+    pub fn verify(&self, sites: impl IntoIterator<Item = ProbeSite>) -> Result<(), ProbeError> {
+        for site in sites {
+            let mut there = site.bytes;
+            let read = self.file.read_exact_at(&mut there, site.offset.0);
+            if read.is_err() || there != site.bytes {
+                return Err(ProbeError::Changed(self.name.clone()));
+            }
+        }
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io::Write as _;
+
+    use super::*;
+    use crate::{ids::FileOffset, image::SiteKind};
+
+    #[test]
+    fn another_instruction_than_was_found_is_refused() {
+        let mut file = tempfile::NamedTempFile::new().unwrap();
+        file.write_all(&[0; 16]).unwrap();
+        file.write_all(&[0x55, 1, 2, 3]).unwrap();
+        let opened = ImageFile::open(file.path()).unwrap();
+        let site = |offset, bytes| ProbeSite {
+            offset: FileOffset(offset),
+            kind: SiteKind::Push,
+            bytes,
+        };
+        assert!(opened.verify([site(16, [0x55, 1, 2, 3])]).is_ok());
+        for wrong in [site(16, [0x55, 1, 2, 4]), site(18, [2, 3, 0, 0])] {
+            let error = opened.verify([wrong]).unwrap_err();
+            assert!(matches!(error, ProbeError::Changed(_)), "{error}");
+        }
+    }
+
+    #[test]
+    fn the_open_file_stays_when_its_name_leads_elsewhere() {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("program");
+        std::fs::write(&path, "old").unwrap();
+        let opened = ImageFile::open(&path).unwrap();
+        std::fs::rename(&path, directory.path().join("gone")).unwrap();
+        std::fs::write(&path, "new").unwrap();
+        assert_eq!(std::fs::read(opened.path()).unwrap(), b"old");
+        assert_ne!(ImageFile::open(&path).unwrap().key(), opened.key());
+    }
+}
