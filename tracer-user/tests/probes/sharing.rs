@@ -121,7 +121,7 @@ fn one_file_below_several_overlay_mounts_is_counted_once_a_hit() {
         assert!((380..=410).contains(&channel_waits(&probes, load)));
     }
     // A park that runs several programs would find that of the one before.
-    let unseen = probes.statistics().unwrap().unseen_wakes;
+    let unseen = probes.statistics().unwrap().irregularities.unseen_wakes;
     assert!(unseen < 50, "{unseen}");
     // Off is off, whatever is attached for others.
     probes.set_level(loads[0].pid(), Level::Locks).unwrap();
