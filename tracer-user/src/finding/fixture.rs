@@ -299,6 +299,7 @@ fn release(object: u64, kind: ReleaseKind) -> PendingRelease {
             site: ImageAddr(RELEASE_PC),
             held: Held::Continuation,
         },
+        acquired: None,
     }
 }
 

@@ -22,4 +22,6 @@ mod verdict;
 
 pub use analyzer::Analyzer;
 pub use holders::holders;
-pub use model::{Certainty, Evidence, Held, LockHolders, PendingRelease, ReleaseKind, TIMERS};
+pub use model::{
+    Acquisition, Certainty, Evidence, Held, LockHolders, PendingRelease, ReleaseKind, TIMERS, Taken,
+};

@@ -20,6 +20,33 @@ pub struct PendingRelease {
     pub certainty: Certainty,
     /// Where that was read.
     pub evidence: Evidence,
+    /// Where the goroutine took what it will release, as the code before its calls says; `None`
+    /// where it was not seen to.
+    pub acquired: Option<Acquisition>,
+}
+
+/// Where a goroutine took a lock that it has not given back: what the code says that its frames have
+/// executed, from their entries to the calls that they are in.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub struct Acquisition {
+    /// Index into the goroutine's physical frames: the one that took the lock, or that called the
+    /// function that took it and has returned.
+    pub frame: usize,
+    /// The call or atomic instruction that took it.
+    pub site: ImageAddr,
+    /// On how many paths.
+    pub taken: Taken,
+}
+
+/// On how many of the paths to where a frame stands a lock has been taken and not given back.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum Taken {
+    /// On some paths only, or one of them may have given it back.
+    OnSomePaths,
+    /// On every path, but code that could not be followed ran since and may have given it back.
+    BeforeUnknownCode,
+    /// On every path, and nothing that ran since gives it back.
+    OnEveryPath,
 }
 
 /// The operations that free other goroutines.

@@ -41,6 +41,7 @@ pub fn receives_again(code: &Code, g: &Goroutine) -> Vec<PendingRelease> {
                 site,
                 held: Held::Continuation,
             },
+            acquired: None,
         })
         .collect()
 }

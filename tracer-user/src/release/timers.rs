@@ -97,5 +97,6 @@ fn release(kind: ReleaseKind, object: TargetAddr, sighting: Option<&Sighting>) -
             site: sighting.map_or(ImageAddr(0), |s| s.site),
             held: super::model::Held::Deferred,
         },
+        acquired: None,
     }
 }

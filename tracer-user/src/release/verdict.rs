@@ -29,6 +29,7 @@ pub fn releases(
                 site: sighting.site,
                 held: sighting.held,
             },
+            acquired: None,
         };
         for _ in 0..count.max(1) {
             releases.push(release.clone());
@@ -125,6 +126,7 @@ fn protocol(code: &Code, g: &Goroutine) -> Vec<PendingRelease> {
                 site: frame.and_then(site).unwrap_or(ImageAddr(0)),
                 held: Held::Protocol,
             },
+            acquired: None,
         })
         .collect()
 }

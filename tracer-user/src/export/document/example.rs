@@ -139,6 +139,7 @@ fn holders(object: TargetAddr, holder: u64) -> LockHolders {
                     site: ImageAddr(0x3000),
                     held: Held::Deferred,
                 },
+                acquired: None,
             },
         )],
         exclusive: set.clone(),

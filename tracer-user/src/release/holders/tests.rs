@@ -79,6 +79,7 @@ fn held(
                 site: ImageAddr(0x1000),
                 held: Held::Continuation,
             },
+            acquired: None,
         });
     }
     holders(&snapshot, &pending).remove(&LOCK).expect("a lock")
