@@ -51,16 +51,16 @@ fn process(pid: u32) -> Result<()> {
     stacks.dedup();
     let analyzer = Analyzer::new(Arc::clone(&target.image));
     let started = spent()?;
-    let _ = analyzer.pending(&target, &snapshot.goroutines);
+    let _ = analyzer.locks(&target, &snapshot, &snapshot.goroutines);
     let first = spent()? - started;
     let started = spent()?;
-    let pending = analyzer.pending(&target, &snapshot.goroutines);
+    let locks = analyzer.locks(&target, &snapshot, &snapshot.goroutines);
     let second = spent()? - started;
     let started = spent()?;
     let _ = analyzer.pending_one_by_one(&target, &snapshot.goroutines);
     let one_by_one = spent()? - started;
     let started = spent()?;
-    let _ = holders(&snapshot, &pending);
+    let _ = holders(&snapshot, &locks);
     println!(
         "{} {} {} {} {} {}",
         snapshot.goroutines.len(),

@@ -19,7 +19,7 @@ use crate::{
     memory::CoreError,
     process::{CpuLimit, FileIdentity, ImageCache, Process, ProcessError, Untraceable, cpu_limit},
     reach::Prover,
-    release::{Analyzer, PendingRelease, TIMERS, holders},
+    release::{Analyzer, Locks, TIMERS, holders},
     snapshot::{ObjectKind, Snapshot, SnapshotError, Target, take},
 };
 
@@ -135,14 +135,14 @@ impl Looker {
             // What was read belongs to this process only if it is still there.
             process.check_same()?;
             past.date(&mut snapshot);
-            let pending = pending(&analyzer, &target, &snapshot);
+            let locks = locks(&analyzer, &target, &snapshot);
             Ok(Evidence {
                 process: process.key,
                 cpu_limit,
-                holders: holders(&snapshot, &pending),
+                holders: holders(&snapshot, &locks),
                 main_rests: main_rests(&analyzer, &snapshot),
                 snapshot: Arc::new(snapshot),
-                pending,
+                pending: locks.pending,
                 one_moment: false,
             })
         };
@@ -239,12 +239,12 @@ pub(super) fn main_rests(analyzer: &Analyzer, snapshot: &Snapshot) -> bool {
     main.is_some_and(|main| analyzer.rests(main))
 }
 
-/// What the goroutines will release.
-pub(super) fn pending(
+/// What the goroutines have taken and will release.
+pub(super) fn locks(
     analyzer: &Analyzer,
     target: &Target,
     snapshot: &Snapshot,
-) -> FxHashMap<Goid, Vec<PendingRelease>> {
+) -> Locks {
     let mut objects = snapshot.objects.values();
     let locked = objects.any(|object| {
         let is_lock = matches!(
@@ -259,9 +259,13 @@ pub(super) fn pending(
         .goroutines
         .iter()
         .filter(|goroutine| each || stacks.insert(Arc::as_ptr(&goroutine.stack)));
-    let mut pending = analyzer.pending(target, goroutines);
-    if locked {
-        pending.insert(TIMERS, analyzer.of_timers(target));
+    if !locked {
+        return Locks {
+            pending: analyzer.pending(target, goroutines),
+            ..Locks::default()
+        };
     }
-    pending
+    let mut locks = analyzer.locks(target, snapshot, goroutines);
+    locks.pending.insert(TIMERS, analyzer.of_timers(target));
+    locks
 }

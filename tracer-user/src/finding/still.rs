@@ -7,7 +7,7 @@ use std::sync::Arc;
 use super::{
     Past,
     diagnose::{Evidence, diagnose},
-    look::{Look, LookError, Looker, Origin, main_rests, pending},
+    look::{Look, LookError, Looker, Origin, locks, main_rests},
 };
 use crate::{
     image::Image,
@@ -49,13 +49,13 @@ impl Looker {
         past.date(&mut snapshot);
         let snapshot = Arc::new(snapshot);
         let analyzer = Analyzer::new(Arc::clone(&still.image));
-        let pending = pending(&analyzer, target, &snapshot);
+        let locks = locks(&analyzer, target, &snapshot);
         let evidence = Evidence {
             process: still.process.key,
             cpu_limit: None,
-            holders: holders(&snapshot, &pending),
+            holders: holders(&snapshot, &locks),
             snapshot: Arc::clone(&snapshot),
-            pending,
+            pending: locks.pending,
             main_rests: main_rests(&analyzer, &snapshot),
             one_moment: target.stopped_threads().is_some(),
         };

@@ -11,25 +11,40 @@ use super::{
     executor::Trace,
     frames::{self, Standing},
     model::PendingRelease,
-    rest, rounds, timers,
+    past::{self, Depth, Pasts, Taking},
+    rest, rounds,
+    sites::LockKind,
+    timers,
 };
 use crate::{
     ids::{Goid, TargetAddr},
     image::Image,
     memory::{CachedMemory, Gather},
-    snapshot::{Goroutine, StackFrame, Status, Target},
+    snapshot::{Goroutine, Snapshot, StackFrame, Status, Target},
 };
 
 /// How much of a stack is read at once, in bytes.
 const STACK_WINDOW: u64 = 16 << 10;
 /// Goroutines whose stacks are read at once.
 const CHUNK: usize = 256;
+/// Goroutines at most whose pasts are followed with what their functions were called with.
+const MAX_FOLLOWED_ANEW: usize = 256;
 
 /// Finds pending releases. One per image: what it learns of the code serves every goroutine of
 /// every process that runs it.
 #[derive(Debug)]
 pub struct Analyzer {
     code: Code,
+    pasts: Pasts,
+}
+
+/// What goroutines have to do with locks.
+#[derive(Debug, Clone, Default)]
+pub struct Locks {
+    /// What each will release of what it does not take first, with where it took it.
+    pub pending: FxHashMap<Goid, Vec<PendingRelease>>,
+    /// What each has taken and not given back.
+    pub taken: FxHashMap<Goid, Vec<Taking>>,
 }
 
 impl Analyzer {
@@ -38,7 +53,41 @@ impl Analyzer {
     pub fn new(image: Arc<Image>) -> Self {
         Self {
             code: Code::new(image),
+            pasts: Pasts::default(),
         }
+    }
+
+    /// What each of `goroutines` of `snapshot` has taken and what it will release: see
+    /// [`Analyzer::pending`].
+    #[must_use]
+    pub fn locks<'g>(
+        &self,
+        target: &Target,
+        snapshot: &Snapshot,
+        goroutines: impl IntoIterator<Item = &'g Goroutine>,
+    ) -> Locks {
+        let goroutines: Vec<&Goroutine> = goroutines.into_iter().filter(|g| is_known(g)).collect();
+        let mut locks = Locks {
+            pending: self.pending(target, goroutines.iter().copied()),
+            taken: FxHashMap::default(),
+        };
+        let mut left = MAX_FOLLOWED_ANEW;
+        self.of_all(target, &goroutines, |standing| {
+            let goid = standing.goroutine().goid;
+            let mut taken = past::of_goroutine(&self.pasts, standing, Depth::Summaries);
+            if let Some(pending) = locks.pending.get_mut(&goid) {
+                acquired(pending, &taken);
+                if left > 0 && lacks_a_witness(snapshot, pending) {
+                    left -= 1;
+                    taken = past::of_goroutine(&self.pasts, standing, Depth::Memory);
+                    acquired(pending, &taken);
+                }
+            }
+            if !taken.is_empty() {
+                locks.taken.insert(goid, taken);
+            }
+        });
+        locks
     }
 
     /// What the continuation of each of `goroutines` will release of what it does not take first.
@@ -58,13 +107,15 @@ impl Analyzer {
         let goroutines: Vec<&Goroutine> = goroutines.into_iter().filter(|g| is_known(g)).collect();
         let together = by_frames(&goroutines);
         let mut alike = Alike::default();
-        let found = self.of_all(target, &goroutines, |standing| {
+        let mut found = FxHashMap::default();
+        self.of_all(target, &goroutines, |standing| {
             let frames = &*standing.goroutine().stack.frames;
-            if together.get(frames).is_some_and(|count| *count > 1) {
+            let pending = if together.get(frames).is_some_and(|count| *count > 1) {
                 alike.pending(standing)
             } else {
                 frames::pending(standing, &Trace::off())
-            }
+            };
+            self.add(&mut found, standing, pending);
         });
         debug!(
             goroutines = goroutines.len(),
@@ -83,21 +134,36 @@ impl Analyzer {
         goroutines: impl IntoIterator<Item = &'g Goroutine>,
     ) -> FxHashMap<Goid, Vec<PendingRelease>> {
         let goroutines: Vec<&Goroutine> = goroutines.into_iter().filter(|g| is_known(g)).collect();
+        let mut found = FxHashMap::default();
         self.of_all(target, &goroutines, |standing| {
-            frames::pending(standing, &Trace::off())
-        })
+            let pending = frames::pending(standing, &Trace::off());
+            self.add(&mut found, standing, pending);
+        });
+        found
+    }
+
+    fn add(
+        &self,
+        found: &mut FxHashMap<Goid, Vec<PendingRelease>>,
+        standing: &Standing<'_>,
+        mut pending: Vec<PendingRelease>,
+    ) {
+        let g = standing.goroutine();
+        pending.extend(rounds::receives_again(&self.code, g));
+        if !pending.is_empty() {
+            found.insert(g.goid, pending);
+        }
     }
 
     fn of_all(
         &self,
         target: &Target,
         goroutines: &[&Goroutine],
-        mut pending: impl FnMut(&Standing<'_>) -> Vec<PendingRelease>,
-    ) -> FxHashMap<Goid, Vec<PendingRelease>> {
+        mut each: impl FnMut(&Standing<'_>),
+    ) {
         // Neighbours on the heap are read once for all goroutines.
         let memory = CachedMemory::new(&*target.memory);
         let mut stacks = Gather::new();
-        let mut found = FxHashMap::default();
         for chunk in goroutines.chunks(CHUNK) {
             let windows: Vec<_> = chunk.iter().map(|g| window(g)).collect();
             let read = stacks.read(&*target.memory, &windows).is_ok();
@@ -107,15 +173,8 @@ impl Analyzer {
                 Standing::of(&self.code, (&memory, target.bias), g, window)
             });
             let standing: Vec<_> = standing.collect();
-            for (g, standing) in chunk.iter().zip(&standing) {
-                let mut pending = pending(standing);
-                pending.extend(rounds::receives_again(&self.code, g));
-                if !pending.is_empty() {
-                    found.insert(g.goid, pending);
-                }
-            }
+            standing.iter().for_each(&mut each);
         }
-        found
     }
 
     /// Whether `g` keeps the program running by `<-make(chan T)`: it waits for a channel that it made
@@ -131,6 +190,26 @@ impl Analyzer {
     pub fn of_timers(&self, target: &Target) -> Vec<PendingRelease> {
         let memory = CachedMemory::new(&*target.memory);
         timers::releases(&self.code, &memory, target)
+    }
+}
+
+/// Whether one of `pending` releases is of a lock that somebody waits for, and was not seen to be
+/// owned.
+fn lacks_a_witness(snapshot: &Snapshot, pending: &[PendingRelease]) -> bool {
+    pending.iter().any(|release| {
+        !release.is_owned()
+            && release.kind.lock().is_some_and(|kind| kind != LockKind::Promise)
+            && snapshot.objects.contains_key(&release.object)
+    })
+}
+
+/// Says of `pending` releases where what they release was `taken`.
+fn acquired(pending: &mut [PendingRelease], taken: &[Taking]) {
+    for release in pending {
+        let same = |taking: &&Taking| {
+            taking.object == release.object && taking.release == release.kind
+        };
+        release.acquired = taken.iter().find(same).map(|taking| taking.acquisition);
     }
 }
 

@@ -2,7 +2,10 @@
 //! calls need not be looked into. Found once per function and image, whatever the number of
 //! goroutines and looks.
 
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::{
+    ops::Range,
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+};
 
 use rustc_hash::{FxHashMap, FxHashSet};
 
@@ -11,6 +14,7 @@ use super::{
     isa::{self, Body, Isa, Operand, Operation, Target},
     packages,
     sites::{self, AtomicEffect, CallEffect, SlowPath},
+    stack_objects,
 };
 use crate::{
     ids::ImageAddr,
@@ -33,6 +37,8 @@ pub struct Routine {
     pub atomics: FxHashMap<u32, AtomicEffect>,
     /// How far below its frame address it keeps the bits of its open-coded defers.
     pub defer_bits: Option<u64>,
+    /// Where variables whose addresses are taken lie, from the frame address.
+    pub objects: Vec<Range<i64>>,
     /// Functions it calls or jumps to, with duplicates removed.
     callees: Vec<ImageAddr>,
     /// Whether it calls functions that only its data names.
@@ -56,6 +62,21 @@ pub struct Code {
     routines: Mutex<FxHashMap<ImageAddr, Option<Arc<Routine>>>>,
     callees: Mutex<FxHashMap<ImageAddr, Option<Callee>>>,
     inert: Mutex<FxHashMap<ImageAddr, bool>>,
+}
+
+impl Routine {
+    /// What a function may write to that was given the address so far from the frame address: the
+    /// variable there, or `unlisted` bytes if none is listed.
+    #[must_use]
+    pub fn object_at(&self, offset: i64, unlisted: u64) -> Range<i64> {
+        let listed = self.objects.iter().find(|object| object.contains(&offset));
+        listed.cloned().unwrap_or_else(|| {
+            let end = offset.saturating_add_unsigned(unlisted);
+            let next = self.objects.iter().map(|object| object.start);
+            let next = next.filter(|start| *start > offset).min();
+            offset..next.map_or(end, |next| next.min(end))
+        })
+    }
 }
 
 impl std::fmt::Debug for Code {
@@ -82,6 +103,19 @@ impl Code {
     #[must_use]
     pub fn image(&self) -> &Image {
         &self.image
+    }
+
+    /// Whether nothing writes to the word at `at` while the process runs: code and read-only data.
+    #[must_use]
+    pub fn is_constant(&self, at: ImageAddr) -> bool {
+        let module = self.image.module();
+        let writable = [
+            &module.noptrdata,
+            &module.data,
+            &module.bss,
+            &module.noptrbss,
+        ];
+        self.image.bytes(at, 8).is_some() && !writable.iter().any(|range| range.contains(&at))
     }
 
     /// Its instruction set.
@@ -210,6 +244,7 @@ impl Code {
         callees.dedup();
         Some(Routine {
             defer_bits: defers::bits_below_fp(&self.image, &function, self.isa.locals_end()),
+            objects: stack_objects::of(&self.image, &function, self.isa.locals_end()),
             function,
             body,
             atomics,
@@ -249,6 +284,17 @@ impl Code {
                 *cold = side;
             }
         }
+    }
+
+    /// Whether the instruction number `at` of `body` calls what waits for a lock whose fast path is
+    /// inlined.
+    #[must_use]
+    pub fn is_slow_path_of_lock(&self, body: &Body, at: u32) -> bool {
+        let called = match body.get(at).map(|i| &i.operation) {
+            Some(Operation::Call(target)) => self.slow_path_at(*target),
+            _ => None,
+        };
+        matches!(called, Some(SlowPath::Lock | SlowPath::ReadLock))
     }
 
     fn slow_path_at(&self, target: ImageAddr) -> Option<SlowPath> {

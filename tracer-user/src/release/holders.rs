@@ -1,27 +1,25 @@
-//! Candidates become holders: what goroutines will release, checked against the locks' own state.
+//! Candidates become holders: what goroutines have taken and will release, checked against the locks'
+//! own state.
 //!
 //! A locked mutex has exactly one holder; `RWMutex` counts its readers, `WaitGroup` the `Done`s it
-//! is owed. A set is complete only when nobody unseen can matter (`docs/verdicts.md` says why):
-//! - *Certain*: on every path, of a lock that its own frames name. Nobody else can be the owner in a
-//!   program that unlocks only what is locked for it.
-//! - *Conditional*: it may be another lock, or taken later, so that somebody else holds this one
-//!   now. Counts when every goroutine was seen; whoever releases a lock that could not be told is an
-//!   alternative.
-//!   So does a certain release by somebody who waits for a message first: it may be the one that says
-//!   that the lock is handed over, and if it never comes, somebody else is the owner.
-//! - *Possible*: on some paths only, or of a goroutine that is not parked. Never completes a set by
-//!   itself, except that a goroutine that is not parked keeps the waiters live anyway.
+//! is owed. Who the holder is follows from two witnesses only (`docs/verdicts.md` says why): a
+//! goroutine *owns* a lock if it has taken it, by the code that it has executed, and gives it back, by
+//! the code that it will execute ([`PendingRelease::is_owned`]). A release that is seen in a future alone
+//! makes its goroutine an alternative: the lock may be handed to it. Without an owner anybody may be
+//! the holder who can reach the lock.
 //!
-//! Whatever completes a set of which one suffices, everybody who was seen to release the lock, on
-//! whatever path, is an alternative: mutexes are also used as signals.
+//! Whoever owns a lock, everybody who was seen to release it, on whatever path, is an alternative:
+//! mutexes are also used as signals.
 
 use rustc_hash::{FxHashMap, FxHashSet};
 
-use super::model::{Certainty, LockHolders, PendingRelease, ReleaseKind, TIMERS};
+use super::{
+    analyzer::Locks,
+    model::{Acquisition, Certainty, LockHolders, PendingRelease, ReleaseKind, TIMERS},
+};
 use crate::{
     graph::{HolderSet, Need},
     ids::{Goid, TargetAddr},
-    image::WaitReason,
     snapshot::{Goroutine, ObjectState, Snapshot, SyncObject},
 };
 
@@ -29,9 +27,9 @@ use crate::{
 #[must_use]
 pub fn holders(
     snapshot: &Snapshot,
-    pending: &FxHashMap<Goid, Vec<PendingRelease>>,
+    locks: &Locks,
 ) -> FxHashMap<TargetAddr, LockHolders> {
-    let judge = Judge::new(snapshot, pending);
+    let judge = Judge::new(snapshot, locks);
     snapshot
         .objects
         .values()
@@ -53,14 +51,15 @@ struct Judge {
     by_timers: FxHashSet<(ReleaseKind, TargetAddr)>,
     by_object: FxHashMap<TargetAddr, Vec<Candidate>>,
     parked: FxHashMap<Goid, bool>,
-    /// Goroutines that wait for a message: one of them may say that the lock is theirs.
-    expectant: FxHashSet<Goid>,
+    /// Who has taken each lock and not given it back, where no release was seen.
+    kept: FxHashMap<TargetAddr, Vec<(Goid, ReleaseKind, Acquisition)>>,
     /// Goroutines whose stacks could not be read: they may hold anything.
     unseen: Vec<Goid>,
 }
 
 impl Judge {
-    fn new(snapshot: &Snapshot, pending: &FxHashMap<Goid, Vec<PendingRelease>>) -> Self {
+    fn new(snapshot: &Snapshot, locks: &Locks) -> Self {
+        let pending = &locks.pending;
         let mut by_object: FxHashMap<TargetAddr, Vec<Candidate>> = FxHashMap::default();
         let goroutines = pending.iter().filter(|(goid, _)| **goid != TIMERS);
         for (goid, releases) in goroutines {
@@ -87,12 +86,7 @@ impl Judge {
                 .iter()
                 .map(|g| (g.goid, g.status.is_parked()))
                 .collect(),
-            expectant: snapshot
-                .goroutines
-                .iter()
-                .filter(|g| waits_for_message(g))
-                .map(|g| g.goid)
-                .collect(),
+            kept: kept(snapshot, locks),
             unseen: snapshot
                 .goroutines
                 .iter()
@@ -156,6 +150,7 @@ impl Judge {
             candidates,
             exclusive,
             readers,
+            kept: self.kept.get(&addr).cloned().unwrap_or_default(),
             doubts,
         })
     }
@@ -190,48 +185,54 @@ impl Judge {
         if !locked {
             return set(Vec::new(), false);
         }
-        let any = |certainty| candidates.iter().any(|c| self.weight(c) == certainty);
         let all = goids(candidates.iter());
-        let by_timer = |object| kinds.iter().any(|kind| self.by_timer(*kind, object));
-        let conditional = !any(Certainty::Certain);
-        if by_timer(object) || conditional && by_timer(TargetAddr(0)) {
+        if kinds.iter().any(|kind| self.by_timer(*kind, object)) {
             doubts.push("a timer that is pending may release it".to_owned());
             return set(all, false);
         }
-        if any(Certainty::Certain) || candidates.iter().any(|(goid, _)| !self.is_parked(*goid)) {
-            return set(all, true);
+        let owners = goids(candidates.iter().filter(|(_, release)| release.is_owned()));
+        match owners[..] {
+            [] if all.iter().any(|goid| !self.is_parked(*goid)) => return set(all, true),
+            [] => {}
+            [_] => {
+                self.doubt_unseen(doubts);
+                return HolderSet {
+                    unseen: self.unseen.clone(),
+                    ..set(all, true)
+                };
+            }
+            [one, other, ..] => doubts.push(format!(
+                "goroutines {one} and {other} both seem to hold it"
+            )),
         }
-        if any(Certainty::Conditional) {
-            let nameless = self.nameless(kinds);
-            self.doubt_unseen(doubts);
-            return HolderSet {
-                unseen: self.unseen.clone(),
-                ..set(goids(candidates.iter().chain(&nameless)), true)
-            };
+        if owners.is_empty() {
+            doubts.extend(self.missing_witness(object, candidates));
         }
-        doubts.push(if all.is_empty() {
-            "no goroutine was found that releases it".to_owned()
-        } else {
-            "released on some paths only".to_owned()
-        });
         set(all, false)
     }
 
-    /// How much a candidate proves.
-    fn weight(&self, (goid, release): &Candidate) -> Certainty {
-        match release.certainty {
-            Certainty::Certain if self.expectant.contains(goid) => Certainty::Conditional,
-            certainty => certainty,
-        }
+    /// Why none of `candidates` is known to own the lock.
+    fn missing_witness(&self, object: TargetAddr, candidates: &[Candidate]) -> Option<String> {
+        let kept = self.kept.get(&object).and_then(|kept| kept.first());
+        let Some((goid, release)) = candidates.iter().max_by_key(|(_, r)| r.certainty) else {
+            return Some(match kept {
+                Some((goid, ..)) => {
+                    format!("goroutine {goid} has locked it, but was not seen to release it later")
+                }
+                None => "no goroutine was found that releases it".to_owned(),
+            });
+        };
+        Some(match (release.certainty, release.acquired) {
+            (Certainty::Possible, _) => {
+                format!("goroutine {goid} releases it on some paths only")
+            }
+            (_, None) => format!("goroutine {goid} was not seen to lock it"),
+            (_, Some(_)) => format!("goroutine {goid} may have released it already"),
+        })
     }
 
     fn by_timer(&self, kind: ReleaseKind, object: TargetAddr) -> bool {
         self.by_timers.contains(&(kind, object))
-    }
-
-    /// Releases of locks that could not be told.
-    fn nameless(&self, kinds: &[ReleaseKind]) -> Vec<Candidate> {
-        self.of(TargetAddr(0), kinds)
     }
 
     fn doubt_unseen(&self, doubts: &mut Vec<String>) {
@@ -242,88 +243,76 @@ impl Judge {
         }
     }
 
-    /// The readers that a writer waits for. Each of them has to leave, so those that are found
-    /// count whether or not the others are.
+    /// The readers that a writer waits for. Each of them has to leave, so those that are known to be
+    /// readers count whether or not the others are.
     fn readers(&self, candidates: &[Candidate], count: u32, doubts: &mut Vec<String>) -> HolderSet {
-        let of = |certainty| move |c: &&Candidate| self.weight(c) == certainty;
-        let mut counted: Vec<&Candidate> =
-            candidates.iter().filter(of(Certainty::Certain)).collect();
-        let nameless = self.nameless(&[ReleaseKind::ReadUnlock]).len();
-        let mut unseen = Vec::new();
-        if tally(candidates.len() + nameless) <= count
-            && (counted.is_empty() || self.unseen.is_empty())
-        {
-            let certain = counted.len();
-            counted.extend(candidates.iter().filter(of(Certainty::Conditional)));
-            if counted.len() > certain {
-                unseen.clone_from(&self.unseen);
-                self.doubt_unseen(doubts);
-            }
-        }
-        let plausible = tally(counted.len()) <= count;
+        let owns = |candidate: &&Candidate| candidate.1.is_owned();
+        let owned: Vec<&Candidate> = candidates.iter().filter(owns).collect();
+        let plausible = tally(owned.len()) <= count;
         if !plausible {
             doubts.push(format!(
                 "{} read locks are going to be released, but it counts {count}",
-                counted.len()
+                owned.len()
             ));
         }
+        let complete = plausible && !owned.is_empty();
         HolderSet {
-            complete: plausible && !counted.is_empty(),
-            holders: goids(counted.into_iter()),
+            complete,
+            holders: match complete {
+                true => goids(owned.into_iter()),
+                false => goids(candidates.iter()),
+            },
             need: Need::All,
-            unseen,
+            unseen: Vec::new(),
         }
     }
 
-    /// Who owes a `WaitGroup` its `Done`s.
+    /// Who owes a `WaitGroup` its `Done`s. Nobody takes one on: whoever can reach the group may call
+    /// `Done`, and those that were seen to only explain.
     fn owed(
         &self,
         (object, candidates): (TargetAddr, &[Candidate]),
         owed: u32,
         doubts: &mut Vec<String>,
     ) -> HolderSet {
-        let done = ReleaseKind::Done;
-        let is = |certainty| {
-            let mut parked = candidates.iter().filter(|c| self.is_parked(c.0));
-            parked.any(|c| self.weight(c) == certainty)
-        };
-        let conditional = is(Certainty::Conditional);
-        let elsewhere = self.by_timer(done, object)
-            || conditional
-                && (self.by_timer(done, TargetAddr(0)) || !self.nameless(&[done]).is_empty());
+        if self.by_timer(ReleaseKind::Done, object) {
+            doubts.push("a timer that is pending may call Done".to_owned());
+        }
         let found = tally(candidates.len());
-        let complete = !is(Certainty::Possible) && !elsewhere && found == owed && owed > 0;
-        if !complete && owed > 0 {
+        if found != owed {
             doubts.push(format!("{owed} Done are owed, {found} were found"));
         }
         HolderSet {
             holders: goids(candidates.iter()),
             need: Need::All,
-            complete,
-            unseen: if conditional {
-                self.unseen.clone()
-            } else {
-                Vec::new()
-            },
+            complete: false,
+            unseen: Vec::new(),
         }
     }
 }
 
-/// Whether `g` waits for what others send or signal, not for a lock or a group.
-const fn waits_for_message(g: &Goroutine) -> bool {
-    matches!(
-        g.wait_reason,
-        Some(
-            WaitReason::ChanReceive
-                | WaitReason::ChanSend
-                | WaitReason::Select
-                | WaitReason::CondWait
-                | WaitReason::ChanReceiveNil
-                | WaitReason::ChanSendNil
-                | WaitReason::SelectNoCases
-                | WaitReason::SelectAllNil
-        )
-    )
+/// Who has taken which lock that somebody waits for, and was not seen to give it back.
+fn kept(
+    snapshot: &Snapshot,
+    locks: &Locks,
+) -> FxHashMap<TargetAddr, Vec<(Goid, ReleaseKind, Acquisition)>> {
+    let mut kept: FxHashMap<_, Vec<_>> = FxHashMap::default();
+    for (goid, taken) in &locks.taken {
+        let pending = locks.pending.get(goid);
+        for taking in taken {
+            let released = pending.into_iter().flatten().any(|release| {
+                (release.object, release.kind) == (taking.object, taking.release)
+            });
+            if !released && snapshot.objects.contains_key(&taking.object) {
+                let of_object = kept.entry(taking.object).or_default();
+                of_object.push((*goid, taking.release, taking.acquisition));
+            }
+        }
+    }
+    for of_object in kept.values_mut() {
+        of_object.sort_by_key(|(goid, ..)| *goid);
+    }
+    kept
 }
 
 fn goids<'a>(candidates: impl Iterator<Item = &'a Candidate>) -> Vec<Goid> {

@@ -5,6 +5,7 @@
 
 mod alike;
 mod analyzer;
+mod arguments;
 mod code;
 mod defers;
 mod executor;
@@ -14,14 +15,17 @@ mod isa;
 mod maps;
 mod model;
 mod packages;
+mod past;
 mod rest;
 mod rounds;
 mod sites;
+mod stack_objects;
 mod timers;
 mod verdict;
 
-pub use analyzer::Analyzer;
+pub use analyzer::{Analyzer, Locks};
 pub use holders::holders;
 pub use model::{
     Acquisition, Certainty, Evidence, Held, LockHolders, PendingRelease, ReleaseKind, TIMERS, Taken,
 };
+pub use past::Taking;

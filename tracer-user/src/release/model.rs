@@ -1,5 +1,6 @@
 //! What the analysis says: pending releases per goroutine, holders per object.
 
+use super::sites::LockKind;
 use crate::{
     graph::HolderSet,
     ids::{Goid, ImageAddr, TargetAddr},
@@ -70,6 +71,38 @@ pub enum ReleaseKind {
     Notify,
 }
 
+impl ReleaseKind {
+    /// The lock operation that it undoes; `None` of channels and the like.
+    #[must_use]
+    pub(super) const fn lock(self) -> Option<LockKind> {
+        match self {
+            Self::Unlock => Some(LockKind::Mutex),
+            Self::WriteUnlock => Some(LockKind::Write),
+            Self::ReadUnlock => Some(LockKind::Read),
+            Self::Done => Some(LockKind::Promise),
+            Self::Send | Self::Receive | Self::Close | Self::Notify => None,
+        }
+    }
+}
+
+impl PendingRelease {
+    /// Whether both witnesses say that the goroutine has what it will release: it has taken it, as the
+    /// code says that it has executed, and it gives it back on every path, as the code says that it
+    /// will execute. Where code that could not be followed lies on both sides, that may have given
+    /// the lock back and may take it again: then it is not certain.
+    #[must_use]
+    pub fn is_owned(&self) -> bool {
+        if self.evidence.held == Held::Protocol {
+            return self.certainty == Certainty::Certain;
+        }
+        match (self.acquired.map(|acquired| acquired.taken), self.certainty) {
+            (Some(Taken::OnEveryPath), Certainty::Certain | Certainty::Conditional)
+            | (Some(Taken::BeforeUnknownCode), Certainty::Certain) => true,
+            (Some(_) | None, _) => false,
+        }
+    }
+}
+
 /// On how many of the paths a release happens.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum Certainty {
@@ -117,6 +150,8 @@ pub struct LockHolders {
     pub exclusive: HolderSet,
     /// What a writer that drains readers needs.
     pub readers: HolderSet,
+    /// Who has taken it and not given it back, and was not seen to release it on any path.
+    pub kept: Vec<(Goid, ReleaseKind, Acquisition)>,
     /// Why `complete` is false, in words; empty when both are complete.
     pub doubts: Vec<String>,
 }

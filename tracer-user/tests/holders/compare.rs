@@ -132,7 +132,8 @@ fn compare(pid: u32, facts: &[Fact]) -> Score {
     let analyzer = Analyzer::new(image);
     let pending = analyzer.pending(&target, &snapshot.goroutines);
     same_one_by_one(&pending, &analyzer, &target, &snapshot);
-    judge(&snapshot, &holders(&snapshot, &pending), facts)
+    let locks = analyzer.locks(&target, &snapshot, &snapshot.goroutines);
+    judge(&snapshot, &holders(&snapshot, &locks), facts)
 }
 
 /// What serves for several goroutines is what each of them comes to by itself.

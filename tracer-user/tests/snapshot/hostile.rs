@@ -136,13 +136,13 @@ fn check(snapshot: &Snapshot) {
 /// Everything that a look does with its snapshot. Whether the heap could be walked.
 fn look_further(target: &Target, analyzer: &Analyzer, snapshot: Snapshot) -> bool {
     let snapshot = Arc::new(snapshot);
-    let pending = analyzer.pending(target, &snapshot.goroutines);
+    let locks = analyzer.locks(target, &snapshot, &snapshot.goroutines);
     let evidence = || Evidence {
         process: Process::open(target.pid).unwrap().key,
         cpu_limit: None,
         snapshot: Arc::clone(&snapshot),
-        holders: holders(&snapshot, &pending),
-        pending: pending.clone(),
+        holders: holders(&snapshot, &locks),
+        pending: locks.pending.clone(),
         main_rests: snapshot.goroutines.iter().any(|g| analyzer.rests(g)),
         one_moment: false,
     };

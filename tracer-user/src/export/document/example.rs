@@ -144,6 +144,7 @@ fn holders(object: TargetAddr, holder: u64) -> LockHolders {
         )],
         exclusive: set.clone(),
         readers: set,
+        kept: Vec::new(),
         doubts: Vec::new(),
     }
 }

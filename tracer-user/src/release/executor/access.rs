@@ -5,7 +5,7 @@ use super::{
     Executor, State,
     cells::{Cell, Cells},
     trace::{CellAddr, Compute, Term},
-    value::{Trust, Value, truncate},
+    value::{Trust, Value},
 };
 
 /// Bytes that one store of unknown length is taken to change at most.
@@ -177,11 +177,9 @@ impl Executor<'_> {
         let trace = self.world.trace;
         let value = match width {
             8 => value,
-            4 => value.map(Compute::Truncate(4), trace),
-            _ => {
-                let low = Compute::Blend(truncate(u64::MAX, width));
-                state.register(to).combine(value, low, trace)
-            }
+            // Of a narrower value the compiler leaves the upper bits unspecified, and reads none of
+            // them.
+            width => value.map(Compute::Truncate(width), trace),
         };
         state.set_register(to, value);
     }

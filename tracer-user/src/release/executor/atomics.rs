@@ -37,8 +37,9 @@ impl Executor<'_> {
         let lock = |back: u64| address.displaced(back.wrapping_neg());
         match effect {
             AtomicEffect::Acquire(kind, back) => {
+                self.go_the_slow_path(state);
                 let lock = (kind, self.lock_at(lock(back)));
-                state.effects.edit(|e| e.acquire(lock));
+                self.acquire(state, site, lock);
                 state.flags = Flags::Zero(true);
             }
             AtomicEffect::Release(kind, back) => {
@@ -56,10 +57,8 @@ impl Executor<'_> {
                 state.forks += 1;
                 if width == 4 {
                     let readers = self.lock_at(lock(READER_COUNT));
-                    state.effects.edit(|e| {
-                        e.acquire((LockKind::Mutex, mutex));
-                        e.acquire((LockKind::Read, readers));
-                    });
+                    self.acquire(state, site, (LockKind::Mutex, mutex));
+                    self.acquire(state, site, (LockKind::Read, readers));
                 }
             }
             AtomicEffect::Nothing => {}
@@ -88,6 +87,7 @@ impl Executor<'_> {
             .edit(|e| e.release((kind, object), release, reloaded))
         {
             self.sight(state, site, release, object);
+            self.may_give_back(state, kind, object);
         }
     }
 }

@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use super::{
     super::{
+        arguments,
         code::Routine,
         isa::Operand,
         model::ReleaseKind,
@@ -17,12 +18,13 @@ use super::{
     state::Flags,
     value::{Trust, Value},
 };
-use crate::ids::{ImageAddr, TargetAddr};
+use crate::{
+    ids::{ImageAddr, TargetAddr},
+    image::Function,
+};
 
 /// Of what `WaitGroup.Add(-n)` takes off at once no more is told apart.
 const MAX_ADDED: u32 = 4;
-/// Arguments that are looked at for functions to be called.
-const MAX_CALLBACKS: usize = 5;
 
 impl Executor<'_> {
     pub(super) fn call(&mut self, state: &mut State, site: ImageAddr, target: ImageAddr) -> Step {
@@ -37,11 +39,11 @@ impl Executor<'_> {
             CallEffect::KeepsRegisters => return Step::Go,
             CallEffect::Acquire(kind) => {
                 let lock = (kind, self.lock_at(first));
-                state.effects.edit(|e| e.acquire(lock));
+                self.acquire(state, site, lock);
             }
             CallEffect::Release(kind) => self.release(state, site, kind, first),
             CallEffect::TryAcquire(kind) => {
-                self.try_acquire(state, kind, first);
+                self.try_acquire(state, site, kind, first);
                 return Step::Go;
             }
             CallEffect::Done => self.release(state, site, LockKind::Promise, first),
@@ -68,7 +70,7 @@ impl Executor<'_> {
                 self.look_up(state, form);
                 return Step::Go;
             }
-            CallEffect::CallsBack => self.may_call_arguments(state),
+            CallEffect::CallsBack => self.may_call_arguments(state, &callee.function),
             CallEffect::Inert => {}
             CallEffect::Opaque => {
                 self.opaque(state);
@@ -101,11 +103,11 @@ impl Executor<'_> {
         &mut self,
         state: &mut State,
         target: ImageAddr,
-        function: &crate::image::Function,
+        function: &Function,
     ) -> Step {
         let caller = &state.routine.function.name;
         if self.code.is_inert(caller, function) {
-            self.may_call_arguments(state);
+            self.may_call_arguments(state, function);
             self.after_call(state);
             return Step::Go;
         }
@@ -268,13 +270,19 @@ impl Executor<'_> {
         Step::Meet
     }
 
-    fn try_acquire(&mut self, state: &mut State, kind: LockKind, object: Value) {
+    fn try_acquire(
+        &mut self,
+        state: &mut State,
+        site: ImageAddr,
+        kind: LockKind,
+        object: Value,
+    ) {
         self.after_call(state);
         state.forks += 1;
         let result = self.isa.arguments().first().copied();
         let mut taken = state.clone();
         let lock = (kind, self.lock_at(object));
-        taken.effects.edit(|e| e.acquire(lock));
+        self.acquire(&mut taken, site, lock);
         if let Some(result) = result {
             taken.set_register(result, Value::exact(1));
             state.set_register(result, Value::exact(0));
@@ -298,8 +306,9 @@ impl Executor<'_> {
 
     /// The function called may call the functions that it is given, which may release locks:
     /// `filepath.Walk`, `sync.Map.Range`.
-    fn may_call_arguments(&mut self, state: &State) {
-        for index in 0..self.isa.arguments().len().min(MAX_CALLBACKS) {
+    fn may_call_arguments(&mut self, state: &State, function: &Function) {
+        let given = arguments::in_registers(self.code.image(), function);
+        for index in 0..self.isa.arguments().len().min(given) {
             let closure = self.argument(state, index);
             let entry = self.load(state, closure, 8);
             let callee = self.function(entry).and_then(|at| self.code.callee(at));
@@ -323,6 +332,10 @@ impl Executor<'_> {
     /// A new goroutine will run `closure`: what it releases is handed over to it, so it is seen,
     /// but this path does not do it.
     fn spawn(&mut self, state: &mut State, closure: Value) {
+        if self.watch.is_some() {
+            // What the new goroutine does is its own past.
+            return;
+        }
         let mut other = state.clone();
         other.forks += 1;
         let promises = state.effects.edit(Effects::hand_over);
@@ -354,7 +367,10 @@ impl Executor<'_> {
     /// Something was called that cannot be followed.
     pub(super) fn opaque(&mut self, state: &mut State) {
         self.after_call(state);
-        state.effects.pass_unknown_code();
+        match self.watch {
+            Some(_) => state.effects.edit(Effects::doubt_held),
+            None => state.effects.pass_unknown_code(),
+        }
     }
 
     /// The path goes on where it cannot be followed: it counts as a return after unknown code.

@@ -51,6 +51,14 @@ impl Cell {
         (self.known == 0xff).then_some(self.term)
     }
 
+    /// The bytes that are known for certain, and their mask; `None` where any may have been read from
+    /// memory that others write.
+    #[must_use]
+    pub fn certain(self) -> Option<(u64, u64)> {
+        let known = !self.loaded && self.known != 0;
+        known.then(|| (self.term.unnoted(), spread(self.known)))
+    }
+
     /// The same cell when what is known of it can have been changed; `None` if that makes no
     /// difference.
     #[must_use]
@@ -167,6 +175,11 @@ impl Cells {
         Some(self.written.get(index)?.1)
     }
 
+    /// The cells that the path wrote, ascending by address.
+    pub fn iter(&self) -> impl Iterator<Item = (CellAddr, Cell)> {
+        self.written.iter().copied()
+    }
+
     /// Writes one cell; whether it was another before.
     pub fn set(&mut self, at: CellAddr, cell: Cell) -> bool {
         let place = self.find(at);
@@ -209,6 +222,7 @@ impl Cells {
         other: &Self,
         trace: &Trace,
         mut underneath: impl FnMut(CellAddr) -> Cell,
+        mut meet: impl FnMut(CellAddr, Cell, Cell, Cell) -> Cell,
     ) -> bool {
         if self == other {
             return false;
@@ -235,7 +249,8 @@ impl Cells {
                 }
                 (_, []) => break,
             };
-            let joined = before.unwrap_or_else(|| underneath(at)).join(cell, trace);
+            let mine = before.unwrap_or_else(|| underneath(at));
+            let joined = meet(at, mine, cell, mine.join(cell, trace));
             if before != Some(joined) {
                 changes.push((at, joined));
             }
@@ -315,10 +330,11 @@ mod tests {
         a.set(at(0x18), nine);
         let mut b = Cells::default();
         b.set(at(0x10), Cell::of(Value::exact(2)));
-        assert!(a.absorb(&b, &trace, |_| nine));
+        let keep = |_, _, _, joined| joined;
+        assert!(a.absorb(&b, &trace, |_| nine, keep));
         assert_eq!(a.get(at(0x10)).map(|c| c.known), Some(0xfe));
         assert_eq!(a.get(at(0x18)), Some(nine));
-        assert!(!a.absorb(&b, &trace, |_| nine));
+        assert!(!a.absorb(&b, &trace, |_| nine, keep));
     }
 
     #[test]

@@ -31,6 +31,10 @@ pub struct Released {
 pub const UNKNOWN_LOCK: u64 = 0;
 /// How many locks with unknown addresses a path takes before it stops counting.
 const MAX_UNKNOWN_HELD: usize = 4;
+/// How often one lock is taken at most where a past is followed.
+const MAX_SAME_TAKEN: usize = 2;
+/// Pairs of what was taken and what was given back that are told apart at most.
+const MAX_ALIASED: usize = 64;
 
 /// A deferred call that has not run yet.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -52,9 +56,83 @@ pub struct Effects {
     pub deferred: Rc<Vec<Deferred>>,
     /// Whether the path went through code that could not be followed.
     pub unknown_code: bool,
+    /// Where a past is followed: locks of `held` that code may have given back which could not be
+    /// followed, ascending.
+    pub doubted: Vec<Lock>,
+    /// Where a past is followed: locks of `held` together with a number of which cannot be told
+    /// whether it is their address, and at which one of their kind was given back, ascending.
+    pub aliased: Vec<(Lock, u64)>,
 }
 
 impl Effects {
+    /// Code was passed that may have given back whatever is held.
+    pub fn doubt_held(&mut self) {
+        self.unknown_code = true;
+        self.doubted.clone_from(&self.held);
+        self.doubted.dedup();
+    }
+
+    /// Takes `lock` where a past is followed: more than twice is not told apart, so that loops come
+    /// to an end.
+    pub fn take(&mut self, lock: Lock) {
+        let known = self.held.iter().filter(|held| **held == lock).count();
+        if known == 0 {
+            self.doubted.retain(|doubted| *doubted != lock);
+            self.aliased.retain(|(aliased, _)| *aliased != lock);
+        }
+        if known < MAX_SAME_TAKEN {
+            self.acquire(lock);
+        }
+    }
+
+    /// Something of the kind `kind` was given back at `object`, which may be one of the locks that
+    /// `may_be`.
+    pub fn give_back_alias(
+        &mut self,
+        kind: LockKind,
+        object: u64,
+        may_be: impl Fn(u64, u64) -> bool,
+    ) {
+        for lock in &self.held {
+            let entry = (*lock, object);
+            if lock.0 == kind
+                && may_be(lock.1, object)
+                && let Err(at) = self.aliased.binary_search(&entry)
+                && self.aliased.len() < MAX_ALIASED
+            {
+                self.aliased.insert(at, entry);
+            }
+        }
+        if self.aliased.len() >= MAX_ALIASED {
+            self.doubt_held();
+        }
+    }
+
+    /// Which lock it is that lies at a number for which `outdated` holds is not known any more.
+    pub fn outdate(&mut self, outdated: impl Fn(u64) -> bool) {
+        for lock in &mut self.held {
+            if outdated(lock.1) {
+                lock.1 = UNKNOWN_LOCK;
+            }
+        }
+        self.held.sort_unstable();
+        self.doubted.retain(|lock| !outdated(lock.1));
+        for (_, number) in &mut self.aliased {
+            if outdated(*number) {
+                *number = UNKNOWN_LOCK;
+            }
+        }
+        self.aliased.retain(|(lock, _)| !outdated(lock.1));
+        self.aliased.sort_unstable();
+        self.aliased.dedup();
+        for released in &mut self.released {
+            if outdated(released.object) {
+                released.object = UNKNOWN_LOCK;
+            }
+        }
+        self.released.sort_unstable();
+        self.released.dedup_by_key(|released| (released.kind, released.object));
+    }
     /// Takes `lock`.
     pub fn acquire(&mut self, lock: Lock) {
         let at = self.held.partition_point(|held| *held < lock);
@@ -90,6 +168,10 @@ impl Effects {
     pub fn release(&mut self, lock: Lock, kind: ReleaseKind, reloaded: bool) -> bool {
         if let Ok(at) = self.held.binary_search(&lock) {
             self.held.remove(at);
+            if self.held.binary_search(&lock).is_err() {
+                self.doubted.retain(|doubted| *doubted != lock);
+                self.aliased.retain(|(aliased, _)| *aliased != lock);
+            }
             return false;
         }
         self.give((kind, lock.1), reloaded);
@@ -117,6 +199,12 @@ impl Effects {
             }
         }
         self.unknown_code |= other.unknown_code;
+        self.doubted.extend(&other.doubted);
+        self.doubted.sort_unstable();
+        self.doubted.dedup();
+        self.aliased.extend(&other.aliased);
+        self.aliased.sort_unstable();
+        self.aliased.dedup();
     }
 
     /// Performs a release of something that the path does not own. `reloaded`: see

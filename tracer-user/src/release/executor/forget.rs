@@ -23,11 +23,32 @@ impl Executor<'_> {
 
     pub(super) fn doubt_object(&mut self, state: &mut State, at: Value) {
         if let Some(at) = self.on_stack(at) {
-            self.doubt(state, at, SHARED_OBJECT);
+            let (at, bytes) = self.variable_at(state, at);
+            self.doubt(state, at, bytes);
         }
     }
 
+    /// The variable at `at`, in the frame of one of the functions that the path is in: where it
+    /// begins, and its bytes.
+    fn variable_at(&self, state: &State, at: u64) -> (u64, u64) {
+        let mut frames = state
+            .frames()
+            .filter_map(|(routine, frame)| Some((routine, self.on_stack(frame)?)));
+        // Inner frames lie below.
+        let Some((routine, frame)) = frames.find(|(_, frame)| at < *frame) else {
+            return (at, SHARED_OBJECT);
+        };
+        let object = routine.object_at(at.wrapping_sub(frame).cast_signed(), SHARED_OBJECT);
+        let bytes = object.end.abs_diff(object.start);
+        (frame.wrapping_add_signed(object.start), bytes)
+    }
+
     pub(super) fn forget_registers(&self, state: &mut State) {
+        self.clear_registers(state);
+        self.name_results(state);
+    }
+
+    fn clear_registers(&self, state: &mut State) {
         let kept = [
             self.isa.stack_pointer(),
             self.isa.frame_pointer(),

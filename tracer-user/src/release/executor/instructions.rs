@@ -118,6 +118,7 @@ impl Executor<'_> {
 
     fn move_(&mut self, state: &mut State, to: Operand, from: Operand, width: u8, extend: Extend) {
         let value = self.read(state, from, width);
+        let value = self.name_loaded(state, from, width, value);
         let trace = self.world.trace;
         match (to, extend) {
             (Operand::Register(register), Extend::Sign) => {

@@ -5,7 +5,11 @@ use std::{cell::RefCell, ops::Range};
 use rustc_hash::FxHashMap;
 
 use super::{
-    super::{code::Code, maps::Found},
+    super::{
+        code::Code,
+        maps::Found,
+        past::{STACK, Symbols},
+    },
     cells::Cell,
     trace::{CellAddr, Ground, Key, Term, Trace},
 };
@@ -33,6 +37,8 @@ pub struct World<'a> {
     live_from: u64,
     /// Parts of the stack that change before the goroutine runs again.
     pending: Vec<Range<u64>>,
+    /// What stands for what is not known, where a function's past is followed.
+    symbols: Option<&'a Symbols<'a>>,
     /// What was read elsewhere, and whether others can write it.
     words: RefCell<FxHashMap<u64, Option<(u64, bool)>>>,
 }
@@ -57,8 +63,23 @@ impl<'a> World<'a> {
             window,
             live_from: sp,
             pending: Vec::new(),
+            symbols: None,
             words: RefCell::default(),
         }
+    }
+
+    /// Memory of which nothing is known but the image: `symbols` stand for the rest.
+    pub fn of_symbols(code: &'a Code, symbols: &'a Symbols<'a>, trace: &'a Trace) -> Self {
+        let at_frame = (STACK.start, &[][..]);
+        Self {
+            symbols: Some(symbols),
+            ..Self::new((symbols, symbols.bias()), code, STACK, at_frame, trace)
+        }
+    }
+
+    /// What stands for what is not known, where a function's past is followed.
+    pub const fn symbols(&self) -> Option<&'a Symbols<'a>> {
+        self.symbols
     }
 
     /// All of the target's memory, as it is now.
@@ -144,16 +165,7 @@ impl<'a> World<'a> {
 
     /// Whether nothing writes to `at` while the process runs: code and read-only data.
     fn is_constant(&self, at: u64) -> bool {
-        let at = TargetAddr(at).in_image(self.bias);
-        let image = self.code.image();
-        let module = image.module();
-        let writable = [
-            &module.noptrdata,
-            &module.data,
-            &module.bss,
-            &module.noptrbss,
-        ];
-        image.bytes(at, 8).is_some() && !writable.iter().any(|range| range.contains(&at))
+        self.code.is_constant(TargetAddr(at).in_image(self.bias))
     }
 
     /// Whether `term` points to what nothing writes to while the process runs. The course may depend

@@ -26,6 +26,7 @@ mod returns;
 mod state;
 mod trace;
 mod value;
+mod watch;
 mod wide;
 
 use std::ops::Range;
@@ -37,7 +38,9 @@ pub use effects::{Deferred, Effects, History};
 pub use memory::World;
 pub use state::State;
 pub use trace::{Dependence, Term, Trace};
+pub use hash::hash_of;
 pub use value::Value;
+pub use watch::Watch;
 
 use progress::{Meeting, Progress};
 use queue::{Place, Queue};
@@ -126,6 +129,8 @@ pub struct Executor<'a> {
     histories: FxHashMap<Place, (usize, History)>,
     progress: Progress,
     outcome: Outcome,
+    /// Where the paths are waited for, if a function's past is followed.
+    watch: Option<Watch>,
 }
 
 struct Visits {
@@ -176,6 +181,7 @@ impl<'a> Executor<'a> {
             histories: FxHashMap::default(),
             progress: Progress::default(),
             outcome: Outcome::default(),
+            watch: None,
         }
     }
 
@@ -219,7 +225,7 @@ impl<'a> Executor<'a> {
         }
         self.total += self.budget;
         if self.outcome.exits.is_empty() {
-            self.outcome.loops = self.progress.in_final_loops();
+            self.outcome.loops = self.progress.in_loops();
         }
     }
 
@@ -249,6 +255,9 @@ impl<'a> Executor<'a> {
                 return;
             }
             self.budget -= 1;
+            if self.arrive(&state) {
+                return;
+            }
             match self.step(&mut state) {
                 Step::Go if !state.routine.body.is_target(state.at) => {}
                 Step::Go | Step::Meet => return self.queue.push(state, &self.world),
@@ -264,6 +273,7 @@ impl<'a> Executor<'a> {
     /// Whether `state` differs from those that went on from the same place before. Once a branch
     /// was taken without knowing, it goes on as what they have in common.
     fn is_new(&mut self, place: Place, state: &mut State) -> bool {
+        let place = self.up_to_date(place, state);
         let place = self.limit_histories(place, state);
         let progress = &mut self.progress;
         let visits = self.visits.entry(place).or_insert_with(|| Visits {
@@ -336,6 +346,9 @@ impl<'a> Executor<'a> {
 
     /// What `value` is, if that is known.
     fn number(&self, value: Value) -> Option<u64> {
+        if self.watch.is_some() && value.is_reloaded() {
+            return None;
+        }
         Some(self.world.trace.number(value.term()?))
     }
 

@@ -1,9 +1,8 @@
 //! The places where paths meet, and which lead to which: what a frame has done for certain when it
 //! never returns.
 //!
-//! A goroutine that goes round for ever does, sooner or later, everything that every round does. A
-//! loop that some path leaves with more done than before is taken to be left: what counts are the
-//! loops in which nothing new happens any more.
+//! A goroutine that goes round for ever does, sooner or later, everything that every round does: what
+//! is not done somewhere on some circle may never be done.
 
 use rustc_hash::FxHashSet;
 
@@ -43,68 +42,58 @@ impl Progress {
         }
     }
 
-    /// What has been done in the loops that nothing leads out of with more done.
-    pub fn in_final_loops(&self) -> Vec<Effects> {
-        let endless = self.leading_to_loops();
-        let mut leaves = vec![false; self.nodes.len()];
-        // What was released only grows along a path, so some loop is final.
-        loop {
-            let mut changed = false;
-            for (number, node) in self.nodes.iter().enumerate() {
-                let out = node.successors.iter().any(|next| {
-                    let next = *next as usize;
-                    endless.get(next) == Some(&true)
-                        && (leaves.get(next) == Some(&true)
-                            || self
-                                .nodes
-                                .get(next)
-                                .is_some_and(|n| n.effects.released != node.effects.released))
-                });
-                if out && leaves.get(number) == Some(&false) {
-                    leaves[number] = true;
-                    changed = true;
-                }
-            }
-            if !changed {
-                break;
-            }
-        }
+    /// What has been done at each place that a path may pass for ever: whoever never leaves its
+    /// function does for certain what has been done at all of them.
+    ///
+    /// Of a loop that some path seems to leave nothing is concluded from that: the path may be one
+    /// that cannot happen.
+    pub fn in_loops(&self) -> Vec<Effects> {
         let mut found: Vec<Effects> = Vec::new();
-        for (number, node) in self.nodes.iter().enumerate() {
-            if endless[number] && !leaves[number] && !found.contains(&*node.effects) {
+        for (number, is_on_circle) in self.on_circles().into_iter().enumerate() {
+            if let Some(node) = self.nodes.get(number)
+                && is_on_circle
+                && !found.contains(&*node.effects)
+            {
                 found.push((*node.effects).clone());
             }
         }
         found
     }
 
-    /// Which places lead round in a circle (rather than only to where paths end).
-    fn leading_to_loops(&self) -> Vec<bool> {
-        let mut missing: Vec<usize> = self.nodes.iter().map(|n| n.successors.len()).collect();
-        let mut before: Vec<Vec<u32>> = vec![Vec::new(); self.nodes.len()];
-        for (number, node) in self.nodes.iter().enumerate() {
-            for next in &node.successors {
-                if let (Some(list), Ok(number)) =
-                    (before.get_mut(*next as usize), u32::try_from(number))
-                {
+    /// Which places lie on a circle: whoever does not lie behind all that end, and before all that
+    /// begin, lies on one or between two, which counts as lying on one.
+    fn on_circles(&self) -> Vec<bool> {
+        let onwards = self.nodes.iter().map(|node| &node.successors);
+        let onwards: Vec<Vec<u32>> = onwards.map(|next| next.iter().copied().collect()).collect();
+        let mut back: Vec<Vec<u32>> = vec![Vec::new(); onwards.len()];
+        for (number, next) in (0_u32..).zip(&onwards) {
+            for to in next {
+                if let Some(list) = back.get_mut(*to as usize) {
                     list.push(number);
                 }
             }
         }
-        let mut endless = vec![true; self.nodes.len()];
-        let mut ended: Vec<usize> = (0..missing.len()).filter(|n| missing[*n] == 0).collect();
-        while let Some(number) = ended.pop() {
-            endless[number] = false;
-            for &earlier in &before[number] {
-                let earlier = earlier as usize;
-                missing[earlier] = missing[earlier].saturating_sub(1);
-                if missing[earlier] == 0 {
-                    ended.push(earlier);
-                }
+        let (onwards, back) = (endless(&onwards, &back), endless(&back, &onwards));
+        onwards.into_iter().zip(back).map(|(a, b)| a && b).collect()
+    }
+}
+
+/// From which nodes one can go on for ever along `next`, whose opposite is `back`.
+fn endless(next: &[Vec<u32>], back: &[Vec<u32>]) -> Vec<bool> {
+    let mut left: Vec<usize> = next.iter().map(Vec::len).collect();
+    let mut endless = vec![true; next.len()];
+    let mut ended: Vec<usize> = (0..left.len()).filter(|n| left[*n] == 0).collect();
+    while let Some(number) = ended.pop() {
+        endless[number] = false;
+        for &earlier in &back[number] {
+            let earlier = earlier as usize;
+            left[earlier] -= 1;
+            if left[earlier] == 0 {
+                ended.push(earlier);
             }
         }
-        endless
     }
+    endless
 }
 
 #[cfg(test)]
@@ -119,14 +108,24 @@ mod tests {
     }
 
     #[test]
-    fn a_loop_that_is_left_with_more_done_does_not_count() {
+    fn a_loop_that_some_path_seems_to_leave_counts() {
         let mut progress = Progress::default();
         let inner = progress.add(&History::default());
         let outer = progress.add(&History::new(after(1)));
         progress.connect(inner, inner);
         progress.connect(inner, outer);
         progress.connect(outer, outer);
-        assert_eq!(progress.in_final_loops(), vec![after(1)]);
+        assert_eq!(progress.in_loops(), [Effects::default(), after(1)]);
+    }
+
+    #[test]
+    fn what_is_done_before_the_only_loop_is_done() {
+        let mut progress = Progress::default();
+        let start = progress.add(&History::default());
+        let round = progress.add(&History::new(after(1)));
+        progress.connect(start, round);
+        progress.connect(round, round);
+        assert_eq!(progress.in_loops(), [after(1)]);
     }
 
     #[test]
@@ -135,6 +134,6 @@ mod tests {
         let start = progress.add(&History::new(after(1)));
         let end = progress.add(&History::new(after(2)));
         progress.connect(start, end);
-        assert!(progress.in_final_loops().is_empty());
+        assert!(progress.in_loops().is_empty());
     }
 }

@@ -15,6 +15,7 @@ use super::{
     returns::Returns,
     trace::Term,
     value::{Value, sign_extend, truncate},
+    watch::Met,
     wide::Wide,
 };
 
@@ -150,20 +151,23 @@ impl State {
         }
     }
 
-    /// Identifies which open-coded deferred calls the functions that the path is in have to run.
-    #[must_use]
-    pub fn defer_bits(&self, world: &World<'_>) -> u64 {
+    /// The functions that the path is in, the innermost first, with their frame addresses.
+    pub fn frames(&self) -> impl Iterator<Item = (&Arc<Routine>, Value)> {
         let callers = self.returns.iter().filter_map(|back| {
             let (routine, _) = back.to.as_ref()?;
             Some((routine, back.frame))
         });
+        [(&self.routine, self.frame)].into_iter().chain(callers)
+    }
+
+    /// Identifies which open-coded deferred calls the functions that the path is in have to run.
+    #[must_use]
+    pub fn defer_bits(&self, world: &World<'_>) -> u64 {
         let bits = |(routine, frame): (&Arc<Routine>, Value)| {
             let at = frame.term()?.displaced(routine.defer_bits?.wrapping_neg());
             Some(world.load(&self.cells, at, 1))
         };
-        [(&self.routine, self.frame)]
-            .into_iter()
-            .chain(callers)
+        self.frames()
             .filter_map(bits)
             .fold(0, |digest, bits| hash_of(&(digest, bits)))
     }
@@ -202,12 +206,27 @@ impl State {
         ))
     }
 
+    /// Identifies where the path is, for what stands for what differs there.
+    #[must_use]
+    pub fn symbol_place(&self) -> u64 {
+        hash_of(&(
+            self.routine.function.entry,
+            self.at,
+            self.returns.digest(),
+        ))
+    }
+
     /// Keeps what holds on both paths; the effects must be equal. Whether anything is known no more
     /// that was.
     pub fn absorb(&mut self, other: &Self, world: &World<'_>) -> bool {
         let mut changed = false;
-        for (slot, value) in self.registers.iter_mut().zip(&other.registers) {
-            changed |= slot.absorb(*value, world.trace);
+        let place = self.symbol_place();
+        let mut met = Met::new(world, place);
+        for (number, (slot, value)) in self.registers.iter_mut().zip(&other.registers).enumerate() {
+            let joined = slot.join(*value, world.trace);
+            let joined = met.register(number, (*slot, *value), joined);
+            changed |= joined != *slot;
+            *slot = joined;
         }
         changed |= self.wide.absorb(&other.wide, world.trace);
         if self.flags != other.flags {
@@ -215,7 +234,10 @@ impl State {
             self.flags = Flags::Unknown;
         }
         let underneath = |at| world.cell(at);
-        changed |= self.cells.absorb(&other.cells, world.trace, underneath);
+        let meet = |at, one, other, joined| met.word(at, (one, other), joined);
+        changed |= self
+            .cells
+            .absorb(&other.cells, world.trace, underneath, meet);
         self.forks = self.forks.max(other.forks);
         changed
     }

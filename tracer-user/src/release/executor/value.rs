@@ -169,15 +169,6 @@ impl Value {
         }
     }
 
-    /// Keeps what holds whichever of the two is the case; whether that is something else.
-    #[inline]
-    pub fn absorb(&mut self, other: Self, trace: &Trace) -> bool {
-        let joined = self.join(other, trace);
-        let changed = joined != *self;
-        *self = joined;
-        changed
-    }
-
     /// What holds whichever of the two is the case.
     #[must_use]
     #[inline]

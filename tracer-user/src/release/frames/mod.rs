@@ -6,8 +6,8 @@ mod unwind;
 
 use std::{rc::Rc, sync::Arc};
 
-use role::{Role, role};
-pub use standing::{Shape, Standing};
+pub use role::{Role, role};
+pub use standing::{Shape, Standing, Words};
 
 use super::{
     code::{Code, Routine},

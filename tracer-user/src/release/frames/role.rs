@@ -2,7 +2,7 @@
 
 /// What a frame is to the analysis.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Role {
+pub enum Role {
     /// Part of the wait itself: what it leads to is known from what is waited on.
     Wait,
     /// Runs on.
@@ -18,7 +18,7 @@ pub(super) enum Role {
 }
 
 /// What a frame of the function `name` is. `innermost`: all frames inside it are part of the wait.
-pub(super) fn role(name: &str, innermost: bool) -> Role {
+pub fn role(name: &str, innermost: bool) -> Role {
     if innermost && is_wait(name) {
         return Role::Wait;
     }

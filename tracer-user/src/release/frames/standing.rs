@@ -8,9 +8,9 @@ use super::super::{
     executor::{Term, Trace, World},
 };
 use crate::{
-    ids::LoadBias,
+    ids::{LoadBias, TargetAddr},
     image::WaitReason,
-    memory::{Memory, MemoryExt as _},
+    memory::{Memory, MemoryExt as _, ReadError},
     snapshot::{Goroutine, ObjectKind, Operation, StackFrame, WaitOn},
 };
 
@@ -23,7 +23,7 @@ pub struct Standing<'a> {
     pub(super) bias: LoadBias,
     pub(super) g: &'a Goroutine,
     /// Its deferred calls, the newest last.
-    pub(super) deferred: Vec<Record>,
+    pub deferred: Vec<Record>,
     /// The memory of its frames that somebody else writes before it runs again.
     pub(super) changing: Vec<Range<u64>>,
     memory: &'a dyn Memory,
@@ -58,6 +58,25 @@ impl<'a> Standing<'a> {
             changing: received_into(memory, code, g),
             memory,
             window,
+        }
+    }
+
+    /// The code that it runs.
+    pub const fn code(&self) -> &'a Code {
+        self.code
+    }
+
+    /// Where its image lies.
+    pub const fn bias(&self) -> LoadBias {
+        self.bias
+    }
+
+    /// Its memory, of which the innermost frames have been read already.
+    pub const fn words(&self) -> Words<'a> {
+        Words {
+            at: self.g.sp,
+            window: self.window,
+            memory: self.memory,
         }
     }
 
@@ -137,6 +156,29 @@ impl<'a> Standing<'a> {
                 Operation::Lock | Operation::ReadLock | Operation::DrainReaders
             )
         })
+    }
+}
+
+/// Memory of which some has been read already.
+pub struct Words<'a> {
+    at: TargetAddr,
+    window: &'a [u8],
+    memory: &'a dyn Memory,
+}
+
+impl Memory for Words<'_> {
+    fn read(&self, at: TargetAddr, into: &mut [u8]) -> Result<(), ReadError> {
+        let skip = at.0.checked_sub(self.at.0);
+        let skip = skip.and_then(|skip| usize::try_from(skip).ok());
+        let end = skip.and_then(|skip| skip.checked_add(into.len()));
+        let known = skip.zip(end).and_then(|(from, to)| self.window.get(from..to));
+        match known {
+            Some(bytes) => {
+                into.copy_from_slice(bytes);
+                Ok(())
+            }
+            None => self.memory.read(at, into),
+        }
     }
 }
 

@@ -82,7 +82,11 @@ fn held(
             acquired: None,
         });
     }
-    holders(&snapshot, &pending).remove(&LOCK).expect("a lock")
+    let locks = Locks {
+        pending,
+        ..Locks::default()
+    };
+    holders(&snapshot, &locks).remove(&LOCK).expect("a lock")
 }
 
 fn locked() -> ObjectState {

@@ -31,6 +31,13 @@ impl Term {
         }
     }
 
+    /// The number, where nothing is noted of what is concluded from it: where a past is followed.
+    #[must_use]
+    #[inline]
+    pub const fn unnoted(self) -> u64 {
+        self.bits
+    }
+
     /// The number so much further on.
     #[must_use]
     #[inline]
