@@ -240,11 +240,7 @@ pub(super) fn main_rests(analyzer: &Analyzer, snapshot: &Snapshot) -> bool {
 }
 
 /// What the goroutines have taken and will release.
-pub(super) fn locks(
-    analyzer: &Analyzer,
-    target: &Target,
-    snapshot: &Snapshot,
-) -> Locks {
+pub(super) fn locks(analyzer: &Analyzer, target: &Target, snapshot: &Snapshot) -> Locks {
     let mut objects = snapshot.objects.values();
     let locked = objects.any(|object| {
         let is_lock = matches!(

@@ -28,7 +28,9 @@ const STACK_WINDOW: u64 = 16 << 10;
 /// Goroutines whose stacks are read at once.
 const CHUNK: usize = 256;
 /// Goroutines at most whose pasts are followed with what their functions were called with.
-const MAX_FOLLOWED_ANEW: usize = 256;
+const MAX_FOLLOWED_ANEW: usize = 1024;
+/// Of goroutines with one stack so many at most for whom that was in vain.
+const MAX_IN_VAIN: u32 = 16;
 
 /// Finds pending releases. One per image: what it learns of the code serves every goroutine of
 /// every process that runs it.
@@ -72,16 +74,24 @@ impl Analyzer {
             taken: FxHashMap::default(),
         };
         let mut left = MAX_FOLLOWED_ANEW;
+        let mut in_vain: FxHashMap<usize, u32> = FxHashMap::default();
         self.of_all(target, &goroutines, |standing| {
             let goid = standing.goroutine().goid;
             let mut taken = past::of_goroutine(&self.pasts, standing, Depth::Summaries);
             if let Some(pending) = locks.pending.get_mut(&goid) {
                 acquired(pending, &taken);
-                if left > 0 && lacks_a_witness(snapshot, pending) {
+                let stack = Arc::as_ptr(&standing.goroutine().stack).addr();
+                let vain = in_vain.entry(stack).or_default();
+                for depth in [Depth::Memory, Depth::Rounds] {
+                    let lacks = *vain < MAX_IN_VAIN && lacks_a_witness(snapshot, pending);
+                    if left == 0 || !lacks {
+                        break;
+                    }
                     left -= 1;
-                    taken = past::of_goroutine(&self.pasts, standing, Depth::Memory);
+                    taken = best_of(taken, past::of_goroutine(&self.pasts, standing, depth));
                     acquired(pending, &taken);
                 }
+                *vain += u32::from(lacks_a_witness(snapshot, pending));
             }
             if !taken.is_empty() {
                 locks.taken.insert(goid, taken);
@@ -198,17 +208,33 @@ impl Analyzer {
 fn lacks_a_witness(snapshot: &Snapshot, pending: &[PendingRelease]) -> bool {
     pending.iter().any(|release| {
         !release.is_owned()
-            && release.kind.lock().is_some_and(|kind| kind != LockKind::Promise)
+            && release
+                .kind
+                .lock()
+                .is_some_and(|kind| kind != LockKind::Promise)
             && snapshot.objects.contains_key(&release.object)
     })
+}
+
+/// What either of two ways of following one past says: each of them keeps to what holds on all paths.
+fn best_of(mut taken: Vec<Taking>, anew: Vec<Taking>) -> Vec<Taking> {
+    for other in anew {
+        let same =
+            |taking: &&mut Taking| (taking.object, taking.release) == (other.object, other.release);
+        match taken.iter_mut().find(same) {
+            Some(taking) if taking.acquisition.taken < other.acquisition.taken => *taking = other,
+            Some(_) => {}
+            None => taken.push(other),
+        }
+    }
+    taken
 }
 
 /// Says of `pending` releases where what they release was `taken`.
 fn acquired(pending: &mut [PendingRelease], taken: &[Taking]) {
     for release in pending {
-        let same = |taking: &&Taking| {
-            taking.object == release.object && taking.release == release.kind
-        };
+        let same =
+            |taking: &&Taking| taking.object == release.object && taking.release == release.kind;
         release.acquired = taken.iter().find(same).map(|taking| taking.acquisition);
     }
 }

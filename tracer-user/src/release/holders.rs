@@ -25,10 +25,7 @@ use crate::{
 
 /// Who holds each lock that somebody waits for, and who owes each `WaitGroup` its `Done`s.
 #[must_use]
-pub fn holders(
-    snapshot: &Snapshot,
-    locks: &Locks,
-) -> FxHashMap<TargetAddr, LockHolders> {
+pub fn holders(snapshot: &Snapshot, locks: &Locks) -> FxHashMap<TargetAddr, LockHolders> {
     let judge = Judge::new(snapshot, locks);
     snapshot
         .objects
@@ -201,9 +198,9 @@ impl Judge {
                     ..set(all, true)
                 };
             }
-            [one, other, ..] => doubts.push(format!(
-                "goroutines {one} and {other} both seem to hold it"
-            )),
+            [one, other, ..] => {
+                doubts.push(format!("goroutines {one} and {other} both seem to hold it"))
+            }
         }
         if owners.is_empty() {
             doubts.extend(self.missing_witness(object, candidates));
@@ -300,9 +297,10 @@ fn kept(
     for (goid, taken) in &locks.taken {
         let pending = locks.pending.get(goid);
         for taking in taken {
-            let released = pending.into_iter().flatten().any(|release| {
-                (release.object, release.kind) == (taking.object, taking.release)
-            });
+            let released = pending
+                .into_iter()
+                .flatten()
+                .any(|release| (release.object, release.kind) == (taking.object, taking.release));
             if !released && snapshot.objects.contains_key(&taking.object) {
                 let of_object = kept.entry(taking.object).or_default();
                 of_object.push((*goid, taking.release, taking.acquisition));

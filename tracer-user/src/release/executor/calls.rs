@@ -99,12 +99,7 @@ impl Executor<'_> {
     }
 
     /// Follows a call of ordinary code if that can matter.
-    fn enter(
-        &mut self,
-        state: &mut State,
-        target: ImageAddr,
-        function: &Function,
-    ) -> Step {
+    fn enter(&mut self, state: &mut State, target: ImageAddr, function: &Function) -> Step {
         let caller = &state.routine.function.name;
         if self.code.is_inert(caller, function) {
             self.may_call_arguments(state, function);
@@ -270,13 +265,7 @@ impl Executor<'_> {
         Step::Meet
     }
 
-    fn try_acquire(
-        &mut self,
-        state: &mut State,
-        site: ImageAddr,
-        kind: LockKind,
-        object: Value,
-    ) {
+    fn try_acquire(&mut self, state: &mut State, site: ImageAddr, kind: LockKind, object: Value) {
         self.after_call(state);
         state.forks += 1;
         let result = self.isa.arguments().first().copied();

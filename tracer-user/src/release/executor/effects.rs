@@ -131,7 +131,8 @@ impl Effects {
             }
         }
         self.released.sort_unstable();
-        self.released.dedup_by_key(|released| (released.kind, released.object));
+        self.released
+            .dedup_by_key(|released| (released.kind, released.object));
     }
     /// Takes `lock`.
     pub fn acquire(&mut self, lock: Lock) {

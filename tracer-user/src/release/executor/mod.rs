@@ -35,10 +35,10 @@ use rustc_hash::{FxHashMap, FxHashSet};
 
 pub use cells::Cells;
 pub use effects::{Deferred, Effects, History};
+pub use hash::hash_of;
 pub use memory::World;
 pub use state::State;
 pub use trace::{Dependence, Term, Trace};
-pub use hash::hash_of;
 pub use value::Value;
 pub use watch::Watch;
 
@@ -57,6 +57,8 @@ use crate::{
 
 /// Instructions executed for one frame at most.
 const FRAME_BUDGET: u32 = 30_000;
+/// Instructions executed to follow the past of one function at most: once for all processes.
+const PAST_BUDGET: u32 = 150_000;
 /// Instructions executed for all frames of one goroutine, and its deferred calls, at most.
 const GOROUTINE_BUDGET: u32 = 600_000;
 /// How deep calls are followed, and how deep if that was too much (recursion in many branches).
@@ -205,12 +207,19 @@ impl<'a> Executor<'a> {
 
     /// Follows all paths, as deep as set.
     fn run_once(&mut self, entries: Vec<State>, spent: Spent) {
-        self.budget = FRAME_BUDGET.min(self.total);
+        let frame = match self.watch {
+            Some(_) => PAST_BUDGET,
+            None => FRAME_BUDGET,
+        };
+        self.budget = frame.min(self.total);
         self.total -= self.budget;
         self.visits.clear();
         self.histories.clear();
         self.progress = Progress::default();
         self.outcome = Outcome::default();
+        if let Some(watch) = &mut self.watch {
+            watch.begin_anew();
+        }
         for entry in entries {
             self.queue.push(entry, &self.world);
         }
@@ -285,7 +294,12 @@ impl<'a> Executor<'a> {
             progress.connect(last, visits.meeting);
         }
         state.last = Some(visits.meeting);
-        if state.forks == 0 && visits.states.len() < PRECISE_VISITS {
+        let precise = match (&self.watch, state.forks) {
+            (Some(watch), _) => watch.kept_apart,
+            (None, 0) => PRECISE_VISITS,
+            (None, _) => 0,
+        };
+        if visits.states.len() < precise {
             return visits.states.insert(state.fingerprint());
         }
         match &mut visits.joined {

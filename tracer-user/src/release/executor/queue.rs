@@ -4,7 +4,7 @@
 
 use std::collections::BTreeMap;
 
-use super::{memory::World, state::State};
+use super::{super::past::Symbols, memory::World, state::State};
 use crate::ids::ImageAddr;
 
 /// Where paths meet: the same instruction, called from the same places, with the same effects.
@@ -52,9 +52,11 @@ impl Queue {
         let order = (usize::MAX - state.returns.len(), state.at);
         let place = Place::of(&state, world);
         let waiting = self.by_order.entry(order).or_default();
-        let same = waiting
-            .iter_mut()
-            .find(|(other, waits)| *other == place && waits.forks + state.forks > 0);
+        let apart = world.symbols().map_or(0, Symbols::kept_apart);
+        let here = waiting.iter_mut().filter(|(other, _)| *other == place);
+        let same = here
+            .filter(|(_, waits)| waits.forks + state.forks > 0)
+            .nth(apart);
         match same {
             Some((_, waits)) => {
                 waits.absorb(&state, world);

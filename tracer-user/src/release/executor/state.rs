@@ -209,11 +209,7 @@ impl State {
     /// Identifies where the path is, for what stands for what differs there.
     #[must_use]
     pub fn symbol_place(&self) -> u64 {
-        hash_of(&(
-            self.routine.function.entry,
-            self.at,
-            self.returns.digest(),
-        ))
+        hash_of(&(self.routine.function.entry, self.at, self.returns.digest()))
     }
 
     /// Keeps what holds on both paths; the effects must be equal. Whether anything is known no more

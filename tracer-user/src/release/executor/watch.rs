@@ -36,6 +36,10 @@ pub struct Watch {
     /// An atomic instruction that tries to take a lock, and where its slow path begins, which leads
     /// to `at`: the path that gets there has not taken the lock.
     slow: Option<(u32, u32)>,
+    /// From which instructions of the function a path may lead to `at`.
+    leads_there: Vec<bool>,
+    /// Paths that meet at one place and are kept apart at most.
+    pub(super) kept_apart: usize,
     /// The states in which the paths arrive.
     pub arrivals: Vec<State>,
     /// Whether there were too many.
@@ -46,16 +50,27 @@ pub struct Watch {
 
 impl Watch {
     /// Waits for the paths of `routine` at its instruction number `at`.
-    pub fn new(code: &Code, routine: &Routine, at: u32) -> Self {
+    pub fn new(code: &Code, routine: &Routine, at: u32, kept_apart: usize) -> Self {
         let slow = code.is_slow_path_of_lock(&routine.body, at);
         Self {
             entry: routine.function.entry,
             at,
             slow: slow.then(|| slow_path_to(routine, at)).flatten(),
+            leads_there: leading_to(&routine.body, at),
+            kept_apart,
             arrivals: Vec::new(),
             overflow: false,
             acquired: FxHashMap::default(),
         }
+    }
+}
+
+impl Watch {
+    /// Forgets all paths.
+    pub(super) fn begin_anew(&mut self) {
+        self.arrivals.clear();
+        self.acquired.clear();
+        self.overflow = false;
     }
 }
 
@@ -70,6 +85,42 @@ fn slow_path_to(routine: &Routine, at: u32) -> Option<(u32, u32)> {
             .find(|side| leads_straight(&routine.body, *side, at))?;
         Some((index, start))
     })
+}
+
+/// From which instructions of `body` a path may lead to the one at `at`.
+fn leading_to(body: &Body, at: u32) -> Vec<bool> {
+    let count = body.instructions.len();
+    let mut before: Vec<Vec<u32>> = vec![Vec::new(); count];
+    let mut anywhere = Vec::new();
+    let mut link = |from: u32, to: u32| {
+        if let Some(list) = before.get_mut(to as usize) {
+            list.push(from);
+        }
+    };
+    for (index, instruction) in (0_u32..).zip(&body.instructions) {
+        match &instruction.operation {
+            Operation::Jump(Target::Inside(to)) => link(index, *to),
+            Operation::JumpIf { target, .. } => {
+                link(index, index + 1);
+                if let Target::Inside(to) = target {
+                    link(index, *to);
+                }
+            }
+            Operation::JumpTo(_) => anywhere.push(index),
+            Operation::Jump(Target::Outside(_)) | Operation::Return | Operation::Trap => {}
+            _ => link(index, index + 1),
+        }
+    }
+    let mut leads = vec![false; count];
+    let mut open = vec![at];
+    open.extend(anywhere);
+    while let Some(index) = open.pop() {
+        let new = leads.get_mut(index as usize);
+        if new.is_some_and(|leads| !std::mem::replace(leads, true)) {
+            open.extend(before.get(index as usize).into_iter().flatten());
+        }
+    }
+    leads
 }
 
 /// Where the first conditional jump after the instruction `index` can go.
@@ -131,16 +182,16 @@ impl<'a> Executor<'a> {
         self.watch
     }
 
-    /// Notes a path that is where paths are waited for; whether it ends there.
+    /// Notes a path that is where paths are waited for; whether it need not be followed further.
     pub(super) fn arrive(&mut self, state: &State) -> bool {
         let Some(watch) = &mut self.watch else {
             return false;
         };
-        let here = state.at == watch.at
-            && state.returns.is_empty()
-            && state.routine.function.entry == watch.entry;
-        if !here {
+        if !state.returns.is_empty() || state.routine.function.entry != watch.entry {
             return false;
+        }
+        if state.at != watch.at {
+            return watch.leads_there.get(state.at as usize) == Some(&false);
         }
         if watch.arrivals.len() >= MAX_ARRIVALS {
             watch.overflow = true;
@@ -155,8 +206,7 @@ impl<'a> Executor<'a> {
     /// watched: the path that does not get it.
     pub(super) fn go_the_slow_path(&mut self, state: &State) {
         let slow = self.watch.as_ref().and_then(|watch| {
-            let here =
-                state.returns.is_empty() && state.routine.function.entry == watch.entry;
+            let here = state.returns.is_empty() && state.routine.function.entry == watch.entry;
             watch.slow.filter(|(at, _)| here && state.at == at + 1)
         });
         if let Some((_, start)) = slow {

@@ -171,7 +171,9 @@ impl Memory for Words<'_> {
         let skip = at.0.checked_sub(self.at.0);
         let skip = skip.and_then(|skip| usize::try_from(skip).ok());
         let end = skip.and_then(|skip| skip.checked_add(into.len()));
-        let known = skip.zip(end).and_then(|(from, to)| self.window.get(from..to));
+        let known = skip
+            .zip(end)
+            .and_then(|(from, to)| self.window.get(from..to));
         match known {
             Some(bytes) => {
                 into.copy_from_slice(bytes);

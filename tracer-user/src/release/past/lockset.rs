@@ -44,6 +44,8 @@ pub enum Depth {
     /// Each function anew, with what it was called with and memory as it is now: which functions were
     /// called through interfaces, and which elements of arrays were meant.
     Memory,
+    /// The same, with the rounds of loops kept apart as far as that goes.
+    Rounds,
 }
 
 /// What the goroutine at `standing` has taken and not given back.
@@ -130,21 +132,27 @@ impl<'a> Walk<'a> {
                 self.apply(this.index, &done);
             }
             let passed = passed_on(&resolvers);
-            incoming = if this.called { passed } else { Incoming::default() };
+            incoming = if this.called {
+                passed
+            } else {
+                Incoming::default()
+            };
         }
     }
 
     /// What a function has done, followed with what it was called with.
     fn anew(&self, this: &Followed<'a>, incoming: &Incoming) -> Option<Summary> {
-        let summary = this.summary.as_ref().filter(|summary| {
-            self.depth == Depth::Memory && summary.touches_locks()
-        });
+        let summary = this
+            .summary
+            .as_ref()
+            .filter(|summary| self.depth != Depth::Summaries && summary.touches_locks());
         summary?;
         let code = self.standing.code();
         let routine = code.routine(this.frame.pc)?;
         let process = (self.memory as &dyn Memory, self.standing.bias());
         let known = this.entered.or(incoming);
-        summary::in_process(code, process, &known, &routine, this.at)
+        let apart = self.depth == Depth::Rounds;
+        summary::in_process(code, process, &known, (&routine, this.at), apart)
     }
 
     fn resolvers<'r>(
@@ -257,7 +265,10 @@ impl<'a> Walk<'a> {
                     None => false,
                 };
                 let mut released = path.released.iter().filter(|(k, _)| k == kind);
-                let unknown = path.released.iter().any(|(k, at)| k == kind && at.is_none());
+                let unknown = path
+                    .released
+                    .iter()
+                    .any(|(k, at)| k == kind && at.is_none());
                 let taken = if released.any(|(_, at)| given_back(at)) {
                     Certainty::OnSomePaths
                 } else if unknown || path.unknown_code {
@@ -313,7 +324,10 @@ fn done(resolver: &Resolver<'_>) -> Done {
         let doubted = taken.doubted || taken.aliases.iter().any(alias);
         Some((taken.kind, at, taken.site, doubted))
     });
-    let released = arrival.released.iter().map(|(kind, at)| (*kind, object(*at)));
+    let released = arrival
+        .released
+        .iter()
+        .map(|(kind, at)| (*kind, object(*at)));
     Done {
         held: held.collect(),
         released: released.collect(),

@@ -61,7 +61,7 @@ impl Resolver<'_> {
             Number::Fixed(bits) => {
                 let bias = self.bias.0.wrapping_sub(self.summary.bias.0);
                 Some(bits.wrapping_add(bias))
-            },
+            }
             Number::InFrame(offset) => Some(self.frame.wrapping_add_signed(offset)),
             Number::Symbol(symbol, displacement) => {
                 let base = self.base(symbol, loads)?;

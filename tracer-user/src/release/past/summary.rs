@@ -21,6 +21,9 @@ use crate::{
 
 /// Words of a frame that one symbol is looked for in at most.
 const MAX_SLOTS: usize = 3;
+/// Paths that meet at one place and are kept apart at most, if that is not too much: rounds of a loop
+/// over locks.
+const KEPT_APART: usize = 12;
 /// How much from an address on a function may write that was given it.
 const SHARED: u64 = 256;
 /// Words that are less are no addresses, which would differ between processes.
@@ -106,15 +109,16 @@ pub(super) fn of(code: &Code, routine: &Arc<Routine>, at: u32) -> Option<Summary
 }
 
 /// The same of one goroutine of the process that has `memory`, as that is now, with what the function
-/// was called with.
+/// was called with. `apart`: paths that meet are kept apart as far as that goes.
 pub(super) fn in_process(
     code: &Code,
     (memory, bias): (&dyn Memory, LoadBias),
     incoming: &Incoming,
-    routine: &Arc<Routine>,
-    at: u32,
+    (routine, at): (&Arc<Routine>, u32),
+    apart: bool,
 ) -> Option<Summary> {
-    let symbols = Symbols::in_process(code, memory, bias);
+    let apart = if apart { KEPT_APART } else { 0 };
+    let symbols = Symbols::in_process(code, memory, bias).keeping_apart(apart);
     follow(code, &symbols, incoming, routine, at)
 }
 
@@ -128,7 +132,7 @@ fn follow(
     let trace = Trace::off();
     let world = World::of_symbols(code, symbols, &trace);
     let executor = Executor::new(code, symbols.bias(), world, Decide::Surely);
-    let mut executor = executor.watching(Watch::new(code, routine, at));
+    let mut executor = executor.watching(Watch::new(code, routine, at, symbols.kept_apart()));
     let entry = entry(code, symbols, incoming, routine)?;
     let outcome = executor.run(0, false, vec![entry]);
     let watch = executor.into_watch()?;
@@ -258,13 +262,23 @@ impl Reader<'_> {
             .filter(|bits| STACK.contains(bits))
             .collect();
         let sp = self.code.isa().stack_pointer();
-        let sp = state.register(sp).term().map_or(FRAME, |term| term.unnoted());
-        let bits = state.routine.defer_bits.map(|below| FRAME.wrapping_sub(below));
+        let sp = state
+            .register(sp)
+            .term()
+            .map_or(FRAME, |term| term.unnoted());
+        let bits = state
+            .routine
+            .defer_bits
+            .map(|below| FRAME.wrapping_sub(below));
         let is_shared = |at: u64| {
             let of_defers = bits.is_some_and(|bits| bits & !7 == at);
             let offset = |at: u64| at.wrapping_sub(FRAME).cast_signed();
             let within = |&from: &u64| {
-                from != sp && state.routine.object_at(offset(from), SHARED).contains(&offset(at))
+                from != sp
+                    && state
+                        .routine
+                        .object_at(offset(from), SHARED)
+                        .contains(&offset(at))
             };
             !of_defers && shared.iter().any(within)
         };
@@ -281,7 +295,9 @@ impl Reader<'_> {
     }
 
     fn value(&self, value: Value) -> Number {
-        value.term().map_or(Number::Unknown, |term| self.number(term.unnoted()))
+        value
+            .term()
+            .map_or(Number::Unknown, |term| self.number(term.unnoted()))
     }
 
     fn number(&self, bits: u64) -> Number {
@@ -300,7 +316,9 @@ impl Reader<'_> {
     fn arguments(&self) -> Vec<u64> {
         let count = self.code.isa().arguments().len();
         let symbol = |index| self.symbols.number(Origin::Argument(index));
-        (0..count).map(|index| symbol(index).map_or(0, |s| s.0)).collect()
+        (0..count)
+            .map(|index| symbol(index).map_or(0, |s| s.0))
+            .collect()
     }
 
     /// Where the numbers of the symbols come from that `arrivals` speak of.
@@ -308,8 +326,12 @@ impl Reader<'_> {
         let mut sources = FxHashMap::default();
         let held = arrivals.iter().flat_map(|a| &a.held);
         let named = held.flat_map(|taken| std::iter::once(&taken.at).chain(&taken.aliases));
-        let released = arrivals.iter().flat_map(|a| a.released.iter().map(|r| &r.1));
-        let passed = arrivals.iter().flat_map(|a| a.arguments.iter().chain([&a.closure]));
+        let released = arrivals
+            .iter()
+            .flat_map(|a| a.released.iter().map(|r| &r.1));
+        let passed = arrivals
+            .iter()
+            .flat_map(|a| a.arguments.iter().chain([&a.closure]));
         let mut open: Vec<Number> = named.chain(released).chain(passed).copied().collect();
         while let Some(number) = open.pop() {
             let Number::Symbol(symbol, _) = number else {

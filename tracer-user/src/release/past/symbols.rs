@@ -47,6 +47,8 @@ pub struct Symbols<'a> {
     code: &'a Code,
     /// The memory of one process, where its past is followed with what it holds now.
     process: Option<(&'a dyn Memory, LoadBias)>,
+    /// See [`Symbols::kept_apart`].
+    kept_apart: usize,
     table: Mutex<Table>,
 }
 
@@ -63,6 +65,7 @@ impl<'a> Symbols<'a> {
         Self {
             code,
             process: None,
+            kept_apart: 0,
             table: Mutex::default(),
         }
     }
@@ -74,6 +77,20 @@ impl<'a> Symbols<'a> {
             process: Some((memory, bias)),
             ..Self::new(code)
         }
+    }
+
+    /// With so many paths kept apart at most that meet at one place.
+    pub fn keeping_apart(self, paths: usize) -> Self {
+        Self {
+            kept_apart: paths,
+            ..self
+        }
+    }
+
+    /// How many paths that meet at one place are kept apart at most: the frame says later which of
+    /// them it was. The rest goes on as one.
+    pub const fn kept_apart(&self) -> usize {
+        self.kept_apart
     }
 
     /// Where the image lies.
