@@ -38,8 +38,9 @@ func (p *pool) mine() {
 	}
 }
 
+var p = &pool{feed: make(chan int), remove: make(chan string)}
+
 func main() {
-	p := &pool{feed: make(chan int), remove: make(chan string)}
 	go p.mine()
 	for i := 0; i < 4; i++ {
 		go p.add(i)
@@ -47,6 +48,6 @@ func main() {
 	time.Sleep(300 * time.Millisecond)
 	fmt.Println("READY")
 	for range time.Tick(100 * time.Millisecond) {
-		_ = p
+		_ = len(p.feed)
 	}
 }

@@ -41,8 +41,9 @@ func (d *discovery) count() int {
 	return d.peers
 }
 
+var d = &discovery{timer: time.NewTimer(20 * time.Millisecond)}
+
 func main() {
-	d := &discovery{timer: time.NewTimer(20 * time.Millisecond)}
 	go d.loop()
 	time.Sleep(100 * time.Millisecond)
 	go d.reset()
@@ -51,6 +52,6 @@ func main() {
 	time.Sleep(100 * time.Millisecond)
 	fmt.Println("READY")
 	for range time.Tick(100 * time.Millisecond) {
-		_ = d
+		_ = d.timer
 	}
 }
