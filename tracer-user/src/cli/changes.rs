@@ -115,7 +115,8 @@ impl Report {
                 };
                 serde_json::to_writer(&mut out, &line)?;
                 writeln!(out)?;
-            } else {
+            } else if finding.cause.is_none() {
+                // Of a queue its cause tells.
                 let heading = format!(
                     "{} {} (pid {}): {event}",
                     time_of(look),

@@ -73,7 +73,7 @@ impl Followed {
         let number = |verdict| {
             let findings = diagnosis.findings.iter();
             findings
-                .filter(|finding| finding.verdict == verdict)
+                .filter(|finding| finding.verdict == verdict && finding.cause.is_none())
                 .count()
         };
         let rates = self.rates(look);

@@ -11,7 +11,7 @@ use std::{
 use rustc_hash::{FxHashMap, FxHashSet};
 
 use super::{
-    document::{Address, Document, Goroutine, Object},
+    document::{Address, Document, Goroutine, Holder, Object},
     text::{duration, place, short_function},
 };
 use crate::{finding::Verdict, ids::Goid};
@@ -57,12 +57,37 @@ struct Graph<'a> {
     is_named: FxHashSet<Goid>,
     proven: FxHashSet<Goid>,
     proven_objects: FxHashSet<Address>,
+    named_holders: NamedHolders,
+}
+
+/// Of objects whose holders a finding names, those.
+type NamedHolders = FxHashMap<Address, FxHashSet<Goid>>;
+
+fn named_holders(document: &Document) -> NamedHolders {
+    let mut named = NamedHolders::default();
+    for edge in document.told().flat_map(|finding| &finding.edges) {
+        named.entry(edge.object).or_default().insert(edge.to);
+    }
+    named
+}
+
+/// The holders of `object` that are worth drawing: those that findings name, else those that are
+/// certain, else all.
+fn likely<'a>(object: &'a Object, named: &NamedHolders) -> impl Iterator<Item = &'a Holder> {
+    let named = named.get(&object.address).cloned();
+    let certain = object.holders.iter().any(|holder| holder.certain);
+    object.holders.iter().filter(move |holder| match &named {
+        Some(named) => named.contains(&holder.goroutine),
+        None => holder.certain || !certain,
+    })
 }
 
 impl<'a> Graph<'a> {
     fn new(document: &'a Document) -> Self {
-        let in_findings = document.findings.iter().flat_map(|f| &f.goroutines);
-        let holders = document.objects.iter().flat_map(|o| &o.holders);
+        let in_findings = document.told().flat_map(|f| &f.goroutines);
+        let named_holders = named_holders(document);
+        let objects = document.objects.iter();
+        let holders = objects.flat_map(|object| likely(object, &named_holders));
         let mut named: Vec<Goid> = holders
             .map(|holder| holder.goroutine)
             .chain(in_findings.copied())
@@ -70,8 +95,7 @@ impl<'a> Graph<'a> {
         named.sort_unstable();
         named.dedup();
         let proven = document
-            .findings
-            .iter()
+            .told()
             .filter(|finding| finding.verdict == Verdict::Proven);
         Self {
             document,
@@ -84,6 +108,7 @@ impl<'a> Graph<'a> {
                 .copied()
                 .collect(),
             proven_objects: proven.flat_map(|f| &f.objects).copied().collect(),
+            named_holders,
         }
     }
 
@@ -117,7 +142,7 @@ impl<'a> Graph<'a> {
             Quoted(&node),
             Quoted(&label)
         )?;
-        for holder in &object.holders {
+        for holder in likely(object, &self.named_holders) {
             let style = if holder.certain { "" } else { ", style=dashed" };
             writeln!(
                 out,

@@ -1,48 +1,48 @@
-//! Locks that nobody is going to unlock: whoever locked them has ended, or returned on a path
-//! without `Unlock`.
+//! Locks that are locked, and that nobody was seen to unlock later.
 
 use rustc_hash::FxHashSet;
 
 use super::{
     confirm::unmoved,
-    diagnose::Options,
     identity::Identity,
     members::by_site,
     model::{Finding, FindingKind},
-    phrase::{Age, count},
+    patience::Patience,
+    phrase::count,
     scene::{Scene, capitalised},
+    tenure::{self, has_release},
 };
 use crate::{
     graph::Verdicts,
-    ids::TargetAddr,
-    snapshot::{Goroutine, ObjectState, Snapshot, SyncObject},
+    ids::{Goid, TargetAddr},
+    release::{PendingRelease, ReleaseKind, TIMERS},
+    snapshot::{Goroutine, ObjectState, Snapshot, SyncObject, WaitSince},
 };
 
 /// Locks that are locked while no goroutine's future unlocks them, with those that wait for them.
 ///
-/// Never proof: a timer's function or a goroutine that reaches the lock may unlock it without
-/// having locked it. And only told when every goroutine could be read (one that runs may be the
-/// holder), the waiters have not moved since the `earlier` look if there was one, and they have waited
-/// for long or nobody knows how long.
+/// Never proof: a goroutine that reaches the lock may unlock it without having locked it. And only
+/// told when every goroutine could be read (one that runs may be the holder), no pending timer may
+/// unlock it, and the waiters have waited for long, without a move since the `earlier` look if there
+/// was one. A wait of which nobody knows how long it lasts is not long.
 pub(super) fn abandoned(
     scene: &Scene<'_>,
     verdicts: &Verdicts,
     earlier: Option<&Snapshot>,
-    options: &Options,
+    patience: Patience,
 ) -> Vec<Finding> {
     if !everyone_was_read(scene.snapshot) {
         return Vec::new();
     }
     let lasts = |g: &Goroutine| {
-        let long = match scene.age(g) {
-            Age::Unknown => true,
-            age => age.known_ns() >= options.stuck_after_ns(),
-        };
-        long && earlier.is_none_or(|earlier| unmoved(earlier, g)) && verdicts.fate(g.goid).is_none()
+        let age = scene.age(g);
+        (patience.is_long(age) || patience.is_stalled(age))
+            && earlier.is_none_or(|earlier| unmoved(earlier, g))
+            && verdicts.fate(g.goid).is_none()
     };
     let mut objects: Vec<&SyncObject> = scene.snapshot.objects.values().collect();
     objects.sort_unstable_by_key(|object| object.id.addr);
-    let of_nobody = objects.into_iter().filter(|o| has_no_holder(scene, o));
+    let of_nobody = objects.into_iter().filter(|o| nobody_unlocks(scene, o));
     of_nobody
         .filter_map(|object| {
             let waiters = object.waiters.iter();
@@ -65,7 +65,7 @@ fn everyone_was_read(snapshot: &Snapshot) -> bool {
     users.into_iter().all(is_read)
 }
 
-fn has_no_holder(scene: &Scene<'_>, object: &SyncObject) -> bool {
+fn nobody_unlocks(scene: &Scene<'_>, object: &SyncObject) -> bool {
     let locked = match &object.state {
         Some(ObjectState::Mutex(state)) => state.locked,
         Some(ObjectState::RwMutex {
@@ -77,7 +77,36 @@ fn has_no_holder(scene: &Scene<'_>, object: &SyncObject) -> bool {
         _ => false,
     };
     let holders = scene.holders.get(&object.id.addr);
-    locked && holders.is_some_and(|holders| holders.candidates.is_empty())
+    let none = |candidates: &[(Goid, PendingRelease)]| {
+        candidates.iter().all(|(_, release)| !has_release(release))
+    };
+    locked && holders.is_some_and(|h| none(&h.candidates)) && !a_timer_may(scene, object)
+}
+
+/// Whether a timer that is pending may unlock `object`.
+fn a_timer_may(scene: &Scene<'_>, object: &SyncObject) -> bool {
+    let unlocks = |kind| {
+        matches!(
+            kind,
+            ReleaseKind::Unlock | ReleaseKind::WriteUnlock | ReleaseKind::ReadUnlock
+        )
+    };
+    let may = |release: &PendingRelease| {
+        unlocks(release.kind) && (release.object == object.id.addr || release.object.is_nil())
+    };
+    scene.pending(TIMERS).iter().any(may)
+}
+
+/// Those who were seen to take `lock`, and not to unlock it on any path: `Lock` written in place of
+/// `Unlock`, or a path that returns without.
+fn keepers(scene: &Scene<'_>, lock: TargetAddr) -> Vec<String> {
+    const TOLD: usize = 3;
+    let holders = scene.holders.get(&lock);
+    let candidates = holders.map_or(&[][..], |holders| &holders.candidates);
+    let took = candidates.iter().filter(|(_, r)| r.acquired.is_some());
+    took.take(TOLD)
+        .map(|(goid, release)| tenure::sentence(scene, *goid, release, "it"))
+        .collect()
 }
 
 fn tell(scene: &Scene<'_>, lock: TargetAddr, waiters: &[&Goroutine]) -> Finding {
@@ -97,15 +126,21 @@ fn tell(scene: &Scene<'_>, lock: TargetAddr, waiters: &[&Goroutine]) -> Finding 
         .take(3)
         .filter_map(|group| Some(scene.sentence(group.example()?.goid)))
         .collect();
-    story.push(format!(
-        "{} is locked, but no goroutine was found that unlocks it later: whoever locked it \
-         has ended, or has returned without unlocking it.",
-        capitalised(&object)
-    ));
-    story.push(
-        "Look for a return or a panic between Lock and Unlock, or for a copy of a locked mutex."
-            .to_owned(),
-    );
+    story.extend(since_unknown(scene, waiters));
+    let keepers = keepers(scene, lock);
+    if keepers.is_empty() {
+        story.push(format!(
+            "{} is locked, and no goroutine was seen that unlocks it later.",
+            capitalised(&object)
+        ));
+        story.push(
+            "Look for a return or a panic between Lock and Unlock, or for a copy of a locked mutex."
+                .to_owned(),
+        );
+    } else {
+        story.extend(keepers);
+        story.push("Look for Lock in place of Unlock, or a return without Unlock.".to_owned());
+    }
     let mut goroutines: Vec<_> = waiters.iter().map(|g| g.goid).collect();
     goroutines.sort_unstable();
     goroutines.truncate(super::model::MAX_LISTED);
@@ -114,13 +149,21 @@ fn tell(scene: &Scene<'_>, lock: TargetAddr, waiters: &[&Goroutine]) -> Finding 
         goroutines,
         objects: vec![lock],
         summary: format!(
-            "{who} {verb} for {object}, which is locked and nobody unlocks{}",
+            "{who} {verb} for {object}, which is locked and which nobody was seen to unlock{}",
             place.unwrap_or_default()
         ),
         story,
-        doubts: vec!["a timer, or code that was not followed, may still unlock it".to_owned()],
+        doubts: vec!["code that was not followed may still unlock it".to_owned()],
         since_ns: groups.iter().filter_map(|group| group.oldest_ns()).min(),
         group: groups.first().and_then(|group| group.group()),
         ..Finding::new(kind, id)
     }
+}
+
+/// That it is not known since when they wait, where that is so.
+pub(super) fn since_unknown(scene: &Scene<'_>, waiters: &[&Goroutine]) -> Option<String> {
+    let undated = |g: &&&Goroutine| matches!(g.since, WaitSince::AtLeast(ns) if scene.first_look_ns.is_some_and(|at| ns >= at));
+    let undated = waiters.iter().filter(undated).count();
+    (undated > 0 && undated == waiters.len())
+        .then(|| "Since when is not known: the wait began before anybody looked.".to_owned())
 }

@@ -50,7 +50,7 @@ pub(super) fn unmoved(earlier: &Snapshot, g: &Goroutine) -> bool {
 }
 
 /// Whether two descriptions of a goroutine are of one and the same wait.
-fn same_wait(a: &Goroutine, b: &Goroutine) -> bool {
+pub(super) fn same_wait(a: &Goroutine, b: &Goroutine) -> bool {
     a.status.is_parked()
         && b.status.is_parked()
         && a.goid == b.goid

@@ -1,30 +1,31 @@
-//! Goroutines that hold each other up for ever, and those queued behind them.
-
-use rustc_hash::FxHashMap;
+//! Goroutines that hold each other up for ever.
 
 use super::{
     identity::Identity,
-    model::{Finding, FindingId, FindingKind, MAX_LISTED, Verdict},
+    model::{Finding, FindingKind, MAX_LISTED, Verdict},
     phrase::{self, count},
     proof::Proof,
-    scene::{Scene, began_ns, listed},
+    queue::queue,
+    scene::{Scene, began_ns, capitalised, listed},
+    shape::{Shape, shape},
 };
 use crate::{
-    graph::{Cause, Cycle, Edge, Fate, Verdicts},
+    graph::{Cause, Cycle, Edge, Verdicts},
     ids::{Goid, TargetAddr},
-    snapshot::ObjectKind,
+    snapshot::{Goroutine, ObjectKind, Snapshot},
 };
 
 /// One finding for each cycle in `verdicts`, in the same order.
 pub(super) fn cycles(scene: &Scene<'_>, verdicts: &Verdicts, proof: Proof) -> Vec<Finding> {
     let tell = |(index, cycle)| {
-        let behind = verdicts.queued_behind(Cause::Cycle(index)).count() as u64;
-        tell_cycle(scene, cycle, behind, proof)
+        let behind = verdicts.queued_behind(Cause::Cycle(index));
+        let behind: Vec<&Goroutine> = behind.filter_map(|goid| scene.goroutine(goid)).collect();
+        tell_cycle(scene, cycle, &behind, proof)
     };
     verdicts.cycles.iter().enumerate().map(tell).collect()
 }
 
-fn tell_cycle(scene: &Scene<'_>, cycle: &Cycle, behind: u64, proof: Proof) -> Finding {
+fn tell_cycle(scene: &Scene<'_>, cycle: &Cycle, behind: &[&Goroutine], proof: Proof) -> Finding {
     let kind = match cycle.members.len() {
         1 => FindingKind::SelfDeadlock,
         _ => FindingKind::LockCycle,
@@ -45,16 +46,20 @@ fn tell_cycle(scene: &Scene<'_>, cycle: &Cycle, behind: u64, proof: Proof) -> Fi
         doubts.extend(known.flat_map(|holders| holders.doubts.iter().cloned()));
         doubts.dedup();
     }
-    let verdict = proof.verdict();
+    // A coroutine's wait has no object of its own.
+    objects.retain(|object| scene.snapshot.objects.contains_key(object));
+    let mut story = story(scene, cycle);
+    story.extend(queue(scene, behind, &objects, "them"));
+    story.push(ending(cycle, proof).to_owned());
     Finding {
-        verdict,
+        verdict: proof.verdict(),
         count: cycle.members.len() as u64,
-        summary: summary(scene, cycle, verdict),
-        story: story(scene, cycle, behind, proof),
+        summary: summary(scene, cycle, proof.verdict()),
+        story,
         doubts,
         // It has been closed since the last of them arrived.
         since_ns: cycle.members.iter().filter_map(began).max(),
-        waiting_behind: behind,
+        waiting_behind: behind.len() as u64,
         goroutines: cycle.members.iter().copied().take(MAX_LISTED).collect(),
         edges: cycle.edges.clone(),
         objects,
@@ -67,35 +72,65 @@ fn summary(scene: &Scene<'_>, cycle: &Cycle, verdict: Verdict) -> String {
         Verdict::Proven => "deadlock",
         Verdict::Suspected => "possible deadlock",
     };
-    let place = |goid: &Goid| {
-        let site = scene.goroutine(*goid).and_then(|g| scene.blocked_at(g));
-        site.map(|site| site.to_string())
-    };
-    if let ([goid], [edge, ..]) = (&cycle.members[..], &cycle.edges[..]) {
-        let place = place(goid).map(|p| format!(", at {p}")).unwrap_or_default();
-        let object = scene.object(edge.object);
-        return format!(
-            "{word}: {} waits for {object}, which it holds itself{place}",
-            Scene::name(*goid)
-        );
-    }
-    let what = match only_locks(scene, &cycle.edges) {
-        true => "each other's locks",
-        false => "each other",
-    };
-    let mut places: Vec<String> = cycle.members.iter().filter_map(place).collect();
+    let core = cycle.members.get(..cycle.core).unwrap_or_default();
+    let goroutines = core.iter().filter_map(|goid| scene.goroutine(*goid));
+    let mut places: Vec<String> = goroutines.filter_map(|g| scene.place(g)).collect();
     places.dedup();
     places.truncate(3);
-    format!(
-        "{word}: goroutines {} wait for {what} ({})",
-        listed(&cycle.members),
-        places.join(", ")
-    )
+    let place = match &places[..] {
+        [] => String::new(),
+        [some @ .., last] if !some.is_empty() => {
+            format!(", at {} and {last}", some.join(", "))
+        }
+        [place, ..] => format!(", at {place}"),
+    };
+    let more = match cycle.members.len() - core.len() {
+        0 => String::new(),
+        1 => "; 1 more is entangled with them".to_owned(),
+        more => format!("; {more} more are entangled with them"),
+    };
+    let what = match shape(scene, cycle) {
+        Shape::OnceWithinItself(goid, object) => format!(
+            "sync.Once within itself: {} waits for the function that it runs (its {})",
+            Scene::name(goid),
+            scene.object(object)
+        ),
+        Shape::Upgrade(goid, object) => format!(
+            "{} waits to lock {}, which it has read-locked itself",
+            Scene::name(goid),
+            scene.object(object)
+        ),
+        Shape::Alone(goid, object) => format!(
+            "{} waits for {}, which it holds itself",
+            Scene::name(goid),
+            scene.object(object)
+        ),
+        Shape::RecursiveRead {
+            reader,
+            writer,
+            lock,
+        } => format!(
+            "recursive read lock: {} waits to read-lock {}, which it has read-locked already, \
+             behind {}, which waits for the readers to leave",
+            Scene::name(reader),
+            scene.object(lock),
+            Scene::name(writer),
+        ),
+        Shape::Ring => format!(
+            "goroutines {} wait for {}",
+            listed(core),
+            match only_locks(scene.snapshot, &cycle.edges) {
+                true => "each other's locks",
+                false => "each other",
+            }
+        ),
+    };
+    format!("{word}: {what}{place}{more}")
 }
 
-fn only_locks(scene: &Scene<'_>, edges: &[Edge]) -> bool {
+fn only_locks(snapshot: &Snapshot, edges: &[Edge]) -> bool {
     let is_lock = |edge: &Edge| {
-        let object = scene.snapshot.objects.get(&edge.object);
+        let object = snapshot.objects.get(&edge.object);
         object.is_some_and(|o| matches!(o.id.kind, ObjectKind::Mutex | ObjectKind::RwMutex))
     };
     edges.iter().all(is_lock)
@@ -103,14 +138,17 @@ fn only_locks(scene: &Scene<'_>, edges: &[Edge]) -> bool {
 
 /// Whether somebody on `cycle` waits for a lock: goroutines that wait for each other's channels only
 /// are more often idle than stuck.
-pub(super) fn holds_a_lock(scene: &Scene<'_>, cycle: &Cycle) -> bool {
-    cycle.edges.iter().any(|edge| only_locks(scene, &[*edge]))
+pub(super) fn holds_a_lock(snapshot: &Snapshot, cycle: &Cycle) -> bool {
+    cycle
+        .edges
+        .iter()
+        .any(|edge| only_locks(snapshot, &[*edge]))
 }
 
 /// How many goroutines of a cycle are told of one by one.
 const TOLD: usize = 16;
 
-fn story(scene: &Scene<'_>, cycle: &Cycle, behind: u64, proof: Proof) -> Vec<String> {
+fn story(scene: &Scene<'_>, cycle: &Cycle) -> Vec<String> {
     let mut story = Vec::new();
     for edge in cycle.edges.iter().take(cycle.core.min(TOLD)) {
         story.push(scene.sentence(edge.from));
@@ -124,40 +162,41 @@ fn story(scene: &Scene<'_>, cycle: &Cycle, behind: u64, proof: Proof) -> Vec<Str
         ));
     }
     let besides = cycle.members.get(cycle.core..).unwrap_or_default();
-    if !besides.is_empty() {
-        story.push(format!(
-            "Entangled with them: goroutines {}.",
-            listed(besides)
-        ));
-    }
-    match behind {
-        0 => {}
-        1 => story.push("1 more goroutine queues behind them for ever.".to_owned()),
-        _ => story.push(format!(
-            "{} queue behind them for ever.",
-            count(behind, "more goroutine")
+    match besides {
+        [] => {}
+        [one] => story.push(format!("Goroutine {one} is entangled with them.")),
+        some => story.push(format!(
+            "Goroutines {} are entangled with them.",
+            listed(some)
         )),
     }
-    story.push(
-        match (proof, cycle.members.len()) {
-            (Proof::SeenActors, _) => {
-                "If nobody else acts on these objects, none of them ever runs again."
-            }
-            (_, 1) => "Nobody else can release it: only a restart of the process frees it.",
-            _ => "Each waits for another of them: only a restart of the process frees them.",
-        }
-        .to_owned(),
-    );
     story
 }
 
+/// What would free the members of `cycle`.
+fn ending(cycle: &Cycle, proof: Proof) -> &'static str {
+    match (proof, cycle.members.len()) {
+        (Proof::SeenActors, _) => {
+            "If nobody else acts on these objects, none of them ever runs again."
+        }
+        (Proof::OneLook, 1) => "Nobody else was found that can release it.",
+        (Proof::OneLook, _) => "Each waits for another of them.",
+        (_, 1) => "Nobody else can release it: only a restart of the process frees it.",
+        _ => "Each waits for another of them: only a restart of the process frees them.",
+    }
+}
+
 /// How it is known that `edge.to` is who has to act.
-fn acts(scene: &Scene<'_>, edge: &Edge) -> String {
-    if let Some(sentence) = scene.holds(edge.to, edge.object, scene.goroutine(edge.from)) {
+pub(super) fn acts(scene: &Scene<'_>, edge: &Edge) -> String {
+    let from = scene.goroutine(edge.from);
+    if let Some(sentence) = scene.holds(edge.to, edge.object, from, "it") {
+        return sentence;
+    }
+    if let Some(sentence) = from.and_then(|g| scene.resumes(g, edge.to)) {
         return sentence;
     }
     let object = scene.object(edge.object);
-    let partner = scene.goroutine(edge.from).and_then(|from| {
+    let partner = from.and_then(|from| {
         let mut partners = scene.partners(from);
         partners.find(|(goid, _, _)| *goid == edge.to)
     });
@@ -177,87 +216,8 @@ pub(super) fn would(
     let verb = phrase::would(kind);
     let doing = scene.goroutine(goid).map(|g| scene.doing(g));
     let doing = doing.unwrap_or_else(|| "was not seen".to_owned());
-    super::scene::capitalised(&format!(
+    capitalised(&format!(
         "{} would {verb} {object}, but {doing}.",
         Scene::name(goid)
     ))
-}
-
-/// The goroutines that wait behind what others of `verdicts` are dead of: one finding for each
-/// cause. `causes` says which finding tells of each cause.
-pub(super) fn queued(
-    scene: &Scene<'_>,
-    verdicts: &Verdicts,
-    causes: &FxHashMap<Cause, (FindingId, String)>,
-    proof: Proof,
-) -> Vec<Finding> {
-    let mut queues: FxHashMap<FindingId, (String, Vec<Edge>)> = FxHashMap::default();
-    for (from, fate) in &verdicts.dead {
-        if let Fate::Queued {
-            object,
-            behind,
-            cause,
-        } = fate
-            && let Some((id, summary)) = causes.get(cause)
-        {
-            let (_, edges) = queues
-                .entry(*id)
-                .or_insert_with(|| (summary.clone(), Vec::new()));
-            edges.push(Edge {
-                from: *from,
-                object: *object,
-                to: *behind,
-            });
-        }
-    }
-    let mut found: Vec<Finding> = queues
-        .into_iter()
-        .map(|(cause, (summary, edges))| tell_queue(scene, cause, &summary, edges, proof))
-        .collect();
-    found.sort_by_key(|finding| finding.id);
-    found
-}
-
-fn tell_queue(
-    scene: &Scene<'_>,
-    cause: FindingId,
-    cause_summary: &str,
-    mut edges: Vec<Edge>,
-    proof: Proof,
-) -> Finding {
-    let id = Identity::new(scene.process, FindingKind::Queued)
-        .number(cause.0)
-        .id();
-    let goroutines: Vec<Goid> = edges.iter().map(|edge| edge.from).collect();
-    let total = goroutines.len() as u64;
-    let mut objects: Vec<TargetAddr> = edges.iter().map(|edge| edge.object).collect();
-    objects.sort_unstable();
-    objects.dedup();
-    let verb = if total == 1 { "waits" } else { "wait" };
-    let mut story: Vec<String> = edges
-        .iter()
-        .take(3)
-        .flat_map(|edge| [scene.sentence(edge.from), acts(scene, edge)])
-        .collect();
-    story.push(format!("The cause is finding {cause}: {cause_summary}."));
-    let began = goroutines
-        .iter()
-        .filter_map(|goid| began_ns(scene.goroutine(*goid)?.since))
-        .min();
-    edges.truncate(MAX_LISTED);
-    Finding {
-        verdict: proof.verdict(),
-        count: total,
-        summary: format!(
-            "{} {verb} for ever behind another finding: {cause_summary}",
-            count(total, "goroutine")
-        ),
-        story,
-        doubts: proof.doubts(),
-        since_ns: began,
-        goroutines: goroutines.into_iter().take(MAX_LISTED).collect(),
-        objects: objects.into_iter().take(MAX_LISTED).collect(),
-        edges,
-        ..Finding::new(FindingKind::Queued, id)
-    }
 }

@@ -56,8 +56,8 @@ fn judge(snapshot: &Snapshot, terms: &Scheduler, run: i64, run0: i64) -> (bool, 
         return (false, false, "the process is panicking".to_owned());
     }
     if terms.is_cgo {
-        let why = "the program links C code (cgo), and the thread that cgo keeps in reserve counts \
-                   as busy for ever";
+        let why = "the program links C code (cgo), and the thread that cgo keeps in reserve always \
+                   counts as busy";
         return (false, false, why.to_owned());
     }
     if run > run0 {

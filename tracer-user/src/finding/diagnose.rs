@@ -6,13 +6,16 @@ use rustc_hash::{FxHashMap, FxHashSet};
 
 use super::{
     abandoned::{abandoned, locks},
+    coroutine::resumers,
     deadlock,
     detector::{Detector, detector},
     forever::forever,
     graphs::{FollowedGraphs, Graphs},
     limits,
     model::{Finding, FindingId, FindingKind, Verdict},
+    patience::Patience,
     proof::Proof,
+    queue::{queue, queued},
     root_blocker::root_blockers,
     scene::Scene,
     site::Symbols,
@@ -27,7 +30,7 @@ use crate::{
     process::{CpuLimit, ProcessKey},
     reach,
     release::{LockHolders, PendingRelease},
-    snapshot::{Incomplete, Snapshot},
+    snapshot::{Goroutine, Incomplete, Snapshot},
 };
 
 /// What is incomplete when the heap could not be walked.
@@ -50,6 +53,9 @@ pub struct Evidence {
     pub main_rests: bool,
     /// Whether all of it is of one moment: the process had stopped for ever.
     pub one_moment: bool,
+    /// For how long it was watched whether waits for locks end that nobody saw begin; `None`: it was
+    /// not.
+    pub watched: Option<Duration>,
 }
 
 /// What counts as long, and what may be done to find out.
@@ -70,9 +76,20 @@ impl Default for Options {
     }
 }
 
-impl Options {
-    pub(super) fn stuck_after_ns(&self) -> u64 {
-        u64::try_from(self.stuck_after.as_nanos()).unwrap_or(u64::MAX)
+impl Evidence {
+    /// When it was first looked at, where it was watched.
+    fn first_look_ns(&self) -> Option<u64> {
+        let watched = u64::try_from(self.watched?.as_nanos()).ok()?;
+        self.snapshot.taken_ns.checked_sub(watched)
+    }
+
+    /// What counts as long in it.
+    fn patience(&self, options: &Options) -> Patience {
+        let ns = |time: Duration| u64::try_from(time.as_nanos()).unwrap_or(u64::MAX);
+        Patience {
+            long_ns: ns(options.stuck_after),
+            stalled_ns: self.watched.map(ns),
+        }
     }
 }
 
@@ -160,7 +177,9 @@ pub(super) fn diagnose_followed(
     options: &Options,
     followed: &mut FollowedGraphs,
 ) -> Diagnosis {
-    let graphs = Graphs::solve(&evidence, walker.as_deref_mut(), earlier, followed);
+    let resumers = resumers(&evidence.snapshot, symbols);
+    let walk = walker.as_deref_mut();
+    let graphs = Graphs::solve(&evidence, walk, earlier, followed, &resumers);
     let detector = detector(&evidence.snapshot);
     let (mut findings, leaks) = Teller {
         scene: Scene::new(
@@ -169,8 +188,9 @@ pub(super) fn diagnose_followed(
             &evidence.holders,
             &evidence.pending,
             evidence.main_rests,
-            symbols,
-        ),
+            (symbols, &resumers),
+        )
+        .first_looked_at(evidence.first_look_ns()),
         graphs: &graphs,
         earlier,
         proof: match earlier {
@@ -179,7 +199,7 @@ pub(super) fn diagnose_followed(
             None => Proof::OneLook,
         },
         detector: detector.as_ref(),
-        options,
+        patience: evidence.patience(options),
     }
     .findings(evidence.cpu_limit);
     if let Some(walker) = walker {
@@ -211,7 +231,7 @@ struct Teller<'a> {
     earlier: Option<&'a Diagnosis>,
     proof: Proof,
     detector: Option<&'a Detector>,
-    options: &'a Options,
+    patience: Patience,
 }
 
 impl Teller<'_> {
@@ -228,7 +248,7 @@ impl Teller<'_> {
             &self.scene,
             roots.filter(|root| !is_told(root.goid)),
             self.earlier.map(|earlier| &*earlier.snapshot),
-            self.options,
+            self.patience,
         );
         let told = roots.iter().flat_map(|f| f.edges.iter().map(|e| e.to));
         let told: FxHashSet<Goid> = told.chain(members).collect();
@@ -237,7 +257,7 @@ impl Teller<'_> {
             &self.scene,
             &self.graphs.certain,
             self.earlier.map(|earlier| &*earlier.snapshot),
-            self.options,
+            self.patience,
         );
         findings.extend(stuck(
             &self.scene,
@@ -246,7 +266,7 @@ impl Teller<'_> {
                 holders: told,
                 locks: locks(&abandoned),
             },
-            self.options,
+            self.patience,
         ));
         findings.extend(abandoned);
         findings.extend(limits::gomaxprocs(
@@ -277,17 +297,25 @@ impl Teller<'_> {
             leaks.insert(finding.id, goids);
             findings.push(finding);
         }
-        let queued = deadlock::queued(scene, verdicts, &causes, proof);
-        let mut behind: FxHashMap<FindingId, u64> = FxHashMap::default();
-        for (_, fate) in &verdicts.dead {
+        let queued = queued(scene, verdicts, &causes, proof);
+        let mut behind: FxHashMap<FindingId, Vec<&Goroutine>> = FxHashMap::default();
+        for (goid, fate) in &verdicts.dead {
             if let crate::graph::Fate::Queued { cause, .. } = fate
                 && let Some((id, _)) = causes.get(cause)
+                && let Some(g) = scene.goroutine(*goid)
             {
-                *behind.entry(*id).or_default() += 1;
+                behind.entry(*id).or_default().push(g);
             }
         }
         for finding in &mut findings {
-            finding.waiting_behind = behind.get(&finding.id).copied().unwrap_or(0);
+            let behind = behind.remove(&finding.id).unwrap_or_default();
+            if finding.waiting_behind == 0 {
+                finding.waiting_behind = behind.len() as u64;
+                let whom = if finding.count == 1 { "it" } else { "them" };
+                finding
+                    .story
+                    .extend(queue(scene, &behind, &finding.objects, whom));
+            }
         }
         findings.extend(queued);
         findings.extend(whole_process(scene, verdicts, proof));
@@ -313,7 +341,7 @@ impl Teller<'_> {
                 let members = cycle.members.iter();
                 let certain = |goid: &Goid| self.graphs.certain.fate(*goid).is_some();
                 !members.clone().all(certain)
-                    && deadlock::holds_a_lock(&self.scene, cycle)
+                    && deadlock::holds_a_lock(self.scene.snapshot, cycle)
                     && self.lasts(cycle)
             })
             .map(|(finding, _)| finding)
@@ -337,13 +365,22 @@ impl Teller<'_> {
 }
 
 /// The most important first: proven before suspected, then by kind, then by how many are concerned.
+/// A queue comes behind its cause, and counts as much.
 fn sort(findings: &mut [Finding]) {
-    findings.sort_by_key(|finding| {
+    let rank = |finding: &Finding| {
         (
             std::cmp::Reverse(finding.verdict),
             finding.kind,
             std::cmp::Reverse(finding.count + finding.waiting_behind),
             finding.id,
+        )
+    };
+    let of_causes: FxHashMap<FindingId, _> = findings.iter().map(|f| (f.id, rank(f))).collect();
+    findings.sort_by_cached_key(|finding| {
+        let cause = finding.cause.and_then(|cause| of_causes.get(&cause));
+        (
+            cause.copied().unwrap_or_else(|| rank(finding)),
+            finding.cause.is_some(),
         )
     });
 }

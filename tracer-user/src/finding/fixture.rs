@@ -169,6 +169,7 @@ impl Process {
             cap,
             closed: false,
             timer: false,
+            stopped: false,
             element: element(8),
         };
         self.object(addr, ObjectKind::Channel, state);
@@ -181,6 +182,7 @@ impl Process {
             cap: 0,
             closed: false,
             timer: false,
+            stopped: false,
             element: element(0),
         };
         self.object(addr, ObjectKind::Channel, state);
@@ -192,9 +194,19 @@ impl Process {
             cap: 1,
             closed: false,
             timer: true,
+            stopped: false,
             element: element(24),
         };
         self.object(addr, ObjectKind::Channel, state);
+    }
+
+    /// The channel of a timer that is stopped.
+    pub(super) fn stopped_timer_channel(&mut self, addr: u64) {
+        self.timer_channel(addr);
+        let object = self.snapshot.objects.get_mut(&TargetAddr(addr));
+        if let Some(ObjectState::Channel { stopped, .. }) = object.and_then(|o| o.state.as_mut()) {
+            *stopped = true;
+        }
     }
 
     /// A mutex that one of `candidates` holds.
@@ -320,6 +332,8 @@ const GOPARK_PC: u64 = 0x10;
 const WAIT_PC: u64 = 0x20;
 const START_PC: u64 = 0x30;
 const RELEASE_PC: u64 = 0x40;
+/// Where coroutines start.
+pub(super) const CORO_START_PC: u64 = 0x50;
 
 /// A stack whose innermost user frame is at `pc`.
 pub(super) fn stack(pc: u64) -> Arc<Stack> {
@@ -382,6 +396,7 @@ impl Symbols for Table {
             WAIT_PC => site("main.wait", "/src/main.go", 10),
             START_PC => site("main.start", "/src/main.go", 20),
             RELEASE_PC => site("main.wait", "/src/main.go", 12),
+            CORO_START_PC => site("runtime.corostart", "/go/src/runtime/coro.go", 66),
             line => site("main.at", "/src/main.go", u32::try_from(line).unwrap_or(0)),
         }
     }

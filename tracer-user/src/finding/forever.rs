@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 
 use super::{
     members::{Members, by_site},
-    model::{Finding, FindingKind},
+    model::{Finding, FindingKind, Verdict},
     phrase::{count, duration},
     proof::Proof,
     scene::{MAIN, Scene, capitalised},
@@ -75,7 +75,10 @@ fn tell(scene: &Scene<'_>, kind: FindingKind, members: &Members<'_>, proof: Proo
     let what = match kind {
         FindingKind::SelectForever => format!("{verb} in select {{}} and never wakes"),
         FindingKind::NilChannel => format!("{verb} on a nil channel and never wakes"),
-        _ => format!("{verb} for ever on {}", unreachable_object(members)),
+        _ if proof.verdict() == Verdict::Proven => {
+            format!("{verb} for ever on {}", unreachable_object(members))
+        }
+        _ => format!("{verb} on {}", unreachable_object(members)),
     };
     let what = if one {
         what
@@ -88,7 +91,7 @@ fn tell(scene: &Scene<'_>, kind: FindingKind, members: &Members<'_>, proof: Proo
         goroutines: members.goids(),
         objects: members.objects(),
         summary: format!("{who} {what}{place}"),
-        story: story(scene, kind, members),
+        story: story(scene, kind, members, proof),
         doubts: proof.doubts(),
         since_ns: members.oldest_ns(),
         group: members.group(),
@@ -113,7 +116,7 @@ fn unreachable_object(members: &Members<'_>) -> &'static str {
     }
 }
 
-fn story(scene: &Scene<'_>, kind: FindingKind, members: &Members<'_>) -> Vec<String> {
+fn story(scene: &Scene<'_>, kind: FindingKind, members: &Members<'_>, proof: Proof) -> Vec<String> {
     let mut story = Vec::new();
     if let Some(example) = members.example() {
         story.push(capitalised(&format!(
@@ -149,10 +152,11 @@ fn story(scene: &Scene<'_>, kind: FindingKind, members: &Members<'_>) -> Vec<Str
                  field that was never made."
             }
             FindingKind::SelectForever => "A select without cases never ends.",
-            _ => {
+            _ if proof.verdict() == Verdict::Proven => {
                 "Whoever could wake them has dropped its last reference: these goroutines and what \
                  they hold on to stay until the process ends."
             }
+            _ => "No goroutine that lives was found to reach what they wait for.",
         }
         .to_owned(),
     );

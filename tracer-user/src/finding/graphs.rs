@@ -2,11 +2,17 @@
 
 use super::{
     confirm::agreed,
+    coroutine::Resumers,
+    deadlock::holds_a_lock,
     diagnose::{Diagnosis, Evidence},
     disposition::{Assume, nodes, outside_may_act},
+    doubt::Doubts,
+    supposed::with_cycles,
     walk::{HeapWalker, Walked},
 };
-use crate::graph::{AssumeReachable, Disposition, GoroutineNode, Verdicts, WaitGraph, solve};
+use crate::graph::{
+    AssumeReachable, Cycle, Disposition, GoroutineNode, Verdicts, WaitGraph, solve,
+};
 
 /// The wait graphs of a process that is looked at again and again: only what changed is worked out
 /// anew.
@@ -42,12 +48,15 @@ impl Graphs {
         walker: Option<&mut (dyn HeapWalker + '_)>,
         earlier: Option<&Diagnosis>,
         followed: &mut FollowedGraphs,
+        resumers: &Resumers,
     ) -> Self {
         let snapshot = &*evidence.snapshot;
         let graph = |assume| nodes(snapshot, &evidence.holders, &evidence.pending, assume);
         let nodes = graph(Assume::Anyone);
         followed.current.follow(&nodes);
-        followed.supposed.follow(&graph(Assume::SeenActors));
+        let supposed = graph(Assume::SeenActors(resumers));
+        followed.supposed.follow(&supposed);
+        let doubts = Doubts::new(snapshot, &evidence.holders);
         let current = followed.current.verdicts().clone();
         let both =
             earlier.map(|earlier| agreed((&earlier.snapshot, &earlier.nodes), (snapshot, &nodes)));
@@ -65,7 +74,7 @@ impl Graphs {
             unsettled: None,
             walk_failed: None,
             current,
-            supposed: followed.supposed.verdicts().clone(),
+            supposed: doubts.settle(followed.supposed.verdicts().clone(), &supposed),
             nodes: Vec::new(),
         };
         match walker.map(|walker| walker.solve(agreed)) {
@@ -80,6 +89,10 @@ impl Graphs {
                 this.walked = true;
             }
         }
+        let tells = |cycle: &Cycle| holds_a_lock(snapshot, cycle);
+        let told = |dead| with_cycles(doubts.settle(dead, agreed), &this.supposed, tells);
+        this.certain = told(this.certain);
+        this.unsettled = this.unsettled.map(|(dead, why)| (told(dead), why));
         this.nodes = nodes;
         this
     }

@@ -11,7 +11,10 @@ use std::{
 use rustc_hash::{FxHashMap, FxHashSet};
 
 use super::{
-    Diagnosis, Evidence, HeapWalker, Options, Past, diagnose::diagnose_followed, scene::MAIN,
+    Diagnosis, Evidence, HeapWalker, Options, Past,
+    diagnose::diagnose_followed,
+    lingering::{self, lingers},
+    scene::MAIN,
 };
 use crate::{
     ids::{Goid, Pid},
@@ -109,7 +112,8 @@ impl Looker {
     }
 
     /// Looks at the process that has `pid` now; twice when the first look suspects what a second
-    /// can prove, and then with a walk of its heap where that may tell more.
+    /// can prove, and then with a walk of its heap where that may tell more. Where somebody waits for
+    /// a lock, and nobody knows since when, it looks on for up to two seconds.
     ///
     /// # Errors
     /// [`LookError`].
@@ -130,11 +134,15 @@ impl Looker {
         past.begin_with_glance(&target);
         let analyzer = self.analyzer(process.exe.file, &image);
         let cpu_limit = cpu_limit(&process);
-        let read = |past: &mut Past| -> Result<Evidence, LookError> {
+        let read = |past: &mut Past, first: Option<&Snapshot>| -> Result<Evidence, LookError> {
             let mut snapshot = take(&target)?;
             // What was read belongs to this process only if it is still there.
             process.check_same()?;
             past.date(&mut snapshot);
+            if let Some(first) = first {
+                lingering::date(&mut snapshot, first);
+            }
+            let watched = first.map(|first| snapshot.taken_ns.saturating_sub(first.taken_ns));
             let locks = locks(&analyzer, &target, &snapshot);
             Ok(Evidence {
                 process: process.key,
@@ -144,9 +152,13 @@ impl Looker {
                 snapshot: Arc::new(snapshot),
                 pending: locks.pending,
                 one_moment: false,
+                watched: watched.map(Duration::from_nanos),
             })
         };
-        let judge = |past: &mut Past, evidence, walker: Option<&mut dyn HeapWalker>, earlier| {
+        let judge = |past: &mut Past,
+                     evidence: Evidence,
+                     walker: Option<&mut dyn HeapWalker>,
+                     earlier: Option<&Diagnosis>| {
             let (symbols, options) = (&*image, &self.options);
             diagnose_followed(
                 evidence,
@@ -157,7 +169,7 @@ impl Looker {
                 &mut past.graphs,
             )
         };
-        let evidence = read(past)?;
+        let evidence = read(past, None)?;
         let mut diagnosis = judge(past, evidence, None, None);
         let walk = self
             .options
@@ -173,7 +185,7 @@ impl Looker {
             diagnosis.reach_walked = true;
         } else if walk.is_some() || confirm {
             thread::sleep(BETWEEN_LOOKS);
-            let evidence = read(past)?;
+            let evidence = read(past, None)?;
             if let Some(prover) = &mut prover {
                 prover.go_on_with(Arc::clone(&evidence.snapshot));
             }
@@ -181,6 +193,13 @@ impl Looker {
             diagnosis = judge(past, evidence, walker, Some(&diagnosis));
         }
         past.end(&mut diagnosis);
+        if past.is_of_single_look() && lingers(&diagnosis, &target) {
+            let evidence = read(past, Some(&diagnosis.snapshot))?;
+            let reach_walked = diagnosis.reach_walked;
+            diagnosis = judge(past, evidence, None, Some(&diagnosis));
+            past.end(&mut diagnosis);
+            diagnosis.reach_walked |= reach_walked;
+        }
         Ok(Look {
             process,
             image,

@@ -40,6 +40,8 @@ pub struct Finding {
     pub since_ns: Option<u64>,
     /// Count of goroutines that are not members but wait behind them.
     pub waiting_behind: u64,
+    /// The finding that tells why they wait, of those that are queued behind it and told there, too.
+    pub cause: Option<FindingId>,
 }
 
 impl Finding {
@@ -59,6 +61,7 @@ impl Finding {
             doubts: Vec::new(),
             since_ns: None,
             waiting_behind: 0,
+            cause: None,
         }
     }
 }

@@ -75,6 +75,11 @@ impl Past {
         }
     }
 
+    /// Whether there will be no later look.
+    pub(super) fn is_of_single_look(&self) -> bool {
+        self.walks == Walks::Once
+    }
+
     /// For looks that never walk the heap themselves: whoever makes them asks
     /// [`Past::walk_is_due`], and has another thread make a look with what [`Past::for_walk`] gives.
     #[must_use]

@@ -1,13 +1,16 @@
 //! Many wait behind one goroutine that still moves: the finding people will use most.
 
 use super::{
-    diagnose::Options,
+    abandoned::since_unknown,
     forever::partners,
     identity::Identity,
     idle::is_idle,
     model::{Edge, Finding, FindingKind, MAX_LISTED},
-    phrase::{count, duration},
+    patience::{Patience, moves_by_itself},
+    phrase::{Age, count, duration},
+    queue::places,
     scene::{Scene, began_ns, capitalised},
+    timers::waits_for_stopped_timer,
 };
 use crate::{
     graph::RootBlocker,
@@ -18,6 +21,9 @@ use crate::{
 
 /// How many waiters make a blocker worth telling although nobody has waited for long.
 const MANY: u64 = 2;
+/// From when on they do so behind one that goes on by itself: shorter waits are the daily work of a
+/// lock that many want.
+const BUSY_AFTER_NS: u64 = 3_000_000_000;
 
 /// Findings for those of `roots` that matter, the most important first. `earlier` is a look before
 /// this one: whoever holds others up only now and then is not told of.
@@ -25,7 +31,7 @@ pub(super) fn root_blockers<'a>(
     scene: &Scene<'_>,
     roots: impl Iterator<Item = &'a RootBlocker>,
     earlier: Option<&Snapshot>,
-    options: &Options,
+    patience: Patience,
 ) -> Vec<Finding> {
     let mut told = Vec::new();
     for root in roots {
@@ -35,11 +41,18 @@ pub(super) fn root_blockers<'a>(
         };
         let waiters = waiters(scene, root);
         let oldest_ns = waiters.iter().filter_map(|w| began_ns(w.since)).min();
-        let waited_ns = oldest_ns.map_or(0, |ns| scene.snapshot.taken_ns.saturating_sub(ns));
-        let long = waited_ns >= options.stuck_after_ns();
         let lasting = earlier
             .is_none_or(|earlier| waiters.iter().any(|w| super::confirm::unmoved(earlier, w)));
-        if lasting && (long || root.waiting >= MANY) && !is_daily_work(scene, root, g, options) {
+        let ages = || waiters.iter().map(|w| scene.age(w));
+        let stalled = ages().any(|age| patience.is_stalled(age));
+        let many = root.waiting >= MANY;
+        let matters = ages().any(|age| patience.is_long(age))
+            || if moves_by_itself(scene, g) {
+                many && (stalled || ages().any(|age| age.known_ns() >= BUSY_AFTER_NS))
+            } else {
+                many || stalled
+            };
+        if lasting && matters && !is_daily_work(scene, root, g, patience) {
             told.push(tell(scene, root, object, g, &waiters, oldest_ns));
         }
     }
@@ -48,10 +61,10 @@ pub(super) fn root_blockers<'a>(
 
 /// Whether all that `root` holds up is a `WaitGroup`, and it gets on with its work: whoever waits for
 /// a group waits for as long as its members live.
-fn is_daily_work(scene: &Scene<'_>, root: &RootBlocker, g: &Goroutine, options: &Options) -> bool {
+fn is_daily_work(scene: &Scene<'_>, root: &RootBlocker, g: &Goroutine, patience: Patience) -> bool {
     let kind = |object| scene.snapshot.objects.get(object).map(|o| o.id.kind);
     let mut objects = root.objects.iter();
-    let hangs = !g.waits_on.is_empty() && scene.age(g).known_ns() >= options.stuck_after_ns();
+    let hangs = !g.waits_on.is_empty() && patience.is_long(scene.age(g));
     objects.all(|(object, _)| kind(object) == Some(ObjectKind::WaitGroup))
         && (!hangs || is_idle(scene, g))
 }
@@ -90,23 +103,34 @@ fn tell(
         meanwhile(scene, g),
     );
     let mut story = vec![format!("{} {}.", capitalised(&name), scene.doing(g))];
-    story.extend(scene.holds(root.goid, object, waiters.first().copied()));
+    story.extend(scene.holds(root.goid, object, waiters.first().copied(), &lock));
     story.extend(partners(scene, g));
-    for (object, behind) in root.objects.iter().take(3) {
-        let verb = if *behind == 1 { "waits" } else { "wait" };
-        story.push(format!(
-            "{} {verb} behind {}.",
-            count(*behind, "goroutine"),
-            scene.object(*object)
-        ));
+    let others = root.objects.get(1..3).unwrap_or_default();
+    story.push(format!(
+        "{} {verb} behind it{}.",
+        count(root.waiting, "goroutine"),
+        places(scene, waiters),
+    ));
+    for (object, behind) in others {
+        let (verb, object) = (
+            if *behind == 1 { "waits" } else { "wait" },
+            scene.object(*object),
+        );
+        let who = count(*behind, "goroutine");
+        story.push(format!("Of these, {who} {verb} behind {object}."));
     }
     if let Some(oldest) = oldest_ns {
         let age = scene.snapshot.taken_ns.saturating_sub(oldest);
-        story.push(format!("The oldest of them has waited {}.", duration(age)));
+        story.push(match waiters.len() {
+            1 => format!("It has waited for {}.", at_least(scene, waiters, age)),
+            _ => format!(
+                "The oldest of them has waited for {}.",
+                at_least(scene, waiters, age)
+            ),
+        });
     }
-    story.push(format!(
-        "They go on as soon as {name} releases what it holds."
-    ));
+    story.extend(since_unknown(scene, waiters));
+    story.push(ending(scene, g));
     let edges = waiters.iter().map(|waiter| Edge {
         from: waiter.goid,
         object: waiter.waits_on.first().map_or(object, |w| w.object.addr),
@@ -147,6 +171,9 @@ fn meanwhile(scene: &Scene<'_>, g: &Goroutine) -> String {
     match (g.status, g.wait_reason) {
         (Status::Waiting | Status::Leaked, Some(WaitReason::IoWait)) => format!("in IO wait{at}"),
         (Status::Waiting | Status::Leaked, Some(WaitReason::Sleep)) => format!("sleeping{at}"),
+        (Status::Waiting | Status::Leaked, Some(_)) if waits_for_stopped_timer(scene, g) => {
+            format!("and waits for a timer that does not run{at}")
+        }
         (Status::Waiting | Status::Leaked, Some(reason)) => format!("in {reason}{at}"),
         (Status::Syscall, _) => format!("in a system call{at}"),
         (Status::Running, _) => "and runs".to_owned(),
@@ -154,11 +181,39 @@ fn meanwhile(scene: &Scene<'_>, g: &Goroutine) -> String {
     }
 }
 
+/// `4 m 10 s`, or `at least 4 m 10 s` where nobody saw the oldest wait begin.
+fn at_least(scene: &Scene<'_>, waiters: &[&Goroutine], age_ns: u64) -> String {
+    let exact = |w: &&Goroutine| scene.age(w) == Age::Exact(age_ns);
+    let length = duration(age_ns);
+    if waiters.iter().any(exact) {
+        length
+    } else {
+        format!("at least {length}")
+    }
+}
+
+/// What has to happen before those behind `g` go on.
+fn ending(scene: &Scene<'_>, g: &Goroutine) -> String {
+    let name = Scene::name(g.goid);
+    if moves_by_itself(scene, g) {
+        return format!("They go on as soon as {name} releases what it holds.");
+    }
+    if waits_for_stopped_timer(scene, g) {
+        return format!(
+            "They go on only if somebody resets the timer for which {name} waits: since Go 1.23 \
+             the channel of a stopped timer stays empty."
+        );
+    }
+    format!("They go on only if somebody frees {name}, which cannot go on by itself.")
+}
+
 fn doubts(scene: &Scene<'_>, root: &RootBlocker, object: TargetAddr, g: &Goroutine) -> Vec<String> {
-    let mut doubts = vec![format!(
-        "{} is alive and may release it at any moment",
-        Scene::name(root.goid)
-    )];
+    let name = Scene::name(root.goid);
+    let mut doubts = vec![if moves_by_itself(scene, g) {
+        format!("{name} is alive and may release it at any moment")
+    } else {
+        format!("{name} may still be freed by one that was not seen to")
+    }];
     if !g.status.is_parked() {
         doubts.push("the holder could run while its stack was read".to_owned());
     }

@@ -5,18 +5,18 @@ use std::{cell::RefCell, sync::Arc};
 use rustc_hash::{FxHashMap, FxHashSet};
 
 use super::{
+    coroutine::Resumers,
     disposition::satisfiers,
     phrase::{self, Age},
     site::{Site, Symbols, is_plumbing},
+    tenure,
 };
 use crate::{
     ids::{Goid, ImageAddr, TargetAddr},
     image::WaitReason,
     process::ProcessKey,
     release::{Held, LockHolders, PendingRelease, ReleaseKind, TIMERS},
-    snapshot::{
-        Goroutine, ObjectState, Operation, Snapshot, Stack, Status, SyncObject, WaitOn, WaitSince,
-    },
+    snapshot::{Goroutine, ObjectState, Operation, Snapshot, Stack, SyncObject, WaitOn, WaitSince},
 };
 
 /// One look at one process.
@@ -26,7 +26,11 @@ pub(super) struct Scene<'a> {
     pub(super) holders: &'a FxHashMap<TargetAddr, LockHolders>,
     /// Whether main waits for what it made just for that: [`is_habit`](super::forever::is_habit).
     pub(super) main_rests: bool,
+    /// When it was first looked at, where waits are dated by that for want of better.
+    pub(super) first_look_ns: Option<u64>,
+    pending: &'a FxHashMap<Goid, Vec<PendingRelease>>,
     symbols: &'a dyn Symbols,
+    pub(super) resumers: &'a Resumers,
     index: FxHashMap<Goid, usize>,
     /// By address of the shared stack.
     blocked_at: RefCell<FxHashMap<usize, Option<Arc<Site>>>>,
@@ -57,7 +61,7 @@ impl<'a> Scene<'a> {
         holders: &'a FxHashMap<TargetAddr, LockHolders>,
         pending: &'a FxHashMap<Goid, Vec<PendingRelease>>,
         main_rests: bool,
-        symbols: &'a dyn Symbols,
+        (symbols, resumers): (&'a dyn Symbols, &'a Resumers),
     ) -> Self {
         let goids = snapshot.goroutines.iter().map(|g| g.goid);
         let mut partners: FxHashMap<_, Vec<Goid>> = FxHashMap::default();
@@ -87,7 +91,10 @@ impl<'a> Scene<'a> {
             snapshot,
             holders,
             main_rests,
+            first_look_ns: None,
+            pending,
             symbols,
+            resumers,
             coming_back: coming_back.map(|g| Arc::as_ptr(&g.stack).addr()).collect(),
             index: goids.zip(0..).collect(),
             blocked_at: RefCell::default(),
@@ -96,6 +103,19 @@ impl<'a> Scene<'a> {
             partners,
             givers,
         }
+    }
+
+    /// The same, first looked at when its undated waits are said to have begun.
+    pub(super) fn first_looked_at(self, first_look_ns: Option<u64>) -> Self {
+        Self {
+            first_look_ns,
+            ..self
+        }
+    }
+
+    /// What `goid` will release.
+    pub(super) fn pending(&self, goid: Goid) -> &'a [PendingRelease] {
+        self.pending.get(&goid).map_or(&[], Vec::as_slice)
     }
 
     pub(super) fn goroutine(&self, goid: Goid) -> Option<&'a Goroutine> {
@@ -134,7 +154,8 @@ impl<'a> Scene<'a> {
         if let Some(known) = self.created_at.borrow().get(&pc) {
             return known.clone();
         }
-        let site = self.symbols.sites(pc, true).into_iter().next();
+        // `iter.Pull` and `WaitGroup.Go` may be inlined in who called them.
+        let site = self.site(pc, true);
         // The runtime makes the first goroutine in assembly (`rt0_go`), by no `go` statement.
         let site = site.filter(|site| &*site.function != "runtime.newproc");
         let site = site.map(|site| self.shared(site));
@@ -156,11 +177,31 @@ impl<'a> Scene<'a> {
         Age::at(self.snapshot.taken_ns, g.since)
     }
 
+    /// `main.f (x.go:3)`, and whether that is during package initialisation.
+    pub(super) fn place(&self, g: &Goroutine) -> Option<String> {
+        let site = self.blocked_at(g)?;
+        let initialises = g.goid == MAIN && self.functions(g).any(|f| f.starts_with(DO_INIT));
+        Some(if initialises {
+            format!("{site} during package initialisation")
+        } else {
+            site.to_string()
+        })
+    }
+
     /// ` at main.f (x.go:3)`, or nothing when not known.
     pub(super) fn at(&self, g: &Goroutine) -> String {
-        self.blocked_at(g)
-            .map(|site| format!(" at {site}"))
+        self.place(g)
+            .map(|place| format!(" at {place}"))
             .unwrap_or_default()
+    }
+
+    /// The functions on the stack of `g`, innermost first, inlined ones too.
+    pub(super) fn functions(&self, g: &Goroutine) -> impl Iterator<Item = Arc<str>> {
+        let frames = g.stack.frames.iter().enumerate();
+        frames.flat_map(|(depth, frame)| {
+            let sites = self.symbols.sites(frame.pc, depth > 0).into_iter();
+            sites.map(|site| site.function)
+        })
     }
 
     /// `goroutine 7`; the first one is called main.
@@ -186,51 +227,14 @@ impl<'a> Scene<'a> {
         }
     }
 
-    /// What `g` is doing: `waits to lock mutex 0xc000014080 for 3 s at main.f (x.go:3)`.
-    pub(super) fn doing(&self, g: &Goroutine) -> String {
-        match g.status {
-            Status::Running => return "runs".to_owned(),
-            Status::Runnable | Status::Preempted | Status::CopyStack | Status::Idle => {
-                return format!("is ready to run{}", self.at(g));
-            }
-            Status::Syscall => return format!("is in a system call{}", self.at(g)),
-            Status::Waiting | Status::Leaked => {}
-        }
-        let what = match g.waits_on[..] {
-            [] => phrase::pausing(g.wait_reason),
-            [wait] => self.waiting(wait),
-            ref cases => format!(
-                "waits in select on {}",
-                phrase::count(cases.len() as u64, "channel")
-            ),
-        };
-        format!("{what}{}{}", self.age(g).phrase(), self.at(g))
-    }
-
-    fn waiting(&self, wait: WaitOn) -> String {
-        let verb = phrase::waiting(wait.operation);
-        let object = self.object(wait.object.addr);
-        match wait.operation {
-            Operation::DrainReaders => format!("{verb} {object}, whose writer side it has taken,"),
-            _ => format!("{verb} {object}"),
-        }
-    }
-
-    /// `Goroutine 7 waits to lock …`
-    pub(super) fn sentence(&self, goid: Goid) -> String {
-        let doing = match self.goroutine(goid) {
-            Some(g) => self.doing(g),
-            None => "was not seen".to_owned(),
-        };
-        capitalised(&format!("{} {doing}.", Self::name(goid)))
-    }
-
-    /// How it is known that `holder` has to release `object`, for which `waiter` waits.
+    /// How it is known that `holder` has to release `object`, for which `waiter` waits and which the
+    /// sentence calls `what`.
     pub(super) fn holds(
         &self,
         holder: Goid,
         object: TargetAddr,
         waiter: Option<&Goroutine>,
+        what: &str,
     ) -> Option<String> {
         let known = self.holders.get(&object)?;
         let held = || known.candidates.iter().filter(|(goid, _)| *goid == holder);
@@ -242,41 +246,12 @@ impl<'a> Scene<'a> {
         };
         let release = held().find(|(_, release)| awaited(release.kind));
         let (_, release) = release.or_else(|| held().next())?;
-        let verb = match release.kind {
-            ReleaseKind::Unlock | ReleaseKind::WriteUnlock => "unlocks it",
-            ReleaseKind::ReadUnlock => "has read-locked it and gives it back",
-            ReleaseKind::Done => "owes it a Done",
-            ReleaseKind::Send => "sends on it",
-            ReleaseKind::Receive => "receives from it",
-            ReleaseKind::Close => "closes it",
-            ReleaseKind::Notify => "notifies it",
-        };
-        let name = Self::name(holder);
-        if release.evidence.held == Held::Protocol {
-            return Some(format!(
-                "{} has taken its writer side already.",
-                capitalised(&name)
-            ));
-        }
-        let place = self
-            .release_site(release)
-            .map(|site| format!(" at {site}"))
-            .unwrap_or_default();
-        let how = match release.evidence.held {
-            Held::Deferred => " (deferred)",
-            Held::Continuation | Held::Protocol => "",
-        };
-        let verb = match release.certainty {
-            crate::release::Certainty::Certain => verb.to_owned(),
-            crate::release::Certainty::Conditional => format!("most likely {verb}"),
-            crate::release::Certainty::Possible => format!("may be who {verb}"),
-        };
-        Some(format!("{} {verb} later{how}{place}.", capitalised(&name)))
+        Some(tenure::sentence(self, holder, release, what))
     }
 
-    /// Where a release happens, as the author of the releasing function would say.
-    fn release_site(&self, release: &PendingRelease) -> Option<Site> {
-        let sites = self.symbols.sites(release.evidence.site, false);
+    /// The place of the instruction at `pc`, as the author of the function would say.
+    pub(super) fn site(&self, pc: ImageAddr, is_return_address: bool) -> Option<Site> {
+        let sites = self.symbols.sites(pc, is_return_address);
         let own = sites.iter().find(|site| !is_plumbing(&site.function));
         own.or(sites.last()).cloned()
     }
@@ -352,6 +327,9 @@ fn again(g: &Goroutine, pending: &[PendingRelease]) -> bool {
         pending.iter().any(same)
     })
 }
+
+/// What runs the initialisers of packages (`doInit1` since Go 1.21).
+const DO_INIT: &str = "runtime.doInit";
 
 /// The first goroutine runs `main.main`.
 pub(super) const MAIN: Goid = Goid(1);

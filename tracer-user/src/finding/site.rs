@@ -1,6 +1,6 @@
 //! Places in the target's source: where a goroutine waits, and where it was created.
 
-use std::{fmt, sync::Arc};
+use std::{borrow::Cow, fmt, sync::Arc};
 
 use crate::{ids::ImageAddr, image::Image};
 
@@ -15,16 +15,59 @@ pub struct Site {
     pub line: u32,
 }
 
+impl Site {
+    /// `bank.go:42`.
+    pub(super) fn line_text(&self) -> String {
+        let file = self.file.rsplit('/').next().unwrap_or_default();
+        format!("{file}:{}", self.line)
+    }
+}
+
 impl fmt::Display for Site {
     /// `main.transfer (bank.go:42)`: short enough for a sentence.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let function = without_type_arguments(written(&self.function));
         let file = self.file.rsplit('/').next().unwrap_or_default();
         match (file, self.line) {
-            ("", _) => f.write_str(&self.function),
-            (file, 0) => write!(f, "{} ({file})", self.function),
-            (file, line) => write!(f, "{} ({file}:{line})", self.function),
+            ("", _) => f.write_str(&function),
+            (file, 0) => write!(f, "{function} ({file})"),
+            (file, line) => write!(f, "{function} ({file}:{line})"),
         }
     }
+}
+
+/// The function in which that stands which the compiler made `function` of: deferred calls become
+/// `main.f.deferwrap1`.
+pub(super) fn written(function: &str) -> &str {
+    let (outer, wrapper) = function.rsplit_once('.').unwrap_or((function, ""));
+    let number = wrapper.strip_prefix("deferwrap").unwrap_or("?");
+    match number.bytes().all(|b| b.is_ascii_digit()) {
+        true => outer,
+        false => function,
+    }
+}
+
+/// A function's name without what its type parameters stand for: `main.(*rwMap[…]).Get`.
+#[must_use]
+pub fn without_type_arguments(function: &str) -> Cow<'_, str> {
+    if !function.contains('[') {
+        return Cow::Borrowed(function);
+    }
+    let mut short = String::with_capacity(function.len());
+    let mut depth = 0_u32;
+    for c in function.chars() {
+        match c {
+            '[' if depth == 0 => {
+                short.push_str("[…]");
+                depth = 1;
+            }
+            '[' => depth += 1,
+            ']' if depth > 0 => depth -= 1,
+            c if depth == 0 => short.push(c),
+            _ => {}
+        }
+    }
+    Cow::Owned(short)
 }
 
 /// Who turns program counters into places: an image, or a table in tests.
@@ -107,6 +150,25 @@ mod tests {
         ] {
             assert!(!is_plumbing(function), "{function}");
         }
+    }
+
+    #[test]
+    fn type_arguments_are_left_out() {
+        for (function, expected) in [
+            ("main.(*rwMap[...]).Get", "main.(*rwMap[…]).Get"),
+            ("main.Map[[]int,map[string]a/b.T].F", "main.Map[…].F"),
+            ("main.f", "main.f"),
+            ("main.f]", "main.f]"),
+        ] {
+            assert_eq!(without_type_arguments(function), expected);
+        }
+    }
+
+    #[test]
+    fn deferred_calls_stand_where_they_are_written() {
+        assert_eq!(written("main.(*pool).add.deferwrap1"), "main.(*pool).add");
+        assert_eq!(written("main.deferwrapper"), "main.deferwrapper");
+        assert_eq!(written("main.f.func1"), "main.f.func1");
     }
 
     #[test]

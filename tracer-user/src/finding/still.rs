@@ -58,6 +58,7 @@ impl Looker {
             pending: locks.pending,
             main_rests: main_rests(&analyzer, &snapshot),
             one_moment: target.stopped_threads().is_some(),
+            watched: None,
         };
         let walk = self.options().reach;
         let mut prover = walk.map(|options| Prover::new(target, Arc::clone(&snapshot), options));

@@ -3,19 +3,21 @@
 use rustc_hash::{FxHashMap, FxHashSet};
 
 use super::{
-    diagnose::Options,
+    abandoned::since_unknown,
     forever::partners,
     idle::is_idle,
     members::{Members, by_site},
     model::{Finding, FindingKind},
+    patience::{Patience, moves_by_itself},
     phrase::{count, duration},
     scene::Scene,
+    timers::{is_timed, waits_for_stopped_timer},
 };
 use crate::{
     graph::Verdicts,
     ids::{Goid, TargetAddr},
     image::WaitReason,
-    snapshot::{Goroutine, ObjectState, Operation, WaitOn},
+    snapshot::{Goroutine, Operation, WaitOn},
 };
 
 /// What is told of already.
@@ -32,24 +34,27 @@ pub(super) fn stuck(
     scene: &Scene<'_>,
     verdicts: &Verdicts,
     told: &Told,
-    options: &Options,
+    patience: Patience,
 ) -> Vec<Finding> {
     let mut chains = Chains {
         scene,
         told: &told.holders,
         known: FxHashMap::default(),
     };
-    let threshold = options.stuck_after_ns();
     let waits = scene.snapshot.goroutines.iter().filter(|g| {
         !g.system
             && g.status.is_parked()
             && g.wait_reason.is_some_and(can_be_stuck)
-            && !g.waits_on.iter().any(|wait| is_timed(scene, *wait))
+            && !g
+                .waits_on
+                .iter()
+                .any(|wait| is_timed(&scene.snapshot.objects, *wait))
             && !g
                 .waits_on
                 .iter()
                 .any(|wait| told.locks.contains(&wait.object.addr))
-            && scene.age(g).known_ns() >= threshold
+            && lasts(scene, g, patience)
+            && !told.holders.contains(&g.goid)
             && !is_idle(scene, g)
             && verdicts.fate(g.goid).is_none()
     });
@@ -74,12 +79,35 @@ const fn can_be_stuck(reason: WaitReason) -> bool {
     )
 }
 
-/// Whether a timer ends the wait.
-fn is_timed(scene: &Scene<'_>, wait: WaitOn) -> bool {
-    let object = scene.snapshot.objects.get(&wait.object.addr);
+/// Whether `g` has waited for long; or, as long as anybody looked on, for a lock that none has who
+/// goes on by himself, or for a timer that does not run.
+fn lasts(scene: &Scene<'_>, g: &Goroutine, patience: Patience) -> bool {
+    let age = scene.age(g);
+    patience.is_long(age)
+        || patience.is_stalled(age)
+            && (waits_for_stopped_timer(scene, g)
+                || g.wait_reason.is_some_and(is_lock) && !ends_by_itself(scene, g))
+}
+
+/// Whether somebody may hold what `g` waits for who goes on by himself, or who was not seen.
+fn ends_by_itself(scene: &Scene<'_>, g: &Goroutine) -> bool {
+    g.waits_on.iter().any(|wait| {
+        let holders = scene.holders.get(&wait.object.addr);
+        let holders = holders.map_or(&[][..], |holders| &holders.candidates);
+        let moves = |goid: Goid| {
+            scene
+                .goroutine(goid)
+                .is_none_or(|g| moves_by_itself(scene, g))
+        };
+        holders.is_empty() || holders.iter().any(|(goid, _)| moves(*goid))
+    })
+}
+
+/// Waits for locks.
+const fn is_lock(reason: WaitReason) -> bool {
     matches!(
-        object.and_then(|object| object.state.as_ref()),
-        Some(ObjectState::Channel { timer: true, .. })
+        reason,
+        WaitReason::MutexLock | WaitReason::RwMutexRLock | WaitReason::RwMutexLock
     )
 }
 
@@ -142,13 +170,30 @@ fn tell(scene: &Scene<'_>, members: &Members<'_>) -> Finding {
     let reason = members.example().and_then(|g| g.wait_reason);
     let reason = reason.map_or("wait", WaitReason::as_str);
     let who = match (members.count(), members.example()) {
-        (1, Some(g)) => format!("{} has been in {reason}", Scene::name(g.goid)),
-        (n, _) => format!("{} have been in {reason}", count(n, "goroutine")),
+        (1, Some(g)) => format!("{} has been in {reason} for", Scene::name(g.goid)),
+        (n, _) => format!("{} have been in {reason} for up to", count(n, "goroutine")),
+    };
+    let undated = since_unknown(scene, &members.goroutines);
+    let at_least = undated.as_ref().map_or("", |_| " at least");
+    let timer = members.example();
+    let timer = timer.is_some_and(|g| waits_for_stopped_timer(scene, g));
+    let what = if timer {
+        ", for a timer that does not run"
+    } else {
+        ""
     };
     let mut story = Vec::new();
     let mut doubts = vec!["somebody alive may still wake them".to_owned()];
     if let Some(example) = members.example() {
         story.push(scene.sentence(example.goid));
+        story.extend(undated);
+        if timer {
+            story.push(
+                "Since Go 1.23 the channel of a timer that was stopped stays empty: nothing comes \
+                 unless somebody resets it."
+                    .to_owned(),
+            );
+        }
         story.extend(partners(scene, example));
         for wait in &example.waits_on {
             let Some(holders) = scene.holders.get(&wait.object.addr) else {
@@ -160,13 +205,12 @@ fn tell(scene: &Scene<'_>, members: &Members<'_>) -> Finding {
                     _ => "unlocks",
                 };
                 story.push(format!(
-                    "No goroutine was found that {done} {} later: whoever had to may have ended \
-                     without.",
+                    "No goroutine was seen that {done} {} later.",
                     scene.object(wait.object.addr)
                 ));
             }
             for (holder, _) in holders.candidates.iter().take(3) {
-                story.extend(scene.holds(*holder, wait.object.addr, Some(example)));
+                story.extend(scene.holds(*holder, wait.object.addr, Some(example), "it"));
                 story.push(scene.sentence(*holder));
             }
             doubts.extend(holders.doubts.iter().cloned());
@@ -177,7 +221,7 @@ fn tell(scene: &Scene<'_>, members: &Members<'_>) -> Finding {
         count: members.count(),
         goroutines: members.goids(),
         objects: members.objects(),
-        summary: format!("{who} for up to {}{}", duration(age), members.place()),
+        summary: format!("{who}{at_least} {}{what}{}", duration(age), members.place()),
         story,
         doubts,
         since_ns: oldest,

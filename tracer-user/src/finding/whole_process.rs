@@ -4,7 +4,7 @@ use super::{
     forever::is_habit,
     identity::Identity,
     members::by_site,
-    model::{Finding, FindingKind, MAX_LISTED},
+    model::{Finding, FindingKind, MAX_LISTED, Verdict},
     phrase::count,
     proof::Proof,
     scene::{Scene, began_ns},
@@ -41,11 +41,7 @@ pub(super) fn whole_process(
             })
         })
         .collect();
-    story.push(
-        "No goroutine runs, no timer is pending and nothing outside the process is waited for: \
-         only a restart frees it."
-            .to_owned(),
-    );
+    story.push(ending(scene, proof));
     let mut goroutines: Vec<Goid> = users().map(|g| g.goid).collect();
     goroutines.sort_unstable();
     goroutines.truncate(MAX_LISTED);
@@ -58,7 +54,10 @@ pub(super) fn whole_process(
         verdict: proof.verdict(),
         count: total,
         goroutines,
-        summary: format!("whole process: {blocked} for ever"),
+        summary: match proof.verdict() {
+            Verdict::Proven => format!("whole process: {blocked} for ever"),
+            Verdict::Suspected => format!("whole process: {blocked}"),
+        },
         story,
         doubts: proof.doubts(),
         since_ns: users().filter_map(|g| began_ns(g.since)).max(),
@@ -67,4 +66,19 @@ pub(super) fn whole_process(
             Identity::new(scene.process, FindingKind::WholeProcessDeadlock).id(),
         )
     })
+}
+
+/// Why nothing happens any more.
+fn ending(scene: &Scene<'_>, proof: Proof) -> String {
+    let timers = scene.snapshot.scheduler.as_ref().map_or(0, |s| s.timers);
+    let timers = match timers {
+        0 => "no timer is pending".to_owned(),
+        1 => "the timer that is pending wakes nobody".to_owned(),
+        many => format!("none of the {many} timers that are pending wakes anybody"),
+    };
+    let restart = match proof.verdict() {
+        Verdict::Proven => ": only a restart frees it",
+        Verdict::Suspected => "",
+    };
+    format!("No goroutine runs, {timers} and nothing outside the process is waited for{restart}.")
 }

@@ -2,9 +2,10 @@
 
 use super::{
     adjacency::Adjacency,
-    compact::{Compact, Wait},
+    compact::{Compact, Gate, Wait},
     components::strongly_connected,
     cycle::{self, Cycle},
+    requirement::Need,
     root_blocker::RootBlocker,
 };
 use crate::ids::{Goid, TargetAddr};
@@ -83,11 +84,15 @@ impl Verdicts {
 }
 
 /// The dead goroutines with their reasons, ascending, and the cycles among them.
-pub(super) fn fates(graph: &Compact<'_>, live: &[bool]) -> (Vec<(Goid, Fate)>, Vec<Cycle>) {
+pub(super) fn fates(
+    graph: &Compact<'_>,
+    live: &[bool],
+    doubt: Doubt<'_>,
+) -> (Vec<(Goid, Fate)>, Vec<Cycle>) {
     if live.iter().all(|&l| l) {
         return (Vec::new(), Vec::new());
     }
-    let dead = dead_part(graph, live);
+    let dead = dead_part(graph, live, doubt);
     let goroutines = graph.goids.len();
     let mut causes: Vec<Option<Cause>> = vec![None; dead.nodes()];
     let mut fates = Vec::new();
@@ -148,18 +153,28 @@ fn worst(causes: impl Iterator<Item = Cause>) -> Option<Cause> {
     causes.min_by_key(|cause| !matches!(cause, Cause::Cycle(_)))
 }
 
-/// Dead goroutines → the gates they wait at → the dead holders of those. Nodes are the goroutines,
-/// then the gates.
-fn dead_part(graph: &Compact<'_>, live: &[bool]) -> Adjacency {
+/// How little speaks for a goroutine being the one that holds an object; 0: nothing is missing.
+pub(super) type Doubt<'a> = &'a dyn Fn(TargetAddr, Goid) -> u8;
+
+/// Dead goroutines → the gates they wait at → the dead holders of those; of several of whom one
+/// suffices, those with the least doubt. Nodes are the goroutines, then the gates.
+fn dead_part(graph: &Compact<'_>, live: &[bool], doubt: Doubt<'_>) -> Adjacency {
     let goroutines = graph.goids.len();
     let waits = (0..goroutines)
         .filter(|&v| !live[v])
         .filter_map(|v| graph.gate_of(v).map(|gate| (v, goroutines + gate)));
     let holds = (0..graph.gates.len()).flat_map(|gate| {
-        let holders = graph.holders.successors(gate).iter();
+        let Gate { object, need, .. } = graph.gates[gate];
+        let of = move |v: usize| doubt(object, graph.goids[v]);
+        let holders = graph.holders.successors(gate).iter().copied();
+        let holders = holders.filter(|&v| !live[v]);
+        let least = match need {
+            Need::OneOf => holders.clone().map(of).min(),
+            Need::All => None,
+        };
         holders
-            .filter(|&&v| !live[v])
-            .map(move |&v| (goroutines + gate, v))
+            .filter(move |&v| least.is_none_or(|least| of(v) == least))
+            .map(move |v| (goroutines + gate, v))
     });
     Adjacency::new(goroutines + graph.gates.len(), waits.chain(holds))
 }

@@ -23,6 +23,8 @@ pub use requirement::{
 pub use root_blocker::RootBlocker;
 pub use wait_graph::WaitGraph;
 
+use crate::ids::{Goid, TargetAddr};
+
 /// Decides for every goroutine whether it can ever run again, and if not, why.
 ///
 /// Linear in goroutines plus holders, apart from what `reach` costs. A goroutine listed twice
@@ -31,8 +33,28 @@ pub use wait_graph::WaitGraph;
 pub fn solve(nodes: &[GoroutineNode], reach: &mut dyn Reachability) -> Verdicts {
     let graph = compact::Compact::new(nodes);
     let live = liveness::live(&graph, reach);
-    let (dead, cycles) = fate::fates(&graph, &live);
+    let (dead, cycles) = fate::fates(&graph, &live, &|_, _| 0);
     Verdicts::new(dead, cycles, root_blocker::root_blockers(&graph, &live))
+}
+
+/// Tells anew why those are dead who are dead in `verdicts`, which followed from `nodes`: where any
+/// of several goroutines may be the one that holds an object, those count of whom `doubt` (of object
+/// and holder) says least. Whoever only may hold what he waits for is a waiter then, and no member of
+/// a cycle. Who is dead stays the same.
+#[must_use]
+pub fn retold(
+    verdicts: Verdicts,
+    nodes: &[GoroutineNode],
+    doubt: &dyn Fn(TargetAddr, Goid) -> u8,
+) -> Verdicts {
+    let graph = compact::Compact::new(nodes);
+    let live: Vec<bool> = graph
+        .goids
+        .iter()
+        .map(|goid| verdicts.fate(*goid).is_none())
+        .collect();
+    let (dead, cycles) = fate::fates(&graph, &live, doubt);
+    Verdicts::new(dead, cycles, verdicts.root_blockers)
 }
 
 #[cfg(test)]

@@ -46,6 +46,7 @@ pub(super) fn decode(id: ObjectId, bytes: &[u8], layout: &Layout) -> ObjectState
             cap: f.u64(layout.hchan.dataqsiz),
             closed: f.u32(layout.hchan.closed) != 0,
             timer: layout.hchan.timer.is_some_and(|timer| f.u64(timer) != 0),
+            stopped: false,
             element: ChannelElement {
                 size: (f.u32(layout.hchan.elemsize) & 0xffff) as u16,
                 type_name: None,

@@ -157,6 +157,8 @@ struct Channels {
 struct Channel {
     state: ObjectState,
     element_type: TargetAddr,
+    /// The timer that sends on it; nil where none does.
+    timer: TargetAddr,
     first_receiver: TargetAddr,
     first_sender: TargetAddr,
 }
@@ -195,6 +197,10 @@ impl Channels {
                 let channel = Channel {
                     state: object_state::decode(id, bytes, layout),
                     element_type: Fields(bytes).addr(layout.hchan.elemtype),
+                    timer: layout
+                        .hchan
+                        .timer
+                        .map_or(TargetAddr(0), |timer| Fields(bytes).addr(timer)),
                     first_receiver: Fields(bytes).addr(layout.hchan.recvq),
                     first_sender: Fields(bytes).addr(layout.hchan.sendq),
                 };
@@ -206,7 +212,28 @@ impl Channels {
             directions: FxHashMap::default(),
         };
         channels.name_elements(target);
+        channels.find_stopped_timers(target)?;
         Ok(channels)
+    }
+
+    /// A timer that is not going to fire has no time to do so (`timer.stop`, `timer.unlockAndRun` in
+    /// `runtime/time.go`).
+    fn find_stopped_timers(&mut self, target: &Target) -> Result<(), ReadError> {
+        let timers = self.states.values_mut();
+        let mut timers: Vec<&mut Channel> = timers.filter(|c| !c.timer.is_nil()).collect();
+        let when = target.image.layout().timer.when;
+        let mut gather = Gather::new();
+        for chunk in timers.chunks_mut(OBJECTS_CHUNK) {
+            let ranges: Vec<_> = chunk.iter().map(|c| (c.timer.offset(when), 8)).collect();
+            gather.read(&*target.memory, &ranges)?;
+            for (index, channel) in chunk.iter_mut().enumerate() {
+                let time = gather.get(index).map(|bytes| Fields(bytes).u64(0));
+                if let ObjectState::Channel { stopped, .. } = &mut channel.state {
+                    *stopped = time == Some(0);
+                }
+            }
+        }
+        Ok(())
     }
 
     /// Few types, many channels.

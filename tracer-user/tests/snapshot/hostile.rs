@@ -145,6 +145,7 @@ fn look_further(target: &Target, analyzer: &Analyzer, snapshot: Snapshot) -> boo
         pending: locks.pending.clone(),
         main_rests: snapshot.goroutines.iter().any(|g| analyzer.rests(g)),
         one_moment: false,
+        watched: None,
     };
     let options = reach::Options {
         limit: WALK_LIMIT,

@@ -56,6 +56,9 @@ function Facts({ diagnosis, history }: { diagnosis: Diagnosis; history: number[]
 
 export function ProcessPage({ pid, listed, history }: { pid: number; listed: ListedProcess | null; history: number[] }) {
   const { diagnosis, error } = useDiagnosis(pid);
+  // Of a queue its cause tells.
+  const findings = diagnosis?.findings ?? [];
+  const told = findings.filter(({ cause }) => !findings.some(({ id }) => id === cause));
   const title = diagnosis?.process.command ?? listed?.command ?? "";
   return (
     <>
@@ -67,9 +70,9 @@ export function ProcessPage({ pid, listed, history }: { pid: number; listed: Lis
         <>
           <Facts diagnosis={diagnosis} history={history} />
           <section aria-labelledby="findings">
-            <h3 id="findings">Findings ({count(diagnosis.findings.length)})</h3>
+            <h3 id="findings">Findings ({count(told.length)})</h3>
             {diagnosis.findings.length === 0 && <p class="fine">Nothing is stuck here.</p>}
-            {diagnosis.findings.map((finding) => (
+            {told.map((finding) => (
               <FindingCard key={finding.id} finding={finding} diagnosis={diagnosis} />
             ))}
           </section>

@@ -88,6 +88,8 @@ export interface Finding {
   summary: string;
   story?: string[];
   doubts?: string[];
+  /** The finding that tells what the goroutines of a queue wait behind. */
+  cause?: string | null;
   since: string | null;
 }
 

@@ -12,7 +12,9 @@ use crate::{
     ids::{Goid, ImageAddr, LoadBias, Pid, TargetAddr, Tid},
     image::WaitReason,
     process::{ProcessKey, StartTime},
-    release::{Certainty, Evidence, Held, LockHolders, PendingRelease, ReleaseKind},
+    release::{
+        Acquisition, Certainty, Evidence, Held, LockHolders, PendingRelease, ReleaseKind, Taken,
+    },
     snapshot::{
         self, MutexState, ObjectId, ObjectKind, ObjectState, Operation, Scheduler, Snapshot, Stack,
         StackFrame, Status, SyncObject, Thread, ThreadState, WaitOn, WaitSince,
@@ -139,7 +141,11 @@ fn holders(object: TargetAddr, holder: u64) -> LockHolders {
                     site: ImageAddr(0x3000),
                     held: Held::Deferred,
                 },
-                acquired: None,
+                acquired: Some(Acquisition {
+                    frame: 2,
+                    site: ImageAddr(0x3000),
+                    taken: Taken::OnEveryPath,
+                }),
             },
         )],
         exclusive: set.clone(),
@@ -216,6 +222,7 @@ pub fn cycle() -> finding::Finding {
         doubts: Vec::new(),
         since_ns: Some(NOW_NS - 192_000_000_000),
         waiting_behind: 0,
+        cause: None,
     }
 }
 

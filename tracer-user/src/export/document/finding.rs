@@ -33,6 +33,8 @@ pub struct Finding {
     pub story: Vec<String>,
     /// What is missing for `proven`.
     pub doubts: Vec<String>,
+    /// The finding that tells why they wait, of those that are queued behind it; else `null`.
+    pub cause: Option<String>,
     /// Goroutines that are not concerned themselves but wait behind those that are.
     pub waiting_behind: u64,
     /// Since when it holds (RFC 3339); `null` where unknown.
@@ -113,6 +115,7 @@ impl Finding {
             summary: finding.summary.clone(),
             story: finding.story.clone(),
             doubts: finding.doubts.clone(),
+            cause: finding.cause.map(|cause| cause.to_string()),
             waiting_behind: finding.waiting_behind,
             since: finding.since_ns.map(|ns| clock.wall_text(ns)),
             age_seconds: finding.since_ns.map(|ns| seconds(clock.age_ns(ns))),

@@ -8,7 +8,7 @@ use serde::{Serialize, Serializer};
 
 use super::Address;
 use crate::{
-    finding,
+    finding::{self, is_plumbing},
     ids::ImageAddr,
     image::{Image, SourceFrame},
     snapshot::Stack,
@@ -188,6 +188,11 @@ impl<'a> Symbolizer<'a> {
         lines.last().map_or_else(Site::unknown, Site::from)
     }
 
+    /// The innermost line at `pc` that the program's author wrote: `sync.(*Mutex).Lock` is inlined.
+    pub fn own(&mut self, pc: ImageAddr, is_return_address: bool) -> Arc<Site> {
+        Arc::new(own_line(&self.at(pc, is_return_address)))
+    }
+
     /// The innermost line at `pc`, inlined or not: where the `go` statement or the call is written.
     pub fn innermost(&mut self, pc: ImageAddr, is_return_address: bool) -> Arc<Site> {
         if let Some(known) = self.sites.get(&(pc, is_return_address)) {
@@ -199,6 +204,11 @@ impl<'a> Symbolizer<'a> {
             .insert((pc, is_return_address), Arc::clone(&site));
         site
     }
+}
+
+fn own_line(lines: &[Frame]) -> Site {
+    let own = lines.iter().find(|line| !is_plumbing(&line.function));
+    own.or(lines.first()).map_or_else(Site::unknown, Site::from)
 }
 
 fn frames_at(symbols: &dyn Symbols, pc: ImageAddr, is_return_address: bool) -> Arc<[Frame]> {

@@ -115,6 +115,13 @@ impl Document {
         }
     }
 
+    /// The findings that are told one by one: all but queues whose cause is told.
+    pub fn told(&self) -> impl Iterator<Item = &Finding> + Clone {
+        let is_here = |id: &String| self.findings.iter().any(|finding| finding.id == *id);
+        let findings = self.findings.iter();
+        findings.filter(move |finding| !finding.cause.as_ref().is_some_and(is_here))
+    }
+
     /// The goroutine `goid`, if it is there.
     #[must_use]
     pub fn goroutine(&self, goid: Goid) -> Option<&Goroutine> {
@@ -156,6 +163,12 @@ mod tests {
     }
 
     #[test]
+    fn holders_say_where_they_took_what_they_hold() {
+        let acquired = &document()["objects"][0]["holders"][0]["acquired"];
+        assert!(acquired["line"].is_u64(), "{acquired}");
+    }
+
+    #[test]
     fn what_breaks_the_schema_is_noticed() {
         let breaks = |pointer: &str, value: Value| {
             let mut document = document();
@@ -166,6 +179,7 @@ mod tests {
         assert!(breaks("/process/pid", json!("4711")));
         assert!(breaks("/goroutines/0/status", json!("asleep")));
         assert!(breaks("/objects/0/holders/0/release/how", json!("magic")));
+        assert!(breaks("/objects/0/holders/0/acquired", json!("here")));
         assert!(breaks("/findings/0/edges/0", json!({"from": 1, "to": 2})));
         assert!(breaks("/findings/0/objects/0", json!(824633802752_u64)));
         let mut surplus = document();

@@ -1,10 +1,12 @@
 //! Objects that goroutines wait on, with their holders, in documents.
 
+use std::sync::Arc;
+
 use serde::Serialize;
 
-use super::{Address, Site, Symbolizer};
+use super::{Address, Site, Symbolizer, frame::shared_site};
 use crate::{
-    ids::Goid,
+    ids::{Goid, ImageAddr},
     release::{Certainty, Held, LockHolders, PendingRelease},
     snapshot::{self, MutexState, ObjectKind, ObjectState, SyncObject},
 };
@@ -36,6 +38,9 @@ pub struct Holder {
     /// Where its frame stands that will release.
     #[serde(flatten)]
     pub site: Site,
+    /// Where it took the object; `null` where that was not seen.
+    #[serde(serialize_with = "shared_site")]
+    pub acquired: Option<Arc<Site>>,
     /// The call or instruction that releases.
     pub release: Release,
 }
@@ -65,6 +70,8 @@ pub enum State {
         closed: bool,
         /// Whether a timer sends on it.
         timer: bool,
+        /// Whether that timer does not run.
+        timer_stopped: bool,
         /// The type of its elements; `null` when not known.
         element: Option<String>,
     },
@@ -134,12 +141,14 @@ impl From<&ObjectState> for State {
                 cap,
                 closed,
                 timer,
+                stopped,
                 ref element,
             } => Self::Channel {
                 length: len,
                 capacity: cap,
                 closed,
                 timer,
+                timer_stopped: stopped,
                 element: element.type_name.as_deref().map(str::to_owned),
             },
             ObjectState::Mutex(state) => Self::Mutex(state.into()),
@@ -197,7 +206,15 @@ impl Holder {
         let evidence = &pending.evidence;
         let frame = goroutine.and_then(|g| g.stack.frames.get(evidence.frame));
         let release = Site::clone(&symbolizer.innermost(evidence.site, false));
+        let acquired = pending.acquired.and_then(|acquired| {
+            if acquired.site != ImageAddr(0) {
+                return Some(symbolizer.own(acquired.site, false));
+            }
+            let frame = goroutine.and_then(|g| g.stack.frames.get(acquired.frame))?;
+            Some(symbolizer.own(frame.pc, acquired.frame > 0))
+        });
         Self {
+            acquired,
             goroutine: goid,
             certain: pending.certainty == Certainty::Certain,
             site: frame.map_or_else(

@@ -152,7 +152,7 @@ impl ProcessView {
         };
         frame.render_widget(heading(&document), head);
         let titles = [
-            format!("Findings ({})", document.findings.len()),
+            format!("Findings ({})", document.told().count()),
             format!("Goroutines ({})", document.process.goroutines),
             format!("Threads ({})", document.process.threads),
         ];

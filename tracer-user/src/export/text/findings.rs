@@ -2,7 +2,11 @@
 
 use std::io::{self, Write};
 
-use super::{Options, Style, clean, count, duration, stacks, wrap};
+use super::{
+    Options, Style, clean, count, duration,
+    stacks::{self, Printed},
+    wrap,
+};
 use crate::{
     export::{
         document::{Document, Finding},
@@ -15,21 +19,32 @@ use crate::{
 /// Most stacks printed below one finding.
 const STACK_LIMIT: usize = 6;
 
-/// Prints all findings of a document, with stacks.
+/// Prints all findings of a document, with stacks; a queue as a part of its cause.
 ///
 /// # Errors
 /// When `out` cannot be written.
 pub fn write(out: &mut impl Write, document: &Document, options: Options) -> io::Result<()> {
+    write_once(out, document, &mut Printed::default(), options)
+}
+
+/// Likewise, without the stacks that were `printed` already.
+pub(super) fn write_once(
+    out: &mut impl Write,
+    document: &Document,
+    printed: &mut Printed,
+    options: Options,
+) -> io::Result<()> {
     writeln!(out)?;
     if document.findings.is_empty() {
         let text = "Nothing found: no goroutine is stuck, as far as can be told.";
         return writeln!(out, "{}", options.paint.style(Style::Good, text));
     }
-    for (position, one) in document.findings.iter().enumerate() {
+    for (position, one) in document.told().enumerate() {
         if position > 0 {
             writeln!(out)?;
         }
-        with_stacks(out, document, one, options)?;
+        finding(out, one, options)?;
+        members(out, document, one, printed, options)?;
     }
     Ok(())
 }
@@ -45,7 +60,7 @@ pub fn with_stacks(
     options: Options,
 ) -> io::Result<()> {
     finding(out, one, options)?;
-    members(out, document, one, options)
+    members(out, document, one, &mut Printed::default(), options)
 }
 
 /// Prints one finding without stacks.
@@ -95,13 +110,14 @@ fn members(
     out: &mut impl Write,
     document: &Document,
     finding: &Finding,
+    printed: &mut Printed,
     options: Options,
 ) -> io::Result<()> {
     let example = finding.group.as_ref().map(|group| group.example);
     if let Some(example) = example.filter(|_| !options.all) {
         if let Some(example) = document.goroutine(example) {
             writeln!(out)?;
-            stacks::one(out, example, "    ", options)?;
+            stacks::one(out, example, "    ", printed, options)?;
         }
         return Ok(());
     }
@@ -112,11 +128,11 @@ fn members(
         writeln!(out)?;
         let Some(first) = group.first().filter(|_| !options.all) else {
             for goroutine in &group.members {
-                stacks::one(out, goroutine, "    ", options)?;
+                stacks::one(out, goroutine, "    ", printed, options)?;
             }
             continue;
         };
-        stacks::one(out, first, "    ", options)?;
+        stacks::one(out, first, "    ", printed, options)?;
         let others: Vec<Goid> = group
             .members
             .iter()

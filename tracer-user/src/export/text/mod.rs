@@ -35,11 +35,12 @@ pub struct Options {
 /// When `out` cannot be written.
 pub fn write(out: &mut impl Write, document: &Document, options: Options) -> io::Result<()> {
     header::write(out, document, options)?;
-    findings::write(out, document, options)?;
+    let printed = &mut stacks::Printed::default();
+    findings::write_once(out, document, printed, options)?;
     if options.all {
         stacks::write_all(out, document, options)?;
     } else {
-        stacks::write_groups(out, document, options)?;
+        stacks::write_groups(out, document, printed, options)?;
     }
     threads::write(out, document, options)?;
     incomplete(out, document, options)

@@ -1,6 +1,13 @@
 //! Goroutines and their stacks: by groups, or all of them.
 
-use std::io::{self, Write};
+use std::{
+    borrow::Cow,
+    collections::hash_map::Entry,
+    io::{self, Write},
+    sync::Arc,
+};
+
+use rustc_hash::FxHashMap;
 
 use super::{Options, Style, clean, count, duration, place, short_function};
 use crate::{
@@ -9,6 +16,7 @@ use crate::{
         groups::{Group, groups},
     },
     finding::is_plumbing,
+    ids::Goid,
 };
 
 /// Most groups printed without `--all`.
@@ -17,7 +25,12 @@ const GROUP_LIMIT: usize = 25;
 const FRAME_LIMIT: usize = 6;
 
 /// Prints the goroutines in groups of identical stacks.
-pub fn write_groups(out: &mut impl Write, document: &Document, options: Options) -> io::Result<()> {
+pub fn write_groups(
+    out: &mut impl Write,
+    document: &Document,
+    printed: &mut Printed,
+    options: Options,
+) -> io::Result<()> {
     let groups = groups(document);
     let (system, user): (Vec<&Group<'_>>, Vec<_>) = groups
         .iter()
@@ -25,7 +38,7 @@ pub fn write_groups(out: &mut impl Write, document: &Document, options: Options)
     let size = |groups: &[&Group<'_>]| groups.iter().map(|group| group.members.len()).sum();
     heading(out, size(&user), user.len(), options)?;
     for group in user.iter().take(GROUP_LIMIT) {
-        write_group(out, group, options)?;
+        write_group(out, group, printed, options)?;
     }
     if let Some(rest) = user.get(GROUP_LIMIT..).filter(|rest| !rest.is_empty()) {
         writeln!(
@@ -56,7 +69,12 @@ fn heading(
     writeln!(out, "\n{}", options.paint.style(Style::Heading, text))
 }
 
-fn write_group(out: &mut impl Write, group: &Group<'_>, options: Options) -> io::Result<()> {
+fn write_group(
+    out: &mut impl Write,
+    group: &Group<'_>,
+    printed: &mut Printed,
+    options: Options,
+) -> io::Result<()> {
     let Some(first) = group.first() else {
         return Ok(());
     };
@@ -80,7 +98,26 @@ fn write_group(out: &mut impl Write, group: &Group<'_>, options: Options) -> io:
         options.paint.style(Style::Heading, group.state()),
         options.paint.style(Style::Faint, ids),
     )?;
-    frames(out, first, "          ", options)
+    frames_once(out, first, "          ", printed, options)
+}
+
+/// Prints the stack of `goroutine`, or which one it is where it has been printed already.
+fn frames_once(
+    out: &mut impl Write,
+    goroutine: &Goroutine,
+    indent: &str,
+    printed: &mut Printed,
+    options: Options,
+) -> io::Result<()> {
+    if let Some(goid) = printed.before(goroutine).filter(|_| !options.all) {
+        let text = if goid == goroutine.id {
+            format!("{indent}its stack is above")
+        } else {
+            format!("{indent}its stack is that of goroutine {goid}, above")
+        };
+        return writeln!(out, "{}", options.paint.style(Style::Faint, text));
+    }
+    frames(out, goroutine, indent, options)
 }
 
 /// Prints every goroutine with its whole stack, the runtime's own last.
@@ -89,7 +126,7 @@ pub fn write_all(out: &mut impl Write, document: &Document, options: Options) ->
     writeln!(out, "\n{}", options.paint.style(Style::Heading, text))?;
     for system in [false, true] {
         for goroutine in document.goroutines.iter().filter(|g| g.system == system) {
-            one(out, goroutine, "", options)?;
+            one_at_margin(out, goroutine, options)?;
             writeln!(out)?;
         }
     }
@@ -105,7 +142,7 @@ pub fn one_at_margin(
     goroutine: &Goroutine,
     options: Options,
 ) -> io::Result<()> {
-    one(out, goroutine, "", options)
+    one(out, goroutine, "", &mut Printed::default(), options)
 }
 
 /// Prints one goroutine with its stack.
@@ -113,6 +150,7 @@ pub fn one(
     out: &mut impl Write,
     goroutine: &Goroutine,
     indent: &str,
+    printed: &mut Printed,
     options: Options,
 ) -> io::Result<()> {
     let mut state = goroutine.wait_reason.unwrap_or(goroutine.status).to_owned();
@@ -144,7 +182,7 @@ pub fn one(
         ),
         options.paint.style(Style::Faint, objects),
     )?;
-    frames(out, goroutine, &format!("{indent}  "), options)
+    frames_once(out, goroutine, &format!("{indent}  "), printed, options)
 }
 
 /// A wait's length, with a word where only a lower bound is known.
@@ -186,7 +224,7 @@ fn frames(
         };
         let text = format!(
             "{indent}created by {} {}:{}",
-            clean(function(&site.function, options)),
+            clean(&function(&site.function, options)),
             clean(file),
             site.line
         );
@@ -219,15 +257,36 @@ fn line(out: &mut impl Write, indent: &str, frame: &Frame, options: Options) -> 
     writeln!(
         out,
         "{indent}{}  {}",
-        clean(function(&frame.function, options)),
+        clean(&function(&frame.function, options)),
         options.paint.style(Style::Faint, place(frame, options.all)),
     )
 }
 
-fn function(name: &str, options: Options) -> &str {
+fn function(name: &str, options: Options) -> Cow<'_, str> {
     if options.all {
-        name
+        Cow::Borrowed(name)
     } else {
         short_function(name)
+    }
+}
+
+/// The stacks that have been printed, each with the goroutine that it was printed for. Equal stacks
+/// are one allocation in a document.
+#[derive(Debug, Default)]
+pub struct Printed(FxHashMap<*const Frame, Goid>);
+
+impl Printed {
+    /// Whose stack was printed already that is the one of `goroutine`; notes that this one is now.
+    fn before(&mut self, goroutine: &Goroutine) -> Option<Goid> {
+        if goroutine.stack.is_empty() {
+            return None;
+        }
+        match self.0.entry(Arc::as_ptr(&goroutine.stack).cast()) {
+            Entry::Occupied(known) => Some(*known.get()),
+            Entry::Vacant(new) => {
+                new.insert(goroutine.id);
+                None
+            }
+        }
     }
 }

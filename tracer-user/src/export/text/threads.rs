@@ -69,7 +69,7 @@ fn sites(out: &mut impl Write, sites: &[SiteCount], options: Options) -> io::Res
         writeln!(
             out,
             "{count:>7} {}  {}",
-            clean(short_function(&site.function)),
+            clean(&short_function(&site.function)),
             options.paint.style(
                 Style::Faint,
                 format_args!("{}:{}", clean(short_path(&site.file)), site.line)

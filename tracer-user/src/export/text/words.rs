@@ -1,9 +1,9 @@
 //! Durations, counts, places and paragraphs as a person reads them.
 
-use std::time::Duration;
+use std::{borrow::Cow, time::Duration};
 
 use super::paint::clean;
-use crate::export::document::Frame;
+use crate::{export::document::Frame, finding::without_type_arguments};
 
 /// A duration by its two largest units: `3.2 s`, `42 s`, `3 m 12 s`, `4 h 10 m`, `3 d 4 h`.
 #[must_use]
@@ -70,14 +70,15 @@ pub fn short_path(path: &str) -> &str {
         .map_or(path, |(at, _)| path.get(at + 1..).unwrap_or(path))
 }
 
-/// A function without the path of its package: `http.(*conn).serve` of
+/// A function without the path of its package and without type arguments: `http.(*conn).serve` of
 /// `net/http.(*conn).serve`.
 #[must_use]
-pub fn short_function(function: &str) -> &str {
+pub fn short_function(function: &str) -> Cow<'_, str> {
     // A generic's type arguments may hold slashes of their own.
     let end = function.find('[').unwrap_or(function.len());
     let package_end = function.get(..end).and_then(|head| head.rfind('/'));
-    package_end.map_or(function, |at| function.get(at + 1..).unwrap_or(function))
+    let name = package_end.map_or(function, |at| function.get(at + 1..).unwrap_or(function));
+    without_type_arguments(name)
 }
 
 /// `file.go:31` of a frame, shortened unless `full`.
@@ -165,7 +166,7 @@ mod tests {
         );
         assert_eq!(
             short_function("example.com/a/pool.Get[go.shape.*example.com/b.T]"),
-            "pool.Get[go.shape.*example.com/b.T]"
+            "pool.Get[…]"
         );
     }
 

@@ -7,6 +7,7 @@ use std::sync::Arc;
 
 use rustc_hash::{FxHashMap, FxHashSet};
 
+use super::{coroutine::Resumers, timers::may_be_timed};
 use crate::{
     graph::{Disposition, GoroutineNode, HolderSet, Need, Requirement},
     ids::{Goid, TargetAddr},
@@ -18,13 +19,13 @@ use crate::{
 };
 
 /// What may be assumed of objects whose satisfiers are not known for certain.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Assume {
+#[derive(Debug, Clone, Copy)]
+pub(super) enum Assume<'a> {
     /// Whoever can reach an object may act on it. What is dead under this is dead.
     Anyone,
-    /// Only those act on an object whose code was seen to. What is dead under this only is worth a
-    /// suspicion.
-    SeenActors,
+    /// Only those act on an object whose code was seen to, and coroutines are resumed by whom is
+    /// expected to. What is dead under this only is worth a suspicion.
+    SeenActors(&'a Resumers),
 }
 
 /// The graph nodes of all user goroutines.
@@ -35,14 +36,14 @@ pub(super) fn nodes(
     snapshot: &Snapshot,
     holders: &FxHashMap<TargetAddr, LockHolders>,
     pending: &FxHashMap<Goid, Vec<PendingRelease>>,
-    assume: Assume,
+    assume: Assume<'_>,
 ) -> Vec<GoroutineNode> {
     let mut reader = Reader {
         objects: &snapshot.objects,
         holders,
         actors: match assume {
             Assume::Anyone => FxHashMap::default(),
-            Assume::SeenActors => actors(pending),
+            Assume::SeenActors(_) => actors(pending),
         },
         assume,
         sets: FxHashMap::default(),
@@ -108,7 +109,7 @@ struct Reader<'a> {
     objects: &'a FxHashMap<TargetAddr, SyncObject>,
     holders: &'a FxHashMap<TargetAddr, LockHolders>,
     actors: Actors,
-    assume: Assume,
+    assume: Assume<'a>,
     /// Holder sets already built, to be shared by all waiters of an object.
     sets: FxHashMap<(TargetAddr, Need), Arc<HolderSet>>,
 }
@@ -139,13 +140,12 @@ impl Reader<'_> {
                 [wait] => self.synchronisation(wait),
                 _ => Disposition::Live,
             },
-            // Sleep and I/O end by themselves. The partner of a coroutine (iter.Pull) resumes it by
-            // a direct switch: the partner would have to be found first. A synctest bubble has its
-            // own detector. The rest is the runtime's own business, or nothing we know.
+            Some(WaitReason::Coroutine) => self.coroutine(g),
+            // Sleep and I/O end by themselves. A synctest bubble has its own detector. The rest is
+            // the runtime's own business, or nothing we know.
             Some(
                 WaitReason::Sleep
                 | WaitReason::IoWait
-                | WaitReason::Coroutine
                 | WaitReason::Synctest
                 | WaitReason::FinalizerWait
                 | WaitReason::Runtime
@@ -155,13 +155,29 @@ impl Reader<'_> {
         }
     }
 
+    const fn assumes_seen_actors(&self) -> bool {
+        matches!(self.assume, Assume::SeenActors(_))
+    }
+
+    /// A coroutine (`iter.Pull`) is resumed by a direct switch, of anybody who has its `next`.
+    fn coroutine(&self, g: &Goroutine) -> Disposition {
+        let Assume::SeenActors(resumers) = self.assume else {
+            return Disposition::Live;
+        };
+        let resumer = resumers.get(&g.goid).map(|resumer| resumer.goid());
+        resumer.map_or(Disposition::Live, |resumer| {
+            // The switch has no object that others could wait on: the `g` stands for it.
+            Disposition::Blocked(one_of(g.g, vec![resumer]))
+        })
+    }
+
     fn channels(&self, waits_on: &[WaitOn]) -> Disposition {
         let stays =
             |wait: &WaitOn| wait.object.kind == ObjectKind::Channel && self.state_holds(*wait);
         if waits_on.is_empty() || !waits_on.iter().all(stays) {
             return Disposition::Live;
         }
-        if self.assume == Assume::SeenActors
+        if self.assumes_seen_actors()
             && let Some(requirement) = self.seen_partners(waits_on)
         {
             return Disposition::Blocked(requirement);
@@ -171,34 +187,31 @@ impl Reader<'_> {
         })
     }
 
-    /// The goroutines whose code was seen to serve any of `waits_on`, if there are any for each.
+    /// The goroutines whose code was seen to serve any of `waits_on`. `None` where there are none, or
+    /// where one of the cases waits for time to pass.
     fn seen_partners(&self, waits_on: &[WaitOn]) -> Option<Requirement> {
-        let mut partners = FxHashSet::default();
-        for wait in waits_on {
-            let before = partners.len();
-            for kind in satisfiers(wait.operation) {
-                partners.extend(
-                    self.actors
-                        .get(&(wait.object.addr, *kind))
-                        .into_iter()
-                        .flatten(),
-                );
-            }
-            if partners.len() == before {
-                return None;
-            }
+        if waits_on
+            .iter()
+            .any(|wait| may_be_timed(self.objects, *wait))
+        {
+            return None;
         }
-        let mut holders: Vec<Goid> = partners.into_iter().copied().collect();
+        let served = |wait: &WaitOn| {
+            let object = wait.object.addr;
+            let kinds = satisfiers(wait.operation).iter();
+            kinds.filter_map(move |kind| self.actors.get(&(object, *kind)))
+        };
+        // A case that nobody was seen to serve takes nothing away from the others.
+        let object = waits_on.iter().find(|wait| served(wait).next().is_some())?;
+        let partners: FxHashSet<Goid> = waits_on
+            .iter()
+            .flat_map(served)
+            .flatten()
+            .copied()
+            .collect();
+        let mut holders: Vec<Goid> = partners.into_iter().collect();
         holders.sort_unstable();
-        Some(Requirement::Release {
-            object: waits_on.first()?.object.addr,
-            holders: Arc::new(HolderSet {
-                holders,
-                need: Need::OneOf,
-                complete: true,
-                unseen: Vec::new(),
-            }),
-        })
+        Some(one_of(object.object.addr, holders))
     }
 
     fn synchronisation(&mut self, wait: WaitOn) -> Disposition {
@@ -210,7 +223,7 @@ impl Reader<'_> {
         if let Some(holders) = self.set(object, wait.operation) {
             return Disposition::Blocked(Requirement::Release { object, holders });
         }
-        if self.assume == Assume::SeenActors
+        if self.assumes_seen_actors()
             && let Some(requirement) = self.seen_partners(&[wait])
         {
             return Disposition::Blocked(requirement);
@@ -232,16 +245,17 @@ impl Reader<'_> {
                 return None;
             }
         };
-        let usable = set.complete || self.assume == Assume::SeenActors;
+        let usable = set.complete || self.assumes_seen_actors();
         if !usable || set.need != need || set.holders.is_empty() {
             return None;
         }
+        let by_seen_actors = self.assumes_seen_actors();
         let shared = self.sets.entry((object, need)).or_insert_with(|| {
             let mut set = HolderSet {
                 complete: true,
                 ..set.clone()
             };
-            if self.assume == Assume::SeenActors {
+            if by_seen_actors {
                 set.unseen.clear();
             }
             Arc::new(set)
@@ -281,6 +295,19 @@ impl Reader<'_> {
             (Some(ObjectState::Cond { waiters, .. }), Operation::CondWait) => *waiters > 0,
             _ => false,
         }
+    }
+}
+
+/// Any one of `holders` has to act on `object`.
+fn one_of(object: TargetAddr, holders: Vec<Goid>) -> Requirement {
+    Requirement::Release {
+        object,
+        holders: Arc::new(HolderSet {
+            holders,
+            need: Need::OneOf,
+            complete: true,
+            unseen: Vec::new(),
+        }),
     }
 }
 

@@ -148,7 +148,7 @@ fn unknown_holders_are_whoever_reaches_the_lock() {
         &process.snapshot,
         &process.holders,
         &process.pending,
-        Assume::SeenActors,
+        Assume::SeenActors(&Resumers::default()),
     );
     assert_eq!(
         released_by(&suspected[0].disposition),

@@ -179,4 +179,65 @@ fn whoever_waits_behind_a_leak_is_queued_behind_it() {
         ]
     );
     assert_eq!(diagnosis.findings[0].waiting_behind, 1);
+    assert_eq!(diagnosis.findings[1].cause, Some(diagnosis.findings[0].id));
+    let queue = "1 more goroutine waits behind it, at main.wait (main.go:10).";
+    assert!(diagnosis.findings[0].story.iter().any(|line| line == queue));
+}
+
+#[test]
+fn a_cycle_of_a_lock_and_a_channel_that_nobody_reaches_is_no_leak() {
+    let mut process = Process::new();
+    process.runs(1, Status::Running);
+    for channel in [0xc0, 0xc8] {
+        process.channel(channel, 0, 0);
+    }
+    process.mutex(0xa0, true, &[2]);
+    process.waits(2, WaitReason::ChanReceive, Operation::Receive, 0xc0);
+    process.locks(3, 0xa0);
+    process.will(3, ReleaseKind::Close, 0xc0);
+    process.locks(4, 0xa0);
+    // Waits for what 3 would send afterwards.
+    process.waits(5, WaitReason::ChanReceive, Operation::Receive, 0xc8);
+    process.will(3, ReleaseKind::Send, 0xc8);
+    let suspected = looked(process.clone());
+    let diagnosis = walked(&process, &mut Only(vec![]));
+    assert_eq!(
+        kinds(&diagnosis),
+        [
+            (FindingKind::LockCycle, Verdict::Proven),
+            (FindingKind::Queued, Verdict::Proven),
+        ]
+    );
+    let told = |diagnosis: &Diagnosis| {
+        let finding = of_kind(diagnosis, FindingKind::LockCycle);
+        let story = finding
+            .story
+            .iter()
+            .filter(|line| line.starts_with("Goroutine"));
+        (
+            finding.goroutines.clone(),
+            story.cloned().collect::<Vec<_>>(),
+        )
+    };
+    assert_eq!(told(&diagnosis).0, goids(&[2, 3]));
+    assert_eq!(told(&diagnosis), told(&suspected));
+    assert_eq!(
+        of_kind(&diagnosis, FindingKind::Queued).goroutines,
+        goids(&[4, 5])
+    );
+}
+
+#[test]
+fn timers_that_wake_nobody_are_not_said_to_be_none() {
+    let mut process = Process::new();
+    process.channel(0xc0, 0, 0);
+    process.waits(1, WaitReason::ChanReceive, Operation::Receive, 0xc0);
+    process.scheduler().timers = 2;
+    let diagnosis = walked(&process, &mut Only(vec![]));
+    let finding = of_kind(&diagnosis, FindingKind::WholeProcessDeadlock);
+    let story = finding.story.join(" ");
+    assert!(
+        story.contains("none of the 2 timers that are pending wakes anybody"),
+        "{story}"
+    );
 }

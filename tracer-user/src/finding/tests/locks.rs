@@ -25,15 +25,15 @@ fn two_locks_in_opposite_order_are_told_as_a_deadlock() {
     assert_eq!(finding.since_ns, Some(NOW_NS - 250 * S));
     assert_eq!(
         finding.summary,
-        "deadlock: goroutines 7 and 8 wait for each other's locks (main.wait (main.go:10))"
+        "deadlock: goroutines 7 and 8 wait for each other's locks, at main.wait (main.go:10)"
     );
     assert_eq!(
         finding.story,
         [
             "Goroutine 7 waits to lock mutex 0xa0 for 4 m 10 s at main.wait (main.go:10).",
-            "Goroutine 8 unlocks it later at main.wait (main.go:12).",
+            "Goroutine 8 holds it, and unlocks it later at main.wait (main.go:12).",
             "Goroutine 8 waits to lock mutex 0xb0 for 4 m 10 s at main.wait (main.go:10).",
-            "Goroutine 7 unlocks it later at main.wait (main.go:12).",
+            "Goroutine 7 holds it, and unlocks it later at main.wait (main.go:12).",
             "Each waits for another of them: only a restart of the process frees them.",
             "Go's own detector is silent: 1 thread counts as busy: a thread watches the network \
              for goroutine 1.",
@@ -114,14 +114,12 @@ fn fifty_goroutines_queue_behind_a_cycle() {
     let cycle = of_kind(&diagnosis, FindingKind::LockCycle);
     assert_eq!(cycle.goroutines, goids(&[7, 8]));
     assert_eq!(cycle.waiting_behind, 50);
-    assert!(
-        cycle
-            .story
-            .contains(&"50 more goroutines queue behind them for ever.".to_owned())
-    );
+    let told = "50 more goroutines wait for the same lock, at main.wait (main.go:10).";
+    assert!(cycle.story.iter().any(|line| line == told), "{cycle:#?}");
     let queued = of_kind(&diagnosis, FindingKind::Queued);
     assert_eq!((queued.verdict, queued.count), (Verdict::Proven, 50));
     assert_eq!(queued.edges.len(), 50);
+    assert_eq!(queued.cause, Some(cycle.id));
     assert!(queued.story.last().unwrap().contains("detector is silent"));
     assert!(
         queued
@@ -141,9 +139,14 @@ fn a_reader_of_a_lock_that_upgrades_holds_itself_up() {
     let finding = of_kind(&diagnosis, FindingKind::SelfDeadlock);
     assert_eq!(finding.goroutines, goids(&[5]));
     assert_eq!(finding.waiting_behind, 1);
+    assert_eq!(
+        finding.summary,
+        "deadlock: goroutine 5 waits to lock RWMutex 0xd0, which it has read-locked itself, at \
+         main.wait (main.go:10)"
+    );
     let told = finding.story.join(" ");
     assert!(
-        told.contains("Goroutine 5 has read-locked it and gives it back later"),
+        told.contains("Goroutine 5 holds a read lock of it, and read-unlocks it later"),
         "{told}"
     );
 }
@@ -162,7 +165,7 @@ fn a_wait_group_waited_for_under_a_lock_its_workers_need() {
     assert_eq!(finding.verdict, Verdict::Proven);
     assert_eq!(finding.count, 3);
     assert!(
-        finding.summary.contains("wait for each other ("),
+        finding.summary.contains("wait for each other, at"),
         "{}",
         finding.summary
     );
@@ -218,4 +221,140 @@ fn idle_workers_that_feed_each_other_are_no_deadlock() {
         process.will(goid, ReleaseKind::Send, 0xc0);
     }
     assert_eq!(looked(process).findings, []);
+}
+
+/// What `goid` will do with `object` is known of, with where it took it.
+fn took(process: &mut Process, goid: u64, object: u64, taken: Taken) {
+    let holders = process.holders.get_mut(&TargetAddr(object)).unwrap();
+    let mut mine = holders.candidates.iter_mut().filter(|(g, _)| g.0 == goid);
+    mine.next().unwrap().1.acquired = Some(Acquisition {
+        frame: 1,
+        site: ImageAddr(9),
+        taken,
+    });
+}
+
+#[test]
+fn where_a_lock_was_taken_is_told() {
+    let mut process = ab_ba();
+    took(&mut process, 8, 0xa0, Taken::OnEveryPath);
+    took(&mut process, 7, 0xb0, Taken::OnSomePaths);
+    let diagnosis = looked(process);
+    let finding = of_kind(&diagnosis, FindingKind::LockCycle);
+    assert_eq!(
+        finding.story[1],
+        "Goroutine 8 holds it: locked at main.at (main.go:9), unlocks it later at main.wait \
+         (main.go:12)."
+    );
+    assert_eq!(
+        finding.story[3],
+        "Goroutine 7 holds it: perhaps locked at main.at (main.go:9), unlocks it later at main.wait \
+         (main.go:12)."
+    );
+}
+
+#[test]
+fn where_only_the_frame_is_known_it_is_told_so() {
+    let mut process = ab_ba();
+    took(&mut process, 8, 0xa0, Taken::OnEveryPath);
+    let holders = process.holders.get_mut(&TargetAddr(0xa0)).unwrap();
+    holders.candidates[0].1.acquired.as_mut().unwrap().site = ImageAddr(0);
+    let diagnosis = looked(process);
+    assert_eq!(
+        of_kind(&diagnosis, FindingKind::LockCycle).story[1],
+        "Goroutine 8 holds it: has locked it at or before main.wait (main.go:10), unlocks it later \
+         at main.go:12."
+    );
+}
+
+#[test]
+fn who_waits_for_the_lock_that_it_may_unlock_is_no_member_of_the_cycle() {
+    let mut process = ab_ba();
+    let holders = process.mutex(0xa0, true, &[3, 8, 9]);
+    for (goid, release) in &mut holders.candidates {
+        if goid.0 != 8 {
+            release.certainty = Certainty::Possible;
+        }
+    }
+    for goid in [3, 9] {
+        process.locks(goid, 0xa0);
+    }
+    let diagnosis = looked(process);
+    let finding = of_kind(&diagnosis, FindingKind::LockCycle);
+    assert_eq!(finding.goroutines, goids(&[7, 8]));
+    assert_eq!(finding.edges.len(), 2);
+    assert_eq!(finding.waiting_behind, 2);
+}
+
+#[test]
+fn a_recursive_read_lock_is_called_that() {
+    let mut process = Process::new();
+    process.parks(1, WaitReason::IoWait, &[]);
+    process.rwmutex(0xd0, &[5], Some(6));
+    process.waits(6, WaitReason::RwMutexLock, Operation::DrainReaders, 0xd0);
+    process.waits(5, WaitReason::RwMutexRLock, Operation::ReadLock, 0xd0);
+    let diagnosis = looked(process);
+    let finding = of_kind(&diagnosis, FindingKind::LockCycle);
+    assert_eq!(
+        finding.summary,
+        "deadlock: recursive read lock: goroutine 5 waits to read-lock RWMutex 0xd0, which it has \
+         read-locked already, behind goroutine 6, which waits for the readers to leave, at main.wait \
+         (main.go:10)"
+    );
+}
+
+#[test]
+fn a_select_with_a_case_that_nobody_serves_keeps_its_other_partners() {
+    let mut process = Process::new();
+    process.parks(1, WaitReason::IoWait, &[]);
+    process.channel(0xc0, 0, 0);
+    process.channel(0xd0, 0, 0);
+    process.mutex(0xa0, true, &[5]);
+    process.selects(5, &[(Operation::Receive, 0xd0), (Operation::Send, 0xc0)]);
+    process.locks(9, 0xa0);
+    process.will(9, ReleaseKind::Receive, 0xc0);
+    let suspected = looked(process.clone());
+    let finding = of_kind(&suspected, FindingKind::LockCycle);
+    assert_eq!(finding.verdict, Verdict::Suspected);
+    assert_eq!(finding.goroutines, goids(&[5, 9]));
+    assert!(
+        !finding.story.join(" ").contains("for ever"),
+        "{finding:#?}"
+    );
+    // Unless a timer ends the wait.
+    process.timer_channel(0xe0);
+    let cases = [
+        (Operation::Receive, 0xd0),
+        (Operation::Send, 0xc0),
+        (Operation::Receive, 0xe0),
+    ];
+    process.selects(5, &cases);
+    let timed = looked(process);
+    assert!(
+        kinds(&timed)
+            .iter()
+            .all(|(kind, _)| *kind != FindingKind::LockCycle)
+    );
+}
+
+#[test]
+fn a_coroutine_waits_for_who_pulls_it() {
+    let mut process = Process::new();
+    process.parks(1, WaitReason::IoWait, &[]);
+    process.rwmutex(0xd0, &[7], Some(6));
+    process.waits(6, WaitReason::RwMutexLock, Operation::DrainReaders, 0xd0);
+    let coroutine = process.parks(7, WaitReason::Coroutine, &[]);
+    coroutine.start = ImageAddr(fixture::CORO_START_PC);
+    coroutine.parent = Some(Goid(6));
+    let diagnosis = looked(process);
+    let finding = of_kind(&diagnosis, FindingKind::LockCycle);
+    assert_eq!(finding.verdict, Verdict::Suspected);
+    assert_eq!(finding.goroutines, goids(&[6, 7]));
+    assert_eq!(finding.objects, [TargetAddr(0xd0)]);
+    let told = finding.story.join(" ");
+    assert!(told.contains("Goroutine 7 is a coroutine of iter.Pull and waits to be pulled"));
+    assert!(
+        told.contains("Goroutine 6 made that coroutine at main.start (main.go:20)"),
+        "{told}"
+    );
 }

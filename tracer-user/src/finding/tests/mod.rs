@@ -12,10 +12,10 @@ use super::{
 };
 use crate::{
     graph::{GoroutineNode, Reachability, solve},
-    ids::{Goid, TargetAddr},
+    ids::{Goid, ImageAddr, TargetAddr},
     image::WaitReason,
     process::CpuLimit,
-    release::ReleaseKind,
+    release::{Acquisition, Certainty, ReleaseKind, Taken},
     snapshot::{Operation, Status, ThreadState, WaitSince},
 };
 
@@ -30,6 +30,7 @@ pub(super) fn evidence(process: &Process) -> Evidence {
         pending: process.pending.clone(),
         main_rests: false,
         one_moment: false,
+        watched: None,
     }
 }
 

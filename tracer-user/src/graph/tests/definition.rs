@@ -118,6 +118,18 @@ proptest! {
     }
 
     #[test]
+    fn doubts_change_nobody_s_life(nodes in any_nodes(), doubts in prop::collection::vec(0..3_u8, 64)) {
+        let verdicts = solved(&nodes);
+        let doubt = |object: TargetAddr, holder: Goid| {
+            let at = usize::try_from(object.0 * 7 + holder.0).unwrap() % doubts.len();
+            doubts[at]
+        };
+        let retold = retold(verdicts.clone(), &nodes, &doubt);
+        prop_assert_eq!(dead(&retold), dead(&verdicts));
+        check_fates(&nodes, &retold)?;
+    }
+
+    #[test]
     fn root_blockers_are_live_and_counted_once(nodes in any_nodes()) {
         let verdicts = solved(&nodes);
         let total: u64 = verdicts.root_blockers.iter().map(|root| root.waiting).sum();

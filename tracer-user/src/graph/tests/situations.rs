@@ -178,3 +178,55 @@ fn a_million_goroutines_behind_one_cycle() {
     assert_eq!(verdicts.dead.len(), 999_999);
     assert_eq!(verdicts.queued_behind(Cause::Cycle(0)).count(), 999_997);
 }
+
+#[test]
+fn who_only_may_hold_a_lock_is_a_waiter_once_the_doubts_count() {
+    // 2 and 3 hold each other's locks; 4 and 5, who want one of them, may unlock it later.
+    let nodes = [
+        live(1),
+        node(2, release(0xa0, Need::OneOf, &[4, 3, 5])),
+        node(4, release(0xa0, Need::OneOf, &[4, 3, 5])),
+        node(5, release(0xa0, Need::OneOf, &[4, 3, 5])),
+        node(3, release(0xb0, Need::OneOf, &[4, 2])),
+    ];
+    let verdicts = solved(&nodes);
+    assert_eq!(verdicts.cycles[0].members.len(), 4);
+    let doubt = |_, holder: Goid| u8::from(holder.0 > 3);
+    let retold = retold(verdicts.clone(), &nodes, &doubt);
+    assert_eq!(dead(&retold), dead(&verdicts));
+    assert_eq!(retold.cycles[0].members, [Goid(2), Goid(3)]);
+    let waiters: Vec<Goid> = retold.queued_behind(Cause::Cycle(0)).collect();
+    assert_eq!(waiters, [Goid(4), Goid(5)]);
+}
+
+#[test]
+fn the_shortest_cycle_is_told_wherever_it_is() {
+    // 1 → 2 → 3 → 1, and 2 → 4 → 2.
+    let nodes = [
+        locked(1, 0xa0, 2),
+        node(2, release(0xb0, Need::OneOf, &[3, 4])),
+        locked(3, 0xc0, 1),
+        locked(4, 0xd0, 2),
+    ];
+    let verdicts = solved(&nodes);
+    let [cycle] = &verdicts.cycles[..] else {
+        panic!("one cycle expected: {verdicts:?}");
+    };
+    assert_eq!(cycle.members, [2, 4, 1, 3].map(Goid));
+    assert_eq!(cycle.core, 2);
+}
+
+#[test]
+fn edges_are_as_many_as_waiters_and_holders_are() {
+    let holders: Vec<u64> = (10..60).collect();
+    let mut nodes: Vec<_> = (1..=9)
+        .map(|g| node(g, release(0xa0, Need::All, &holders)))
+        .collect();
+    nodes.extend((10..60).map(|g| locked(g, 0xb0, 1)));
+    let verdicts = solved(&nodes);
+    let [cycle] = &verdicts.cycles[..] else {
+        panic!("one cycle expected: {verdicts:?}");
+    };
+    assert_eq!(cycle.members.len(), 51);
+    assert_eq!(cycle.edges.len(), 50 + 50);
+}

@@ -1,0 +1,69 @@
+// Going idle holds the connection's lock and waits until its serializer has ended; the callback that
+// the serializer is running wants that lock. No live goroutine reaches the connection: a deadlock of
+// a lock and a channel, and no leak.
+//
+// expect: proven lock-cycle goroutines=2
+// expect: proven queued goroutines=4
+package main
+
+import (
+	"fmt"
+	"sync"
+	"time"
+)
+
+type connection struct {
+	mu        sync.RWMutex
+	callbacks chan func()
+	done      chan struct{}
+}
+
+func (c *connection) serialize() {
+	defer close(c.done)
+	for callback := range c.callbacks {
+		callback()
+	}
+}
+
+func (c *connection) update() {
+	result := make(chan bool)
+	c.callbacks <- func() {
+		time.Sleep(100 * time.Millisecond)
+		c.mu.Lock()
+		defer c.mu.Unlock()
+		result <- true
+	}
+	<-result
+}
+
+func (c *connection) enterIdle() {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	close(c.callbacks)
+	<-c.done
+}
+
+func (c *connection) call() {
+	c.mu.RLock()
+	defer c.mu.RUnlock()
+}
+
+func start() {
+	c := &connection{callbacks: make(chan func(), 1), done: make(chan struct{})}
+	go c.serialize()
+	go c.update()
+	time.Sleep(50 * time.Millisecond)
+	go c.enterIdle()
+	time.Sleep(200 * time.Millisecond)
+	for i := 0; i < 3; i++ {
+		go c.call()
+	}
+}
+
+func main() {
+	start()
+	time.Sleep(100 * time.Millisecond)
+	fmt.Println("READY")
+	for range time.Tick(100 * time.Millisecond) {
+	}
+}

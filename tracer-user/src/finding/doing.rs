@@ -1,0 +1,91 @@
+//! What goroutines do, in words.
+
+use super::{
+    coroutine::Resumer,
+    phrase,
+    scene::{Scene, capitalised},
+    site::is_plumbing,
+    timers::is_stopped,
+};
+use crate::{
+    ids::Goid,
+    snapshot::{Goroutine, Operation, Status, WaitOn},
+};
+
+impl Scene<'_> {
+    /// What `g` is doing: `waits to lock mutex 0xc000014080 for 3 s at main.f (x.go:3)`.
+    pub(super) fn doing(&self, g: &Goroutine) -> String {
+        match g.status {
+            Status::Running => return "runs".to_owned(),
+            Status::Runnable | Status::Preempted | Status::CopyStack | Status::Idle => {
+                return format!("is ready to run{}", self.at(g));
+            }
+            Status::Syscall => return format!("is in a system call{}", self.at(g)),
+            Status::Waiting | Status::Leaked => {}
+        }
+        let what = match g.waits_on[..] {
+            [] => self.pausing(g),
+            [wait] => self.waiting(wait),
+            ref cases => format!(
+                "waits in select on {}",
+                phrase::count(cases.len() as u64, "channel")
+            ),
+        };
+        format!("{what}{}{}", self.age(g).phrase(), self.at(g))
+    }
+
+    /// What `g` does, which waits on no object.
+    fn pausing(&self, g: &Goroutine) -> String {
+        match self.resumers.get(&g.goid) {
+            Some(Resumer::Puller(_)) => {
+                "is a coroutine of iter.Pull and waits to be pulled".to_owned()
+            }
+            Some(Resumer::Coroutine(coroutine)) => {
+                format!("pulls {} (iter.Pull)", Self::name(*coroutine))
+            }
+            None => phrase::pausing(g.wait_reason),
+        }
+    }
+
+    /// How it is known that `other` is who resumes `g`, which waits in a switch of coroutines.
+    pub(super) fn resumes(&self, g: &Goroutine, other: Goid) -> Option<String> {
+        let resumer = self.resumers.get(&g.goid).filter(|r| r.goid() == other)?;
+        let name = capitalised(&Self::name(other));
+        Some(match resumer {
+            Resumer::Puller(_) => {
+                let made_at = self.created_at(g);
+                let made_at = made_at.filter(|site| !is_plumbing(&site.function));
+                let at = made_at.map_or_else(String::new, |site| format!(" at {site}"));
+                format!(
+                    "{name} made that coroutine{at} and pulls it: it goes on, and gives back what \
+                     it holds, when goroutine {other} calls next or stop."
+                )
+            }
+            Resumer::Coroutine(_) => format!("{name} is that coroutine, and has to yield."),
+        })
+    }
+
+    fn waiting(&self, wait: WaitOn) -> String {
+        let verb = phrase::waiting(wait.operation);
+        let object = self.object(wait.object.addr);
+        if is_stopped(&self.snapshot.objects, wait) {
+            return format!(
+                "waits for a timer that does not run (channel {})",
+                wait.object.addr
+            );
+        }
+        match wait.operation {
+            Operation::DrainReaders => format!("{verb} {object}, whose writer side it has taken,"),
+            _ => format!("{verb} {object}"),
+        }
+    }
+
+    /// `Goroutine 7 waits to lock …`
+    pub(super) fn sentence(&self, goid: Goid) -> String {
+        let doing = match self.goroutine(goid) {
+            Some(g) => self.doing(g),
+            None => "was not seen".to_owned(),
+        };
+        capitalised(&format!("{} {doing}.", Self::name(goid)))
+    }
+}

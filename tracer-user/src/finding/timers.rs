@@ -1,0 +1,55 @@
+//! Waits that end when time has passed.
+
+use rustc_hash::FxHashMap;
+
+use super::scene::Scene;
+use crate::{
+    ids::TargetAddr,
+    snapshot::{Goroutine, ObjectState, SyncObject, WaitOn},
+};
+
+type Objects = FxHashMap<TargetAddr, SyncObject>;
+
+fn state(objects: &Objects, wait: WaitOn) -> Option<&ObjectState> {
+    objects.get(&wait.object.addr)?.state.as_ref()
+}
+
+/// Whether a timer ends the wait.
+pub(super) fn is_timed(objects: &Objects, wait: WaitOn) -> bool {
+    matches!(
+        state(objects, wait),
+        Some(ObjectState::Channel {
+            timer: true,
+            stopped: false,
+            ..
+        })
+    )
+}
+
+/// Whether a timer ends the wait, as far as can be told: until Go 1.22 a timer's channel is known by
+/// what it carries only.
+pub(super) fn may_be_timed(objects: &Objects, wait: WaitOn) -> bool {
+    let carries_time = match state(objects, wait) {
+        Some(ObjectState::Channel {
+            timer: false,
+            element,
+            ..
+        }) => element.type_name.as_deref() == Some("time.Time"),
+        _ => false,
+    };
+    carries_time || is_timed(objects, wait)
+}
+
+/// Whether it is a timer that would end the wait, but that does not run.
+pub(super) fn is_stopped(objects: &Objects, wait: WaitOn) -> bool {
+    matches!(
+        state(objects, wait),
+        Some(ObjectState::Channel { stopped: true, .. })
+    )
+}
+
+/// Whether all that `g` waits for is timers that do not run.
+pub(super) fn waits_for_stopped_timer(scene: &Scene<'_>, g: &Goroutine) -> bool {
+    let objects = &scene.snapshot.objects;
+    !g.waits_on.is_empty() && g.waits_on.iter().all(|wait| is_stopped(objects, *wait))
+}
