@@ -14,8 +14,9 @@ use crate::{
     process::{ProcessKey, StartTime},
     release::{Certainty, Evidence, Held, LockHolders, PendingRelease, ReleaseKind},
     snapshot::{
-        self, MutexState, ObjectId, ObjectKind, ObjectState, Operation, Scheduler, Snapshot, Stack,
-        StackFrame, Status, SyncObject, Thread, ThreadState, WaitOn, WaitSince,
+        self, InnermostPc, MutexState, ObjectId, ObjectKind, ObjectState, Operation,
+        SamplingOutcome, Scheduler, Snapshot, Stack, StackFrame, Status, SyncObject, Thread,
+        ThreadState, WaitOn, WaitSince,
     },
 };
 
@@ -73,6 +74,7 @@ fn stack(pcs: &[u64]) -> Arc<Stack> {
             })
             .collect(),
         truncated: false,
+        innermost: InnermostPc::ReturnAddress,
     })
 }
 
@@ -105,6 +107,7 @@ fn goroutine(
         stack_bounds: (TargetAddr(0), TargetAddr(0)),
         sp: TargetAddr(0),
         stack: Arc::clone(stack),
+        sampled: None,
     }
 }
 
@@ -191,6 +194,7 @@ pub fn snapshot() -> Snapshot {
             timers: 0,
         }),
         incomplete: Vec::new(),
+        sampling: SamplingOutcome::default(),
     }
 }
 

@@ -6,7 +6,10 @@ use super::*;
 use crate::{
     ids::{ImageAddr, LoadBias, Pid},
     release::{Evidence, Held},
-    snapshot::{MutexState, ObjectId, ObjectKind, Stack, StackFrame, Status, WaitSince},
+    snapshot::{
+        InnermostPc, MutexState, ObjectId, ObjectKind, SamplingOutcome, Stack, StackFrame, Status,
+        WaitSince,
+    },
 };
 
 const LOCK: TargetAddr = TargetAddr(0xa000);
@@ -39,7 +42,9 @@ fn goroutine(goid: u64, status: Status) -> Goroutine {
         stack: Arc::new(Stack {
             frames,
             truncated: status == Status::Running,
+            innermost: InnermostPc::ReturnAddress,
         }),
+        sampled: None,
     }
 }
 
@@ -67,6 +72,7 @@ fn held(
         threads: Vec::new(),
         scheduler: None,
         incomplete: Vec::new(),
+        sampling: SamplingOutcome::default(),
     };
     let mut pending: FxHashMap<Goid, Vec<PendingRelease>> = FxHashMap::default();
     for &(goid, object, kind, certainty) in releases {
