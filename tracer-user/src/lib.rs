@@ -17,6 +17,8 @@ pub mod process;
 
 pub mod memory;
 
+pub mod sampling;
+
 pub mod snapshot;
 
 pub mod release;

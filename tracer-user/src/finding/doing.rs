@@ -16,7 +16,13 @@ impl Scene<'_> {
     /// What `g` is doing: `waits to lock mutex 0xc000014080 for 3 s at main.f (x.go:3)`.
     pub(super) fn doing(&self, g: &Goroutine) -> String {
         match g.status {
-            Status::Running => return "runs".to_owned(),
+            Status::Running => {
+                let unseen = self.snapshot.sampling.why_unseen(g.goid);
+                return match unseen {
+                    Some(why) => format!("runs and could not be seen: {why}"),
+                    None => format!("runs{}", self.at(g)),
+                };
+            }
             Status::Runnable | Status::Preempted | Status::CopyStack | Status::Idle => {
                 return format!("is ready to run{}", self.at(g));
             }

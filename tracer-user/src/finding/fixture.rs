@@ -12,9 +12,9 @@ use crate::{
     process::{ProcessKey, StartTime},
     release::{Certainty, Evidence, Held, LockHolders, PendingRelease, ReleaseKind},
     snapshot::{
-        ChannelElement, Goroutine, MutexState, ObjectId, ObjectKind, ObjectState, Operation,
-        Scheduler, Snapshot, Stack, StackFrame, Status, SyncObject, Thread, ThreadState, WaitOn,
-        WaitSince,
+        ChannelElement, Goroutine, InnermostPc, MutexState, ObjectId, ObjectKind, ObjectState,
+        Operation, SamplingOutcome, Scheduler, Snapshot, Stack, StackFrame, Status, SyncObject,
+        Thread, ThreadState, WaitOn, WaitSince,
     },
 };
 
@@ -57,6 +57,7 @@ impl Process {
                     timers: 0,
                 }),
                 incomplete: Vec::new(),
+                sampling: SamplingOutcome::default(),
             },
             holders: FxHashMap::default(),
             pending: FxHashMap::default(),
@@ -345,6 +346,7 @@ pub(super) fn stack(pc: u64) -> Arc<Stack> {
     Arc::new(Stack {
         frames: vec![frame(GOPARK_PC, 0), frame(pc, 0x20)],
         truncated: false,
+        innermost: InnermostPc::ReturnAddress,
     })
 }
 
@@ -353,6 +355,7 @@ pub(super) fn no_stack() -> Arc<Stack> {
     Arc::new(Stack {
         frames: Vec::new(),
         truncated: true,
+        innermost: InnermostPc::ReturnAddress,
     })
 }
 
@@ -375,6 +378,7 @@ fn goroutine(goid: u64) -> Goroutine {
         stack_bounds: (TargetAddr(lo), TargetAddr(lo + 0x1000)),
         sp: TargetAddr(lo + 0x800),
         stack: stack(WAIT_PC),
+        sampled: None,
     }
 }
 

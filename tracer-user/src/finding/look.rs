@@ -9,6 +9,7 @@ use std::{
 };
 
 use rustc_hash::{FxHashMap, FxHashSet};
+use tracing::debug;
 
 use super::{
     Diagnosis, Evidence, HeapWalker, Options, Past,
@@ -23,7 +24,11 @@ use crate::{
     process::{CpuLimit, FileIdentity, ImageCache, Process, ProcessError, Untraceable, cpu_limit},
     reach::Prover,
     release::{Analyzer, Locks, TIMERS, holders},
-    snapshot::{ObjectKind, Snapshot, SnapshotError, Target, take},
+    sampling::SamplingLimits,
+    snapshot::{
+        ObjectKind, SamplingOutcome, Snapshot, SnapshotError, Target, sample_running, take,
+        wants_samples,
+    },
 };
 
 /// How long the target goes on between the look that suspects and the one that proves.
@@ -135,7 +140,7 @@ impl Looker {
         let analyzer = self.analyzer(process.exe.file, &image);
         let cpu_limit = cpu_limit(&process);
         let read = |past: &mut Past, first: Option<&Snapshot>| -> Result<Evidence, LookError> {
-            let mut snapshot = take(&target)?;
+            let mut snapshot = take_with_samples(&target)?;
             // What was read belongs to this process only if it is still there.
             process.check_same()?;
             past.date(&mut snapshot);
@@ -258,16 +263,47 @@ pub(super) fn main_rests(analyzer: &Analyzer, snapshot: &Snapshot) -> bool {
     main.is_some_and(|main| analyzer.rests(main))
 }
 
-/// What the goroutines have taken and will release.
-pub(super) fn locks(analyzer: &Analyzer, target: &Target, snapshot: &Snapshot) -> Locks {
-    let mut objects = snapshot.objects.values();
-    let locked = objects.any(|object| {
+/// Reads the runtime state of `target`; with samples of the goroutines that run, where somebody waits
+/// for what one of them may hold.
+fn take_with_samples(target: &Target) -> Result<Snapshot, SnapshotError> {
+    let snapshot = take(target)?;
+    if !waits_for_lock(&snapshot) || !wants_samples(&snapshot) {
+        return Ok(snapshot);
+    }
+    let samples = sample_running(target, &snapshot, &SamplingLimits::default());
+    // Nobody's sample may be later than what it is held against.
+    let mut snapshot = if samples.is_empty() {
+        snapshot
+    } else {
+        take(target)?
+    };
+    samples.join(&mut snapshot);
+    let SamplingOutcome { sampled, unseen } = &snapshot.sampling;
+    let example = unseen.first();
+    debug!(
+        pid = %target.pid,
+        seen = sampled.len(),
+        unseen = unseen.len(),
+        why = example.map(|(goid, why)| format!("goroutine {goid}: {why}")),
+        "sampled running goroutines"
+    );
+    Ok(snapshot)
+}
+
+/// Whether somebody waits for what is released by whoever has it, not by whoever reaches it.
+fn waits_for_lock(snapshot: &Snapshot) -> bool {
+    snapshot.objects.values().any(|object| {
         let is_lock = matches!(
             object.id.kind,
             ObjectKind::Mutex | ObjectKind::RwMutex | ObjectKind::WaitGroup
         );
         is_lock && !object.waiters.is_empty()
-    });
+    })
+}
+
+/// What the goroutines have taken and will release.
+pub(super) fn locks(analyzer: &Analyzer, target: &Target, snapshot: &Snapshot) -> Locks {
+    let locked = waits_for_lock(snapshot);
     let each = locked || snapshot.goroutines.len() <= ANALYSED_ALWAYS;
     let mut stacks = FxHashSet::default();
     let goroutines = snapshot

@@ -53,7 +53,7 @@ pub(super) fn root_blockers<'a>(
                 many || stalled
             };
         if lasting && matters && !is_daily_work(scene, root, g, patience) {
-            told.push(tell(scene, root, object, g, &waiters, oldest_ns));
+            told.push(tell(scene, root, object, g, &waiters, oldest_ns, earlier));
         }
     }
     told
@@ -87,6 +87,7 @@ fn tell(
     g: &Goroutine,
     waiters: &[&Goroutine],
     oldest_ns: Option<u64>,
+    earlier: Option<&Snapshot>,
 ) -> Finding {
     let kind = FindingKind::RootBlocker;
     let id = Identity::new(scene.process, kind)
@@ -103,6 +104,13 @@ fn tell(
         meanwhile(scene, g),
     );
     let mut story = vec![format!("{} {}.", capitalised(&name), scene.doing(g))];
+    if let Some(earlier) = earlier.filter(|earlier| runs_in(earlier, g)) {
+        let apart = scene.snapshot.taken_ns.saturating_sub(earlier.taken_ns);
+        story.push(format!(
+            "It was seen running in both looks, {} apart.",
+            duration(apart)
+        ));
+    }
     story.extend(scene.holds(root.goid, object, waiters.first().copied(), &lock));
     story.extend(partners(scene, g));
     let others = root.objects.get(1..3).unwrap_or_default();
@@ -154,6 +162,13 @@ fn tell(
     }
 }
 
+/// Whether `g` runs, and did so in an `earlier` look.
+fn runs_in(earlier: &Snapshot, g: &Goroutine) -> bool {
+    let at = earlier.goroutines.binary_search_by_key(&g.goid, |g| g.goid);
+    let then = at.ok().and_then(|at| earlier.goroutines.get(at));
+    g.status == Status::Running && then.is_some_and(|then| then.status == Status::Running)
+}
+
 /// ` for 4 m 10 s`: it has held the lock at least as long as it has been in its own wait.
 fn held_for(scene: &Scene<'_>, g: &Goroutine) -> String {
     if !g.status.is_parked() {
@@ -176,7 +191,7 @@ fn meanwhile(scene: &Scene<'_>, g: &Goroutine) -> String {
         }
         (Status::Waiting | Status::Leaked, Some(reason)) => format!("in {reason}{at}"),
         (Status::Syscall, _) => format!("in a system call{at}"),
-        (Status::Running, _) => "and runs".to_owned(),
+        (Status::Running, _) => format!("and runs{at}"),
         _ => format!("and is ready to run{at}"),
     }
 }
@@ -214,7 +229,9 @@ fn doubts(scene: &Scene<'_>, root: &RootBlocker, object: TargetAddr, g: &Gorouti
     } else {
         format!("{name} may still be freed by one that was not seen to")
     }];
-    if !g.status.is_parked() {
+    if g.sampled.is_some() {
+        doubts.push("the holder runs: its stack is as it was at one instant".to_owned());
+    } else if !g.status.is_parked() {
         doubts.push("the holder could run while its stack was read".to_owned());
     }
     if let Some(holders) = scene.holders.get(&object) {

@@ -8,7 +8,7 @@ use super::{
     identity::Identity,
     model::{Finding, FindingKind, MAX_LISTED},
     phrase::{count, duration},
-    scene::{Scene, listed},
+    scene::{Scene, capitalised, listed},
     site::{Site, Symbols, is_plumbing},
 };
 use crate::{
@@ -115,6 +115,14 @@ fn tell(
         [one] => format!("All the while {} runs.", Scene::name(*one)),
         some => format!("Goroutines {} run.", listed(some)),
     });
+    for g in running.iter().take(3) {
+        if let Some(site) = place(symbols, g) {
+            story.push(format!(
+                "{} was seen running at {site}.",
+                capitalised(&Scene::name(g.goid))
+            ));
+        }
+    }
     story.push(
         "Since Go 1.14 a loop alone does not do this: whoever runs for 10 ms is preempted. Look \
          for GODEBUG=asyncpreemptoff=1, long assembly, or a CPU quota that is used up."

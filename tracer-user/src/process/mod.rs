@@ -26,4 +26,4 @@ pub use image_cache::ImageCache;
 pub use kubernetes::{ContainerNames, Pods, follow};
 pub use proc::{Departed, Process, ProcessKey, StartTime};
 pub use scan::{GoCheck, GoProcesses, all_pids};
-pub use tasks::{Task, TaskState, task_ids};
+pub use tasks::{Task, TaskState, task_ids, threads_by_own_id};

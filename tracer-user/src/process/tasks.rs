@@ -1,5 +1,7 @@
 //! The threads of a process as the kernel lists them.
 
+use rustc_hash::FxHashMap;
+
 use super::{ProcessError, proc::handle};
 use crate::ids::{Pid, Tid};
 
@@ -83,6 +85,34 @@ pub fn task_ids(pid: Pid) -> Result<Vec<Tid>, ProcessError> {
     Ok(ids)
 }
 
+/// The threads of `pid` by the ids that they have for themselves: those of the innermost pid
+/// namespace, which a process in a container takes for its own (`NSpid`, `proc_pid_status(5)`).
+/// Threads that end meanwhile are left out.
+///
+/// # Errors
+/// [`ProcessError`] when the process is gone.
+pub fn threads_by_own_id(pid: Pid) -> Result<FxHashMap<Tid, Tid>, ProcessError> {
+    let threads = task_ids(pid)?;
+    let status = |tid: Tid| std::fs::read_to_string(format!("/proc/{pid}/task/{tid}/status"));
+    let main = status(Tid(pid.0)).map_err(|error| ProcessError::from_io(&error, pid, "status"))?;
+    if own_id(&main).is_none_or(|own| own.0 == pid.0) {
+        return Ok(threads.into_iter().map(|tid| (tid, tid)).collect());
+    }
+    let own = |tid: Tid| own_id(&status(tid).ok()?);
+    Ok(threads
+        .into_iter()
+        .filter_map(|tid| Some((own(tid)?, tid)))
+        .collect())
+}
+
+/// The last number of `NSpid`.
+fn own_id(status: &str) -> Option<Tid> {
+    let line = status
+        .lines()
+        .find_map(|line| line.strip_prefix("NSpid:"))?;
+    line.split_whitespace().next_back()?.parse().ok().map(Tid)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -94,6 +124,16 @@ mod tests {
         assert!(tasks.iter().any(|task| task.tid.0 == pid.0));
         assert!(tasks.is_sorted_by_key(|task| task.tid));
         assert!(task_ids(pid).unwrap().contains(&Tid(pid.0)));
+    }
+
+    #[test]
+    fn threads_are_known_by_what_they_call_themselves() {
+        let pid = Pid(std::process::id());
+        let threads = threads_by_own_id(pid).unwrap();
+        let own = nix::unistd::gettid().as_raw().unsigned_abs();
+        assert_eq!(threads.get(&Tid(own)), Some(&Tid(own)));
+        assert_eq!(own_id("Name:\tx\nNSpid:\t4711\t42\t7\n"), Some(Tid(7)));
+        assert_eq!(own_id("Name:\tx\n"), None);
     }
 
     #[test]

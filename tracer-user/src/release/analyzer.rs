@@ -120,7 +120,8 @@ impl Analyzer {
         let mut found = FxHashMap::default();
         self.of_all(target, &goroutines, |standing| {
             let frames = &*standing.goroutine().stack.frames;
-            let pending = if together.get(frames).is_some_and(|count| *count > 1) {
+            let alone = standing.goroutine().sampled.is_some();
+            let pending = if !alone && together.get(frames).is_some_and(|count| *count > 1) {
                 alike.pending(standing)
             } else {
                 frames::pending(standing, &Trace::off())
@@ -179,7 +180,11 @@ impl Analyzer {
             let read = stacks.read(&*target.memory, &windows).is_ok();
             // Before any of them is followed, which takes longer than a wait does.
             let standing = chunk.iter().enumerate().map(|(index, g)| {
-                let window = stacks.get(index).filter(|_| read).unwrap_or_default();
+                let window = match &g.sampled {
+                    // It runs on: only the copy belongs to its registers and frames.
+                    Some(sample) => &sample.stack,
+                    None => stacks.get(index).filter(|_| read).unwrap_or_default(),
+                };
                 Standing::of(&self.code, (&memory, target.bias), g, window)
             });
             let standing: Vec<_> = standing.collect();
@@ -191,7 +196,7 @@ impl Analyzer {
     /// itself and has given nobody.
     #[must_use]
     pub fn rests(&self, g: &Goroutine) -> bool {
-        rest::receives_from_own_making(&self.code, g)
+        g.status.is_parked() && rest::receives_from_own_making(&self.code, g)
     }
 
     /// What the functions of pending timers (`time.AfterFunc`) may release. Belongs to the others

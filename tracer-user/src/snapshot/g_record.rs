@@ -1,6 +1,6 @@
 //! `runtime.g` out of its bytes.
 
-use super::{Status, fields::Fields, unwind::Start};
+use super::{InnermostPc, Status, fields::Fields, unwind::Start};
 use crate::{
     ids::{Goid, TargetAddr},
     image::Layout,
@@ -121,11 +121,13 @@ impl GRecord {
                 pc: self.syscall_pc,
                 sp: self.syscall_sp,
                 lr: TargetAddr(0),
+                innermost: InnermostPc::ReturnAddress,
             },
             Status::Waiting | Status::Leaked | Status::Runnable | Status::Preempted => Start {
                 pc: self.sched_pc,
                 sp: self.sched_sp,
                 lr: self.sched_lr,
+                innermost: InnermostPc::ReturnAddress,
             },
             Status::Running | Status::Syscall | Status::CopyStack | Status::Idle => return None,
         };

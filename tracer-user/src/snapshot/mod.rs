@@ -13,6 +13,7 @@ mod model;
 mod object_state;
 mod operation;
 mod plausible;
+mod running;
 mod scheduler;
 mod semaphores;
 mod source;
@@ -27,9 +28,12 @@ mod waits;
 
 pub use error::SnapshotError;
 pub use model::{
-    ChannelElement, Goroutine, Incomplete, MutexState, ObjectId, ObjectKind, ObjectState,
-    Operation, Scheduler, Snapshot, Stack, StackFrame, Status, SyncObject, Thread, ThreadState,
-    WaitOn, WaitSince,
+    ChannelElement, Goroutine, Incomplete, InnermostPc, MutexState, ObjectId, ObjectKind,
+    ObjectState, Operation, Scheduler, Snapshot, Stack, StackFrame, Status, SyncObject, Thread,
+    ThreadState, WaitOn, WaitSince,
+};
+pub use running::{
+    RunningSample, RunningSamples, SamplingOutcome, WhyUnseen, sample_running, wants_samples,
 };
 pub use semaphores::{SemaphoreWaiter, semaphore_waiters};
 pub use take::{Snapshots, take, take_of};

@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use rustc_hash::FxHashMap;
 
+use super::{RunningSample, SamplingOutcome};
 use crate::{
     ids::{Goid, ImageAddr, LoadBias, Pid, TargetAddr, Tid},
     image::WaitReason,
@@ -28,6 +29,8 @@ pub struct Snapshot {
     pub scheduler: Option<Scheduler>,
     /// What could not be read, and why.
     pub incomplete: Vec<Incomplete>,
+    /// What [`sample_running`](super::sample_running) came to; empty when it was not called for.
+    pub sampling: SamplingOutcome,
 }
 
 /// One thing that a snapshot lacks.
@@ -74,11 +77,15 @@ pub struct Goroutine {
     pub parks: Option<u8>,
     /// Stack bounds `[lo, hi)` (`g.stack`).
     pub stack_bounds: (TargetAddr, TargetAddr),
-    /// Stack pointer the stack was unwound from: `g.sched.sp`, or `g.syscallsp` in a system call.
+    /// Stack pointer the stack was unwound from: `g.sched.sp`, or `g.syscallsp` in a system call;
+    /// the sample's for one that was sampled.
     pub sp: TargetAddr,
     /// Its frames, innermost first, shared by all goroutines with the same stack.
-    /// Empty and `truncated` for a running goroutine.
+    /// Empty and `truncated` for a running goroutine, unless it was sampled: then these are the
+    /// frames that it had at that instant.
     pub stack: Arc<Stack>,
+    /// What the kernel copied of it while it ran.
+    pub sampled: Option<Arc<RunningSample>>,
 }
 
 /// `runtime.g.atomicstatus` (`runtime/runtime2.go`).
@@ -129,13 +136,26 @@ pub struct Stack {
     pub frames: Vec<StackFrame>,
     /// Whether unwinding stopped before the goroutine's first function.
     pub truncated: bool,
+    /// What the innermost frame's program counter is.
+    pub innermost: InnermostPc,
+}
+
+/// What the program counter of a stack's innermost frame is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
+pub enum InnermostPc {
+    /// The return address of a call, as in every other frame: the goroutine stands still.
+    #[default]
+    ReturnAddress,
+    /// The instruction that was about to run when the goroutine was sampled.
+    Exact,
 }
 
 /// One physical frame. Frame sizes follow from the program counters alone, so that goroutines with
 /// equal program counters share the whole [`Stack`]; add the goroutine's own `sp`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub struct StackFrame {
-    /// Where it continues: a return address, of `mcall` or `entersyscall` in the innermost frame.
+    /// Where it continues: a return address, of `mcall` or `entersyscall` in the innermost frame
+    /// of a goroutine that stands still; an instruction in that of one that was sampled.
     /// [`Stack::symbolize`] knows the exceptions.
     pub pc: ImageAddr,
     /// The frame's stack pointer (after its callee returned), minus the goroutine's `sp`.

@@ -5,7 +5,8 @@ use std::sync::Arc;
 use rustc_hash::FxHashMap;
 
 use super::{
-    Goroutine, Motion, Snapshot, SnapshotError, Stack, SyncObject, Target, WaitSince, allgs, conds,
+    Goroutine, InnermostPc, Motion, SamplingOutcome, Snapshot, SnapshotError, Stack, SyncObject,
+    Target, WaitSince, allgs, conds,
     gaps::{Gap, Gaps},
     look::{Look, Looker},
     operation, plausible, scheduler, semaphores,
@@ -120,6 +121,7 @@ impl Snapshots {
             threads,
             scheduler,
             incomplete: gaps.into_incomplete(),
+            sampling: SamplingOutcome::default(),
         })
     }
 
@@ -176,6 +178,7 @@ impl Snapshots {
             no_stack: Arc::new(Stack {
                 frames: Vec::new(),
                 truncated: true,
+                innermost: InnermostPc::ReturnAddress,
             }),
         };
         looker.read(list, |look| {
@@ -246,6 +249,7 @@ fn goroutine(
         stack_bounds: (record.stack_lo, record.stack_hi),
         sp: look.sp,
         stack: look.stack,
+        sampled: None,
     }
 }
 

@@ -9,7 +9,7 @@ use std::sync::Arc;
 
 use rustc_hash::{FxHashMap, FxHashSet};
 
-use super::{Stack, StackFrame, fields::Fields};
+use super::{InnermostPc, Stack, StackFrame, fields::Fields};
 use crate::{
     ids::{ImageAddr, LoadBias, TargetAddr},
     image::{Arch, Image},
@@ -48,6 +48,8 @@ pub(super) struct Start {
     pub(super) sp: TargetAddr,
     /// The saved link register (arm64 only).
     pub(super) lr: TargetAddr,
+    /// What `pc` is.
+    pub(super) innermost: InnermostPc,
 }
 
 /// What unwinding came to.
@@ -74,6 +76,7 @@ impl Unwinder {
         stack.frames.clear();
         let outcome = self.walk(image, bias, start, bytes, &mut stack.frames);
         stack.truncated = outcome != Walk::Bottom;
+        stack.innermost = start.innermost;
         if outcome == Walk::NeedsMore && !whole {
             self.scratch = stack;
             return Unwound::NeedsMore;

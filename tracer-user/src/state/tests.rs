@@ -9,7 +9,7 @@ use super::*;
 use crate::{
     ids::{Goid, ImageAddr, LoadBias, Pid, TargetAddr},
     image::WaitReason,
-    snapshot::{Goroutine, Snapshot, Stack, Status, WaitSince},
+    snapshot::{Goroutine, SamplingOutcome, Snapshot, Stack, Status, WaitSince},
 };
 
 const MS: u64 = 1_000_000;
@@ -48,6 +48,7 @@ fn waiter(goid: u64, parks: u8) -> Goroutine {
         stack_bounds: (TargetAddr(0), TargetAddr(0)),
         sp: TargetAddr(0x1000),
         stack: Arc::new(Stack::default()),
+        sampled: None,
         parks: Some(parks),
     }
 }
@@ -62,6 +63,7 @@ fn snapshot(taken_ns: u64, goroutines: Vec<Goroutine>) -> Snapshot {
         threads: Vec::new(),
         scheduler: None,
         incomplete: Vec::new(),
+        sampling: SamplingOutcome::default(),
     }
 }
 

@@ -15,7 +15,7 @@ use tracer_user::{
     image::{Function, Image},
     memory::{Memory, ReadError},
     release::{Analyzer, Certainty, ReleaseKind},
-    snapshot::{Goroutine, Motion, Stack, StackFrame, Status, Target, WaitSince},
+    snapshot::{Goroutine, InnermostPc, Motion, Stack, StackFrame, Status, Target, WaitSince},
 };
 
 use go::Flavour;
@@ -156,7 +156,9 @@ fn waiting_at(image: &Image, function: &Function, pc: ImageAddr) -> Goroutine {
                 fp_offset: delta + pushed,
             }],
             truncated: false,
+            innermost: InnermostPc::ReturnAddress,
         }),
+        sampled: None,
     }
 }
 

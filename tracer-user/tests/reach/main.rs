@@ -43,6 +43,7 @@ fn nodes(target: &Target, snapshot: &Snapshot) -> Vec<GoroutineNode> {
         pending: FxHashMap::default(),
         main_rests: false,
         one_moment: false,
+        watched: None,
     };
     finding::diagnose(
         evidence,

@@ -1,5 +1,5 @@
 //! The binary as people run it: on core files, as a daemon behind TLS and under Kubernetes, in a
-//! browser and in a terminal, in containers, without probes, and with no more privileges than the unit and the
+//! browser and in a terminal, in containers, without probes, on goroutines that run, and with no more privileges than the unit and the
 //! chart grant.
 
 mod container;
@@ -16,6 +16,7 @@ mod page;
 mod privileges;
 mod recording;
 mod running;
+mod sampled;
 mod terminal;
 mod tls;
 
@@ -30,6 +31,7 @@ fn main() {
         page::trials(),
         privileges::trials(),
         recording::trials(),
+        sampled::trials(),
         terminal::trials(),
         tls::trials(),
     ];

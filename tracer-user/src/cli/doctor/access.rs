@@ -3,6 +3,7 @@
 use std::fs;
 
 use super::check::{Check, Host};
+use crate::sampling::{SamplingError, may_sample_others};
 
 /// The capabilities that matter here, by number (`include/uapi/linux/capability.h`).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -44,6 +45,7 @@ pub fn checks(host: &Host) -> Vec<Check> {
         reading(capabilities),
         other_users_files(capabilities),
         probing(capabilities),
+        sampling(host, capabilities, may_sample_others()),
         ptrace_scope(host, capabilities),
         pid_namespace(host),
     ]
@@ -90,6 +92,31 @@ fn probing(capabilities: Capabilities) -> Check {
             "no probes: watch and run look at intervals instead; ps and inspect are not affected",
         )
         .remedy("run as root, or add CAP_BPF and CAP_PERFMON"),
+    }
+}
+
+/// Samples of threads that run. `tried` is what became of one of a thread of our own.
+fn sampling(host: &Host, capabilities: Capabilities, tried: Result<(), SamplingError>) -> Check {
+    const SUBJECT: &str = "seeing who runs";
+    const COST: &str = "a goroutine that computes with a lock held is not seen";
+    let admin = capabilities.has(Capability::Perfmon) || capabilities.has(Capability::SysAdmin);
+    let paranoid = host.number("proc/sys/kernel/perf_event_paranoid");
+    match tried {
+        Ok(()) if admin => Check::good(SUBJECT, "CAP_PERFMON"),
+        Ok(()) => Check::limited(
+            SUBJECT,
+            format!(
+                "kernel.perf_event_paranoid is {}",
+                paranoid.map_or_else(|| "not known".to_owned(), |level| level.to_string())
+            ),
+            "only goroutines of your own processes are seen while they run",
+        )
+        .remedy("run as root, or add CAP_PERFMON"),
+        Err(error @ SamplingError::NotPermitted { .. }) => {
+            Check::limited(SUBJECT, error.to_string(), COST)
+                .remedy("run as root, or add CAP_PERFMON, or: sysctl kernel.perf_event_paranoid=2")
+        }
+        Err(error) => Check::limited(SUBJECT, error.to_string(), COST),
     }
 }
 
@@ -143,7 +170,7 @@ fn pid_namespace(host: &Host) -> Check {
 mod tests {
     use std::fs;
 
-    use super::{Capabilities, Capability, probing, ptrace_scope};
+    use super::{Capabilities, Capability, SamplingError, probing, ptrace_scope, sampling};
     use crate::cli::doctor::check::{Host, State};
 
     fn set(capabilities: &[Capability]) -> Capabilities {
@@ -179,6 +206,23 @@ mod tests {
         let both = [Capability::Bpf, Capability::Perfmon];
         assert_eq!(probing(set(&both)).state, State::Good);
         assert_eq!(probing(set(&[Capability::SysAdmin])).state, State::Good);
+    }
+
+    #[test]
+    fn sampling_names_the_privilege_that_is_missing() {
+        let root = tempfile::tempdir().unwrap();
+        let host = Host::below(root.path());
+        fs::create_dir_all(host.path("proc/sys/kernel")).unwrap();
+        fs::write(host.path("proc/sys/kernel/perf_event_paranoid"), "2\n").unwrap();
+        let perfmon = set(&[Capability::Perfmon]);
+        assert_eq!(sampling(&host, perfmon, Ok(())).state, State::Good);
+        let own = sampling(&host, set(&[]), Ok(()));
+        assert_eq!(own.state, State::Limited);
+        assert_eq!(own.found, "kernel.perf_event_paranoid is 2");
+        let refused = SamplingError::NotPermitted { paranoid: Some(3) };
+        let refused = sampling(&host, set(&[]), Err(refused));
+        assert!(refused.found.contains("CAP_PERFMON"), "{refused:?}");
+        assert!(refused.remedy.is_some());
     }
 
     #[test]

@@ -133,7 +133,7 @@ mod tests {
     use crate::{
         ids::{LoadBias, Pid, TargetAddr},
         image::WaitReason,
-        snapshot::Snapshot,
+        snapshot::{SamplingOutcome, Snapshot},
         state::{Schedule, Why},
     };
 
@@ -149,6 +149,7 @@ mod tests {
             threads: Vec::new(),
             scheduler: None,
             incomplete: Vec::new(),
+            sampling: SamplingOutcome::default(),
         }
     }
 

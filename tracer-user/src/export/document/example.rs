@@ -16,8 +16,9 @@ use crate::{
         Acquisition, Certainty, Evidence, Held, LockHolders, PendingRelease, ReleaseKind, Taken,
     },
     snapshot::{
-        self, MutexState, ObjectId, ObjectKind, ObjectState, Operation, Scheduler, Snapshot, Stack,
-        StackFrame, Status, SyncObject, Thread, ThreadState, WaitOn, WaitSince,
+        self, InnermostPc, MutexState, ObjectId, ObjectKind, ObjectState, Operation,
+        SamplingOutcome, Scheduler, Snapshot, Stack, StackFrame, Status, SyncObject, Thread,
+        ThreadState, WaitOn, WaitSince,
     },
 };
 
@@ -75,6 +76,7 @@ fn stack(pcs: &[u64]) -> Arc<Stack> {
             })
             .collect(),
         truncated: false,
+        innermost: InnermostPc::ReturnAddress,
     })
 }
 
@@ -107,6 +109,7 @@ fn goroutine(
         stack_bounds: (TargetAddr(0), TargetAddr(0)),
         sp: TargetAddr(0),
         stack: Arc::clone(stack),
+        sampled: None,
     }
 }
 
@@ -198,6 +201,7 @@ pub fn snapshot() -> Snapshot {
             timers: 0,
         }),
         incomplete: Vec::new(),
+        sampling: SamplingOutcome::default(),
     }
 }
 

@@ -31,6 +31,8 @@ pub struct Goroutine {
     pub stack: Arc<[Frame]>,
     /// Whether frames are missing at the end of `stack`.
     pub stack_truncated: bool,
+    /// Whether `stack` is what the kernel saw at one instant while the goroutine ran.
+    pub sampled: bool,
     /// The `go` statement that made it; `null` for the first goroutine.
     #[serde(serialize_with = "shared_site")]
     pub created_by: Option<Arc<Site>>,
@@ -79,6 +81,7 @@ impl Goroutine {
             system: goroutine.system,
             stack: symbolizer.stack(&goroutine.stack),
             stack_truncated: goroutine.stack.truncated,
+            sampled: goroutine.sampled.is_some(),
             created_by: goroutine
                 .created_at
                 .map(|pc| symbolizer.innermost(pc, true))

@@ -158,6 +158,9 @@ pub fn one(
         state.push_str(", ");
         state.push_str(&age(goroutine.wait_since, wait));
     }
+    if goroutine.sampled {
+        state.push_str(", sampled");
+    }
     if goroutine.locked_to_thread {
         state.push_str(", locked to thread");
     }

@@ -12,6 +12,7 @@ pub use standing::{Shape, Standing, Words};
 use super::{
     code::{Code, Routine},
     executor::{Decide, Deferred, Effects, Executor, History, Outcome, State, Trace, Value},
+    isa::Register,
     model::PendingRelease,
     sites::LockKind,
     verdict,
@@ -107,8 +108,9 @@ struct Walk<'a> {
 
 impl Walk<'_> {
     fn frames(&mut self) {
-        let mut innermost = true;
         let g = self.g;
+        // What was sampled is in the middle of its innermost function, and waits for nothing.
+        let mut innermost = g.sampled.is_none();
         for (index, frame) in g.stack.frames.iter().enumerate().take(MAX_FRAMES) {
             let Some(routine) = self.code.routine(frame.pc) else {
                 self.unknown_frame();
@@ -212,6 +214,9 @@ impl Walk<'_> {
         } else {
             Value::Unknown
         };
+        let is_innermost = self.g.stack.frames.first() == Some(frame);
+        let sampled = self.g.sampled.as_ref().filter(|_| is_innermost);
+        let registers = sampled.map_or(&[][..], |sample| sample.registers.general());
         let enter = |mut state: State| {
             state.routine = Arc::clone(routine);
             state.at = at;
@@ -224,6 +229,9 @@ impl Walk<'_> {
             state.set_register(isa.goroutine(), Value::of(self.standing.address(trace)));
             if let Some(zero) = isa.zero_wide() {
                 state.wide.set(zero, (Value::exact(0), Value::exact(0)));
+            }
+            for (number, word) in (0..).zip(registers) {
+                state.set_register(Register(number), Value::exact(*word));
             }
             state
         };

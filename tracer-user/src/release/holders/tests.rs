@@ -5,8 +5,11 @@ use std::sync::Arc;
 use super::*;
 use crate::{
     ids::{ImageAddr, LoadBias, Pid},
-    release::{Evidence, Held},
-    snapshot::{MutexState, ObjectId, ObjectKind, Stack, StackFrame, Status, WaitSince},
+    release::{Evidence, Held, Taken},
+    snapshot::{
+        InnermostPc, MutexState, ObjectId, ObjectKind, SamplingOutcome, Stack, StackFrame, Status,
+        WaitSince,
+    },
 };
 
 const LOCK: TargetAddr = TargetAddr(0xa000);
@@ -24,7 +27,7 @@ fn goroutine(goid: u64, status: Status) -> Goroutine {
         goid: Goid(goid),
         g: TargetAddr(goid << 12),
         status,
-        wait_reason: (goid == 9).then_some(WaitReason::ChanReceive),
+        wait_reason: None,
         since: WaitSince::Unknown,
         waits_on: Vec::new(),
         parent: None,
@@ -39,16 +42,17 @@ fn goroutine(goid: u64, status: Status) -> Goroutine {
         stack: Arc::new(Stack {
             frames,
             truncated: status == Status::Running,
+            innermost: InnermostPc::ReturnAddress,
         }),
+        sampled: None,
     }
 }
 
-/// A process in which `LOCK` is locked and `releases` happen later, and who holds it. Goroutine 9
-/// waits for a message.
+/// A process in which `LOCK` is locked and `releases` happen later, and who holds it.
 fn held(
     state: ObjectState,
     statuses: &[(u64, Status)],
-    releases: &[(u64, TargetAddr, ReleaseKind, Certainty)],
+    releases: &[(u64, PendingRelease)],
 ) -> LockHolders {
     let object = SyncObject {
         id: ObjectId {
@@ -67,20 +71,12 @@ fn held(
         threads: Vec::new(),
         scheduler: None,
         incomplete: Vec::new(),
+        sampling: SamplingOutcome::default(),
     };
     let mut pending: FxHashMap<Goid, Vec<PendingRelease>> = FxHashMap::default();
-    for &(goid, object, kind, certainty) in releases {
-        pending.entry(Goid(goid)).or_default().push(PendingRelease {
-            object,
-            kind,
-            certainty,
-            evidence: Evidence {
-                frame: 0,
-                site: ImageAddr(0x1000),
-                held: Held::Continuation,
-            },
-            acquired: None,
-        });
+    for (goid, release) in releases {
+        let of_goroutine = pending.entry(Goid(*goid)).or_default();
+        of_goroutine.push(release.clone());
     }
     let locks = Locks {
         pending,
@@ -99,11 +95,35 @@ const PARKED: [(u64, Status); 3] = [
     (3, Status::Waiting),
 ];
 
-fn exclusive(statuses: &[(u64, Status)], releases: &[(u64, TargetAddr, Certainty)]) -> HolderSet {
-    let releases: Vec<_> = releases
-        .iter()
-        .map(|&(goid, object, certainty)| (goid, object, ReleaseKind::Unlock, certainty))
-        .collect();
+fn release(
+    object: TargetAddr,
+    kind: ReleaseKind,
+    certainty: Certainty,
+    acquired: Option<Acquisition>,
+) -> PendingRelease {
+    PendingRelease {
+        object,
+        kind,
+        certainty,
+        evidence: Evidence {
+            frame: 0,
+            site: ImageAddr(0x1000),
+            held: Held::Continuation,
+        },
+        acquired,
+    }
+}
+
+type Released = (u64, TargetAddr, Certainty, Option<Acquisition>);
+
+fn exclusive(statuses: &[(u64, Status)], releases: &[Released]) -> HolderSet {
+    let release = |&(goid, object, certainty, acquired): &Released| {
+        (
+            goid,
+            release(object, ReleaseKind::Unlock, certainty, acquired),
+        )
+    };
+    let releases: Vec<_> = releases.iter().map(release).collect();
     held(locked(), statuses, &releases).exclusive
 }
 
@@ -111,48 +131,69 @@ fn goids(set: &HolderSet) -> Vec<u64> {
     set.holders.iter().map(|goid| goid.0).collect()
 }
 
-#[test]
-fn whoever_may_release_is_an_alternative_to_whoever_must() {
-    let set = exclusive(
-        &PARKED,
-        &[
-            (2, LOCK, Certainty::Certain),
-            (3, LOCK, Certainty::Possible),
-        ],
-    );
-    assert!(set.is_closed());
-    assert_eq!(goids(&set), [2, 3]);
-    let alone = exclusive(&PARKED, &[(3, LOCK, Certainty::Possible)]);
-    assert!(!alone.complete);
+fn taken(taken: Taken) -> Option<Acquisition> {
+    Some(Acquisition {
+        frame: 0,
+        site: ImageAddr(0x2000),
+        taken,
+    })
 }
 
 #[test]
-fn a_lock_found_through_memory_may_be_anybodys_who_was_not_seen() {
-    let releases = [(2, LOCK, Certainty::Conditional)];
-    assert!(exclusive(&PARKED, &releases).is_closed());
+fn two_witnesses_make_an_owner() {
+    let owned = |certainty, acquired| {
+        let release = release(LOCK, ReleaseKind::Unlock, certainty, acquired);
+        release.is_owned()
+    };
+    use Certainty::{Certain, Conditional, Possible};
+    use Taken::{BeforeUnknownCode, OnEveryPath, OnSomePaths};
+    assert!(owned(Certain, taken(OnEveryPath)));
+    assert!(owned(Conditional, taken(OnEveryPath)));
+    assert!(owned(Certain, taken(BeforeUnknownCode)));
+    assert!(!owned(Conditional, taken(BeforeUnknownCode)));
+    assert!(!owned(Possible, taken(OnEveryPath)));
+    assert!(!owned(Certain, taken(OnSomePaths)));
+    assert!(!owned(Certain, None), "it may be handed over");
+}
+
+#[test]
+fn whoever_may_release_is_an_alternative_to_the_owner() {
+    let owner = (2, LOCK, Certainty::Certain, taken(Taken::OnEveryPath));
+    let set = exclusive(&PARKED, &[owner, (3, LOCK, Certainty::Possible, None)]);
+    assert!(set.is_closed());
+    assert_eq!(goids(&set), [2, 3]);
+}
+
+#[test]
+fn a_future_alone_completes_no_set() {
+    for certainty in [
+        Certainty::Possible,
+        Certainty::Conditional,
+        Certainty::Certain,
+    ] {
+        let set = exclusive(&PARKED, &[(3, LOCK, certainty, None)]);
+        assert!(!set.complete, "{certainty:?}");
+        assert_eq!(goids(&set), [3]);
+    }
+}
+
+#[test]
+fn two_owners_of_one_lock_are_one_too_many() {
+    let owner = |goid| (goid, LOCK, Certainty::Certain, taken(Taken::OnEveryPath));
+    assert!(!exclusive(&PARKED, &[owner(2), owner(3)]).complete);
+}
+
+#[test]
+fn whoever_was_not_seen_may_be_the_holder() {
     let running = [
         (1, Status::Waiting),
         (2, Status::Waiting),
         (3, Status::Running),
     ];
-    let set = exclusive(&running, &releases);
+    let owner = (2, LOCK, Certainty::Certain, taken(Taken::OnEveryPath));
+    let set = exclusive(&running, &[owner]);
     assert!(set.complete && !set.is_closed());
     assert_eq!(set.unseen, [Goid(3)]);
-    let certain = exclusive(&running, &[(2, LOCK, Certainty::Certain)]);
-    assert!(certain.is_closed(), "its own frames name the lock");
-}
-
-#[test]
-fn whoever_releases_an_unknown_lock_may_release_this_one() {
-    let unknown = TargetAddr(0);
-    let set = exclusive(
-        &PARKED,
-        &[
-            (2, LOCK, Certainty::Conditional),
-            (3, unknown, Certainty::Possible),
-        ],
-    );
-    assert_eq!(goids(&set), [2, 3]);
 }
 
 #[test]
@@ -163,71 +204,37 @@ fn more_readers_than_are_counted_prove_nothing() {
         writer_pending: true,
         reader_wait,
     };
-    let reads = |certainty| [2, 3].map(|goid| (goid, LOCK, ReleaseKind::ReadUnlock, certainty));
-    let readers = |count, certainty| held(state(count), &PARKED, &reads(certainty)).readers;
-    assert_eq!(goids(&readers(2, Certainty::Certain)), [2, 3]);
-    assert!(!readers(1, Certainty::Certain).complete);
-    assert!(!readers(1, Certainty::Conditional).complete);
-    assert!(readers(2, Certainty::Conditional).complete);
+    let reads = |acquired| {
+        [2, 3].map(|goid| {
+            let release = release(LOCK, ReleaseKind::ReadUnlock, Certainty::Certain, acquired);
+            (goid, release)
+        })
+    };
+    let readers = |count, acquired| held(state(count), &PARKED, &reads(acquired)).readers;
+    let owned = taken(Taken::OnEveryPath);
+    assert!(readers(2, owned).complete);
+    assert_eq!(goids(&readers(2, owned)), [2, 3]);
+    assert!(!readers(1, owned).complete);
+    assert!(!readers(2, None).complete);
 }
 
 #[test]
-fn every_done_that_is_owed_must_be_found() {
-    let state = |counter| ObjectState::WaitGroup {
-        counter,
+fn who_owes_a_done_is_never_known_for_certain() {
+    let group = ObjectState::WaitGroup {
+        counter: 1,
         waiters: 1,
     };
-    let done = [2, 3].map(|goid| (goid, LOCK, ReleaseKind::Done, Certainty::Certain));
-    assert!(held(state(2), &PARKED, &done).exclusive.complete);
-    assert!(!held(state(3), &PARKED, &done).exclusive.complete);
+    let done = release(LOCK, ReleaseKind::Done, Certainty::Certain, None);
+    let set = held(group, &PARKED, &[(2, done)]).exclusive;
+    assert!(!set.complete);
+    assert_eq!(goids(&set), [2]);
 }
 
 #[test]
 fn what_a_timer_may_release_is_nobodys_for_certain() {
-    let by = |holder, timers_lock| {
-        let timer = (TIMERS.0, timers_lock, Certainty::Possible);
-        exclusive(&PARKED, &[(2, LOCK, holder), timer])
-    };
-    let set = by(Certainty::Certain, LOCK);
+    let owner = (2, LOCK, Certainty::Certain, taken(Taken::OnEveryPath));
+    let timer = (TIMERS.0, LOCK, Certainty::Possible, None);
+    let set = exclusive(&PARKED, &[owner, timer]);
     assert!(!set.complete);
     assert_eq!(goids(&set), [2]);
-    // A lock that could not be told may be this one, unless its owner names it.
-    assert!(by(Certainty::Certain, TargetAddr(0)).complete);
-    assert!(!by(Certainty::Conditional, TargetAddr(0)).complete);
-}
-
-#[test]
-fn whoever_waits_for_a_message_may_be_told_that_the_lock_is_its_own() {
-    let unknown = TargetAddr(0);
-    let statuses = [
-        (1, Status::Waiting),
-        (3, Status::Running),
-        (9, Status::Waiting),
-    ];
-    let alone = exclusive(&statuses, &[(9, LOCK, Certainty::Certain)]);
-    assert_eq!(
-        (goids(&alone), &alone.unseen[..]),
-        (vec![9], &[Goid(3)][..])
-    );
-    let nameless = (3, unknown, Certainty::Possible);
-    let set = exclusive(&statuses, &[(9, LOCK, Certainty::Certain), nameless]);
-    assert_eq!(goids(&set), [3, 9]);
-    let owner = (1, LOCK, Certainty::Certain);
-    let set = exclusive(&statuses, &[(9, LOCK, Certainty::Certain), owner]);
-    assert!(set.is_closed());
-}
-
-#[test]
-fn a_done_by_a_timer_is_owed_by_nobody_that_was_found() {
-    let group = || ObjectState::WaitGroup {
-        counter: 1,
-        waiters: 1,
-    };
-    let done = |goid| (goid, LOCK, ReleaseKind::Done, Certainty::Certain);
-    assert!(held(group(), &PARKED, &[done(2)]).exclusive.complete);
-    assert!(
-        !held(group(), &PARKED, &[done(2), done(TIMERS.0)])
-            .exclusive
-            .complete
-    );
 }

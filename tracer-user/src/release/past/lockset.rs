@@ -16,7 +16,7 @@ use super::{
 use crate::{
     ids::{ImageAddr, TargetAddr},
     memory::{Memory, MemoryExt as _},
-    snapshot::StackFrame,
+    snapshot::{InnermostPc, StackFrame},
 };
 
 /// Frames looked at, from the innermost.
@@ -179,9 +179,11 @@ impl<'a> Walk<'a> {
     /// The frames whose functions' pasts matter, from the innermost outwards.
     fn followed(&self, pasts: &Pasts) -> Vec<Followed<'a>> {
         let code = self.standing.code();
-        let frames = &self.standing.goroutine().stack.frames;
+        let stack = &self.standing.goroutine().stack;
+        let frames = &stack.frames;
         let mut followed: Vec<Followed<'a>> = Vec::new();
-        let mut innermost = true;
+        // What was sampled is in the middle of its innermost function, and waits for nothing.
+        let mut innermost = self.standing.goroutine().sampled.is_none();
         let mut inside: Option<(Arc<Routine>, Role)> = None;
         for (index, frame) in frames.iter().enumerate().take(MAX_FRAMES) {
             let routine = code.routine(frame.pc);
@@ -192,7 +194,10 @@ impl<'a> Walk<'a> {
             }
             if matches!(role, None | Some(Role::Code)) {
                 let inner = inside.as_ref();
-                let at = routine.as_ref().and_then(|r| instruction(r, frame, inner));
+                let is_exact = index == 0 && stack.innermost == InnermostPc::Exact;
+                let at = routine
+                    .as_ref()
+                    .and_then(|r| instruction(r, frame, inner, is_exact));
                 let summary = routine
                     .as_ref()
                     .and_then(|routine| pasts.before(code, routine, at?));
@@ -363,13 +368,15 @@ fn agreed(said: &[Incoming]) -> Incoming {
     }
 }
 
-/// The call, or the instruction, that `frame` of `routine` is at; `inner` is the frame inside.
+/// The call, or the instruction, that `frame` of `routine` is at; `inner` is the frame inside,
+/// `is_exact` says that it was seen between two instructions.
 fn instruction(
     routine: &Routine,
     frame: &StackFrame,
     inner: Option<&(Arc<Routine>, Role)>,
+    is_exact: bool,
 ) -> Option<u32> {
-    let interrupted = inner.is_some_and(|(inner, _)| interrupts(&inner.function.name));
+    let interrupted = is_exact || inner.is_some_and(|(inner, _)| interrupts(&inner.function.name));
     let next = routine.body.index_of(frame.pc)?;
     next.checked_sub(u32::from(!interrupted))
 }
