@@ -1,0 +1,538 @@
+//! Ways to take a lock, do something, and give it back.
+
+use super::{Writer, places::Place};
+
+/// What runs while the lock is held.
+pub(super) type Body<'b> = &'b mut dyn FnMut(&mut Writer);
+
+/// How a lock is taken.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Mode {
+    Write,
+    Read,
+}
+
+/// How the code is written that holds a lock.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Shape {
+    /// Lock, body, unlock.
+    Plain,
+    /// `defer mu.Unlock()` in a function literal.
+    Deferred,
+    /// A deferred closure that unlocks if a flag is set.
+    Flagged,
+    /// An early return that unlocks, too.
+    EarlyReturn,
+    /// Two functions that lock and unlock for their caller.
+    Helpers,
+    /// A function that locks or returns a package-level error, in a loop that retries.
+    Error,
+    /// A callback of a function that holds the lock meanwhile.
+    Callback,
+    /// Through `sync.Locker`.
+    Locker,
+    /// Through a method value, called or deferred.
+    MethodValue,
+    /// Through an interface of the program's, one of whose implementations locks nothing.
+    Keeper,
+    /// `TryLock` until it succeeds.
+    Tries,
+    /// `TryLock`, else `Lock`.
+    TryElse,
+    /// A deferred unlock in a loop over locks.
+    DeferLoop,
+    /// A generic function with a callback.
+    Generic,
+    /// In a loop that is left and continued by labels.
+    Labels,
+    /// Beside a branch that is never taken and would unlock, or lock.
+    Infeasible,
+    /// A deferred unlock, a panic and a recover.
+    Panics,
+    /// Unlocked in each of several cases.
+    Cases,
+    /// By a function that returns the one that unlocks.
+    Returned,
+    /// By a function that calls itself first.
+    Recursive,
+    /// Read-locked, given back, then write-locked.
+    Relocked,
+}
+
+/// What is usual comes more often.
+const SHAPES: [Shape; 31] = [
+    Shape::Plain,
+    Shape::Plain,
+    Shape::Plain,
+    Shape::Deferred,
+    Shape::Deferred,
+    Shape::Deferred,
+    Shape::Deferred,
+    Shape::Flagged,
+    Shape::EarlyReturn,
+    Shape::Helpers,
+    Shape::Helpers,
+    Shape::Error,
+    Shape::Error,
+    Shape::Error,
+    Shape::Callback,
+    Shape::Callback,
+    Shape::Callback,
+    Shape::Locker,
+    Shape::MethodValue,
+    Shape::Keeper,
+    Shape::Tries,
+    Shape::TryElse,
+    Shape::DeferLoop,
+    Shape::Generic,
+    Shape::Labels,
+    Shape::Infeasible,
+    Shape::Panics,
+    Shape::Cases,
+    Shape::Returned,
+    Shape::Recursive,
+    Shape::Relocked,
+];
+
+/// A lock and how it is taken: the words for it.
+#[derive(Debug, Clone)]
+struct Words {
+    id: usize,
+    mode: Mode,
+    /// What its methods are called on.
+    on: String,
+    /// A `sync.Locker`.
+    locker: String,
+    lock: &'static str,
+    unlock: &'static str,
+    took: &'static str,
+    gave: &'static str,
+}
+
+impl Writer {
+    fn words(&self, id: usize, mode: Mode) -> Words {
+        let lock = &self.locks[id];
+        let (on, pointer) = (lock.expression.clone(), lock.pointer.clone());
+        match mode {
+            Mode::Write => Words {
+                id,
+                mode,
+                on,
+                locker: pointer,
+                lock: "Lock",
+                unlock: "Unlock",
+                took: "took",
+                gave: "gave",
+            },
+            Mode::Read => Words {
+                id,
+                mode,
+                locker: format!("{on}.RLocker()"),
+                on,
+                lock: "RLock",
+                unlock: "RUnlock",
+                took: "shares",
+                gave: "unshares",
+            },
+        }
+    }
+
+    /// Takes a lock, with a random mode, in a random shape.
+    pub(super) fn hold(&mut self, id: usize, body: Body<'_>) {
+        let mode = self.mode(id);
+        self.hold_as(id, mode, body);
+    }
+
+    /// How lock `id` may be taken.
+    pub(super) fn mode(&mut self, id: usize) -> Mode {
+        if self.locks[id].rw && self.random.chance(2) {
+            Mode::Read
+        } else {
+            Mode::Write
+        }
+    }
+
+    /// Takes a lock in a random shape.
+    pub(super) fn hold_as(&mut self, id: usize, mode: Mode, body: Body<'_>) {
+        let mut shape = self.random.of(&SHAPES);
+        // A lock that is tried for is not waited for; the ends of deadlocks wait.
+        if self.certain && shape == Shape::Tries {
+            shape = Shape::Plain;
+        }
+        if shape == Shape::Relocked && (!self.locks[id].rw || mode == Mode::Read || self.certain) {
+            shape = Shape::Deferred;
+        }
+        self.hold_in(shape, id, mode, body);
+    }
+
+    /// Takes a lock in the given shape.
+    pub(super) fn hold_in(&mut self, shape: Shape, id: usize, mode: Mode, body: Body<'_>) {
+        let words = &self.words(id, mode);
+        match shape {
+            Shape::Plain => {
+                self.take(words);
+                body(self);
+                self.give(words);
+            }
+            Shape::Deferred => {
+                self.open("func() {");
+                self.take(words);
+                self.defer_give(words);
+                if self.random.chance(2) {
+                    self.line("use()");
+                }
+                body(self);
+                self.close("}()");
+            }
+            Shape::Flagged => self.flagged(words, body),
+            Shape::EarlyReturn => {
+                self.open("func() {");
+                self.take(words);
+                let odds = self.odds(4);
+                self.open(&format!("if {odds} {{"));
+                self.give(words);
+                self.line("return");
+                self.close("}");
+                body(self);
+                self.give(words);
+                self.close("}()");
+            }
+            Shape::Helpers => {
+                let (taker, giver) = (self.name("take"), self.name("give"));
+                self.function(&format!("{taker}(g *G, w *World)"), &mut |w| w.take(words));
+                self.function(&format!("{giver}(g *G, w *World)"), &mut |w| w.give(words));
+                self.line(&format!("{taker}(g, w)"));
+                body(self);
+                self.line(&format!("{giver}(g, w)"));
+            }
+            Shape::Error => self.by_error(words, body),
+            Shape::Callback => {
+                let with = self.name("with");
+                self.function(&format!("{with}(g *G, w *World, f func())"), &mut |w| {
+                    w.take(words);
+                    if w.random.chance(2) {
+                        w.defer_give(words);
+                        w.line("f()");
+                    } else {
+                        w.line("f()");
+                        w.give(words);
+                    }
+                });
+                self.open(&format!("{with}(g, w, func() {{"));
+                body(self);
+                self.close("})");
+            }
+            Shape::Locker => {
+                let locker = self.name("locker");
+                self.line(&format!("var {locker} sync.Locker = {}", words.locker));
+                self.asked(words, &format!("{locker}.Lock()"));
+                body(self);
+                self.given(words, &format!("{locker}.Unlock()"));
+            }
+            Shape::MethodValue => self.method_value(words, body),
+            Shape::Keeper => {
+                let keeper = self.name("keeper");
+                self.line(&format!("{keeper} := keeperOf({})", words.locker));
+                self.asked(words, &format!("{keeper}.enter(g)"));
+                body(self);
+                self.given(words, &format!("{keeper}.exit(g)"));
+            }
+            Shape::Tries => {
+                self.open(&format!("for !{}.Try{}() {{", words.on, words.lock));
+                self.line("time.Sleep(200 * time.Microsecond)");
+                self.close("}");
+                self.taken(words);
+                body(self);
+                self.give(words);
+            }
+            Shape::TryElse => {
+                self.shadow(&format!("g.want({})", words.id));
+                self.open(&format!("if !{}.Try{}() {{", words.on, words.lock));
+                self.line(&format!("{}.{}()", words.on, words.lock));
+                self.close("}");
+                self.taken(words);
+                body(self);
+                self.give(words);
+            }
+            Shape::DeferLoop => {
+                let l = self.name("l");
+                self.open("func() {");
+                self.open(&format!(
+                    "for _, {l} := range []sync.Locker{{{}}} {{",
+                    words.locker
+                ));
+                self.asked(words, &format!("{l}.Lock()"));
+                self.line(&format!("defer {l}.Unlock()"));
+                self.shadow(&format!("defer g.{}({})", words.gave, words.id));
+                self.close("}");
+                body(self);
+                self.close("}()");
+            }
+            Shape::Generic => {
+                let with = self.random.of(&["withGeneric", "withPlain"]);
+                self.shadow(&format!("g.want({})", words.id));
+                self.open(&format!("{with}({}, func() {{", words.locker));
+                self.taken(words);
+                body(self);
+                self.shadow(&format!("g.{}({})", words.gave, words.id));
+                self.close("})");
+            }
+            Shape::Labels => self.labels(words, body),
+            Shape::Infeasible => {
+                self.take(words);
+                let unlikely = self.unlikely();
+                self.open(&format!("if {unlikely} {{"));
+                let what = self.random.of(&[words.unlock, words.unlock, words.lock]);
+                self.line(&format!("{}.{what}()", words.on));
+                self.close("}");
+                body(self);
+                self.give(words);
+            }
+            Shape::Panics => {
+                self.open("func() {");
+                self.line("defer func() { _ = recover() }()");
+                self.take(words);
+                self.defer_give(words);
+                body(self);
+                let odds = self.odds(3);
+                self.line(&format!("if {odds} {{ panic(errBusy) }}"));
+                self.close("}()");
+            }
+            Shape::Cases => {
+                self.take(words);
+                body(self);
+                let odds = self.odds(2);
+                self.open("switch {");
+                self.line(&format!("case {odds}:"));
+                self.give(words);
+                self.line("default:");
+                self.line("use()");
+                self.give(words);
+                self.close("}");
+            }
+            Shape::Returned => self.returned(words, body),
+            Shape::Recursive => {
+                let recurse = self.name("recurse");
+                let header = format!("{recurse}(g *G, w *World, n int, f func())");
+                self.function(&header, &mut |w| {
+                    w.open("if n > 0 {");
+                    w.line(&format!("{recurse}(g, w, n-1, f)"));
+                    w.line("return");
+                    w.close("}");
+                    w.take(words);
+                    w.line("f()");
+                    w.give(words);
+                });
+                self.open(&format!("{recurse}(g, w, 2, func() {{"));
+                body(self);
+                self.close("})");
+            }
+            Shape::Relocked => {
+                let read = self.words(id, Mode::Read);
+                self.take(&read);
+                self.line("use()");
+                self.give(&read);
+                self.take(words);
+                body(self);
+                self.give(words);
+            }
+        }
+    }
+
+    fn flagged(&mut self, words: &Words, body: Body<'_>) {
+        let flag = self.name("held");
+        self.open("func() {");
+        self.line(&format!("{flag} := false"));
+        self.open("defer func() {");
+        self.open(&format!("if {flag} {{"));
+        self.give(words);
+        self.close("}");
+        self.close("}()");
+        self.take(words);
+        self.line(&format!("{flag} = true"));
+        body(self);
+        if self.random.chance(2) {
+            self.give(words);
+            self.line(&format!("{flag} = false"));
+        }
+        self.close("}()");
+    }
+
+    /// Writes a function that locks or returns a package-level error, and returns its name.
+    fn acquirer(&mut self, words: &Words) -> String {
+        let acquire = self.name("acquire");
+        let why = self.random.of(&["errClosed", "errBusy"]);
+        let closed = if self.random.chance(2) {
+            self.unlikely()
+        } else {
+            self.odds(5)
+        };
+        let prior = self.prior.take().filter(|prior| *prior != words.id);
+        self.function(&format!("{acquire}(g *G, w *World) error"), &mut |w| {
+            if let Some(prior) = prior {
+                w.touch(prior);
+            }
+            w.open(&format!("if {closed} {{"));
+            w.line(&format!("return {why}"));
+            w.close("}");
+            w.take(words);
+            w.line("return nil");
+        });
+        acquire
+    }
+
+    /// Asks for a lock by a function that may return an error, and goes on with the loop around then.
+    fn acquired(&mut self, words: &Words) {
+        let (acquire, error) = (self.acquirer(words), self.name("err"));
+        self.open(&format!("if {error} := {acquire}(g, w); {error} != nil {{"));
+        self.line("g.step()");
+        self.line("time.Sleep(time.Millisecond)");
+        self.line("continue");
+        self.close("}");
+    }
+
+    fn by_error(&mut self, words: &Words, body: Body<'_>) {
+        self.open("for {");
+        self.acquired(words);
+        body(self);
+        self.give(words);
+        self.line("break");
+        self.close("}");
+    }
+
+    /// Holds a lock in a round of an endless loop, which goes on when it is not got.
+    pub(super) fn hold_in_loop(&mut self, id: usize, prior: Option<usize>, body: Body<'_>) {
+        let mode = self.mode(id);
+        let words = &self.words(id, mode);
+        self.prior = prior;
+        self.acquired(words);
+        body(self);
+        self.give(words);
+    }
+
+    fn method_value(&mut self, words: &Words, body: Body<'_>) {
+        let give = self.name("give");
+        let deferred = self.random.chance(2);
+        if deferred {
+            self.open("func() {");
+        }
+        self.line(&format!("{give} := {}.{}", words.on, words.unlock));
+        self.take(words);
+        if deferred {
+            self.line(&format!("defer {give}()"));
+            self.shadow(&format!("defer g.{}({})", words.gave, words.id));
+            body(self);
+            self.close("}()");
+        } else {
+            body(self);
+            self.given(words, &format!("{give}()"));
+        }
+    }
+
+    fn labels(&mut self, words: &Words, body: Body<'_>) {
+        let (label, i) = (self.name("outer"), self.name("i"));
+        self.text.push_str(&format!("{label}:\n"));
+        self.open(&format!("for {i} := 0; {i} < 2; {i}++ {{"));
+        self.take(words);
+        self.open("for range w.cells {");
+        let odds = self.odds(4);
+        self.open(&format!("if {odds} {{"));
+        self.give(words);
+        self.line(&format!("continue {label}"));
+        self.close("}");
+        self.close("}");
+        body(self);
+        self.give(words);
+        let odds = self.odds(2);
+        self.open(&format!("if {odds} {{"));
+        self.line(&format!("break {label}"));
+        self.close("}");
+        self.close("}");
+    }
+
+    fn returned(&mut self, words: &Words, body: Body<'_>) {
+        let locked = self.name("locked");
+        self.function(&format!("{locked}(g *G, w *World) func()"), &mut |w| {
+            w.take(words);
+            if w.locks[words.id].place != Place::Kept && w.random.chance(3) {
+                w.shadow(&format!("give := {}.{}", words.on, words.unlock));
+                w.shadow(&format!(
+                    "return func() {{ g.{}({}); give() }}",
+                    words.gave, words.id
+                ));
+                if w.shadow == super::Shadow::Bare {
+                    w.line(&format!("return {}.{}", words.on, words.unlock));
+                }
+            } else {
+                w.open("return func() {");
+                w.give(words);
+                w.close("}");
+            }
+        });
+        if self.random.chance(2) {
+            self.open("func() {");
+            self.line(&format!("defer {locked}(g, w)()"));
+            body(self);
+            self.close("}()");
+        } else {
+            let give = self.name("give");
+            self.line(&format!("{give} := {locked}(g, w)"));
+            body(self);
+            self.line(&format!("{give}()"));
+        }
+    }
+
+    fn take(&mut self, words: &Words) {
+        self.asked(words, &format!("{}.{}()", words.on, words.lock));
+    }
+
+    fn asked(&mut self, words: &Words, lock: &str) {
+        self.shadow(&format!("g.want({})", words.id));
+        self.line(lock);
+        self.taken(words);
+    }
+
+    fn taken(&mut self, words: &Words) {
+        self.shadow(&format!("g.{}({})", words.took, words.id));
+    }
+
+    fn give(&mut self, words: &Words) {
+        self.given(words, &format!("{}.{}()", words.on, words.unlock));
+    }
+
+    fn given(&mut self, words: &Words, unlock: &str) {
+        self.shadow(&format!("g.{}({})", words.gave, words.id));
+        self.line(unlock);
+    }
+
+    fn defer_give(&mut self, words: &Words) {
+        if self.random.chance(2) {
+            self.open("defer func() {");
+            self.give(words);
+            self.close("}()");
+        } else {
+            self.line(&format!("defer {}.{}()", words.on, words.unlock));
+            self.shadow(&format!("defer g.{}({})", words.gave, words.id));
+        }
+    }
+
+    /// Takes and gives back at once.
+    fn touch(&mut self, id: usize) {
+        let mode = self.mode(id);
+        self.only_take(id, mode);
+        self.only_give(id, mode);
+    }
+
+    /// Only takes.
+    pub(super) fn only_take(&mut self, id: usize, mode: Mode) {
+        let words = self.words(id, mode);
+        debug_assert_eq!(words.mode, mode);
+        self.take(&words);
+    }
+
+    /// Only gives back.
+    pub(super) fn only_give(&mut self, id: usize, mode: Mode) {
+        let words = self.words(id, mode);
+        self.give(&words);
+    }
+}
