@@ -12,7 +12,7 @@ impl Writer {
     /// Something that takes 50 ms to 1.5 s.
     pub(super) fn dwell_long(&mut self) {
         let millis = self.random.of(&[50, 120, 250, 600, 1500]);
-        self.dwell_for(millis * 1000, 4);
+        self.dwell_for(millis * 1000, if self.small { 5 } else { 3 });
     }
 
     fn dwell_for(&mut self, micros: usize, computing: usize) {

@@ -104,6 +104,8 @@ struct Writer {
     locks: Vec<Lock>,
     rows: Vec<String>,
     units: Vec<(&'static str, usize)>,
+    /// Few locks, which are fought for, and little else: what is wrong shows more often.
+    small: bool,
     /// No branch may keep the goroutine from its end.
     certain: bool,
     /// A lock that may be taken and given back before the next one.
@@ -135,6 +137,7 @@ pub(crate) fn program(seed: u64, target: Target) -> Program {
         locks: Vec::new(),
         rows: vec!["main".to_owned()],
         units: Vec::new(),
+        small: false,
         certain: false,
         prior: None,
         answers: false,
@@ -150,13 +153,17 @@ pub(crate) fn program(seed: u64, target: Target) -> Program {
 
 impl Writer {
     fn healthy(&mut self) {
-        match self.random.below(4) {
-            0 => self.token_units(2),
-            1 => {
+        match self.random.below(8) {
+            0 | 1 => self.token_units(2),
+            2 => {
                 self.workers(5);
                 self.token_units(1);
             }
-            _ => self.workers(7),
+            3 => self.workers(7),
+            _ => {
+                self.small = true;
+                self.workers(4);
+            }
         }
     }
 

@@ -71,10 +71,13 @@ const LOOPS: [Loop; 14] = [
 impl Writer {
     /// Adds workers, at most `most`, that share some locks.
     pub(super) fn workers(&mut self, most: usize) {
-        let items: Vec<Item> = (0..self.random.between(2, 7))
-            .map(|_| self.item())
-            .collect();
-        let heavy = self.random.chance(2) || self.random.chance(2);
+        let count = if self.small {
+            self.random.between(1, 2)
+        } else {
+            self.random.between(2, 7)
+        };
+        let items: Vec<Item> = (0..count).map(|_| self.item()).collect();
+        let heavy = self.small || self.random.chance(2);
         for n in 0..self.random.between(2, most) {
             let alike = self.random.chance(2);
             let name = self.name("worker");
@@ -87,6 +90,10 @@ impl Writer {
     }
 
     fn item(&mut self) -> Item {
+        if self.small {
+            let rw = self.random.chance(4);
+            return Item::Lock(self.lock(rw));
+        }
         match self.random.below(12) {
             0 => {
                 let name = self.name("shards");
@@ -255,7 +262,12 @@ impl Writer {
 
     /// Statements that take items of the order from position `from` on, and give them back.
     fn block(&mut self, items: &[Item], from: usize, depth: usize, dwell: Dwell) {
-        let statements = self.random.between(1, if depth == 0 { 3 } else { 2 });
+        let most = match (self.small, depth) {
+            (true, _) => 1,
+            (false, 0) => 3,
+            _ => 2,
+        };
+        let statements = self.random.between(1, most);
         for n in 0..statements {
             if from >= items.len() || (n > 0 && self.random.chance(3)) {
                 self.noise();
@@ -267,7 +279,7 @@ impl Writer {
             } else {
                 Dwell::Short
             };
-            let deeper = depth < 3 && self.random.chance(2);
+            let deeper = depth < 3 && self.random.chance(if self.small { 3 } else { 2 });
             self.prior = match &items[self.random.between(from, items.len() - 1)] {
                 Item::Lock(id) if self.random.chance(2) => Some(*id),
                 _ => None,
@@ -311,6 +323,7 @@ impl Writer {
     fn dwell_as(&mut self, dwell: Dwell) {
         match dwell {
             Dwell::Long => self.dwell_long(),
+            Dwell::Short if self.small && self.random.chance(2) => self.line("use()"),
             Dwell::Short => self.noise(),
             Dwell::Pause => {
                 if self.random.chance(2) {
