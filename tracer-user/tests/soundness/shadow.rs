@@ -1,4 +1,4 @@
-//! The shadow table of a running program, as `prelude.go.txt` lays it out.
+//! The shadow table of a running program, as `shadow.go.txt` lays it out.
 
 use std::{fs, path::Path};
 

@@ -4,10 +4,7 @@
 //! until all hold what they are to hold (`meet`, which sleeps), says that it is at its end (`fatal`),
 //! and waits. What follows would end the program with a message.
 
-use super::{
-    Writer,
-    holds::{Mode, Shape},
-};
+use super::{Writer, holds::Shape, words::Mode};
 
 /// The kinds, as the table of results names them.
 pub(crate) const KINDS: [&str; 17] = [

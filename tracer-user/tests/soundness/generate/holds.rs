@@ -1,16 +1,13 @@
 //! Ways to take a lock, do something, and give it back.
 
-use super::{Writer, places::Place};
+use super::{
+    Writer,
+    places::Place,
+    words::{Mode, Words},
+};
 
 /// What runs while the lock is held.
 pub(super) type Body<'b> = &'b mut dyn FnMut(&mut Writer);
-
-/// How a lock is taken.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Mode {
-    Write,
-    Read,
-}
 
 /// How the code is written that holds a lock.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -94,62 +91,11 @@ const SHAPES: [Shape; 31] = [
     Shape::Relocked,
 ];
 
-/// A lock and how it is taken: the words for it.
-#[derive(Debug, Clone)]
-struct Words {
-    id: usize,
-    mode: Mode,
-    /// What its methods are called on.
-    on: String,
-    /// A `sync.Locker`.
-    locker: String,
-    lock: &'static str,
-    unlock: &'static str,
-    took: &'static str,
-    gave: &'static str,
-}
-
 impl Writer {
-    fn words(&self, id: usize, mode: Mode) -> Words {
-        let lock = &self.locks[id];
-        let (on, pointer) = (lock.expression.clone(), lock.pointer.clone());
-        match mode {
-            Mode::Write => Words {
-                id,
-                mode,
-                on,
-                locker: pointer,
-                lock: "Lock",
-                unlock: "Unlock",
-                took: "took",
-                gave: "gave",
-            },
-            Mode::Read => Words {
-                id,
-                mode,
-                locker: format!("{on}.RLocker()"),
-                on,
-                lock: "RLock",
-                unlock: "RUnlock",
-                took: "shares",
-                gave: "unshares",
-            },
-        }
-    }
-
     /// Takes a lock, with a random mode, in a random shape.
     pub(super) fn hold(&mut self, id: usize, body: Body<'_>) {
         let mode = self.mode(id);
         self.hold_as(id, mode, body);
-    }
-
-    /// How lock `id` may be taken.
-    pub(super) fn mode(&mut self, id: usize) -> Mode {
-        if self.locks[id].rw && self.random.chance(2) {
-            Mode::Read
-        } else {
-            Mode::Write
-        }
     }
 
     /// Takes a lock in a random shape.
@@ -480,59 +426,5 @@ impl Writer {
             body(self);
             self.line(&format!("{give}()"));
         }
-    }
-
-    fn take(&mut self, words: &Words) {
-        self.asked(words, &format!("{}.{}()", words.on, words.lock));
-    }
-
-    fn asked(&mut self, words: &Words, lock: &str) {
-        self.shadow(&format!("g.want({})", words.id));
-        self.line(lock);
-        self.taken(words);
-    }
-
-    fn taken(&mut self, words: &Words) {
-        self.shadow(&format!("g.{}({})", words.took, words.id));
-    }
-
-    fn give(&mut self, words: &Words) {
-        self.given(words, &format!("{}.{}()", words.on, words.unlock));
-    }
-
-    fn given(&mut self, words: &Words, unlock: &str) {
-        self.shadow(&format!("g.{}({})", words.gave, words.id));
-        self.line(unlock);
-    }
-
-    fn defer_give(&mut self, words: &Words) {
-        if self.random.chance(2) {
-            self.open("defer func() {");
-            self.give(words);
-            self.close("}()");
-        } else {
-            self.line(&format!("defer {}.{}()", words.on, words.unlock));
-            self.shadow(&format!("defer g.{}({})", words.gave, words.id));
-        }
-    }
-
-    /// Takes and gives back at once.
-    fn touch(&mut self, id: usize) {
-        let mode = self.mode(id);
-        self.only_take(id, mode);
-        self.only_give(id, mode);
-    }
-
-    /// Only takes.
-    pub(super) fn only_take(&mut self, id: usize, mode: Mode) {
-        let words = self.words(id, mode);
-        debug_assert_eq!(words.mode, mode);
-        self.take(&words);
-    }
-
-    /// Only gives back.
-    pub(super) fn only_give(&mut self, id: usize, mode: Mode) {
-        let words = self.words(id, mode);
-        self.give(&words);
     }
 }

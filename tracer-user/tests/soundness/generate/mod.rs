@@ -1,7 +1,7 @@
 //! Random Go programs with control flow whose truth is known while they run.
 //!
 //! Each writes a *shadow table* beside its locks, in a file that the test reads while the program
-//! runs (`prelude.go.txt`, `shadow.rs`): who took which lock, how far each goroutine has come, and
+//! runs (`shadow.go.txt`, `shadow.rs`): who took which lock, how far each goroutine has come, and
 //! which groups of goroutines are dead.
 //!
 //! Two families:
@@ -21,12 +21,13 @@
 //!   slice, value of a map, embedded, behind a global pointer, in a `sync.Map`, a shard picked by
 //!   hash; mutexes, read-write mutexes, `Once`, channels as semaphores, Cond;
 //! - *how they are held* ([`holds`]): see the list at [`holds::Shape`];
+//!   also `Once`, a semaphore, Cond, a shard, and a lock handed over ([`items`]);
 //! - *what is done meanwhile* ([`bodies`]): computing with and without calls, sleep, a system call,
 //!   a socket, a pipe, a request to another goroutine, a select with a timer, cgo; loops, branches
 //!   that are never taken, switches, labels;
 //! - *how rounds are repeated* ([`workers`]): `for {}`, conditions, a ticker, select, goto, a callback,
 //!   recursion, a goroutine that starts its successor, a worker that retries upon errors;
-//! - *hand-over* ([`tokens`]): see the list at [`tokens::Way`];
+//! - *hand-over* ([`tokens`]): see the list at [`ways::Way`];
 //! - *deadlocks* ([`deadlocks`]): see the list at [`deadlocks::KINDS`].
 //!
 //! Not generated: several packages, vendored code, plugins, HTTP servers, `errgroup` and other
@@ -36,9 +37,12 @@ mod bodies;
 mod deadlocks;
 mod emit;
 mod holds;
+mod items;
 mod places;
 mod random;
 mod tokens;
+mod ways;
+mod words;
 mod workers;
 
 use std::fmt::Write as _;
@@ -143,7 +147,7 @@ pub(crate) fn program(seed: u64, target: Target) -> Program {
         answers: false,
         reaps: false,
     };
-    if seed % 3 == 0 {
+    if seed.is_multiple_of(3) {
         writer.deadlocked();
     } else {
         writer.healthy();
@@ -271,4 +275,9 @@ impl Writer {
     }
 }
 
-const PRELUDE: &str = include_str!("../prelude.go.txt");
+/// The shadow table, and what goroutines do besides.
+const PRELUDE: &str = concat!(
+    include_str!("../shadow.go.txt"),
+    "\n",
+    include_str!("../doings.go.txt")
+);
