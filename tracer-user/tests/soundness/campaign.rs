@@ -133,9 +133,7 @@ impl Campaign {
             if self.over(seed, progress) {
                 return;
             }
-            // Numbers rather than seeds choose, so that each version gets each family.
-            let at = usize::try_from(seed).unwrap_or_default();
-            let toolchain = &toolchains[at % toolchains.len()];
+            let toolchain = &toolchains[at_random(seed, toolchains.len())];
             let left = self
                 .time
                 .map(|most| most.saturating_sub(progress.begun.elapsed()));
@@ -164,22 +162,18 @@ impl Campaign {
                 cgo: self.cgo,
             };
         }
-        match (seed / 3) % 4 {
-            0 | 1 => Flavour::default(),
-            2 => Flavour {
-                strip: true,
-                ..Flavour::default()
-            },
-            _ => Flavour {
-                unoptimised: true,
-                ..Flavour::default()
-            },
-        }
+        Flavour::of(seed)
     }
 
     fn failures(&self) -> PathBuf {
         self.failures.clone().unwrap_or_else(failures)
     }
+}
+
+/// Returns a number below `count` that has nothing to do with the remainders of `seed`, by which
+/// family and build are chosen.
+fn at_random(seed: u64, count: usize) -> usize {
+    (seed.wrapping_mul(0x9E37_79B9_7F4A_7C15) >> 33) as usize % count
 }
 
 /// Where programs that show a fault are kept by default.

@@ -14,7 +14,7 @@ pub(crate) enum Fault {
         /// Who of them is not dead.
         alive: Vec<u64>,
     },
-    /// A goroutine is said to hold a lock for certain that it does not hold.
+    /// A goroutine is said to hold a lock, for certain or in a proof, that it does not hold.
     Holder {
         /// The lock's number.
         lock: usize,
@@ -57,6 +57,7 @@ pub(crate) fn compare(
     if program.shadowed {
         for object in array(document, "objects") {
             holders(object, before, after, &mut comparison);
+            edges(object, document, before, after, &mut comparison);
         }
     }
     comparison
@@ -93,16 +94,55 @@ fn holders(object: &Value, before: &Table, after: &Table, comparison: &mut Compa
         .iter()
         .filter(|holder| holder["certain"] == true && !by_protocol(holder));
     for named in certain.filter_map(|holder| holder["goroutine"].as_u64()) {
-        match truth(lock, named, before, after) {
-            Truth::Unknown => {}
-            Truth::Holds => comparison.holders += 1,
-            Truth::HoldsNot(truth) => comparison.faults.push(Fault::Holder {
-                lock,
-                named,
-                truth,
-                object: object.clone(),
-            }),
-        }
+        named_holder(lock, named, object, before, after, comparison);
+    }
+}
+
+/// Who is waited for at `object` in proofs. One who only waits there, too, is not said to hold it.
+fn edges(
+    object: &Value,
+    document: &Value,
+    before: &Table,
+    after: &Table,
+    comparison: &mut Comparison,
+) {
+    let address = object["address"].as_str().and_then(hexadecimal);
+    let Some(lock) = address.and_then(|address| before.lock_at(address)) else {
+        return;
+    };
+    let waiters = array(object, "waiters");
+    let proven = array(document, "findings").iter();
+    let proven = proven.filter(|finding| finding["verdict"] == "proven");
+    let edges = proven.flat_map(|finding| array(finding, "edges"));
+    let edges = edges.filter(|edge| edge["object"] == object["address"]);
+    let mut holders: Vec<u64> = edges
+        .filter(|edge| !waiters.contains(&edge["to"]))
+        .filter_map(|edge| edge["to"].as_u64())
+        .collect();
+    holders.sort_unstable();
+    holders.dedup();
+    for named in holders {
+        named_holder(lock, named, object, before, after, comparison);
+    }
+}
+
+fn named_holder(
+    lock: usize,
+    named: u64,
+    object: &Value,
+    before: &Table,
+    after: &Table,
+    comparison: &mut Comparison,
+) {
+    match truth(lock, named, before, after) {
+        Truth::Unknown => {}
+        Truth::Holds => comparison.holders += 1,
+        Truth::HoldsNot(truth) => comparison.faults.push(Fault::Holder {
+            lock,
+            named,
+            truth,
+            object: object.clone(),
+        }),
     }
 }
 

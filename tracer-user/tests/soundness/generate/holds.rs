@@ -1,10 +1,6 @@
 //! Ways to take a lock, do something, and give it back.
 
-use super::{
-    Writer,
-    places::Place,
-    words::{Mode, Words},
-};
+use super::{Writer, words::Mode};
 
 /// What runs while the lock is held.
 pub(super) type Body<'b> = &'b mut dyn FnMut(&mut Writer);
@@ -16,6 +12,8 @@ pub(super) enum Shape {
     Plain,
     /// `defer mu.Unlock()` in a function literal.
     Deferred,
+    /// A deferred unlock on one branch, a plain one on the other.
+    DeferredOrNot,
     /// A deferred closure that unlocks if a flag is set.
     Flagged,
     /// An early return that unlocks, too.
@@ -56,8 +54,27 @@ pub(super) enum Shape {
     Relocked,
 }
 
+impl Shape {
+    /// Whether all is written where the lock is held, so that a local variable may stand for it.
+    fn is_in_one_function(self) -> bool {
+        matches!(
+            self,
+            Self::Plain
+                | Self::Deferred
+                | Self::DeferredOrNot
+                | Self::Flagged
+                | Self::EarlyReturn
+                | Self::TryElse
+                | Self::Labels
+                | Self::Infeasible
+                | Self::Panics
+                | Self::Cases
+        )
+    }
+}
+
 /// What is usual comes more often.
-const SHAPES: [Shape; 31] = [
+const SHAPES: [Shape; 33] = [
     Shape::Plain,
     Shape::Plain,
     Shape::Plain,
@@ -65,6 +82,8 @@ const SHAPES: [Shape; 31] = [
     Shape::Deferred,
     Shape::Deferred,
     Shape::Deferred,
+    Shape::DeferredOrNot,
+    Shape::DeferredOrNot,
     Shape::Flagged,
     Shape::EarlyReturn,
     Shape::Helpers,
@@ -113,7 +132,13 @@ impl Writer {
 
     /// Takes a lock in the given shape.
     pub(super) fn hold_in(&mut self, shape: Shape, id: usize, mode: Mode, body: Body<'_>) {
-        let words = &self.words(id, mode);
+        let mut words = self.words(id, mode);
+        if shape.is_in_one_function() && self.random.chance(4) {
+            let alias = self.name("l");
+            self.line(&format!("{alias} := {}", self.locks[id].pointer));
+            words.on = alias;
+        }
+        let words = &words;
         match shape {
             Shape::Plain => {
                 self.take(words);
@@ -130,6 +155,7 @@ impl Writer {
                 body(self);
                 self.close("}()");
             }
+            Shape::DeferredOrNot => self.deferred_or_not(words, body),
             Shape::Flagged => self.flagged(words, body),
             Shape::EarlyReturn => {
                 self.open("func() {");
@@ -145,6 +171,15 @@ impl Writer {
             }
             Shape::Helpers => {
                 let (taker, giver) = (self.name("take"), self.name("give"));
+                if self.random.chance(2) {
+                    let methods = [&taker, &giver].map(|name| format!("(w *World) {name}(g *G)"));
+                    self.function(&methods[0], &mut |w| w.take(words));
+                    self.function(&methods[1], &mut |w| w.give(words));
+                    self.line(&format!("w.{taker}(g)"));
+                    body(self);
+                    self.line(&format!("w.{giver}(g)"));
+                    return;
+                }
                 self.function(&format!("{taker}(g *G, w *World)"), &mut |w| w.take(words));
                 self.function(&format!("{giver}(g *G, w *World)"), &mut |w| w.give(words));
                 self.line(&format!("{taker}(g, w)"));
@@ -282,149 +317,6 @@ impl Writer {
                 body(self);
                 self.give(words);
             }
-        }
-    }
-
-    fn flagged(&mut self, words: &Words, body: Body<'_>) {
-        let flag = self.name("held");
-        self.open("func() {");
-        self.line(&format!("{flag} := false"));
-        self.open("defer func() {");
-        self.open(&format!("if {flag} {{"));
-        self.give(words);
-        self.close("}");
-        self.close("}()");
-        self.take(words);
-        self.line(&format!("{flag} = true"));
-        body(self);
-        if self.random.chance(2) {
-            self.give(words);
-            self.line(&format!("{flag} = false"));
-        }
-        self.close("}()");
-    }
-
-    /// Writes a function that locks or returns a package-level error, and returns its name.
-    fn acquirer(&mut self, words: &Words) -> String {
-        let acquire = self.name("acquire");
-        let why = self.random.of(&["errClosed", "errBusy"]);
-        let closed = if self.random.chance(2) {
-            self.unlikely()
-        } else {
-            self.odds(5)
-        };
-        let prior = self.prior.take().filter(|prior| *prior != words.id);
-        self.function(&format!("{acquire}(g *G, w *World) error"), &mut |w| {
-            if let Some(prior) = prior {
-                w.touch(prior);
-            }
-            w.open(&format!("if {closed} {{"));
-            w.line(&format!("return {why}"));
-            w.close("}");
-            w.take(words);
-            w.line("return nil");
-        });
-        acquire
-    }
-
-    /// Asks for a lock by a function that may return an error, and goes on with the loop around then.
-    fn acquired(&mut self, words: &Words) {
-        let (acquire, error) = (self.acquirer(words), self.name("err"));
-        self.open(&format!("if {error} := {acquire}(g, w); {error} != nil {{"));
-        self.line("g.step()");
-        self.line("time.Sleep(time.Millisecond)");
-        self.line("continue");
-        self.close("}");
-    }
-
-    fn by_error(&mut self, words: &Words, body: Body<'_>) {
-        self.open("for {");
-        self.acquired(words);
-        body(self);
-        self.give(words);
-        self.line("break");
-        self.close("}");
-    }
-
-    /// Holds a lock in a round of an endless loop, which goes on when it is not got.
-    pub(super) fn hold_in_loop(&mut self, id: usize, prior: Option<usize>, body: Body<'_>) {
-        let mode = self.mode(id);
-        let words = &self.words(id, mode);
-        self.prior = prior;
-        self.acquired(words);
-        body(self);
-        self.give(words);
-    }
-
-    fn method_value(&mut self, words: &Words, body: Body<'_>) {
-        let give = self.name("give");
-        let deferred = self.random.chance(2);
-        if deferred {
-            self.open("func() {");
-        }
-        self.line(&format!("{give} := {}.{}", words.on, words.unlock));
-        self.take(words);
-        if deferred {
-            self.line(&format!("defer {give}()"));
-            self.shadow(&format!("defer g.{}({})", words.gave, words.id));
-            body(self);
-            self.close("}()");
-        } else {
-            body(self);
-            self.given(words, &format!("{give}()"));
-        }
-    }
-
-    fn labels(&mut self, words: &Words, body: Body<'_>) {
-        let (label, i) = (self.name("outer"), self.name("i"));
-        self.text.push_str(&format!("{label}:\n"));
-        self.open(&format!("for {i} := 0; {i} < 2; {i}++ {{"));
-        self.take(words);
-        self.open("for range w.cells {");
-        let odds = self.odds(4);
-        self.open(&format!("if {odds} {{"));
-        self.give(words);
-        self.line(&format!("continue {label}"));
-        self.close("}");
-        self.close("}");
-        body(self);
-        self.give(words);
-        let odds = self.odds(2);
-        self.open(&format!("if {odds} {{"));
-        self.line(&format!("break {label}"));
-        self.close("}");
-        self.close("}");
-    }
-
-    fn returned(&mut self, words: &Words, body: Body<'_>) {
-        let locked = self.name("locked");
-        self.function(&format!("{locked}(g *G, w *World) func()"), &mut |w| {
-            w.take(words);
-            if w.locks[words.id].place != Place::Kept && w.random.chance(3) {
-                w.shadow(&format!("give := {}.{}", words.on, words.unlock));
-                w.shadow(&format!(
-                    "return func() {{ g.{}({}); give() }}",
-                    words.gave, words.id
-                ));
-                if w.shadow == super::Shadow::Bare {
-                    w.line(&format!("return {}.{}", words.on, words.unlock));
-                }
-            } else {
-                w.open("return func() {");
-                w.give(words);
-                w.close("}");
-            }
-        });
-        if self.random.chance(2) {
-            self.open("func() {");
-            self.line(&format!("defer {locked}(g, w)()"));
-            body(self);
-            self.close("}()");
-        } else {
-            let give = self.name("give");
-            self.line(&format!("{give} := {locked}(g, w)"));
-            body(self);
-            self.line(&format!("{give}()"));
         }
     }
 }

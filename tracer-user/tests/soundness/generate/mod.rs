@@ -36,6 +36,7 @@
 mod bodies;
 mod deadlocks;
 mod emit;
+mod flows;
 mod holds;
 mod items;
 mod places;

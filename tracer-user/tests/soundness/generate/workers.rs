@@ -62,7 +62,8 @@ impl Writer {
             let name = self.name("worker");
             self.worker(&name, &items, heavy && n == 0);
             self.goroutine(&name, "worker");
-            if alike {
+            let copies = if alike { self.random.between(1, 2) } else { 0 };
+            for _ in 0..copies {
                 self.goroutine(&name, "worker");
             }
         }
