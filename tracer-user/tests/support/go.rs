@@ -16,7 +16,7 @@ pub(crate) fn folder() -> PathBuf {
 pub(crate) struct Toolchain {
     pub(crate) version: String,
     pub(crate) minor: u32,
-    go: PathBuf,
+    pub(crate) go: PathBuf,
 }
 
 /// How a program is built.

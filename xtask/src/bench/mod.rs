@@ -12,6 +12,7 @@ mod page;
 mod probes;
 mod program;
 mod reach;
+mod soundness;
 mod tool;
 mod used;
 
@@ -46,12 +47,15 @@ enum What {
     Holders,
     /// The heap walk beside the runtime's own search for leaks
     Reach,
-    /// All of these
+    /// Looks at random programs whose truth is known: what is proven, and who is said to hold what
+    Soundness(soundness::Options),
+    /// All of these but soundness, which measures no cost
     All,
 }
 
 pub(crate) fn run(options: &Options) -> Result<()> {
     match &options.what {
+        What::Soundness(options) => soundness::run(options),
         What::Inspect => inspect::run(options.quick),
         What::Daemon => daemon::run(options.quick),
         What::Churn => churn::run(options.quick),
