@@ -280,7 +280,6 @@ impl Process {
                 candidates: Vec::new(),
                 exclusive: set(Need::OneOf),
                 readers: set(Need::All),
-                kept: Vec::new(),
                 doubts: Vec::new(),
             });
         holders.candidates.retain(|(_, r)| r.kind != kind);

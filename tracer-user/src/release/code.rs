@@ -198,6 +198,7 @@ impl Code {
                             if packages::is_standard_library(&callee.function.name) => {}
                         CallEffect::Code => open.push(callee.function.entry),
                         CallEffect::Inert
+                        | CallEffect::Allocate
                         | CallEffect::CallsBack
                         | CallEffect::LookUp(_)
                         | CallEffect::KeepsRegisters

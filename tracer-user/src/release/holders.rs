@@ -15,11 +15,13 @@ use rustc_hash::{FxHashMap, FxHashSet};
 
 use super::{
     analyzer::Locks,
-    model::{Acquisition, Certainty, LockHolders, PendingRelease, ReleaseKind, TIMERS},
+    model::{
+        Acquisition, Certainty, Evidence, Held, LockHolders, PendingRelease, ReleaseKind, TIMERS,
+    },
 };
 use crate::{
     graph::{HolderSet, Need},
-    ids::{Goid, TargetAddr},
+    ids::{Goid, ImageAddr, TargetAddr},
     snapshot::{Goroutine, ObjectState, Snapshot, SyncObject},
 };
 
@@ -142,12 +144,13 @@ impl Judge {
                 return None;
             }
         };
+        let keepers = self.kept.get(&addr).into_iter().flatten();
+        let candidates = candidates.into_iter().chain(keepers.map(keeper));
         Some(LockHolders {
             object: addr,
-            candidates,
+            candidates: candidates.collect(),
             exclusive,
             readers,
-            kept: self.kept.get(&addr).cloned().unwrap_or_default(),
             doubts,
         })
     }
@@ -193,9 +196,12 @@ impl Judge {
             [] => {}
             [_] => {
                 self.doubt_unseen(doubts);
+                // Who releases a lock that could not be told may release this one.
+                let nameless = self.of(TargetAddr(0), kinds);
+                let others = nameless.iter().filter(|(_, r)| r.acquired.is_none());
                 return HolderSet {
                     unseen: self.unseen.clone(),
-                    ..set(all, true)
+                    ..set(goids(candidates.iter().chain(others)), true)
                 };
             }
             [one, other, ..] => {
@@ -286,6 +292,23 @@ impl Judge {
             unseen: Vec::new(),
         }
     }
+}
+
+/// A goroutine that has taken a lock and was not seen to release it: a candidate whose release has no
+/// site.
+fn keeper(&(goid, kind, acquisition): &(Goid, ReleaseKind, Acquisition)) -> Candidate {
+    let release = PendingRelease {
+        object: TargetAddr(0),
+        kind,
+        certainty: Certainty::Possible,
+        evidence: Evidence {
+            frame: acquisition.frame,
+            site: ImageAddr(0),
+            held: Held::Continuation,
+        },
+        acquired: Some(acquisition),
+    };
+    (goid, release)
 }
 
 /// Who has taken which lock that somebody waits for, and was not seen to give it back.

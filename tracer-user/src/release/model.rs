@@ -144,14 +144,13 @@ pub enum Held {
 pub struct LockHolders {
     /// The lock.
     pub object: TargetAddr,
-    /// The candidates with their evidence; empty when nobody was found.
+    /// The candidates with their evidence; empty when nobody was found. Those who have taken the lock
+    /// and were not seen to release it on any path are among them, with a release at no site.
     pub candidates: Vec<(Goid, PendingRelease)>,
     /// What waiters for exclusive access need.
     pub exclusive: HolderSet,
     /// What a writer that drains readers needs.
     pub readers: HolderSet,
-    /// Who has taken it and not given it back, and was not seen to release it on any path.
-    pub kept: Vec<(Goid, ReleaseKind, Acquisition)>,
     /// Why `complete` is false, in words; empty when both are complete.
     pub doubts: Vec<String>,
 }

@@ -72,6 +72,8 @@ pub enum CallEffect {
     KeepsRegisters,
     /// Does nothing to locks itself, but calls functions that it is given, now or later.
     CallsBack,
+    /// `runtime.newobject`: returns an object that nobody else has.
+    Allocate,
     /// Does nothing to locks that outlasts it.
     Inert,
     /// Cannot be followed.
@@ -168,6 +170,9 @@ fn runtime_effect(function: &str) -> CallEffect {
         "deferreturn" => CallEffect::RunDeferred,
         "newproc" => CallEffect::Spawn,
         "duffzero" | "duffcopy" => CallEffect::Code,
+        "newobject" => CallEffect::Allocate,
+        // Of one size each since Go 1.26 (`runtime/malloc_generated.go`).
+        _ if function.starts_with("mallocgc") => CallEffect::Allocate,
         "mapaccess1" | "mapaccess2" => CallEffect::LookUp(KeyForm::Address),
         "mapaccess1_fast32" | "mapaccess2_fast32" => CallEffect::LookUp(KeyForm::Word(4)),
         "mapaccess1_fast64" | "mapaccess2_fast64" => CallEffect::LookUp(KeyForm::Word(8)),
@@ -353,7 +358,7 @@ mod tests {
             CallEffect::Acquire(LockKind::Read)
         );
         assert_eq!(call_effect("runtime.panicIndex"), CallEffect::NeverReturns);
-        assert_eq!(call_effect("runtime.newobject"), CallEffect::Inert);
+        assert_eq!(call_effect("runtime.newobject"), CallEffect::Allocate);
         assert_eq!(call_effect("main.(*Mutex).Unlock"), CallEffect::Code);
         assert_eq!(call_effect("sync.(*Once).doSlow"), CallEffect::Code);
     }

@@ -153,7 +153,6 @@ fn holders(object: TargetAddr, holder: u64) -> LockHolders {
         )],
         exclusive: set.clone(),
         readers: set,
-        kept: Vec::new(),
         doubts: Vec::new(),
     }
 }

@@ -182,13 +182,16 @@ impl Object {
         symbolizer: &mut Symbolizer<'_>,
     ) -> Self {
         let candidates = holders.map_or(&[][..], |holders| &holders.candidates);
+        // Of some all that is known is that they took it.
+        let candidates = candidates.iter().filter(|(_, release)| {
+            release.evidence.held == Held::Protocol || release.evidence.site != ImageAddr(0)
+        });
         Self {
             address: object.id.addr.into(),
             kind: kind_text(object.id.kind),
             state: object.state.as_ref().map(State::from),
             waiters: object.waiters.clone(),
             holders: candidates
-                .iter()
                 .map(|(goid, release)| Holder::new(*goid, release, goroutine(*goid), symbolizer))
                 .collect(),
             doubts: holders.map_or_else(Vec::new, |holders| holders.doubts.clone()),

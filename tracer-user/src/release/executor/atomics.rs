@@ -39,7 +39,9 @@ impl Executor<'_> {
             AtomicEffect::Acquire(kind, back) => {
                 self.go_the_slow_path(state);
                 let lock = (kind, self.lock_at(lock(back)));
-                self.acquire(state, site, lock);
+                if !self.acquire(state, site, lock) {
+                    return Step::End;
+                }
                 state.flags = Flags::Zero(true);
             }
             AtomicEffect::Release(kind, back) => {
@@ -57,8 +59,10 @@ impl Executor<'_> {
                 state.forks += 1;
                 if width == 4 {
                     let readers = self.lock_at(lock(READER_COUNT));
-                    self.acquire(state, site, (LockKind::Mutex, mutex));
-                    self.acquire(state, site, (LockKind::Read, readers));
+                    let taken = [(LockKind::Mutex, mutex), (LockKind::Read, readers)];
+                    if !taken.map(|lock| self.acquire(state, site, lock))[0] {
+                        return Step::End;
+                    }
                 }
             }
             AtomicEffect::Nothing => {}

@@ -14,6 +14,7 @@ use super::{
     cells::Cells,
     effects::{History, UNKNOWN_LOCK},
     forget::SHARED_OBJECT,
+    hash::hash_of,
     returns::Return,
     state::Flags,
     value::{Trust, Value},
@@ -25,6 +26,11 @@ use crate::{
 
 /// Of what `WaitGroup.Add(-n)` takes off at once no more is told apart.
 const MAX_ADDED: u32 = 4;
+
+/// Addresses of objects that have yet to be allocated: none that a process has.
+const FRESH: std::ops::Range<u64> = 0x1000_0000_0000_0000..0x1fff_ffff_0000_0000;
+/// How far apart they lie.
+const FRESH_ROOM: u64 = 1 << 16;
 
 impl Executor<'_> {
     pub(super) fn call(&mut self, state: &mut State, site: ImageAddr, target: ImageAddr) -> Step {
@@ -39,7 +45,9 @@ impl Executor<'_> {
             CallEffect::KeepsRegisters => return Step::Go,
             CallEffect::Acquire(kind) => {
                 let lock = (kind, self.lock_at(first));
-                self.acquire(state, site, lock);
+                if !self.acquire(state, site, lock) {
+                    return Step::End;
+                }
             }
             CallEffect::Release(kind) => self.release(state, site, kind, first),
             CallEffect::TryAcquire(kind) => {
@@ -54,8 +62,7 @@ impl Executor<'_> {
             CallEffect::Notify => self.mention(state, site, ReleaseKind::Notify, first),
             CallEffect::Select => self.select(state, site),
             CallEffect::DeferClosure | CallEffect::DeferRecord => {
-                self.defer(state, callee.effect, first);
-                return Step::Go;
+                return self.defer(state, callee.effect, first);
             }
             CallEffect::RunDeferred => return self.run_deferred(state),
             CallEffect::Spawn => self.spawn(state, first),
@@ -71,6 +78,10 @@ impl Executor<'_> {
                 return Step::Go;
             }
             CallEffect::CallsBack => self.may_call_arguments(state, &callee.function),
+            CallEffect::Allocate => {
+                self.allocate(state);
+                return Step::Go;
+            }
             CallEffect::Inert => {}
             CallEffect::Opaque => {
                 self.opaque(state);
@@ -137,6 +148,20 @@ impl Executor<'_> {
             .register(sp)
             .displaced(self.isa.call_pushes().wrapping_neg());
         state.set_register(sp, below);
+    }
+
+    /// A new object lies nowhere else: what the path writes into it can be told. In a loop it is another
+    /// one for each call that has been deferred, so that closures do not become one.
+    fn allocate(&self, state: &mut State) {
+        self.forget_registers(state);
+        if self.watch.is_some() {
+            return;
+        }
+        let place = (state.symbol_place(), state.effects.deferred.len());
+        let at = FRESH.start + hash_of(&place) % (FRESH.end - FRESH.start);
+        if let Some(&result) = self.isa.arguments().first() {
+            state.set_register(result, Value::exact(at & !(FRESH_ROOM - 1)));
+        }
     }
 
     /// Goes on in another function that returns to this one's caller.
@@ -271,12 +296,14 @@ impl Executor<'_> {
         let result = self.isa.arguments().first().copied();
         let mut taken = state.clone();
         let lock = (kind, self.lock_at(object));
-        self.acquire(&mut taken, site, lock);
+        let succeeds = self.acquire(&mut taken, site, lock);
         if let Some(result) = result {
             taken.set_register(result, Value::exact(1));
             state.set_register(result, Value::exact(0));
         }
-        self.queue.push(taken, &self.world);
+        if succeeds {
+            self.queue.push(taken, &self.world);
+        }
     }
 
     /// `WaitGroup.Add`: promises `Done`s, or does without.

@@ -5,7 +5,7 @@ use std::{rc::Rc, sync::Arc};
 use super::{super::sites::CallEffect, Deferred, Executor, State, Step, value::Value};
 
 impl Executor<'_> {
-    pub(super) fn defer(&mut self, state: &mut State, effect: CallEffect, first: Value) {
+    pub(super) fn defer(&mut self, state: &mut State, effect: CallEffect, first: Value) -> Step {
         let closure = match effect {
             CallEffect::DeferRecord => {
                 let field = first.displaced(self.layout.defer.fn_);
@@ -15,6 +15,9 @@ impl Executor<'_> {
         };
         let sp = self.on_stack(state.register(self.isa.stack_pointer()));
         self.after_call(state);
+        if self.defers_too_often(state) {
+            return Step::End;
+        }
         if let Some(sp) = sp {
             state
                 .effects
@@ -24,6 +27,7 @@ impl Executor<'_> {
         if let Some(&result) = self.isa.arguments().first() {
             state.set_register(result, Value::exact(0));
         }
+        Step::Go
     }
 
     /// Runs the newest deferred call of the frame, then comes back for the next.

@@ -65,6 +65,11 @@ pub struct Effects {
 }
 
 impl Effects {
+    /// Whether the path has taken `lock` and not given it back.
+    pub fn has(&self, lock: Lock) -> bool {
+        self.held.binary_search(&lock).is_ok()
+    }
+
     /// Code was passed that may have given back whatever is held.
     pub fn doubt_held(&mut self) {
         self.unknown_code = true;

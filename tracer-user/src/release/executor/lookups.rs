@@ -6,6 +6,7 @@ use std::rc::Rc;
 use super::{
     super::{
         maps::{Form, Found, KeyType, Map},
+        past::Symbols,
         sites::KeyForm,
     },
     Executor, State,
@@ -22,15 +23,15 @@ impl Executor<'_> {
     /// `mapaccess1(type, map, key)` returns where the element is, `mapaccess2` also whether it is
     /// there (`runtime/map.go`; `internal/runtime/maps/runtime*.go` since Go 1.24).
     pub(super) fn look_up(&self, state: &mut State, form: KeyForm) {
+        let known = self.world.symbols().is_none_or(Symbols::is_in_process);
+        let found = known.then(|| self.found(state, form)).flatten();
         // The key is only read.
-        if self.world.symbols().is_some() {
-            return self.forget_registers(state);
-        }
-        let found = self.found(state, form).unwrap_or_default();
         self.forget_registers(state);
         let results = self.isa.arguments().iter();
-        for (register, result) in results.zip(found) {
-            state.set_register(*register, result.map_or(Value::Unknown, Value::loaded));
+        for (register, result) in results.zip(found.unwrap_or_default()) {
+            if let Some(result) = result {
+                state.set_register(*register, Value::loaded(result));
+            }
         }
     }
 

@@ -40,7 +40,7 @@ pub use memory::World;
 pub use state::State;
 pub use trace::{Dependence, Term, Trace};
 pub use value::Value;
-pub use watch::Watch;
+pub use watch::{MAX_DEFERRED, Watch};
 
 use progress::{Meeting, Progress};
 use queue::{Place, Queue};

@@ -12,7 +12,7 @@ use super::{
     },
     Executor, State,
     cells::Cell,
-    effects::Lock,
+    effects::{Lock, UNKNOWN_LOCK},
     memory::World,
     queue::Place,
     trace::{CellAddr, Term},
@@ -22,6 +22,8 @@ use crate::ids::ImageAddr;
 
 /// Paths that are told apart where they are waited for at most.
 const MAX_ARRIVALS: usize = 96;
+/// Deferred calls of one path that are told apart at most.
+pub const MAX_DEFERRED: usize = 6;
 /// Results of a call that get symbols.
 const MAX_RESULTS: usize = 4;
 /// How far from an atomic instruction its branch is looked for, and its slow path from there.
@@ -44,6 +46,8 @@ pub struct Watch {
     pub arrivals: Vec<State>,
     /// Whether there were too many.
     pub overflow: bool,
+    /// Whether paths ended since they had deferred [`MAX_DEFERRED`] calls.
+    pub defers_more: bool,
     /// Where each lock was taken, and whether in several places.
     pub acquired: FxHashMap<Lock, (ImageAddr, bool)>,
 }
@@ -60,6 +64,7 @@ impl Watch {
             kept_apart,
             arrivals: Vec::new(),
             overflow: false,
+            defers_more: false,
             acquired: FxHashMap::default(),
         }
     }
@@ -71,6 +76,7 @@ impl Watch {
         self.arrivals.clear();
         self.acquired.clear();
         self.overflow = false;
+        self.defers_more = false;
     }
 }
 
@@ -182,6 +188,16 @@ impl<'a> Executor<'a> {
         self.watch
     }
 
+    /// Whether the path has deferred more calls than are told apart where a past is followed.
+    pub(super) fn defers_too_often(&mut self, state: &State) -> bool {
+        let Some(watch) = &mut self.watch else {
+            return false;
+        };
+        let too_often = state.effects.deferred.len() >= MAX_DEFERRED;
+        watch.defers_more |= too_often;
+        too_often
+    }
+
     /// Notes a path that is where paths are waited for; whether it need not be followed further.
     pub(super) fn arrive(&mut self, state: &State) -> bool {
         let Some(watch) = &mut self.watch else {
@@ -217,16 +233,25 @@ impl<'a> Executor<'a> {
         }
     }
 
-    /// The path takes `lock`.
-    pub(super) fn acquire(&mut self, state: &mut State, site: ImageAddr, lock: Lock) {
+    /// The path takes `lock`; whether it goes on. A future that waits for a lock that it has taken
+    /// itself does not, unless somebody else gives the lock back that it is to give back later: then it
+    /// is no owner.
+    pub(super) fn acquire(&mut self, state: &mut State, site: ImageAddr, lock: Lock) -> bool {
         match &mut self.watch {
-            None => state.effects.edit(|e| e.acquire(lock)),
+            None => {
+                let exclusive = matches!(lock.0, LockKind::Mutex | LockKind::Write);
+                if exclusive && lock.1 != UNKNOWN_LOCK && state.effects.has(lock) {
+                    return false;
+                }
+                state.effects.edit(|e| e.acquire(lock));
+            }
             Some(watch) => {
                 let place = watch.acquired.entry(lock).or_insert((site, false));
                 place.1 |= place.0 != site;
                 state.effects.edit(|e| e.take(lock));
             }
         }
+        true
     }
 
     /// The path gives back a lock of the kind `kind` at `object` that it has not taken there: it may

@@ -243,6 +243,9 @@ impl<'a> Walk<'a> {
         let (sp, fp) = (at(frame.sp_offset), at(frame.fp_offset));
         let records = self.standing.deferred.iter().filter(|r| r.sp == sp);
         let left = records.count() + usize::from(runs_deferred);
+        if summary.most_deferred.is_some_and(|most| left > most) {
+            return Vec::new();
+        }
         let fits = |arrival: &&Arrival| {
             arrival.deferred == left
                 && arrival.fixed.iter().all(|&(offset, bits, mask)| {

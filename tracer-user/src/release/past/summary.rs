@@ -8,7 +8,7 @@ use rustc_hash::FxHashMap;
 use super::{
     super::{
         code::{Code, Routine},
-        executor::{Decide, Executor, State, Trace, Value, Watch, World},
+        executor::{Decide, Executor, MAX_DEFERRED, State, Trace, Value, Watch, World},
         sites::LockKind,
     },
     resolve::Incoming,
@@ -38,6 +38,8 @@ pub(super) struct Summary {
     pub(super) sources: FxHashMap<u64, Source>,
     /// The symbols of its arguments, in order.
     pub(super) arguments: Vec<u64>,
+    /// With how many deferred calls the paths were followed at most, if some have more.
+    pub(super) most_deferred: Option<usize>,
     /// Where the image was taken to lie.
     pub(super) bias: LoadBias,
     /// Whether nothing was done to any lock, on no path.
@@ -153,6 +155,7 @@ fn follow(
         arguments: reader.arguments(),
         bias: symbols.bias(),
         is_idle,
+        most_deferred: watch.defers_more.then_some(MAX_DEFERRED - 1),
         arrivals,
     })
 }

@@ -93,6 +93,11 @@ impl<'a> Symbols<'a> {
         self.kept_apart
     }
 
+    /// Whether what is known of a process stands for itself.
+    pub const fn is_in_process(&self) -> bool {
+        self.process.is_some()
+    }
+
     /// Where the image lies.
     pub fn bias(&self) -> LoadBias {
         self.process.map_or(LoadBias(0), |(_, bias)| bias)
