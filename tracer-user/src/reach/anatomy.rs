@@ -74,10 +74,7 @@ impl Anatomy {
             heap: heap(layout)?,
             arenas: HeapArenas::new(known(globals.mheap, "runtime.mheap_")?, amd64),
             goroutine: goroutine(layout),
-            sudogs: SudogChain {
-                first: layout.g.waiting,
-                next: layout.sudog.waitlink,
-            },
+            sudogs: SudogChain::of(layout),
             all_goroutines: AllGoroutines {
                 slice: known(globals.allgs, "runtime.allgs")?,
             },

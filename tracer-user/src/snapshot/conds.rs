@@ -22,8 +22,8 @@ const BYTES_LIMIT: usize = 1 << 10;
 const HEAD: u64 = 32;
 /// Offset of `notify` in `sync.Cond`.
 const NOTIFY: u64 = 16;
-/// Most waiters of one Cond followed.
-const WAITERS_LIMIT: usize = 1 << 20;
+/// Most entries followed beyond twice the number of goroutines, each of which stands in one list.
+const SPARE: usize = 1 << 16;
 
 /// The queue entries of all goroutines in `Cond.Wait` whose Cond can be found.
 pub(super) fn entries(target: &Target, goroutines: &[Goroutine]) -> Result<Vec<Entry>, ReadError> {
@@ -32,6 +32,7 @@ pub(super) fn entries(target: &Target, goroutines: &[Goroutine]) -> Result<Vec<E
         memory: CachedMemory::new(&*target.memory),
         tried: FxHashSet::default(),
         found: FxHashMap::default(),
+        room: 2 * goroutines.len() + SPARE,
     };
     let mut entries = Vec::new();
     for (index, goroutine) in goroutines.iter().enumerate() {
@@ -56,6 +57,8 @@ struct Search<'target> {
     tried: FxHashSet<TargetAddr>,
     /// The sudog of every goroutine in a list that was found, with the list's address for `elem`.
     found: FxHashMap<TargetAddr, Sudog>,
+    /// So many entries may still be followed: words that are no Cond may lead anywhere.
+    room: usize,
 }
 
 impl Search<'_> {
@@ -103,11 +106,8 @@ impl Search<'_> {
         let mut list: Vec<Sudog> = Vec::new();
         let mut seen = FxHashSet::default();
         let mut at = head;
-        while !at.is_nil()
-            && at.0.is_multiple_of(8)
-            && seen.len() < WAITERS_LIMIT
-            && seen.insert(at)
-        {
+        while !at.is_nil() && at.0.is_multiple_of(8) && self.room > 0 && seen.insert(at) {
+            self.room -= 1;
             let Ok(bytes) = self.memory.read_vec(at, len, len) else {
                 return Ok(());
             };

@@ -30,8 +30,11 @@ const MOST_BYTES: u64 = 8 << 20;
 const DEEP_BATCH_BYTES: usize = 64 << 20;
 /// Most cases of one select (`reflect.Select` allows 65536).
 const CASES_LIMIT: usize = 1 << 16;
-/// Most queue entries of the goroutines that are read at once.
+/// Most further cases of the selects of the goroutines that are read at once, and of all together
+/// beyond [`CASES_EACH`].
 const ENTRIES_LIMIT: usize = 1 << 18;
+/// So many further cases of all selects together for each goroutine, where there are many.
+const CASES_EACH: usize = 64;
 
 /// One goroutine as it was between two looks.
 pub(super) struct Look {
@@ -62,6 +65,8 @@ pub(super) struct Looker<'reader> {
     pub(super) gaps: &'reader mut Gaps,
     pub(super) gather: Gather,
     pub(super) no_stack: Arc<Stack>,
+    /// So many further cases of selects may still be kept.
+    pub(super) room: usize,
 }
 
 impl Looker<'_> {
@@ -71,6 +76,7 @@ impl Looker<'_> {
         list: &[TargetAddr],
         mut found: impl FnMut(Look),
     ) -> Result<(), ReadError> {
+        self.room = ENTRIES_LIMIT + CASES_EACH * list.len();
         for chunk in list.chunks(CHUNK) {
             self.read_chunk(chunk, &mut found)?;
         }
@@ -201,6 +207,8 @@ impl Looker<'_> {
 
     fn accept(&mut self, goroutine: Still) -> Look {
         let goid = goroutine.record.goid;
+        let further = goroutine.entries.len().saturating_sub(1);
+        self.room = self.room.saturating_sub(further);
         let stack = goroutine.stack.unwrap_or_else(|| {
             self.gaps
                 .note(Gap::UnreadableStack, || format!("goroutine {goid}"));
@@ -285,10 +293,9 @@ impl Looker<'_> {
             .map(|(index, s)| (index, s.record.waiting))
             .filter(|(_, waiting)| !waiting.is_nil())
             .collect();
-        let mut total = 0;
+        let mut room = ENTRIES_LIMIT.min(self.room);
         for _ in 0..CASES_LIMIT {
-            total += next.len();
-            if next.is_empty() || total > ENTRIES_LIMIT {
+            if next.is_empty() {
                 break;
             }
             let ranges: Vec<_> = next.iter().map(|(_, at)| (*at, len)).collect();
@@ -308,6 +315,10 @@ impl Looker<'_> {
                 }
             }
             next = further;
+            let Some(left) = room.checked_sub(next.len()) else {
+                break;
+            };
+            room = left;
         }
         // Half a select would look blocked where its other half is not: all cases or none.
         for (index, _) in next {

@@ -14,9 +14,9 @@ use crate::{
     memory::{CachedMemory, Memory, MemoryExt as _, ReadError},
 };
 
-/// Most waiters followed.
-const WAITERS_LIMIT: usize = 16 << 20;
-/// Likewise by a glance, which is to cost little.
+/// Most entries followed beyond twice the number of goroutines, each of which stands in one queue.
+const SPARE: usize = 4096;
+/// Most entries followed by a glance, which is to cost little.
 const GLANCE_LIMIT: usize = 4096;
 
 /// A goroutine in the queue of a semaphore, which is how waits for `sync.Mutex`, `RWMutex` and
@@ -61,10 +61,13 @@ pub(super) fn unchanged(mut earlier: SemaphoreWaits, later: &SemaphoreWaits) -> 
     earlier
 }
 
-/// Walks the whole table. What changes meanwhile may be missed, or seen twice with the later
-/// place kept.
-pub(super) fn walk(target: &Target) -> Result<Option<SemaphoreWaits>, ReadError> {
-    walk_some(target, WAITERS_LIMIT)
+/// Walks the whole table, where about so many `goroutines` may wait. What changes meanwhile may be
+/// missed, or seen twice with the later place kept.
+pub(super) fn walk(
+    target: &Target,
+    goroutines: usize,
+) -> Result<Option<SemaphoreWaits>, ReadError> {
+    walk_some(target, 2 * goroutines + SPARE)
 }
 
 fn walk_some(target: &Target, limit: usize) -> Result<Option<SemaphoreWaits>, ReadError> {

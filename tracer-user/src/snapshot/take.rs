@@ -135,13 +135,13 @@ impl Snapshots {
     ) -> Result<Waits, SnapshotError> {
         let by_table = !target.image.go_version().at_least(POINTS_TO_SEMAPHORE);
         let before = if by_table {
-            semaphores::walk(target)?
+            semaphores::walk(target, list.len())?
         } else {
             None
         };
         let (mut goroutines, mut entries) = self.goroutines(target, list, tids, gaps)?;
         if by_table {
-            let after = semaphores::walk(target)?;
+            let after = semaphores::walk(target, list.len())?;
             match before.zip(after) {
                 Some((before, after)) => {
                     let waits = semaphores::unchanged(before, &after);
@@ -180,6 +180,7 @@ impl Snapshots {
                 truncated: true,
                 innermost: InnermostPc::ReturnAddress,
             }),
+            room: 0,
         };
         looker.read(list, |look| {
             let index = u32::try_from(goroutines.len()).unwrap_or(u32::MAX);
