@@ -251,6 +251,13 @@ impl Judge {
     fn readers(&self, candidates: &[Candidate], count: u32, doubts: &mut Vec<String>) -> HolderSet {
         let owns = |candidate: &&Candidate| candidate.1.is_owned();
         let owned: Vec<&Candidate> = candidates.iter().filter(owns).collect();
+        // Whoever else gives a read lock back lets the writer go on as well.
+        let nameless = self.of(TargetAddr(0), &[ReleaseKind::ReadUnlock]);
+        let nameless = nameless.iter().filter(|(_, r)| r.acquired.is_none());
+        let others = nameless.count() + candidates.len() - owned.len();
+        if others > 0 && !owned.is_empty() {
+            doubts.push("somebody else may give a read lock back".to_owned());
+        }
         let plausible = tally(owned.len()) <= count;
         if !plausible {
             doubts.push(format!(
@@ -258,7 +265,7 @@ impl Judge {
                 owned.len()
             ));
         }
-        let complete = plausible && !owned.is_empty();
+        let complete = plausible && others == 0 && !owned.is_empty();
         HolderSet {
             complete,
             holders: match complete {

@@ -23,7 +23,7 @@ use crate::ids::ImageAddr;
 /// Paths that are told apart where they are waited for at most.
 const MAX_ARRIVALS: usize = 96;
 /// Deferred calls of one path that are told apart at most.
-pub const MAX_DEFERRED: usize = 6;
+pub const MAX_DEFERRED: usize = 20;
 /// Results of a call that get symbols.
 const MAX_RESULTS: usize = 4;
 /// How far from an atomic instruction its branch is looked for, and its slow path from there.
