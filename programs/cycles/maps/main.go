@@ -6,7 +6,6 @@
 // expect: proven lock-cycle goroutines=2 in=main.byPair
 // expect: proven lock-cycle goroutines=2 in=main.byPointer
 // expect: proven lock-cycle goroutines=2 in=main.(*pages)
-// expect: proven lock-cycle goroutines=2 in=main.largeKeys
 // expect: proven lock-cycle goroutines=2 in=main.guardedByName
 // expect: proven lock-cycle goroutines=2 in=main.deferred
 // matrix: all
@@ -113,6 +112,8 @@ func (p *pages) swap(mine, other string, both *meeting) {
 
 var digests = map[[18]uint64]*sync.Mutex{{1}: {}, {2}: {}}
 
+// Which lock was taken by a key of many words is not told by the past on Go 1.22 to 1.25: there this
+// cycle is suspected only.
 func largeKeys(mine, other uint64, both *meeting) {
 	digests[[18]uint64{mine}].Lock()
 	both.here()

@@ -20,6 +20,7 @@ pub use lockset::{Depth, Taking, of_goroutine};
 pub use symbols::{Origin, STACK, Symbols, surely_differ};
 
 use super::code::{Code, Routine};
+use crate::ids::ImageAddr;
 use summary::Summary;
 
 /// Summaries that are kept at most; all are forgotten when there are more.
@@ -28,15 +29,17 @@ const MAX_SUMMARIES: usize = 1 << 16;
 /// What functions of one image have done with locks when they get to one of their calls.
 #[derive(Debug, Default)]
 pub struct Pasts {
-    /// By function entry and instruction.
-    known: Mutex<FxHashMap<(u64, u32), Option<Arc<Summary>>>>,
+    known: Mutex<FxHashMap<Place, Option<Arc<Summary>>>>,
 }
+
+/// A function by its entry, and one of its instructions by index.
+type Place = (ImageAddr, u32);
 
 impl Pasts {
     /// What `routine` has done when it is about to execute its instruction number `at`; `None` if
     /// that was too much to follow.
     fn before(&self, code: &Code, routine: &Arc<Routine>, at: u32) -> Option<Arc<Summary>> {
-        let key = (routine.function.entry.0, at);
+        let key = (routine.function.entry, at);
         let known = || self.known.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(summary) = known().get(&key) {
             return summary.clone();
