@@ -20,7 +20,7 @@ use crate::{
     ids::{Goid, TargetAddr},
     image::Image,
     memory::{CachedMemory, Gather},
-    snapshot::{Goroutine, Snapshot, StackFrame, Status, Target},
+    snapshot::{Goroutine, Operation, Snapshot, StackFrame, Status, Target, WaitOn},
 };
 
 /// How much of a stack is read at once, in bytes.
@@ -75,7 +75,12 @@ impl Analyzer {
         };
         let mut left = MAX_FOLLOWED_ANEW;
         let mut in_vain: FxHashMap<usize, u32> = FxHashMap::default();
-        self.of_all(target, &goroutines, |standing| {
+        let concerned = goroutines.iter().filter(|g| {
+            let pending = locks.pending.get(&g.goid).map_or(&[][..], Vec::as_slice);
+            waits_for_lock(g) || releases_what_is_waited_for(snapshot, pending)
+        });
+        let concerned: Vec<&Goroutine> = concerned.copied().collect();
+        self.of_all(target, &concerned, |standing| {
             let goid = standing.goroutine().goid;
             let mut taken = past::of_goroutine(&self.pasts, standing, Depth::Summaries);
             if let Some(pending) = locks.pending.get_mut(&goid) {
@@ -211,14 +216,31 @@ impl Analyzer {
 /// Whether one of `pending` releases is of a lock that somebody waits for, and was not seen to be
 /// owned.
 fn lacks_a_witness(snapshot: &Snapshot, pending: &[PendingRelease]) -> bool {
-    pending.iter().any(|release| {
-        !release.is_owned()
-            && release
-                .kind
-                .lock()
-                .is_some_and(|kind| kind != LockKind::Promise)
-            && snapshot.objects.contains_key(&release.object)
-    })
+    let mut pending = pending.iter();
+    pending.any(|release| !release.is_owned() && is_waited_for(snapshot, release))
+}
+
+/// Whether one of `pending` releases is of a lock that somebody waits for.
+fn releases_what_is_waited_for(snapshot: &Snapshot, pending: &[PendingRelease]) -> bool {
+    let mut pending = pending.iter();
+    pending.any(|release| is_waited_for(snapshot, release))
+}
+
+fn is_waited_for(snapshot: &Snapshot, release: &PendingRelease) -> bool {
+    let lock = release.kind.lock();
+    lock.is_some_and(|kind| kind != LockKind::Promise)
+        && snapshot.objects.contains_key(&release.object)
+}
+
+/// Whether `g` waits for a lock: it may be one that it has taken itself, or others behind it.
+fn waits_for_lock(g: &Goroutine) -> bool {
+    let is_lock = |wait: &WaitOn| {
+        matches!(
+            wait.operation,
+            Operation::Lock | Operation::ReadLock | Operation::DrainReaders
+        )
+    };
+    g.waits_on.iter().any(is_lock)
 }
 
 /// What either of two ways of following one past says: each of them keeps to what holds on all paths.

@@ -61,6 +61,13 @@ pub fn is_standard_library(name: &str) -> bool {
         .is_some_and(|root| ROOTS.binary_search(&root).is_ok())
 }
 
+/// Whether the function is of a package of the standard library whose locks are its own: neither does
+/// it return with a lock of its caller's taken, nor does it release one.
+#[must_use]
+pub fn keeps_locks_to_itself(name: &str) -> bool {
+    is_standard_library(name) && !matches!(package(name), "sync" | "internal/sync")
+}
+
 /// The import path of the package that defines the function `name`.
 #[must_use]
 pub fn package(name: &str) -> &str {

@@ -57,8 +57,6 @@ use crate::{
 
 /// Instructions executed for one frame at most.
 const FRAME_BUDGET: u32 = 30_000;
-/// Instructions executed to follow the past of one function at most: once for all processes.
-const PAST_BUDGET: u32 = 150_000;
 /// Instructions executed for all frames of one goroutine, and its deferred calls, at most.
 const GOROUTINE_BUDGET: u32 = 600_000;
 /// How deep calls are followed, and how deep if that was too much (recursion in many branches).
@@ -207,8 +205,8 @@ impl<'a> Executor<'a> {
 
     /// Follows all paths, as deep as set.
     fn run_once(&mut self, entries: Vec<State>, spent: Spent) {
-        let frame = match self.watch {
-            Some(_) => PAST_BUDGET,
+        let frame = match &self.watch {
+            Some(watch) => watch.budget,
             None => FRAME_BUDGET,
         };
         self.budget = frame.min(self.total);

@@ -2,7 +2,9 @@
 //! never returns.
 //!
 //! A goroutine that goes round for ever does, sooner or later, everything that every round does: what
-//! is not done somewhere on some circle may never be done.
+//! is not done somewhere on some circle may never be done. So a release is certain only if it has
+//! happened at every place that lies on a circle: each way without an end goes round one of them for
+//! ever. Circles that no execution takes only make less certain.
 
 use rustc_hash::FxHashSet;
 
@@ -98,8 +100,65 @@ fn endless(next: &[Vec<u32>], back: &[Vec<u32>]) -> Vec<bool> {
 
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
+
     use super::*;
     use crate::release::model::ReleaseKind;
+
+    /// Nodes of random graphs.
+    const NODES: usize = 6;
+
+    /// Every way from `at` on, without an end, as the set of nodes that it passes: until a node comes
+    /// again.
+    fn endless_ways(edges: &[Vec<usize>], at: usize, passed: &mut Vec<usize>) -> Vec<Vec<usize>> {
+        if passed.contains(&at) {
+            return vec![passed.clone()];
+        }
+        passed.push(at);
+        let mut ways = Vec::new();
+        for &next in &edges[at] {
+            ways.extend(endless_ways(edges, next, passed));
+        }
+        passed.pop();
+        ways
+    }
+
+    proptest! {
+        /// What is called certain is done on every way that never ends, those among them that no
+        /// execution takes.
+        #[test]
+        fn what_is_certain_is_done_on_every_endless_way(
+            done in prop::collection::vec(prop::collection::btree_set(1_u64..4, 0..4), NODES),
+            edges in prop::collection::vec(prop::collection::vec(0..NODES, 0..3), NODES),
+        ) {
+            let mut progress = Progress::default();
+            let meetings: Vec<Meeting> = done
+                .iter()
+                .map(|objects| {
+                    let mut effects = Effects::default();
+                    for object in objects {
+                        effects.give((ReleaseKind::Unlock, *object), false);
+                    }
+                    progress.add(&History::new(effects))
+                })
+                .collect();
+            for (from, next) in edges.iter().enumerate() {
+                for &to in next {
+                    progress.connect(meetings[from], meetings[to]);
+                }
+            }
+            let loops = progress.in_loops();
+            for object in 1..4 {
+                let gives = |e: &Effects| e.released.iter().any(|r| r.object == object);
+                if loops.is_empty() || !loops.iter().all(gives) {
+                    continue;
+                }
+                for way in endless_ways(&edges, 0, &mut Vec::new()) {
+                    prop_assert!(way.iter().any(|node| done[*node].contains(&object)));
+                }
+            }
+        }
+    }
 
     fn after(object: u64) -> Effects {
         let mut effects = Effects::default();

@@ -7,6 +7,7 @@ use super::{
     super::{
         code::{Code, Routine},
         isa::{Body, Operand, Operation, Register, Target},
+        packages,
         past::{Origin, Symbols, surely_differ},
         sites::{AtomicEffect, LockKind},
     },
@@ -22,6 +23,10 @@ use crate::ids::ImageAddr;
 
 /// Paths that are told apart where they are waited for at most.
 const MAX_ARRIVALS: usize = 96;
+/// Instructions executed to follow the past of one function at most: once for all processes.
+const BUDGET: u32 = 60_000;
+/// The same of the standard library.
+const BUDGET_OF_LIBRARY: u32 = 6_000;
 /// Deferred calls of one path that are told apart at most.
 pub const MAX_DEFERRED: usize = 20;
 /// Results of a call that get symbols.
@@ -40,6 +45,8 @@ pub struct Watch {
     slow: Option<(u32, u32)>,
     /// From which instructions of the function a path may lead to `at`.
     leads_there: Vec<bool>,
+    /// Instructions that may be executed.
+    pub(super) budget: u32,
     /// Paths that meet at one place and are kept apart at most.
     pub(super) kept_apart: usize,
     /// The states in which the paths arrive.
@@ -61,6 +68,10 @@ impl Watch {
             at,
             slow: slow.then(|| slow_path_to(routine, at)).flatten(),
             leads_there: leading_to(&routine.body, at),
+            budget: match packages::keeps_locks_to_itself(&routine.function.name) {
+                true => BUDGET_OF_LIBRARY,
+                false => BUDGET,
+            },
             kept_apart,
             arrivals: Vec::new(),
             overflow: false,

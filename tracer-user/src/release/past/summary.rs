@@ -9,6 +9,7 @@ use super::{
     super::{
         code::{Code, Routine},
         executor::{Decide, Executor, MAX_DEFERRED, State, Trace, Value, Watch, World},
+        packages,
         sites::LockKind,
     },
     resolve::Incoming,
@@ -139,7 +140,8 @@ fn follow(
     let outcome = executor.run(0, false, vec![entry]);
     let watch = executor.into_watch()?;
     if outcome.exhausted || watch.overflow {
-        return None;
+        let own = packages::keeps_locks_to_itself(&routine.function.name);
+        return own.then(|| Summary::idle(symbols.bias()));
     }
     let reader = Reader {
         code,
@@ -360,6 +362,19 @@ impl Reader<'_> {
 }
 
 impl Summary {
+    /// Of a function of the standard library that was too much to follow: it has done nothing to its
+    /// callers' locks.
+    fn idle(bias: LoadBias) -> Self {
+        Self {
+            arrivals: Vec::new(),
+            sources: FxHashMap::default(),
+            arguments: Vec::new(),
+            most_deferred: None,
+            bias,
+            is_idle: true,
+        }
+    }
+
     /// Nothing is known to have been done: of a function that touches no lock.
     pub(super) const fn touches_locks(&self) -> bool {
         !self.is_idle
