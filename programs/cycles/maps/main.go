@@ -110,18 +110,6 @@ func (p *pages) swap(mine, other string, both *meeting) {
 	p.m[mine].mu.Unlock()
 }
 
-var digests = map[[18]uint64]*sync.Mutex{{1}: {}, {2}: {}}
-
-// Which lock was taken by a key of many words is not told by the past on Go 1.22 to 1.25: there this
-// cycle is suspected only.
-func largeKeys(mine, other uint64, both *meeting) {
-	digests[[18]uint64{mine}].Lock()
-	both.here()
-	digests[[18]uint64{other}].Lock()
-	digests[[18]uint64{other}].Unlock()
-	digests[[18]uint64{mine}].Unlock()
-}
-
 // locks makes a lock for each name, under a lock of its own.
 type locks struct {
 	sync.RWMutex
@@ -189,9 +177,6 @@ func main() {
 	p := &pages{m: map[string]page{"x": {mu: &sync.Mutex{}}, "y": {mu: &sync.Mutex{}}}}
 	go p.swap("x", "y", both)
 	go p.swap("y", "x", both)
-	both = meet(2)
-	go largeKeys(1, 2, both)
-	go largeKeys(2, 1, both)
 	both = meet(2)
 	go guardedByName("x", "y", both)
 	go guardedByName("y", "x", both)

@@ -196,12 +196,9 @@ impl Judge {
             [] => {}
             [_] => {
                 self.doubt_unseen(doubts);
-                // Who releases a lock that could not be told may release this one.
-                let nameless = self.of(TargetAddr(0), kinds);
-                let others = nameless.iter().filter(|(_, r)| r.acquired.is_none());
                 return HolderSet {
                     unseen: self.unseen.clone(),
-                    ..set(goids(candidates.iter().chain(others)), true)
+                    ..set(all, true)
                 };
             }
             [one, other, ..] => {
