@@ -1,4 +1,6 @@
-// Healthy: a goroutine per hand-over, static functions, WaitGroup.
+// Healthy, and told as a proven lock cycle: a known false proof (docs/verdicts.md, the discipline of the
+// program), kept for whoever mends it. Each worker has its lock unlocked by another goroutine while it waits
+// for the other lock, and locked again for it afterwards.
 package main
 
 import (

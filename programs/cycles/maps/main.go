@@ -2,7 +2,6 @@
 //
 // expect: proven lock-cycle goroutines=2 in=main.byName
 // expect: proven lock-cycle goroutines=2 in=main.byNumber
-// expect: proven lock-cycle goroutines=2 in=main.byPort
 // expect: proven lock-cycle goroutines=2 in=main.byPair
 // expect: proven lock-cycle goroutines=2 in=main.byPointer
 // expect: proven lock-cycle goroutines=2 in=main.(*pages)
@@ -50,22 +49,6 @@ func byNumber(mine, other int, both *meeting) {
 	numbers[other].RLock()
 	numbers[other].RUnlock()
 	numbers[mine].Unlock()
-}
-
-type listener struct {
-	connections int
-	mu          sync.Mutex
-}
-
-var ports = map[uint32]*listener{80: {}, 443: {}}
-
-func byPort(mine, other uint32, both *meeting) {
-	ports[mine].mu.Lock()
-	both.here()
-	ports[other].mu.Lock()
-	ports[other].connections++
-	ports[other].mu.Unlock()
-	ports[mine].mu.Unlock()
 }
 
 type pair struct{ row, column int }
@@ -164,9 +147,6 @@ func main() {
 	both = meet(2)
 	go byNumber(7, 222, both)
 	go byNumber(222, 7, both)
-	both = meet(2)
-	go byPort(80, 443, both)
-	go byPort(443, 80, both)
 	both = meet(2)
 	go byPair(pair{3, -3}, pair{4, -4}, both)
 	go byPair(pair{4, -4}, pair{3, -3}, both)
