@@ -20,7 +20,7 @@ use crate::{
     ids::{Goid, TargetAddr},
     image::Image,
     memory::{CachedMemory, Gather},
-    snapshot::{Goroutine, Operation, Snapshot, StackFrame, Status, Target, WaitOn},
+    snapshot::{Goroutine, Snapshot, StackFrame, Status, Target},
 };
 
 /// How much of a stack is read at once, in bytes.
@@ -234,13 +234,7 @@ fn is_waited_for(snapshot: &Snapshot, release: &PendingRelease) -> bool {
 
 /// Whether `g` waits for a lock: it may be one that it has taken itself, or others behind it.
 fn waits_for_lock(g: &Goroutine) -> bool {
-    let is_lock = |wait: &WaitOn| {
-        matches!(
-            wait.operation,
-            Operation::Lock | Operation::ReadLock | Operation::DrainReaders
-        )
-    };
-    g.waits_on.iter().any(is_lock)
+    g.waits_on.iter().any(|wait| wait.operation.takes_lock())
 }
 
 /// What either of two ways of following one past says: each of them keeps to what holds on all paths.

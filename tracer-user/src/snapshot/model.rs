@@ -221,6 +221,14 @@ pub enum Operation {
     Acquire,
 }
 
+impl Operation {
+    /// Whether it ends with a lock taken.
+    #[must_use]
+    pub const fn takes_lock(self) -> bool {
+        matches!(self, Self::Lock | Self::ReadLock | Self::DrainReaders)
+    }
+}
+
 /// An object with its decoded state words.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct SyncObject {

@@ -150,12 +150,8 @@ impl<'a> Standing<'a> {
 
     /// The locks that it waits for: these it has when it goes on.
     pub(super) fn lock_waits(&self) -> impl Iterator<Item = &'a WaitOn> {
-        self.g.waits_on.iter().filter(|wait| {
-            matches!(
-                wait.operation,
-                Operation::Lock | Operation::ReadLock | Operation::DrainReaders
-            )
-        })
+        let waits = self.g.waits_on.iter();
+        waits.filter(|wait| wait.operation.takes_lock())
     }
 }
 
