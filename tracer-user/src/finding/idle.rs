@@ -2,7 +2,9 @@
 
 use super::scene::{MAIN, Scene};
 use crate::{
+    ids::Goid,
     image::WaitReason,
+    release::{Certainty, PendingRelease},
     snapshot::{Goroutine, ObjectState, Operation, WaitOn},
 };
 
@@ -66,19 +68,25 @@ fn waits_for_an_end(scene: &Scene<'_>, g: &Goroutine) -> bool {
         .any(serves)
 }
 
-/// Whether everybody who owes `Done` to the `WaitGroup` that `g` waits for is known and idle.
+/// Whether as many as the `WaitGroup` counts that `g` waits for owe it `Done`, and all of them are
+/// idle. That they owe it need not be proven: nothing is concluded but that the wait is no news.
 fn waits_for_idle(scene: &Scene<'_>, g: &Goroutine) -> bool {
-    let wait = g.waits_on.first();
-    let Some(owed) = wait.and_then(|wait| scene.holders.get(&wait.object.addr)) else {
+    let Some(group) = g.waits_on.first().map(|wait| wait.object.addr) else {
         return false;
     };
-    let is_idle = |owing: &Goroutine| {
-        owing.wait_reason != Some(WaitReason::WaitGroupWait) && is_idle(scene, owing)
+    let object = scene.snapshot.objects.get(&group);
+    let counter = match object.and_then(|object| object.state.as_ref()) {
+        Some(ObjectState::WaitGroup { counter, .. }) => usize::try_from(*counter).unwrap_or(0),
+        _ => return false,
     };
-    owed.exclusive.complete
-        && owed
-            .exclusive
-            .holders
-            .iter()
-            .all(|goid| scene.goroutine(*goid).is_some_and(is_idle))
+    let owing = scene.holders.get(&group);
+    let owing = owing.map_or(&[][..], |holders| &holders.candidates);
+    let is_idle = |goid: Goid| {
+        scene.goroutine(goid).is_some_and(|owing| {
+            owing.wait_reason != Some(WaitReason::WaitGroupWait) && is_idle(scene, owing)
+        })
+    };
+    let comes = |release: &PendingRelease| release.certainty >= Certainty::Conditional;
+    owing.iter().filter(|(_, release)| comes(release)).count() >= counter
+        && owing.iter().all(|(goid, _)| is_idle(*goid))
 }
