@@ -23,7 +23,7 @@ impl Executor<'_> {
             Base::Register(register) => state.register(register).displaced(displacement),
             Base::Elsewhere => Value::Unknown,
         };
-        match operand.index {
+        let address = match operand.index {
             None => base,
             Some((register, scale)) => {
                 let trace = self.world.trace;
@@ -32,7 +32,25 @@ impl Executor<'_> {
                 let index = state.register(register).combine(scale, times, trace);
                 base.combine(index, Compute::Arithmetic(Arithmetic::Add, 8), trace)
             }
+        };
+        self.seen_by_caller(state, address)
+    }
+
+    /// The address `at` of a path that is in a followed call, where it is in the frame that made the
+    /// call: arguments that are passed on the stack.
+    fn seen_by_caller(&self, state: &State, at: Value) -> Value {
+        let Some(term) = at.term() else {
+            return at;
+        };
+        if !self.world.callees().contains(&term.unnoted()) {
+            return at;
         }
+        let off = self.world.to_callees();
+        let caller = state.returns.outermost().and_then(|back| back.sp.term());
+        if caller.is_some_and(|sp| term.unnoted() >= sp.unnoted().wrapping_add(off)) {
+            return at.displaced(off.wrapping_neg());
+        }
+        at
     }
 
     pub(super) fn read(&self, state: &State, operand: Operand, width: u8) -> Value {
@@ -155,7 +173,7 @@ impl Executor<'_> {
     /// Values of `bytes` bytes at `at` on the stack may have been changed: they decide nothing any
     /// more.
     pub(super) fn doubt(&mut self, state: &mut State, at: u64, bytes: u64) {
-        let bytes = bytes.min(self.stack().end.saturating_sub(at));
+        let bytes = bytes.min(self.world.stack_end(at).saturating_sub(at));
         for at in self.cells_of(self.world.trace.on_own_stack(at), bytes) {
             if let Some(doubted) = self.cell(state, at).doubted() {
                 self.set_cell(state, at, doubted);

@@ -135,6 +135,10 @@ impl Executor<'_> {
 
     fn push_return(&self, state: &mut State, to: Option<(Arc<Routine>, u32)>, deferred: bool) {
         let sp = self.isa.stack_pointer();
+        let off = match state.returns.is_empty() {
+            true => self.world.to_callees(),
+            false => 0,
+        };
         state.returns.push(Return {
             to,
             sp: state.register(sp),
@@ -143,9 +147,9 @@ impl Executor<'_> {
             deferred,
             through_memory: false,
         });
-        state.frame = state.register(sp);
+        state.frame = state.register(sp).displaced(off);
         let below = state
-            .register(sp)
+            .frame
             .displaced(self.isa.call_pushes().wrapping_neg());
         state.set_register(sp, below);
     }
@@ -285,7 +289,7 @@ impl Executor<'_> {
         state.set_register(self.isa.frame_pointer(), back.fp);
         state.flags = Flags::Unknown;
         if let Some(sp) = self.on_stack(back.sp) {
-            state.cells.forget(self.stack().start, sp);
+            self.forget_below(state, sp);
         }
         Step::Meet
     }

@@ -34,13 +34,26 @@ impl Executor<'_> {
         let mut frames = state
             .frames()
             .filter_map(|(routine, frame)| Some((routine, self.on_stack(frame)?)));
-        // Inner frames lie below.
-        let Some((routine, frame)) = frames.find(|(_, frame)| at < *frame) else {
+        // Inner frames lie below; those of followed calls lie elsewhere altogether.
+        let end = self.world.stack_end(at);
+        let holds = |frame: u64| at < frame && frame <= end;
+        let Some((routine, frame)) = frames.find(|(_, frame)| holds(*frame)) else {
             return (at, SHARED_OBJECT);
         };
         let object = routine.object_at(at.wrapping_sub(frame).cast_signed(), SHARED_OBJECT);
         let bytes = object.end.abs_diff(object.start);
         (frame.wrapping_add_signed(object.start), bytes)
+    }
+
+    /// Forgets the frames below `sp`, which have been left.
+    pub fn forget_below(&self, state: &mut State, sp: u64) {
+        let (stack, callees) = (self.stack(), self.world.callees());
+        if callees.contains(&sp) {
+            state.cells.forget(callees.start, sp);
+            return;
+        }
+        state.cells.forget(stack.start, sp);
+        state.cells.forget(callees.start, callees.end);
     }
 
     pub(super) fn forget_registers(&self, state: &mut State) {

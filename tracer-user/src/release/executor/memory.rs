@@ -21,6 +21,11 @@ use crate::{
 
 /// Words of other memory read for one goroutine at most.
 const MAX_WORDS: usize = 20_000;
+/// How far from where they would lie the frames of calls that are followed lie: nothing is there.
+/// A stack may have less room left than such calls need, and grows elsewhere when they are made.
+const CALLEES: u64 = 0x2000_0000_0000_0000;
+/// How much room these calls have.
+const CALLEES_ROOM: u64 = 1 << 20;
 
 /// Memory under a path's own writes: the goroutine's frames, read-only data, and the rest.
 pub struct World<'a> {
@@ -107,6 +112,33 @@ impl<'a> World<'a> {
         self.stack.clone()
     }
 
+    /// How far off the frames lie of calls that are made from the goroutine's own frames.
+    pub const fn to_callees(&self) -> u64 {
+        // What stands for a stack where a function's past is followed has room enough.
+        if self.symbols.is_some() { 0 } else { CALLEES }
+    }
+
+    /// Where the frames of followed calls lie, and how the frames that make them would look from there.
+    pub fn callees(&self) -> Range<u64> {
+        match self.to_callees() {
+            0 => 0..0,
+            off => {
+                let start = self.stack.start.saturating_sub(CALLEES_ROOM);
+                off.saturating_add(start)..off.saturating_add(self.stack.end)
+            }
+        }
+    }
+
+    /// The end of the part of the stack that `at` lies on.
+    pub fn stack_end(&self, at: u64) -> u64 {
+        let callees = self.callees();
+        if callees.contains(&at) {
+            callees.end
+        } else {
+            self.stack.end
+        }
+    }
+
     /// Where on the goroutine's own stack `term` points to.
     pub fn stack_address(&self, term: Term) -> Option<u64> {
         self.trace.stack_address(term, self)
@@ -120,7 +152,8 @@ impl<'a> World<'a> {
     /// The aligned word at `at`.
     pub fn cell(&self, at: CellAddr) -> Cell {
         let on_stack = self.stack.contains(&at.get());
-        if on_stack && self.changes_before(at.get()) || at.get() < MIN_POINTER {
+        let is_new = on_stack && self.changes_before(at.get()) || self.callees().contains(&at.get());
+        if is_new || at.get() < MIN_POINTER {
             return Cell::default();
         }
         match self.word(at.get()) {
@@ -177,9 +210,8 @@ impl<'a> World<'a> {
 
 impl Ground for World<'_> {
     fn on_stack(&self, at: u64) -> Option<u64> {
-        self.stack
-            .contains(&at)
-            .then(|| at.wrapping_sub(self.window_at))
+        let is_stack = self.stack.contains(&at) || self.callees().contains(&at);
+        is_stack.then(|| at.wrapping_sub(self.window_at))
     }
 
     fn is_function(&self, at: u64) -> bool {

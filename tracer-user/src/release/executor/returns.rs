@@ -93,6 +93,12 @@ impl Returns {
         self.innermost = None;
     }
 
+    /// The call that the goroutine's own frame makes.
+    #[must_use]
+    pub fn outermost(&self) -> Option<&Return> {
+        self.iter().last()
+    }
+
     /// The calls, the innermost first.
     pub fn iter(&self) -> impl Iterator<Item = &Return> {
         let mut next = self.innermost.as_deref();

@@ -206,8 +206,8 @@ impl Walk<'_> {
             };
             self.histories.iter().map(with).collect()
         });
-        let stack = self.executor.world.stack();
-        let trace = self.executor.world.trace;
+        let executor = &self.executor;
+        let trace = executor.world.trace;
         let fp = self.g.sp.offset(frame.fp_offset).0;
         let frame_pointer = if frame.fp_offset.saturating_sub(frame.sp_offset) > 8 {
             Value::of(trace.on_own_stack(isa.frame_pointer_in(sp, fp)))
@@ -223,7 +223,7 @@ impl Walk<'_> {
             state.frame = Value::of(trace.on_own_stack(fp));
             state.returns.clear();
             state.last = None;
-            state.cells.forget(stack.start, sp);
+            executor.forget_below(&mut state, sp);
             state.set_register(isa.stack_pointer(), Value::of(trace.on_own_stack(sp)));
             state.set_register(isa.frame_pointer(), frame_pointer);
             state.set_register(isa.goroutine(), Value::of(self.standing.address(trace)));
