@@ -6,7 +6,7 @@ use rustc_hash::FxHashMap;
 use tracing::debug;
 
 use super::{
-    alike::Alike,
+    alike::Courses,
     code::Code,
     executor::Trace,
     frames::{self, Standing},
@@ -20,7 +20,7 @@ use crate::{
     ids::{Goid, TargetAddr},
     image::Image,
     memory::{CachedMemory, Gather},
-    snapshot::{Goroutine, Snapshot, StackFrame, Status, Target},
+    snapshot::{Goroutine, Snapshot, Status, Target},
 };
 
 /// How much of a stack is read at once, in bytes.
@@ -38,6 +38,7 @@ const MAX_IN_VAIN: u32 = 16;
 pub struct Analyzer {
     code: Code,
     pasts: Pasts,
+    courses: Courses,
 }
 
 /// What goroutines have to do with locks.
@@ -56,6 +57,7 @@ impl Analyzer {
         Self {
             code: Code::new(image),
             pasts: Pasts::default(),
+            courses: Courses::default(),
         }
     }
 
@@ -112,7 +114,7 @@ impl Analyzer {
     /// Of a goroutine that is not parked the result is as of a moment, and never certain.
     ///
     /// Of goroutines that stand alike one is followed, and the others take its result where what
-    /// it depends on is the same for them.
+    /// it depends on is the same for them, at this inspection and at later ones.
     #[must_use]
     pub fn pending<'g>(
         &self,
@@ -120,16 +122,13 @@ impl Analyzer {
         goroutines: impl IntoIterator<Item = &'g Goroutine>,
     ) -> FxHashMap<Goid, Vec<PendingRelease>> {
         let goroutines: Vec<&Goroutine> = goroutines.into_iter().filter(|g| is_known(g)).collect();
-        let together = by_frames(&goroutines);
-        let mut alike = Alike::default();
+        let mut alike = self.courses.begin(target.bias);
         let mut found = FxHashMap::default();
         self.of_all(target, &goroutines, |standing| {
-            let frames = &*standing.goroutine().stack.frames;
-            let alone = standing.goroutine().sampled.is_some();
-            let pending = if !alone && together.get(frames).is_some_and(|count| *count > 1) {
-                alike.pending(standing)
-            } else {
-                frames::pending(standing, &Trace::off())
+            let pending = match standing.goroutine().sampled {
+                // No other stands at that instruction with these registers.
+                Some(_) => frames::pending(standing, &Trace::off()),
+                None => alike.pending(standing),
             };
             self.add(&mut found, standing, pending);
         });
@@ -152,7 +151,7 @@ impl Analyzer {
         let goroutines: Vec<&Goroutine> = goroutines.into_iter().filter(|g| is_known(g)).collect();
         let mut found = FxHashMap::default();
         self.of_all(target, &goroutines, |standing| {
-            let pending = frames::pending(standing, &Trace::off());
+            let pending = frames::pending(standing, &Trace::on(standing.sp()));
             self.add(&mut found, standing, pending);
         });
         found
@@ -258,15 +257,6 @@ fn acquired(pending: &mut [PendingRelease], taken: &[Taking]) {
             |taking: &&Taking| taking.object == release.object && taking.release == release.kind;
         release.acquired = taken.iter().find(same).map(|taking| taking.acquisition);
     }
-}
-
-/// How many of `goroutines` have which frames.
-fn by_frames<'g>(goroutines: &[&'g Goroutine]) -> FxHashMap<&'g [StackFrame], usize> {
-    let mut together = FxHashMap::default();
-    for g in goroutines {
-        *together.entry(&*g.stack.frames).or_insert(0) += 1;
-    }
-    together
 }
 
 /// Whether there is anything to say of what `g` will do.

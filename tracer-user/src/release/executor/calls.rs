@@ -148,9 +148,7 @@ impl Executor<'_> {
             through_memory: false,
         });
         state.frame = state.register(sp).displaced(off);
-        let below = state
-            .frame
-            .displaced(self.isa.call_pushes().wrapping_neg());
+        let below = state.frame.displaced(self.isa.call_pushes().wrapping_neg());
         state.set_register(sp, below);
     }
 

@@ -1,7 +1,7 @@
 //! Looking up in maps: which element a key leads to as the map is now. Others can change it, so the
 //! element's address counts as read from memory that others write.
 
-use std::rc::Rc;
+use std::sync::Arc;
 
 use super::{
     super::{
@@ -67,7 +67,7 @@ impl Executor<'_> {
     }
 
     /// `len` bytes at `at`, as the path left them.
-    fn bytes(&self, state: &State, at: Value, len: usize) -> Option<Rc<[u8]>> {
+    fn bytes(&self, state: &State, at: Value, len: usize) -> Option<Arc<[u8]>> {
         (0..len)
             .map(|offset| {
                 let offset = u64::try_from(offset).ok()?;

@@ -152,7 +152,8 @@ impl<'a> World<'a> {
     /// The aligned word at `at`.
     pub fn cell(&self, at: CellAddr) -> Cell {
         let on_stack = self.stack.contains(&at.get());
-        let is_new = on_stack && self.changes_before(at.get()) || self.callees().contains(&at.get());
+        let is_new =
+            on_stack && self.changes_before(at.get()) || self.callees().contains(&at.get());
         if is_new || at.get() < MIN_POINTER {
             return Cell::default();
         }

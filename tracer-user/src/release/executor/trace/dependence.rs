@@ -49,6 +49,12 @@ pub struct Dependence {
 }
 
 impl Dependence {
+    /// How much there is of it: inputs, answers and addresses.
+    #[must_use]
+    pub fn weight(&self) -> usize {
+        self.inputs.len() + self.answers.len() + self.written.len() + self.objects.len()
+    }
+
     /// If the execution takes the same course for the goroutine that was given `given`: what its
     /// numbers are in place of the others. Its frames must be the same, its stack pointer is `sp`.
     pub fn applies(&self, sp: u64, given: &[u64], ground: &impl Ground) -> Option<Translation<'_>> {

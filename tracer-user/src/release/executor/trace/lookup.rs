@@ -1,6 +1,6 @@
 //! Looking up in a map, by numbers that may be others for another goroutine.
 
-use std::rc::Rc;
+use std::sync::Arc;
 
 use super::{question::Ground, term::Term};
 use crate::release::maps::Found;
@@ -24,7 +24,7 @@ pub enum Key<N> {
     /// A string: where it lies, beyond the goroutine's stack, and its length.
     Text(N, N),
     /// These bytes, or a string of them.
-    Bytes(Rc<[u8]>),
+    Bytes(Arc<[u8]>),
 }
 
 /// Which result of a look-up.
@@ -42,7 +42,7 @@ impl Lookup {
         let key = match &self.key {
             Key::Word(word, width) => Key::Word(number(*word), *width),
             Key::Text(at, len) => Key::Text(number(*at), number(*len)),
-            Key::Bytes(bytes) => Key::Bytes(Rc::clone(bytes)),
+            Key::Bytes(bytes) => Key::Bytes(Arc::clone(bytes)),
         };
         ground.look_up(self.type_at, number(self.map), key)
     }
