@@ -15,6 +15,7 @@ use super::{
     Diagnosis, Evidence, HeapWalker, Options, Past,
     diagnose::diagnose_followed,
     lingering::{self, lingers},
+    phrase::count,
     scene::MAIN,
 };
 use crate::{
@@ -26,8 +27,8 @@ use crate::{
     release::{Analyzer, Locks, TIMERS, holders},
     sampling::SamplingLimits,
     snapshot::{
-        ObjectKind, SamplingOutcome, Snapshot, SnapshotError, Target, sample_running, take,
-        wants_samples,
+        Incomplete, ObjectKind, SamplingOutcome, Snapshot, SnapshotError, Target, sample_running,
+        take, wants_samples,
     },
 };
 
@@ -149,6 +150,7 @@ impl Looker {
             }
             let watched = first.map(|first| snapshot.taken_ns.saturating_sub(first.taken_ns));
             let locks = locks(&analyzer, &target, &snapshot);
+            snapshot.incomplete.extend(unfollowed(&locks));
             Ok(Evidence {
                 process: process.key,
                 cpu_limit,
@@ -298,6 +300,18 @@ fn waits_for_lock(snapshot: &Snapshot) -> bool {
             ObjectKind::Mutex | ObjectKind::RwMutex | ObjectKind::WaitGroup
         );
         is_lock && !object.waiters.is_empty()
+    })
+}
+
+/// What is missing where the code of some goroutines was not followed.
+pub(super) fn unfollowed(locks: &Locks) -> Option<Incomplete> {
+    let number = locks.unfollowed.len();
+    (number > 0).then(|| Incomplete {
+        what: "holders".to_owned(),
+        why: format!(
+            "what {} will do was too much to follow in one inspection; others are followed in the next",
+            count(number, "goroutine")
+        ),
     })
 }
 

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use super::{
     Past,
     diagnose::{Evidence, diagnose},
-    look::{Look, LookError, Looker, Origin, locks, main_rests},
+    look::{Look, LookError, Looker, Origin, locks, main_rests, unfollowed},
 };
 use crate::{
     image::Image,
@@ -47,9 +47,10 @@ impl Looker {
         past.begin(still.process.key);
         let mut snapshot = take(target)?;
         past.date(&mut snapshot);
-        let snapshot = Arc::new(snapshot);
         let analyzer = Analyzer::new(Arc::clone(&still.image));
         let locks = locks(&analyzer, target, &snapshot);
+        snapshot.incomplete.extend(unfollowed(&locks));
+        let snapshot = Arc::new(snapshot);
         let evidence = Evidence {
             process: still.process.key,
             cpu_limit: None,

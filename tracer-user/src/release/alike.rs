@@ -6,14 +6,17 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use rustc_hash::FxHashMap;
 
 use super::{
-    executor::{Dependence, Trace, World},
-    frames::{self, Shape, Standing},
+    executor::{Dependence, Trace, World, hash_of},
+    frames::{self, Future, Shape, Standing},
     model::PendingRelease,
 };
 use crate::ids::{LoadBias, TargetAddr};
 
 /// Results that are kept for goroutines with the same frames at most: those take different courses.
 const MAX_COURSES: usize = 16;
+/// Instructions executed at one inspection for goroutines none of whose kind has been followed, and for
+/// others: about half a second.
+const MAX_STEPS: u64 = 6_000_000;
 /// How much is kept of all courses together, in [`Dependence::weight`]s of about 50 bytes.
 const MAX_WEIGHT: usize = 200_000;
 /// Where half of that is used, a course that served nobody in so many inspections is dropped.
@@ -57,17 +60,21 @@ pub struct Alike<'a> {
     bias: LoadBias,
     here: FxHashMap<Shape, Vec<Arc<Course>>>,
     spared: usize,
+    steps: u64,
+    turn: usize,
 }
 
 impl Courses {
     /// Begins an inspection of a process whose image is displaced by `bias`.
     pub fn begin(&self, bias: LoadBias) -> Alike<'_> {
-        self.known().begin();
+        let turn = self.known().begin();
         Alike {
+            turn,
             courses: self,
             bias,
             here: FxHashMap::default(),
             spared: 0,
+            steps: 0,
         }
     }
 
@@ -77,11 +84,13 @@ impl Courses {
 }
 
 impl Known {
-    /// Drops what has served nobody for long, if room is scarce.
-    fn begin(&mut self) {
+    /// Drops what has served nobody for long, if room is scarce. A number that is another each time.
+    fn begin(&mut self) -> usize {
         self.inspections += 1;
+        // Far apart, so that all of many come first some time.
+        let turn = hash_of(&self.inspections) as usize;
         if self.weight < MAX_WEIGHT / 2 {
-            return;
+            return turn;
         }
         let oldest = self.inspections.saturating_sub(MAX_UNUSED);
         let mut weight = 0;
@@ -91,6 +100,7 @@ impl Known {
             stays
         });
         self.weight = weight;
+        turn
     }
 
     fn of(&mut self, key: &Key) -> Vec<Arc<Course>> {
@@ -133,36 +143,76 @@ impl Alike<'_> {
         self.spared
     }
 
-    /// What the continuation of the goroutine will release: as one that takes the same course was
-    /// found to, else by following its frames.
-    pub fn pending(&mut self, standing: &Standing<'_>) -> Vec<PendingRelease> {
+    /// Instructions executed so far.
+    pub const fn steps(&self) -> u64 {
+        self.steps
+    }
+
+    /// Whether more has been executed than one inspection is for.
+    pub const fn is_spent(&self) -> bool {
+        self.steps >= MAX_STEPS
+    }
+
+    /// What the continuation of the goroutine will release, if one that takes the same course has been
+    /// followed.
+    pub fn known(&mut self, standing: &Standing<'_>) -> Option<Vec<PendingRelease>> {
         let shape = standing.shape();
-        let key = || (self.bias, shape.clone());
-        let known = || self.courses.known().of(&key());
-        let courses = self.here.entry(shape.clone()).or_insert_with(known);
+        let (bias, all) = (self.bias, self.courses);
+        let courses = self
+            .here
+            .entry(shape)
+            .or_insert_with_key(|shape| all.known().of(&(bias, shape.clone())));
         let given = standing.given();
         let nothing_noted = Trace::off();
         let world = standing.world(&nothing_noted);
-        for course in courses.iter() {
-            if let Some(releases) = course.of(standing.sp(), &given, &world) {
-                self.spared += 1;
-                return releases;
-            }
-        }
-        if courses.len() >= MAX_COURSES {
-            return frames::pending(standing, &nothing_noted);
+        let mut courses = courses.iter();
+        let releases = courses.find_map(|course| course.of(standing.sp(), &given, &world));
+        self.spared += usize::from(releases.is_some());
+        releases
+    }
+
+    /// The same, found by following its frames.
+    pub fn follow(&mut self, standing: &Standing<'_>) -> Vec<PendingRelease> {
+        let shape = standing.shape();
+        let kept = self.here.get(&shape).map_or(0, Vec::len);
+        // No other goroutine stands at a sampled one's instruction with its registers.
+        if kept >= MAX_COURSES || standing.goroutine().sampled.is_some() {
+            let future = frames::future(standing, &Trace::off());
+            self.steps += future.steps;
+            return future.releases;
         }
         let trace = Trace::on(standing.sp());
-        let releases = frames::pending(standing, &trace);
+        let Future { releases, steps } = frames::future(standing, &trace);
+        self.steps += steps;
         if let Some(dependence) = trace.finish() {
             let course = Arc::new(Course {
                 dependence,
                 releases: releases.clone(),
             });
-            courses.push(Arc::clone(&course));
-            self.courses.known().add(key(), course);
+            self.courses
+                .known()
+                .add((self.bias, shape.clone()), Arc::clone(&course));
+            self.here.entry(shape).or_default().push(course);
         }
         releases
+    }
+
+    /// Whether the goroutine, of which no course is known to serve, is followed before others: it
+    /// `waits_for_lock`, and so may be part of a deadlock, or it is the first that stands there.
+    pub fn follows_at_once(&self, standing: &Standing<'_>, waits_for_lock: bool) -> bool {
+        let is_first = || self.here.get(&standing.shape()).is_none_or(Vec::is_empty);
+        let limit = if waits_for_lock {
+            4 * MAX_STEPS
+        } else {
+            MAX_STEPS
+        };
+        self.steps < limit
+            && (waits_for_lock || standing.goroutine().sampled.is_some() || is_first())
+    }
+
+    /// A number that is another at each inspection.
+    pub const fn turn(&self) -> usize {
+        self.turn
     }
 }
 

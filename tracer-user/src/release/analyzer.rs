@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use rustc_hash::FxHashMap;
+use rustc_hash::{FxHashMap, FxHashSet};
 use tracing::debug;
 
 use super::{
@@ -48,6 +48,8 @@ pub struct Locks {
     pub pending: FxHashMap<Goid, Vec<PendingRelease>>,
     /// What each has taken and not given back.
     pub taken: FxHashMap<Goid, Vec<Taking>>,
+    /// Those whose futures were not followed: there was no time.
+    pub unfollowed: Vec<Goid>,
 }
 
 impl Analyzer {
@@ -71,10 +73,11 @@ impl Analyzer {
         goroutines: impl IntoIterator<Item = &'g Goroutine>,
     ) -> Locks {
         let goroutines: Vec<&Goroutine> = goroutines.into_iter().filter(|g| is_known(g)).collect();
-        let mut locks = Locks {
-            pending: self.pending(target, goroutines.iter().copied()),
-            taken: FxHashMap::default(),
-        };
+        let mut locks = self.futures(target, &goroutines, |standing| {
+            let taken = past::of_goroutine(&self.pasts, standing, Depth::Summaries);
+            let mut taken = taken.iter();
+            taken.any(|taking| snapshot.objects.contains_key(&taking.object))
+        });
         let mut left = MAX_FOLLOWED_ANEW;
         let mut in_vain: FxHashMap<usize, u32> = FxHashMap::default();
         let concerned = goroutines.iter().filter(|g| {
@@ -114,7 +117,8 @@ impl Analyzer {
     /// Of a goroutine that is not parked the result is as of a moment, and never certain.
     ///
     /// Of goroutines that stand alike one is followed, and the others take its result where what
-    /// it depends on is the same for them, at this inspection and at later ones.
+    /// it depends on is the same for them, at this inspection and at later ones. What one inspection
+    /// executes is bounded: where too many stand each in a way of its own, some are left for the next.
     #[must_use]
     pub fn pending<'g>(
         &self,
@@ -122,22 +126,57 @@ impl Analyzer {
         goroutines: impl IntoIterator<Item = &'g Goroutine>,
     ) -> FxHashMap<Goid, Vec<PendingRelease>> {
         let goroutines: Vec<&Goroutine> = goroutines.into_iter().filter(|g| is_known(g)).collect();
+        self.futures(target, &goroutines, |_| false).pending
+    }
+
+    /// The future of each of `goroutines`, as far as there is time. Those that `matter` are not left for
+    /// the next inspection.
+    fn futures(
+        &self,
+        target: &Target,
+        goroutines: &[&Goroutine],
+        matter: impl Fn(&Standing<'_>) -> bool,
+    ) -> Locks {
         let mut alike = self.courses.begin(target.bias);
-        let mut found = FxHashMap::default();
-        self.of_all(target, &goroutines, |standing| {
-            let pending = match standing.goroutine().sampled {
-                // No other stands at that instruction with these registers.
-                Some(_) => frames::pending(standing, &Trace::off()),
-                None => alike.pending(standing),
-            };
-            self.add(&mut found, standing, pending);
+        let mut pending = FxHashMap::default();
+        let mut left = FxHashSet::default();
+        self.of_all(target, goroutines, |standing| {
+            let g = standing.goroutine();
+            if let Some(known) = alike.known(standing) {
+                self.add(&mut pending, standing, known);
+            } else if alike.follows_at_once(standing, waits_for_lock(g)) {
+                self.add(&mut pending, standing, alike.follow(standing));
+            } else {
+                left.insert(g.goid);
+            }
+        });
+        let of_left = goroutines.iter().filter(|g| left.contains(&g.goid));
+        let mut left: Vec<&Goroutine> = of_left.copied().collect();
+        // Others come first at the next inspection.
+        let first = alike.turn() % left.len().max(1);
+        left.rotate_left(first);
+        let mut unfollowed = Vec::new();
+        self.of_all(target, &left, |standing| {
+            if let Some(known) = alike.known(standing) {
+                self.add(&mut pending, standing, known);
+            } else if !alike.is_spent() || matter(standing) {
+                self.add(&mut pending, standing, alike.follow(standing));
+            } else {
+                unfollowed.push(standing.goroutine().goid);
+            }
         });
         debug!(
             goroutines = goroutines.len(),
             spared = alike.spared(),
+            unfollowed = unfollowed.len(),
+            steps = alike.steps(),
             "pending releases"
         );
-        found
+        Locks {
+            pending,
+            taken: FxHashMap::default(),
+            unfollowed,
+        }
     }
 
     /// The same, following each of them by itself: what [`pending`](Self::pending) is checked and
@@ -151,7 +190,7 @@ impl Analyzer {
         let goroutines: Vec<&Goroutine> = goroutines.into_iter().filter(|g| is_known(g)).collect();
         let mut found = FxHashMap::default();
         self.of_all(target, &goroutines, |standing| {
-            let pending = frames::pending(standing, &Trace::on(standing.sp()));
+            let pending = frames::future(standing, &Trace::on(standing.sp())).releases;
             self.add(&mut found, standing, pending);
         });
         found

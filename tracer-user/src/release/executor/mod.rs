@@ -185,6 +185,11 @@ impl<'a> Executor<'a> {
         }
     }
 
+    /// Instructions executed so far.
+    pub const fn steps(&self) -> u32 {
+        GOROUTINE_BUDGET - self.total
+    }
+
     /// Follows all paths of frame number `frame` from `entries`. `deferred`: the frame itself was
     /// entered by a deferred call. When that is too much, what it calls is followed less deep.
     pub fn run(&mut self, frame: usize, deferred: bool, entries: Vec<State>) -> Outcome {

@@ -24,9 +24,17 @@ const MAX_HISTORIES: usize = 24;
 /// Frames looked at, from the innermost.
 const MAX_FRAMES: usize = 256;
 
-/// What the continuation of a goroutine will release of what it does not take first. `trace` notes
-/// what that depends on.
-pub fn pending(standing: &Standing<'_>, trace: &Trace) -> Vec<PendingRelease> {
+/// What following a goroutine came to.
+#[derive(Debug)]
+pub struct Future {
+    /// What it will release of what it does not take first.
+    pub releases: Vec<PendingRelease>,
+    /// Instructions that were executed to find out.
+    pub steps: u64,
+}
+
+/// Follows the continuation of a goroutine. `trace` notes what the result depends on.
+pub fn future(standing: &Standing<'_>, trace: &Trace) -> Future {
     let (code, g) = (standing.code, standing.g);
     let walk = |decide| {
         let mut world = standing.world(trace);
@@ -50,15 +58,17 @@ pub fn pending(standing: &Standing<'_>, trace: &Trace) -> Vec<PendingRelease> {
         walk
     };
     let all = walk(Decide::Surely);
+    let mut steps = u64::from(all.executor.steps());
     let mut releases = verdict::releases(code, g, &all.executor, &all.ends);
     if g.status.is_parked() && (all.exhausted || verdict::leaves_locks_open(&releases)) {
         let now = walk(Decide::AsThingsStand);
+        steps += u64::from(now.executor.steps());
         if !now.exhausted {
             let now = verdict::releases(code, g, &now.executor, &now.ends);
             verdict::add_conditional(&mut releases, now);
         }
     }
-    releases
+    Future { releases, steps }
 }
 
 /// What the goroutine has when it resumes: the lock it waits for, and its deferred calls.
