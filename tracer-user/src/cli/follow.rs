@@ -1,13 +1,10 @@
 //! One process followed from look to look: what appeared, what cleared, what grows.
 
-use std::{
-    collections::BTreeMap,
-    time::{SystemTime, UNIX_EPOCH},
-};
+use std::collections::BTreeMap;
 
 use crate::{
     export::{
-        board::{Entry, Findings, Listed, Mode, Probed, Rates, Switches},
+        board::{Entry, Findings, Listed, Mode, Probed, Rates, Switches, unix_seconds},
         document::{Clock, ImageFacts, Process as Facts},
         metrics::Figures,
     },
@@ -97,9 +94,7 @@ impl Followed {
             waits: BTreeMap::new(),
             over_budget: false,
             switches: Switches::default(),
-            looked_at: SystemTime::now()
-                .duration_since(UNIX_EPOCH)
-                .map_or(0.0, |since| since.as_secs_f64()),
+            looked_at: unix_seconds(),
         };
         probed.write_to(&mut entry);
         entry

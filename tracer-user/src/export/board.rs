@@ -3,7 +3,8 @@
 
 use std::{
     collections::BTreeMap,
-    sync::{Arc, PoisonError, RwLock},
+    sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock},
+    time::{SystemTime, UNIX_EPOCH},
 };
 
 use serde::{Deserialize, Serialize};
@@ -12,9 +13,9 @@ use tokio::sync::watch;
 use super::{
     document::{self, SCHEMA},
     histogram::WaitHistogram,
-    metrics::Figures,
+    metrics::{Figures, FoundFindings, FoundSeries},
 };
-use crate::{ids::Pid, process::ProcessKey};
+use crate::{finding::Finding, ids::Pid, process::ProcessKey};
 
 /// How a process is followed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -182,10 +183,19 @@ impl Probed {
     }
 }
 
+/// Seconds since 1970.
+#[must_use]
+pub fn unix_seconds() -> f64 {
+    let since = SystemTime::now().duration_since(UNIX_EPOCH);
+    since.map_or(0.0, |since| since.as_secs_f64())
+}
+
 /// The board.
 #[derive(Debug)]
 pub struct Board {
     entries: RwLock<BTreeMap<ProcessKey, Arc<Entry>>>,
+    /// What has been found, in processes that are no longer shown, too.
+    found: Mutex<FoundFindings>,
     /// Counts the changes of what the list shows.
     changes: watch::Sender<u64>,
 }
@@ -194,6 +204,7 @@ impl Default for Board {
     fn default() -> Self {
         Self {
             entries: RwLock::default(),
+            found: Mutex::default(),
             changes: watch::Sender::new(0),
         }
     }
@@ -240,6 +251,21 @@ impl Board {
         if before.is_some() {
             self.changes.send_modify(|count| *count += 1);
         }
+    }
+
+    /// Counts what was found in a process, in metrics that outlive it. Whether it was not counted
+    /// before.
+    pub fn count(&self, process: &document::Process, finding: &Finding) -> bool {
+        self.counted().count(process, finding, unix_seconds())
+    }
+
+    /// What has been found, in processes that are no longer shown, too.
+    pub fn found(&self) -> Vec<FoundSeries> {
+        self.counted().series(unix_seconds())
+    }
+
+    fn counted(&self) -> MutexGuard<'_, FoundFindings> {
+        self.found.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// All entries, by pid.

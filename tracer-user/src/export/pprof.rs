@@ -109,7 +109,7 @@ fn profile(document: &Document) -> proto::Profile {
     let wait = builder.value_type("wait", "nanoseconds");
     let mut findings: FxHashMap<Goid, usize> = FxHashMap::default();
     for (number, finding) in document.findings.iter().enumerate() {
-        for &goid in &finding.goroutines {
+        for &goid in finding.concerned() {
             findings.entry(goid).or_insert(number);
         }
     }

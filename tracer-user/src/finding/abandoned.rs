@@ -143,10 +143,8 @@ fn tell(scene: &Scene<'_>, lock: TargetAddr, waiters: &[&Goroutine]) -> Finding 
     }
     let mut goroutines: Vec<_> = waiters.iter().map(|g| g.goid).collect();
     goroutines.sort_unstable();
-    goroutines.truncate(super::model::MAX_LISTED);
     Finding {
         count: total,
-        goroutines,
         objects: vec![lock],
         summary: format!(
             "{who} {verb} for {object}, which is locked and which nobody was seen to unlock{}",
@@ -156,7 +154,7 @@ fn tell(scene: &Scene<'_>, lock: TargetAddr, waiters: &[&Goroutine]) -> Finding 
         doubts: vec!["code that was not followed may still unlock it".to_owned()],
         since_ns: groups.iter().filter_map(|group| group.oldest_ns()).min(),
         group: groups.first().and_then(|group| group.group()),
-        ..Finding::new(kind, id)
+        ..Finding::new(kind, id).of(goroutines)
     }
 }
 

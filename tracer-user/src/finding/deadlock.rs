@@ -2,7 +2,7 @@
 
 use super::{
     identity::Identity,
-    model::{Finding, FindingKind, MAX_LISTED, Verdict},
+    model::{Finding, FindingKind, Verdict},
     phrase::{self, count},
     proof::Proof,
     queue::queue,
@@ -60,10 +60,9 @@ fn tell_cycle(scene: &Scene<'_>, cycle: &Cycle, behind: &[&Goroutine], proof: Pr
         // It has been closed since the last of them arrived.
         since_ns: cycle.members.iter().filter_map(began).max(),
         waiting_behind: behind.len() as u64,
-        goroutines: cycle.members.iter().copied().take(MAX_LISTED).collect(),
         edges: cycle.edges.clone(),
         objects,
-        ..Finding::new(kind, id)
+        ..Finding::new(kind, id).of(cycle.members.clone())
     }
 }
 

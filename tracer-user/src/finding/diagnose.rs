@@ -239,7 +239,7 @@ impl Teller<'_> {
     fn findings(&self, cpu_limit: Option<CpuLimit>) -> (Vec<Finding>, unreachable::Leaks) {
         let (mut findings, leaks) = self.deadlocks();
         let suspected = self.suspected_cycles();
-        let members = suspected.iter().flat_map(|f| f.goroutines.iter().copied());
+        let members = suspected.iter().flat_map(|f| f.concerned().iter().copied());
         let members: FxHashSet<Goid> = members.collect();
         findings.extend(suspected);
         let is_told = |goid| self.graphs.certain.fate(goid).is_some() || members.contains(&goid);

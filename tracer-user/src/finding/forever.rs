@@ -88,14 +88,13 @@ fn tell(scene: &Scene<'_>, kind: FindingKind, members: &Members<'_>, proof: Proo
     Finding {
         verdict: proof.verdict(),
         count: total,
-        goroutines: members.goids(),
         objects: members.objects(),
         summary: format!("{who} {what}{place}"),
         story: story(scene, kind, members, proof),
         doubts: proof.doubts(),
         since_ns: members.oldest_ns(),
         group: members.group(),
-        ..Finding::new(kind, id)
+        ..Finding::new(kind, id).of(members.goids())
     }
 }
 

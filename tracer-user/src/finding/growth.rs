@@ -188,11 +188,6 @@ impl Growth {
             .number(growth.created_at.0)
             .id();
         Finding {
-            goroutines: members
-                .iter()
-                .map(|g| g.goid)
-                .take(super::MAX_LISTED)
-                .collect(),
             count: growth.count,
             group: members.first().map(|oldest| Group {
                 blocked_at: None,
@@ -214,7 +209,7 @@ impl Growth {
                 super::phrase::duration(self.span_ns())
             )],
             doubts: vec!["a busy program may just be warming up".to_owned()],
-            ..Finding::new(kind, id)
+            ..Finding::new(kind, id).of(members.iter().map(|g| g.goid).collect())
         }
     }
 

@@ -20,6 +20,17 @@ pub enum Change {
     },
 }
 
+impl Change {
+    /// The finding that stands now, unless none does.
+    #[must_use]
+    pub const fn standing(&self) -> Option<&Finding> {
+        match self {
+            Self::Appeared(finding) | Self::Changed(finding) => Some(finding),
+            Self::Cleared { .. } => None,
+        }
+    }
+}
+
 /// The findings of one process over time.
 #[derive(Debug, Default)]
 pub struct Life {

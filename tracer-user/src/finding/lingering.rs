@@ -11,6 +11,7 @@ use rustc_hash::{FxHashMap, FxHashSet};
 use super::{
     confirm::{same_wait, unmoved},
     diagnose::Diagnosis,
+    model::Finding,
     timers::is_stopped,
 };
 use crate::{
@@ -48,7 +49,7 @@ pub(super) fn lingers(diagnosis: &Diagnosis, target: &Target) -> bool {
 /// Waits for locks, and for timers that do not run, of unknown length and of which no finding tells:
 /// neither of the goroutine nor of what it waits for.
 fn undated(diagnosis: &Diagnosis) -> impl Iterator<Item = &Goroutine> {
-    let told = diagnosis.findings.iter().flat_map(|f| &f.goroutines);
+    let told = diagnosis.findings.iter().flat_map(Finding::concerned);
     let told: FxHashSet<Goid> = told.copied().collect();
     let objects = diagnosis.findings.iter().flat_map(|f| &f.objects);
     let objects: FxHashSet<TargetAddr> = objects.copied().collect();

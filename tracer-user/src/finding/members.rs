@@ -76,11 +76,10 @@ impl<'a> Members<'a> {
         self.goroutines.first().copied()
     }
 
-    /// Ids, ascending and bounded.
+    /// Ids, ascending.
     pub(super) fn goids(&self) -> Vec<Goid> {
         let mut goids: Vec<Goid> = self.goroutines.iter().map(|g| g.goid).collect();
         goids.sort_unstable();
-        goids.truncate(MAX_LISTED);
         goids
     }
 

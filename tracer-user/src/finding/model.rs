@@ -1,6 +1,6 @@
 //! What is reported.
 
-use std::fmt;
+use std::{fmt, sync::Arc};
 
 use serde::{Deserialize, Serialize};
 
@@ -22,6 +22,8 @@ pub struct Finding {
     pub verdict: Verdict,
     /// The goroutines concerned, ascending; for a cycle in cycle order. At most [`MAX_LISTED`].
     pub goroutines: Vec<Goid>,
+    /// All of them, where [`Finding::goroutines`] does not list them all; else empty.
+    pub all: Arc<[Goid]>,
     /// How many goroutines are concerned (for the kinds about threads: threads).
     pub count: u64,
     /// The objects concerned, ascending. At most [`MAX_LISTED`].
@@ -52,6 +54,7 @@ impl Finding {
             kind,
             verdict: Verdict::Suspected,
             goroutines: Vec::new(),
+            all: Arc::default(),
             count: 0,
             objects: Vec::new(),
             edges: Vec::new(),
@@ -62,6 +65,26 @@ impl Finding {
             since_ns: None,
             waiting_behind: 0,
             cause: None,
+        }
+    }
+
+    /// The finding with the goroutines concerned: lists [`MAX_LISTED`] of them, and remembers all.
+    pub(super) fn of(mut self, mut goroutines: Vec<Goid>) -> Self {
+        if goroutines.len() > MAX_LISTED {
+            self.all = goroutines.as_slice().into();
+            goroutines.truncate(MAX_LISTED);
+        }
+        self.goroutines = goroutines;
+        self
+    }
+
+    /// All goroutines concerned, beyond those that are listed, too.
+    #[must_use]
+    pub fn concerned(&self) -> &[Goid] {
+        if self.all.is_empty() {
+            &self.goroutines
+        } else {
+            &self.all
         }
     }
 }
@@ -174,5 +197,25 @@ impl fmt::Display for Verdict {
             Self::Suspected => "suspected",
             Self::Proven => "proven",
         })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn all_who_are_concerned_are_remembered_and_some_listed() {
+        let goids = |number| (0..number).map(Goid).collect::<Vec<_>>();
+        let of = |number| Finding::new(FindingKind::StuckWait, FindingId(1)).of(goids(number));
+        let few = of(3);
+        assert_eq!(
+            (&few.goroutines[..], few.concerned()),
+            (&goids(3)[..], &goids(3)[..])
+        );
+        let number = MAX_LISTED as u64 + 1;
+        let many = of(number);
+        assert_eq!(many.goroutines.len(), MAX_LISTED);
+        assert_eq!(many.concerned(), goids(number));
     }
 }

@@ -222,7 +222,7 @@ impl Walk {
     fn tell_again(&self, diagnosis: &mut Diagnosis) {
         let now = &diagnosis.snapshot;
         let stands = |finding: &&Finding| {
-            let mut members = finding.goroutines.iter();
+            let mut members = finding.concerned().iter();
             members.all(|goid| goroutine(now, *goid).is_some_and(|g| unmoved(&self.snapshot, g)))
         };
         let told = |finding: &&Finding| {
@@ -231,12 +231,15 @@ impl Walk {
         };
         let kept = self.dead.iter().filter(stands).filter(|f| !told(f));
         let kept: Vec<Finding> = kept.cloned().collect();
-        let members = kept.iter().flat_map(|f| f.goroutines.iter().copied());
+        let members = kept.iter().flat_map(|f| f.concerned().iter().copied());
         let members: FxHashSet<Goid> = members.collect();
         diagnosis.findings.retain(|finding| {
             !is_superseded(finding.kind)
                 || finding.verdict == Verdict::Proven
-                || !finding.goroutines.iter().all(|goid| members.contains(goid))
+                || !finding
+                    .concerned()
+                    .iter()
+                    .all(|goid| members.contains(goid))
         });
         diagnosis.findings.splice(0..0, kept);
         diagnosis.incomplete.extend(self.flaws.iter().cloned());

@@ -183,9 +183,8 @@ fn tell_queue(
         story,
         doubts: proof.doubts(),
         since_ns: began,
-        goroutines: goroutines.into_iter().take(MAX_LISTED).collect(),
         objects: objects.into_iter().take(MAX_LISTED).collect(),
         edges,
-        ..Finding::new(FindingKind::Queued, id)
+        ..Finding::new(FindingKind::Queued, id).of(goroutines)
     }
 }

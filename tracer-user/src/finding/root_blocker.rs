@@ -74,10 +74,7 @@ fn waiters<'a>(scene: &Scene<'a>, root: &RootBlocker) -> Vec<&'a Goroutine> {
     let objects = root.objects.iter();
     let held = objects.filter_map(|(object, _)| scene.snapshot.objects.get(object));
     let goids = held.flat_map(|object| &object.waiters);
-    goids
-        .filter_map(|goid| scene.goroutine(*goid))
-        .take(MAX_LISTED)
-        .collect()
+    goids.filter_map(|goid| scene.goroutine(*goid)).collect()
 }
 
 fn tell(
@@ -152,13 +149,12 @@ fn tell(
         count: root.waiting + 1,
         objects: root.objects.iter().map(|(object, _)| *object).collect(),
         edges: edges.take(MAX_LISTED).collect(),
-        goroutines,
         summary,
         story,
         doubts: doubts(scene, root, object, g),
         since_ns: oldest_ns,
         waiting_behind: root.waiting,
-        ..Finding::new(kind, id)
+        ..Finding::new(kind, id).of(goroutines)
     }
 }
 

@@ -6,7 +6,7 @@ use rustc_hash::FxHashMap;
 
 use super::{
     identity::Identity,
-    model::{Finding, FindingKind, MAX_LISTED},
+    model::{Finding, FindingKind},
     phrase::{count, duration},
     scene::{Scene, capitalised, listed},
     site::{Site, Symbols, is_plumbing},
@@ -130,7 +130,6 @@ fn tell(
     );
     Finding {
         count: total,
-        goroutines: starving.iter().map(|g| g.goid).take(MAX_LISTED).collect(),
         summary: format!(
             "{} {verb} been ready to run for {age} without running once{procs}",
             count(total, "goroutine")
@@ -139,6 +138,7 @@ fn tell(
         doubts: vec!["the process may have been stopped or throttled".to_owned()],
         since_ns: Some(since_ns),
         ..Finding::new(kind, Identity::new(process, kind).id())
+            .of(starving.iter().map(|g| g.goid).collect())
     }
 }
 

@@ -219,13 +219,12 @@ fn tell(scene: &Scene<'_>, members: &Members<'_>) -> Finding {
     doubts.dedup();
     Finding {
         count: members.count(),
-        goroutines: members.goids(),
         objects: members.objects(),
         summary: format!("{who}{at_least} {}{what}{}", duration(age), members.place()),
         story,
         doubts,
         since_ns: oldest,
         group: members.group(),
-        ..Finding::new(FindingKind::StuckWait, id)
+        ..Finding::new(FindingKind::StuckWait, id).of(members.goids())
     }
 }

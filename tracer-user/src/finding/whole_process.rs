@@ -4,7 +4,7 @@ use super::{
     forever::is_habit,
     identity::Identity,
     members::by_site,
-    model::{Finding, FindingKind, MAX_LISTED, Verdict},
+    model::{Finding, FindingKind, Verdict},
     phrase::count,
     proof::Proof,
     scene::{Scene, began_ns},
@@ -44,7 +44,6 @@ pub(super) fn whole_process(
     story.push(ending(scene, proof));
     let mut goroutines: Vec<Goid> = users().map(|g| g.goid).collect();
     goroutines.sort_unstable();
-    goroutines.truncate(MAX_LISTED);
     let blocked = if total == 1 {
         "the only goroutine is blocked".to_owned()
     } else {
@@ -53,7 +52,6 @@ pub(super) fn whole_process(
     Some(Finding {
         verdict: proof.verdict(),
         count: total,
-        goroutines,
         summary: match proof.verdict() {
             Verdict::Proven => format!("whole process: {blocked} for ever"),
             Verdict::Suspected => format!("whole process: {blocked}"),
@@ -65,6 +63,7 @@ pub(super) fn whole_process(
             FindingKind::WholeProcessDeadlock,
             Identity::new(scene.process, FindingKind::WholeProcessDeadlock).id(),
         )
+        .of(goroutines)
     })
 }
 

@@ -102,7 +102,7 @@ impl Fleet {
         let now = Instant::now();
         let member = Member::new(
             self.found,
-            process.exe.file,
+            &process,
             now + self.pace.settling(),
             now + self.pace.settled(),
         );
@@ -116,7 +116,16 @@ impl Fleet {
         now.key == key && member.is_some_and(|member| member.exe.same_inode(&now.exe.file))
     }
 
+    /// A process has ended, or executes another program.
     pub(super) fn remove(&mut self, key: ProcessKey) {
+        if let Some(member) = self.members.get(&key) {
+            member.name.log_end(member.followed.standing());
+        }
+        self.leave(key);
+    }
+
+    /// A process is followed no more.
+    pub(super) fn leave(&mut self, key: ProcessKey) {
         if self.members.remove(&key).is_some() {
             tracing::info!(pid = %key.pid, "gone");
         }

@@ -4,6 +4,7 @@ use std::time::{Duration, Instant};
 
 use super::{
     Choice, Fleet,
+    log::Name,
     lookers::{Done, Order, Urgency},
     member::{Member, probed},
     pace,
@@ -121,7 +122,7 @@ impl Fleet {
                 let (pods, selection) = (&self.shared.pods, &self.options.selection);
                 if selection.choose_named(&mut look.process, pods) == Choice::Leave {
                     // Its pod has other labels now, or opted out.
-                    self.remove(key);
+                    self.leave(key);
                 } else {
                     self.show(key, look, order.urgency, seconds);
                 }
@@ -160,15 +161,20 @@ impl Fleet {
             Urgency::Urgent if !news => member.fruitless.saturating_add(1),
             Urgency::Urgent | Urgency::Routine => 0,
         };
-        for change in &changes {
-            log(key, change);
-        }
         member.walk_if_due(key, &look.diagnosis, &mut self.walks);
         let stuck_after = self.options.stuck_after.as_nanos();
         let stuck_after_ns = u64::try_from(stuck_after).unwrap_or(u64::MAX);
         let probed = probed(&self.probing, key.pid);
         member.probed = Some(probed.clone());
         let entry = member.followed.entry(&look, probed, stuck_after_ns);
+        member.name = Name::of(&look.process);
+        for change in &changes {
+            let board = &self.shared.board;
+            let counted = change
+                .standing()
+                .is_some_and(|finding| board.count(&entry.listed.process, finding));
+            member.name.log(change, counted);
+        }
         self.shared.board.show(key, entry);
     }
 
@@ -205,20 +211,5 @@ impl Fleet {
         member.failures = member.failures.saturating_add(1);
         member.due = Instant::now() + self.pace.after_failures(member.failures);
         self.shared.board.remove(key);
-    }
-}
-
-fn log(key: ProcessKey, change: &Change) {
-    let pid = key.pid;
-    match change {
-        Change::Appeared(finding) => {
-            tracing::warn!(%pid, id = %finding.id, kind = %finding.kind, "{}", finding.summary);
-        }
-        Change::Changed(finding) => {
-            tracing::info!(%pid, id = %finding.id, kind = %finding.kind, "{}", finding.summary);
-        }
-        Change::Cleared { finding, .. } => {
-            tracing::info!(%pid, id = %finding.id, kind = %finding.kind, "cleared");
-        }
     }
 }

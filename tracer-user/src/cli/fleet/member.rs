@@ -13,15 +13,17 @@ use crate::{
     },
     finding::Growth,
     ids::Pid,
-    process::{FileIdentity, ProcessKey, StartTime},
+    process::{FileIdentity, Process, ProcessKey, StartTime},
 };
 
-use super::custody::Custody;
+use super::{custody::Custody, log::Name};
 
 /// What is known of a process between looks.
 pub struct Member {
     /// No other member ever has it.
     pub serial: u64,
+    /// How the log names it.
+    pub name: Name,
     /// What it executes.
     pub exe: FileIdentity,
     /// Its findings and its growth.
@@ -56,10 +58,11 @@ pub struct Member {
 
 impl Member {
     /// One that nobody has looked at.
-    pub fn new(serial: u64, exe: FileIdentity, probe_due: Instant, due: Instant) -> Self {
+    pub fn new(serial: u64, process: &Process, probe_due: Instant, due: Instant) -> Self {
         Self {
             serial,
-            exe,
+            name: Name::of(process),
+            exe: process.exe.file,
             past: Custody::new(),
             followed: Followed::new(Growth::default()),
             probe_due: Some(probe_due),

@@ -8,6 +8,7 @@ mod discovery;
 #[cfg(test)]
 mod fixture;
 mod glances;
+mod log;
 mod lookers;
 mod looks;
 mod member;

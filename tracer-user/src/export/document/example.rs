@@ -216,6 +216,7 @@ pub fn cycle() -> finding::Finding {
         kind: FindingKind::LockCycle,
         verdict: Verdict::Proven,
         goroutines: vec![Goid(18), Goid(19)],
+        all: Arc::default(),
         count: 2,
         group: None,
         objects: vec![MUTEX_B, MUTEX_A],

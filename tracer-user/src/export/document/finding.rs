@@ -1,5 +1,7 @@
 //! Findings in documents.
 
+use std::sync::Arc;
+
 use serde::Serialize;
 
 use super::{Address, Site, clock::Clock, seconds};
@@ -19,6 +21,9 @@ pub struct Finding {
     pub verdict: Verdict,
     /// The goroutines concerned; of a cycle in cycle order.
     pub goroutines: Vec<Goid>,
+    /// All of them, where `goroutines` does not list them all; else empty.
+    #[serde(skip)]
+    all: Arc<[Goid]>,
     /// How many goroutines (or threads) are concerned; `goroutines` lists 10,000 at most.
     pub count: u64,
     /// What they have in common, where they are told of together.
@@ -96,6 +101,7 @@ impl Finding {
             kind: finding.kind,
             verdict: finding.verdict,
             goroutines: finding.goroutines.clone(),
+            all: Arc::clone(&finding.all),
             count: finding.count,
             group: finding.group.as_ref().map(|group| Group::new(group, clock)),
             objects: finding
@@ -119,6 +125,16 @@ impl Finding {
             waiting_behind: finding.waiting_behind,
             since: finding.since_ns.map(|ns| clock.wall_text(ns)),
             age_seconds: finding.since_ns.map(|ns| seconds(clock.age_ns(ns))),
+        }
+    }
+
+    /// All goroutines concerned, beyond those that are listed, too.
+    #[must_use]
+    pub fn concerned(&self) -> &[Goid] {
+        if self.all.is_empty() {
+            &self.goroutines
+        } else {
+            &self.all
         }
     }
 }

@@ -32,7 +32,7 @@ impl Format {
 }
 
 /// OpenMetrics text in the older format: there, a counter's family is named like its samples,
-/// `info` is a gauge, and units and the end mark are unknown.
+/// so that one can be a counter whose family would be another's, `info` is a gauge, and units and the end mark are unknown.
 pub fn to_prometheus(open_metrics: &str) -> String {
     let mut text = String::with_capacity(open_metrics.len());
     let mut help = "";
@@ -45,6 +45,7 @@ pub fn to_prometheus(open_metrics: &str) -> String {
             let (suffix, kind) = match kind {
                 "counter" => ("_total", "counter"),
                 "info" => ("_info", "gauge"),
+                "unknown" if name.ends_with("_total") => ("", "counter"),
                 "unknown" => ("", "untyped"),
                 kind => ("", kind),
             };
@@ -81,5 +82,7 @@ mod tests {
             old,
             "# HELP a_total Things\n# TYPE a_total counter\na_total 3\n"
         );
+        let old = to_prometheus("# HELP a_total Things.\n# TYPE a_total unknown\na_total 3\n");
+        assert!(old.contains("# TYPE a_total counter\n"), "{old}");
     }
 }

@@ -44,13 +44,13 @@ impl Figures {
         let of_waits = findings
             .iter()
             .filter(|f| f.kind != FindingKind::GoroutineGrowth);
-        let named: BTreeSet<Goid> = of_waits.flat_map(|f| &f.goroutines).copied().collect();
+        let named: BTreeSet<Goid> = of_waits.flat_map(Finding::concerned).copied().collect();
         for goroutine in snapshot.goroutines.iter().filter(|g| !g.system) {
             let stuck_after_ns = named.contains(&goroutine.goid).then_some(stuck_after_ns);
             figures.add(goroutine, snapshot.taken_ns, stuck_after_ns);
         }
         let proven = findings.iter().filter(|f| f.verdict == Verdict::Proven);
-        let deadlocked: BTreeSet<Goid> = proven.flat_map(|f| &f.goroutines).copied().collect();
+        let deadlocked: BTreeSet<Goid> = proven.flat_map(Finding::concerned).copied().collect();
         figures.deadlocked = deadlocked.len() as u64;
         for finding in findings {
             *figures
@@ -152,5 +152,38 @@ const fn waits_for_a_goroutine(reason: WaitReason) -> bool {
         | WaitReason::FinalizerWait
         | WaitReason::Runtime
         | WaitReason::Unknown => false,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{
+        export::document::example,
+        finding::MAX_LISTED,
+        snapshot::{Goroutine, Snapshot},
+    };
+
+    #[test]
+    fn counts_go_on_where_lists_end() {
+        let number = 2 * MAX_LISTED as u64;
+        let snapshot = example::snapshot();
+        let waiting = snapshot.goroutines.iter().find(|g| g.goid == Goid(18));
+        let waiting = waiting.unwrap().clone();
+        let goroutines = (1..=number).map(|goid| Goroutine {
+            goid: Goid(goid),
+            since: WaitSince::Exact(0),
+            ..waiting.clone()
+        });
+        let snapshot = Snapshot {
+            goroutines: goroutines.collect(),
+            ..snapshot
+        };
+        let goids: Vec<Goid> = snapshot.goroutines.iter().map(|g| g.goid).collect();
+        let mut finding = example::cycle();
+        (finding.all, finding.count) = (goids.as_slice().into(), number);
+        let figures = Figures::new(&snapshot, &[finding], 1);
+        assert_eq!(figures.deadlocked, number);
+        assert_eq!(figures.stuck.values().sum::<u64>(), number);
     }
 }

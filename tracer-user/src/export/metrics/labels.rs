@@ -24,6 +24,18 @@ impl Label {
             value: value.chars().take(VALUE_LIMIT).collect(),
         }
     }
+
+    /// Its name.
+    #[cfg(test)]
+    pub const fn key(&self) -> &'static str {
+        self.key
+    }
+
+    /// Its value.
+    #[cfg(test)]
+    pub fn value(&self) -> &str {
+        &self.value
+    }
 }
 
 impl EncodeLabel for Label {
@@ -62,15 +74,27 @@ impl Identity {
             Some(_) => String::new(),
             None => process.pid.to_string(),
         };
+        Self::new(
+            &process.command,
+            identity.namespace.as_deref().unwrap_or_default(),
+            identity.pod.as_deref().unwrap_or_default(),
+            container.unwrap_or_default(),
+            &pid,
+        )
+    }
+
+    /// What stands for all processes that there is no room to tell apart.
+    pub fn other() -> Self {
+        Self::new("other", "", "", "", "")
+    }
+
+    fn new(command: &str, namespace: &str, pod: &str, container: &str, pid: &str) -> Self {
         Self(vec![
-            Label::new("command", &process.command),
-            Label::new(
-                "namespace",
-                identity.namespace.as_deref().unwrap_or_default(),
-            ),
-            Label::new("pod", identity.pod.as_deref().unwrap_or_default()),
-            Label::new("container", container.unwrap_or_default()),
-            Label::new("pid", &pid),
+            Label::new("command", command),
+            Label::new("namespace", namespace),
+            Label::new("pod", pod),
+            Label::new("container", container),
+            Label::new("pid", pid),
         ])
     }
 

@@ -2,6 +2,7 @@
 
 mod exposition;
 mod figures;
+mod found;
 mod labels;
 mod own;
 mod processes;
@@ -12,6 +13,7 @@ use prometheus_client::{encoding::text, registry::Registry};
 
 pub use exposition::Format;
 pub use figures::Figures;
+pub use found::{FoundFindings, FoundSeries};
 use labels::{Identity, Label};
 pub use own::{ErrorKind, Outcome, Own, Traced};
 
@@ -57,7 +59,10 @@ mod tests {
 
     use super::{Format, Metrics, Outcome, Own};
     use crate::{
-        export::board::{Board, example},
+        export::{
+            board::{Board, example},
+            document,
+        },
         probes::Irregularities,
     };
 
@@ -65,6 +70,7 @@ mod tests {
         let board = Arc::new(Board::default());
         let (key, mut entry) = example::entry();
         entry.listed.process.command = "a\"b\\c".to_owned();
+        board.count(&entry.listed.process, &document::example::cycle());
         board.show(key, entry);
         let own = Own::default();
         own.count_look(Outcome::Whole, 0.002);
@@ -87,6 +93,9 @@ mod tests {
             format!("gostuck_deadlocked_goroutines{{{identity}}} 2\n"),
             format!("gostuck_waiting_goroutines{{{identity},reason=\"chan receive\"}} 3\n"),
             format!("gostuck_findings{{{identity},kind=\"lock-cycle\",verdict=\"proven\"}} 1\n"),
+            format!(
+                "gostuck_findings_total{{{identity},kind=\"lock-cycle\",verdict=\"proven\"}} 1\n"
+            ),
             format!("gostuck_target_mode{{{identity},mode=\"events\"}} 1\n"),
             "gostuck_events_total{type=\"park\"} 3\n".to_owned(),
             "gostuck_probe_irregularities_total{kind=\"failed-read\"} 5\n".to_owned(),
@@ -98,24 +107,26 @@ mod tests {
     }
 
     #[test]
-    fn a_process_that_left_leaves_the_metrics() {
+    fn a_process_that_left_leaves_the_metrics_and_its_findings_stay_counted() {
         let board = Arc::new(Board::default());
         let (key, entry) = example::entry();
+        let process = entry.listed.process.clone();
         board.show(key, entry);
         let metrics = Metrics::new(Arc::clone(&board), &Own::default());
-        assert!(
-            metrics
-                .encode(Format::OpenMetrics)
-                .unwrap()
-                .contains("4711")
-        );
+        let told = || {
+            let text = metrics.encode(Format::OpenMetrics).unwrap();
+            let lines = text.lines().filter(|line| line.contains("4711"));
+            let names = lines.filter_map(|line| Some(line.split_once('{')?.0.to_owned()));
+            names.collect::<Vec<_>>()
+        };
+        assert!(told().len() > 10);
+        board.count(&process, &document::example::cycle());
         board.remove(key);
-        assert!(
-            !metrics
-                .encode(Format::OpenMetrics)
-                .unwrap()
-                .contains("4711")
-        );
+        let counts = [
+            "gostuck_findings_total",
+            "gostuck_last_finding_timestamp_seconds",
+        ];
+        assert_eq!(told(), counts);
     }
 
     #[test]

@@ -9,7 +9,7 @@ use prometheus_client::{
     metrics::MetricType,
 };
 
-use super::{Figures, Identity, Label};
+use super::{Figures, FoundSeries, Identity, Label};
 use crate::export::{
     board::{Board, Entry, Mode, Rates, Switches},
     histogram::WaitHistogram,
@@ -79,7 +79,8 @@ impl Collector for Processes {
         threads(&mut encoder, &everyone)?;
         tracing(&mut encoder, &everyone)?;
         switches(&mut encoder, &everyone)?;
-        waits(&mut encoder, &everyone)
+        waits(&mut encoder, &everyone)?;
+        found(&mut encoder, &self.0.found())
     }
 }
 
@@ -179,6 +180,31 @@ fn findings(encoder: &mut DescriptorEncoder<'_>, everyone: &Everyone) -> fmt::Re
             })
             .collect()
     })
+}
+
+/// Encodes what has been found, in processes that are gone, too.
+fn found(encoder: &mut DescriptorEncoder<'_>, series: &[FoundSeries]) -> fmt::Result {
+    // In OpenMetrics a counter of this name would be of the family `gostuck_findings`, which is the
+    // gauge's; the older format calls it a counter.
+    let mut family = encoder.encode_descriptor(
+        "gostuck_findings_total",
+        "Findings that there have been",
+        None,
+        MetricType::Unknown,
+    )?;
+    for FoundSeries { labels, number, .. } in series {
+        family.encode_family(labels)?.encode_gauge(number)?;
+    }
+    let mut family = encoder.encode_descriptor(
+        "gostuck_last_finding_timestamp_seconds",
+        "When the last of them was found",
+        None,
+        MetricType::Gauge,
+    )?;
+    for FoundSeries { labels, last, .. } in series {
+        family.encode_family(labels)?.encode_gauge(last)?;
+    }
+    Ok(())
 }
 
 fn threads(encoder: &mut DescriptorEncoder<'_>, everyone: &Everyone) -> fmt::Result {
