@@ -310,7 +310,7 @@ pub(super) fn unfollowed(locks: &Locks) -> Option<Incomplete> {
         what: "holders".to_owned(),
         why: format!(
             "what {} will do was too much to follow in one inspection; others are followed in the next",
-            count(number, "goroutine")
+            count(number as u64, "goroutine")
         ),
     })
 }
