@@ -7,7 +7,7 @@ use serde::Serialize;
 use super::{Address, Site, Symbolizer, frame::shared_site};
 use crate::{
     ids::{Goid, ImageAddr},
-    release::{Certainty, Held, LockHolders, PendingRelease},
+    release::{Certainty, Held, LockHolders, PendingRelease, ReleaseKind},
     snapshot::{self, MutexState, ObjectKind, ObjectState, SyncObject},
 };
 
@@ -33,7 +33,8 @@ pub struct Object {
 pub struct Holder {
     /// Which goroutine.
     pub goroutine: Goid,
-    /// Whether it releases on every path, read while it could not run.
+    /// Whether it has taken the object and releases it on every path; of a `WaitGroup`, which nobody
+    /// takes, whether it calls `Done` on every path.
     pub certain: bool,
     /// Where its frame stands that will release.
     #[serde(flatten)]
@@ -219,7 +220,10 @@ impl Holder {
         Self {
             acquired,
             goroutine: goid,
-            certain: pending.certainty == Certainty::Certain,
+            certain: match pending.kind {
+                ReleaseKind::Done => pending.certainty == Certainty::Certain,
+                _ => pending.is_owned(),
+            },
             site: frame.map_or_else(
                 || release.clone(),
                 |frame| symbolizer.site(frame.pc, evidence.frame > 0),

@@ -40,7 +40,7 @@ impl Executor<'_> {
                 self.go_the_slow_path(state);
                 let lock = (kind, self.lock_at(lock(back)));
                 if !self.acquire(state, site, lock) {
-                    return Step::End;
+                    return self.panic(state);
                 }
                 state.flags = Flags::Zero(true);
             }

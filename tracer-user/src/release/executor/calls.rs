@@ -46,7 +46,7 @@ impl Executor<'_> {
             CallEffect::Acquire(kind) => {
                 let lock = (kind, self.lock_at(first));
                 if !self.acquire(state, site, lock) {
-                    return Step::End;
+                    return self.panic(state);
                 }
             }
             CallEffect::Release(kind) => self.release(state, site, kind, first),
@@ -93,9 +93,10 @@ impl Executor<'_> {
         Step::Go
     }
 
-    /// The path panics: its frame's deferred calls are all that it still does. Those of calls that
+    /// The path panics, or waits for itself: its frame's deferred calls are all that it still does, or is
+    /// known by to hold something. Those of calls that
     /// are being followed are not looked for.
-    fn panic(&mut self, state: &mut State) -> Step {
+    pub(super) fn panic(&mut self, state: &mut State) -> Step {
         if self.outcome.panics.len() >= MAX_PANICS {
             return Step::End;
         }

@@ -246,7 +246,7 @@ impl<'a> Executor<'a> {
 
     /// The path takes `lock`; whether it goes on. A future that waits for a lock that it has taken
     /// itself does not, unless somebody else gives the lock back that it is to give back later: then it
-    /// is no owner.
+    /// is no owner. What it has deferred tells of what it holds all the same.
     pub(super) fn acquire(&mut self, state: &mut State, site: ImageAddr, lock: Lock) -> bool {
         match &mut self.watch {
             None => {
