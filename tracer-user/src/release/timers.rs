@@ -5,7 +5,7 @@ use rustc_hash::FxHashSet;
 
 use super::{
     code::Code,
-    executor::{Decide, Effects, Executor, Sighting, Trace, Value, World},
+    executor::{Cells, Decide, Effects, Executor, Sighting, Trace, Value, World},
     model::{Certainty, Evidence, PendingRelease, ReleaseKind},
 };
 use crate::{
@@ -39,7 +39,7 @@ pub fn releases(code: &Code, memory: &dyn Memory, target: &Target) -> Vec<Pendin
             0,
             Value::exact(function.0),
             STACK.end - 4096,
-            Effects::default(),
+            (Effects::default(), &Cells::default()),
         );
         known &= !outcome.exhausted;
     }

@@ -258,14 +258,20 @@ impl Executor<'_> {
         true
     }
 
-    /// A state at the entry of the closure at `closure`.
-    pub(super) fn closure_entry(&self, closure: Value, sp: u64, effects: Effects) -> Option<State> {
-        let entry = self.load_from(&Cells::default(), closure, 8);
+    /// A state at the entry of the closure at `closure`, in memory as `written`.
+    pub(super) fn closure_entry(
+        &self,
+        closure: Value,
+        sp: u64,
+        (effects, written): (Effects, &Cells),
+    ) -> Option<State> {
+        let entry = self.load_from(written, closure, 8);
         let target = self.function(entry)?;
         let routine = self.code.routine(target)?;
         let at = routine.body.index_of(target)?;
         let mut state = State::new(routine, at);
         state.effects = History::new(effects);
+        state.cells = written.clone();
         state.frame = Value::of(self.world.trace.on_own_stack(sp));
         let below = state.frame.displaced(self.isa.call_pushes().wrapping_neg());
         state.set_register(self.isa.stack_pointer(), below);

@@ -242,15 +242,15 @@ impl<'a> Executor<'a> {
     }
 
     /// Follows the closure at `closure` by itself, with its frame below `sp`, as a deferred call of
-    /// frame number `frame`.
+    /// frame number `frame`, in memory as `written`.
     pub fn run_closure(
         &mut self,
         frame: usize,
         closure: Value,
         sp: u64,
-        effects: Effects,
+        (effects, written): (Effects, &Cells),
     ) -> Outcome {
-        match self.closure_entry(closure, sp, effects) {
+        match self.closure_entry(closure, sp, (effects, written)) {
             Some(entry) => self.run(frame, true, vec![entry]),
             None => Outcome::default(),
         }

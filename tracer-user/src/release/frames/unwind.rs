@@ -25,8 +25,9 @@ impl Walk<'_> {
         self.executor.world.live_from(sp);
         let mut after = Vec::new();
         for history in std::mem::take(&mut self.histories) {
-            let closures = self.open_coded(frame, routine, &Cells::default());
-            after.extend(self.run_deferred(index, sp, history, closures));
+            let written = Cells::default();
+            let closures = self.open_coded(frame, routine, &written);
+            after.extend(self.run_deferred(index, sp, (history, &written), closures));
         }
         after.dedup();
         after.truncate(MAX_HISTORIES);
@@ -46,7 +47,8 @@ impl Walk<'_> {
         let mut after = Vec::new();
         for state in panics {
             let closures = self.open_coded(frame, routine, &state.cells);
-            after.extend(self.run_deferred(index, sp, (*state.effects).clone(), closures));
+            let left = ((*state.effects).clone(), &state.cells);
+            after.extend(self.run_deferred(index, sp, left, closures));
         }
         after.dedup();
         after.truncate(MAX_HISTORIES);
@@ -84,7 +86,7 @@ impl Walk<'_> {
         &mut self,
         index: usize,
         sp: u64,
-        mut history: Effects,
+        (mut history, written): (Effects, &Cells),
         mut closures: Vec<Value>,
     ) -> Vec<Effects> {
         let deferred = Rc::make_mut(&mut history.deferred);
@@ -98,9 +100,9 @@ impl Walk<'_> {
         for closure in closures {
             let mut after = Vec::new();
             for history in histories {
-                let outcome = self
-                    .executor
-                    .run_closure(index, closure, sp, history.clone());
+                let outcome =
+                    self.executor
+                        .run_closure(index, closure, sp, (history.clone(), written));
                 if outcome.exits.is_empty() {
                     let unknown_code = true;
                     after.push(Effects {
