@@ -18,10 +18,7 @@ mod walks;
 use std::{
     collections::BTreeMap,
     io,
-    sync::{
-        Arc,
-        atomic::{AtomicBool, Ordering},
-    },
+    sync::Arc,
     time::{Duration, Instant},
 };
 
@@ -34,10 +31,11 @@ use self::{
     walks::WalkOrder,
 };
 use super::{
-    probing::Probing,
+    probing::{News, Probing},
     walker::{Manners, Walker},
 };
 use crate::{
+    cancellation::Cancellation,
     clock::monotonic_ns,
     export::{board::Board, http::Health, metrics::Own},
     finding::Looker,
@@ -45,11 +43,13 @@ use crate::{
     state::{Schedule, Why},
 };
 
-/// How often the loop turns at least: the delay of a stop.
+/// How often the loop turns at least.
 const TURN: Duration = Duration::from_millis(250);
 /// Likewise while looks are urgent, or there are more to make than may wait: the delay of what they
 /// tell.
 const SHORT_TURN: Duration = Duration::from_millis(20);
+/// How often the loop sees whether it is to stop.
+const STOP_DELAY: Duration = Duration::from_millis(50);
 /// While a look takes longer than this, the tracing side is not said to be alive.
 const LONGEST_LOOK: Duration = Duration::from_secs(30);
 /// How often the board hears of probes between looks.
@@ -81,8 +81,8 @@ pub struct Shared {
     pub pods: Arc<Pods>,
     /// Whether we work.
     pub health: Arc<Health>,
-    /// Set to end the loop.
-    pub stop: Arc<AtomicBool>,
+    /// Ends the loop, and the looks.
+    pub stop: Cancellation,
 }
 
 /// The processes and what is known of them.
@@ -151,7 +151,7 @@ impl Fleet {
 
     /// Follows the processes until told to stop; then takes the probes off.
     pub fn run(mut self) {
-        while !self.shared.stop.load(Ordering::Relaxed) {
+        while !self.shared.stop.is_requested() {
             let now = Instant::now();
             self.turn(now);
             if self.lookers.hurry_late() < LONGEST_LOOK {
@@ -163,12 +163,21 @@ impl Fleet {
                 TURN
             };
             self.take_looks();
-            let news = self
-                .probing
-                .wait_for_news(turn.saturating_sub(now.elapsed()));
+            let news = self.wait_for_news(now + turn);
             self.hear(news);
             self.take_walks();
             self.take_looks();
+        }
+    }
+
+    /// What the probes tell until `end`, as soon as they tell something.
+    fn wait_for_news(&self, end: Instant) -> News {
+        loop {
+            let left = end.saturating_duration_since(Instant::now());
+            let news = self.probing.wait_for_news(left.min(STOP_DELAY));
+            if left <= STOP_DELAY || !news.is_empty() || self.shared.stop.is_requested() {
+                return news;
+            }
         }
     }
 

@@ -37,7 +37,7 @@ use super::{
 /// Longest request body: nothing we serve takes any.
 const BODY_LIMIT: usize = 1 << 10;
 /// How long open connections may take to finish when the daemon stops.
-const FAREWELL: Duration = Duration::from_secs(2);
+const FAREWELL: Duration = Duration::from_millis(100);
 
 /// What is served.
 pub struct Service {
