@@ -133,7 +133,7 @@ fn show(terminal: &mut DefaultTerminal, shared: &Shared, mut opened: Opened) -> 
     let mut view = View::default();
     while !shared.stop.is_requested() {
         let entries = shared.board.entries();
-        let listed = entries.iter().map(|entry| entry.listed.clone()).collect();
+        let listed = entries.iter().map(|entry| entry.listed_now()).collect();
         view.set_processes(listed);
         opened.turn(&mut view);
         terminal.draw(|frame| view.draw(frame))?;

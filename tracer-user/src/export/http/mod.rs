@@ -157,6 +157,11 @@ async fn ready(State(health): State<Arc<Health>>) -> (StatusCode, String) {
         let said = "looking around\n".to_owned();
         return (StatusCode::SERVICE_UNAVAILABLE, said);
     }
+    let unseen = health.unseen();
+    if unseen > 0 {
+        let said = format!("processes that nobody has looked at yet: {unseen}\n");
+        return (StatusCode::SERVICE_UNAVAILABLE, said);
+    }
     let said = match health.no_probes() {
         Some(why) => format!("ready, by intervals only: no probes: {why}\n"),
         None => "ready\n".to_owned(),
