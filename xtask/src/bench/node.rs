@@ -125,7 +125,7 @@ pub(crate) fn run(options: &Options, quick: bool) -> Result<()> {
          of its goroutines lock each other out, and asks the daemon every 20 ms until it calls that proven.",
     );
     section.text(&format!(
-        "{} with {} leaked goroutines each, a gateway with {} idle HTTP connections in its pool, {} small \
+        "{} with {} leaked goroutines, a gateway with {} idle HTTP connections in its pool, {} small \
          servers, {} that keep a CPU busy; {} rounds. `/readyz` after {}; CPU of the daemon over the run, its \
          start included: {}; resident at the end: {}.",
         processes(options.leaking),
@@ -138,6 +138,9 @@ pub(crate) fn run(options: &Options, quick: bool) -> Result<()> {
         percent(share),
         mebibytes(used.resident),
     ));
+    if options.gostuck.is_some() {
+        section.text("Measured with the gostuck that `--gostuck` named, not with a release build.");
+    }
     let row = |what: &str, of: fn(&Round) -> f64| {
         let mut times: Vec<f64> = rounds.iter().map(of).collect();
         times.sort_unstable_by(f64::total_cmp);

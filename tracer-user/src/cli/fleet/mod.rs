@@ -133,9 +133,9 @@ impl Fleet {
         }
         shared.own.set_probes_usable(trouble.is_none());
         let now = Instant::now();
-        // Routine looks may cost the one half; walks, and looks where somebody waits for a lock,
-        // share the other.
-        let (half, quarter) = (options.budget / 2.0, options.budget / 4.0);
+        // Routine and first looks may cost the one half; walks, and looks where somebody waits for a
+        // lock, share the other.
+        let [routine, firsts, quarter] = [0.375, 0.125, 0.25].map(|part| options.budget * part);
         let walks = shared.looker.walks_heaps().then(|| {
             let walker = Walker::start(Arc::clone(&shared.looker), Manners::Idle)?;
             io::Result::Ok((walker, Allowance::new(quarter, now)))
@@ -151,9 +151,9 @@ impl Fleet {
             lookers,
             seen_all: false,
             crowded: false,
-            pace: Pace::new(options.interval, half),
+            pace: Pace::new(options.interval, routine),
             walk_pace: Pace::new(options.interval, quarter),
-            firsts: Allowance::new(quarter, now),
+            firsts: Allowance::with_reserves(firsts, now),
             early_budget: quarter,
             savings: Allowance::with_reserves(quarter / 2.0, now),
             glance_due: now,

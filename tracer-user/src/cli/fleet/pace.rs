@@ -20,9 +20,10 @@ const CROWDED: Duration = Duration::from_secs(10);
 const FIRST_LOOK: Duration = Duration::from_millis(50);
 /// A look that costs more than this takes long.
 const COSTLY: Duration = Duration::from_millis(250);
-/// Looks at new processes, and walks, may cost at once what the budget allows in so long a time.
+/// Walks may cost at once what the budget allows in so long a time.
 const SAVINGS: Duration = Duration::from_secs(200);
-/// Likewise looks because somebody waits for a lock: they are rare, and should not have to wait.
+/// Likewise looks at new processes, and looks because somebody waits for a lock: they are rare, and
+/// should not have to wait.
 const RESERVES: Duration = Duration::from_secs(1000);
 /// A process that does not run is looked at this often nevertheless: waits grow old.
 const LONGEST_IDLE: Duration = Duration::from_secs(60);
@@ -41,8 +42,8 @@ pub struct Allowance {
 }
 
 impl Allowance {
-    /// Full savings for looks and walks that nobody needs at once, where they may cost the share
-    /// `budget` of one CPU.
+    /// Full savings for walks, which nobody needs at once, where they may cost the share `budget` of
+    /// one CPU.
     pub fn new(budget: f64, now: Instant) -> Self {
         Self::of(budget, SAVINGS, now)
     }
