@@ -43,6 +43,8 @@ Examples:
   sudo gostuck top
   sudo gostuck top --command shop
 
+AGO says when a process was last looked at.
+
 Keys: arrows or j/k select, Enter opens a process, Tab changes between findings, goroutines and
 threads, Enter on goroutines shows their stack, Esc goes back, r refreshes, q quits.";
 
