@@ -6,6 +6,7 @@
 
 pub mod ids;
 
+pub mod cancellation;
 pub mod clock;
 pub mod scheduling;
 

@@ -1,6 +1,6 @@
 //! How threads of ours give way to others on their CPU (sched(7)), and get their share again.
 
-use std::{io, thread};
+use std::{fs, io, thread};
 
 use nix::unistd::gettid;
 
@@ -22,6 +22,17 @@ pub fn only_when_idle() {
 /// When the kernel does not allow that: see [`may_return`].
 pub fn as_usual(thread: Tid) -> io::Result<()> {
     set(thread, libc::SCHED_OTHER)
+}
+
+/// Gives all threads of ours their usual share, as far as the kernel allows: on busy CPUs, one that
+/// runs only when idle would hold up the end of all.
+pub fn all_as_usual() {
+    let tasks = fs::read_dir("/proc/self/task").into_iter().flatten();
+    let names = tasks.filter_map(|task| task.ok()?.file_name().into_string().ok());
+    for thread in names.filter_map(|name| name.parse().ok()) {
+        // One that has ended needs none.
+        let _ = as_usual(Tid(thread));
+    }
 }
 
 /// The calling thread.

@@ -60,7 +60,7 @@ struct Probes {
 }
 
 /// How many findings stand.
-#[derive(Debug, Clone, Copy, Serialize)]
+#[derive(Debug, Clone, Copy, Default, Serialize)]
 pub struct Findings {
     /// Proven ones.
     pub proven: usize,

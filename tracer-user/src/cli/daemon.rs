@@ -29,6 +29,9 @@ pub struct Followed {
     pub mode: Mode,
     /// What its probes cost it, as a share of one CPU.
     pub cost_ratio: Option<f64>,
+    /// How long ago it was looked at.
+    #[serde(default)]
+    pub last_look_seconds_ago: Option<u64>,
 }
 
 /// The part of the list of processes that is of use here.
@@ -138,12 +141,14 @@ mod tests {
     fn fields_that_are_not_asked_for_are_left_alone() {
         let said = ask(
             "HTTP/1.1 200 OK\r\n\r\n{\"schema\":\"gostuck/1\",\"processes\":[\
-             {\"key\":\"7-100\",\"pid\":7,\"mode\":\"snapshots\",\"cost_ratio\":0.0012}]}",
+             {\"key\":\"7-100\",\"pid\":7,\"mode\":\"snapshots\",\"cost_ratio\":0.0012,\
+             \"last_look_seconds_ago\":22}]}",
         );
         let expected = Followed {
             key: "7-100".to_owned(),
             mode: Mode::Snapshots,
             cost_ratio: Some(0.0012),
+            last_look_seconds_ago: Some(22),
         };
         assert_eq!(said.unwrap(), [expected]);
     }

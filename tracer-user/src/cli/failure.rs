@@ -3,6 +3,7 @@
 use std::{error::Error, fmt, io};
 
 use crate::{
+    cancellation::Cut,
     finding::LookError,
     memory::{CoreError, ReadError},
     process::{ProcessError, Untraceable},
@@ -60,8 +61,12 @@ pub fn is_gone(error: &LookError) -> bool {
         LookError::Untraceable(Untraceable::Process(error)) => {
             matches!(**error, ProcessError::Gone(_) | ProcessError::Replaced(_))
         }
-        LookError::Snapshot(SnapshotError::Memory(ReadError::Gone)) => true,
-        LookError::Untraceable(_) | LookError::Core(_) | LookError::Snapshot(_) => false,
+        LookError::Snapshot(SnapshotError::Memory(ReadError::Gone))
+        | LookError::Cut(Cut::Ended) => true,
+        LookError::Untraceable(_)
+        | LookError::Core(_)
+        | LookError::Snapshot(_)
+        | LookError::Cut(Cut::Unwanted) => false,
     }
 }
 
@@ -75,14 +80,13 @@ fn next_step(error: &LookError) -> Option<&'static str> {
         LookError::Snapshot(SnapshotError::Memory(ReadError::Denied)) => {
             Some("run as root, or with CAP_SYS_PTRACE (gostuck doctor says what restricts reading)")
         }
-        LookError::Snapshot(SnapshotError::Memory(ReadError::Gone)) => {
-            Some("list the Go processes with `gostuck ps`")
-        }
+        LookError::Snapshot(SnapshotError::Memory(ReadError::Gone))
+        | LookError::Cut(Cut::Ended) => Some("list the Go processes with `gostuck ps`"),
         LookError::Snapshot(SnapshotError::Layout { .. } | SnapshotError::NoGoroutines { .. }) => {
             Some("gostuck knows Go 1.19 to 1.27; update it, or send the image with a bug report")
         }
         LookError::Snapshot(SnapshotError::NotStarted) => Some("try again in a moment"),
-        LookError::Snapshot(_) => None,
+        LookError::Snapshot(_) | LookError::Cut(Cut::Unwanted) => None,
     }
 }
 

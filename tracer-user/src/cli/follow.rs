@@ -1,14 +1,17 @@
 //! One process followed from look to look: what appeared, what cleared, what grows.
 
-use std::collections::BTreeMap;
+use std::{collections::BTreeMap, time::SystemTime};
 
 use crate::{
+    clock::monotonic_ns,
     export::{
-        board::{Entry, Findings, Listed, Mode, Probed, Rates, Switches, unix_seconds},
+        board::{Entry, Findings, Listed, Mode, Probed, Rates, Switches},
         document::{Clock, ImageFacts, Process as Facts},
         metrics::Figures,
     },
     finding::{Change, Finding, Growth, Life, Look, Readiness, Symbols, Verdict},
+    image::Image,
+    process::Process,
 };
 
 /// Most creation sites whose growth is told; the rest is added up as `other`.
@@ -86,6 +89,7 @@ impl Followed {
                 mode: Mode::Unprobed,
                 cost_ratio: None,
                 // Whole numbers, so that noise does not count as a change of the list.
+                last_look_seconds_ago: None,
                 growth_per_minute: self.growth.goroutines_per_minute().map(f64::round),
             },
             figures,
@@ -94,7 +98,8 @@ impl Followed {
             waits: BTreeMap::new(),
             over_budget: false,
             switches: Switches::default(),
-            looked_at: unix_seconds(),
+            looked_at: Some(SystemTime::now()),
+            found_at: SystemTime::now(),
         };
         probed.write_to(&mut entry);
         entry
@@ -121,4 +126,35 @@ impl Followed {
             overhead: None,
         }
     }
+}
+
+/// What the board shows of a process before the first look.
+pub fn entry_of_unseen(
+    process: &Process,
+    image: &Image,
+    probed: Probed,
+    found_at: SystemTime,
+) -> Entry {
+    let mut entry = Entry {
+        listed: Listed {
+            process: Facts::unread(process, image, &Clock::at(monotonic_ns())),
+            goroutines_total: 0,
+            threads_total: 0,
+            findings: Findings::default(),
+            mode: Mode::Unprobed,
+            cost_ratio: None,
+            growth_per_minute: None,
+            last_look_seconds_ago: None,
+        },
+        figures: Figures::default(),
+        rates: Rates::default(),
+        detector_armed: None,
+        waits: BTreeMap::new(),
+        over_budget: false,
+        switches: Switches::default(),
+        looked_at: None,
+        found_at,
+    };
+    probed.write_to(&mut entry);
+    entry
 }

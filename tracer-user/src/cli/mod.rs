@@ -3,6 +3,7 @@
 mod changes;
 mod daemon;
 mod doctor;
+mod ending;
 mod failure;
 mod fleet;
 mod follow;

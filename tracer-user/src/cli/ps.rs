@@ -22,7 +22,7 @@ use crate::{
     export::{
         board::Mode,
         document::{Clock, ImageFacts, Process as Facts, command, key_text},
-        text::{clean, count},
+        text::{ago, clean, count},
     },
     finding::LookError,
     ids::Pid,
@@ -40,7 +40,7 @@ Columns: goroutines include the runtime's own; FLAGS: c linked with C, s strippe
 A process that cannot be traced is listed with the reason.
 Of a daemon on this host: PROBES is how it follows the process: by events, or by looks at an
 interval where the probes are off because they cost too much; COST is what they cost the process, as
-a share of one CPU. A dash: not probed, or no daemon follows it.";
+a share of one CPU; LOOKED is when the daemon last looked at it. A dash: not probed, or no daemon follows it.";
 
 /// Options of `gostuck ps`.
 #[derive(Debug, Args)]
@@ -62,7 +62,7 @@ enum Format {
     /// A table
     Text,
     /// An array of objects: the `process` object of docs/json.md, with `traceable`, `why_not`,
-    /// `mode` and `cost_ratio`
+    /// `mode`, `cost_ratio` and `last_look_seconds_ago`
     Json,
 }
 
@@ -76,6 +76,8 @@ struct Row {
     mode: Option<Mode>,
     /// What the daemon's probes cost it, as a share of one CPU.
     cost_ratio: Option<f64>,
+    /// How long ago the daemon looked at it.
+    last_look_seconds_ago: Option<u64>,
     #[serde(flatten)]
     known: Known,
     #[serde(skip)]
@@ -149,6 +151,7 @@ fn row(process: &Process, images: &ImageCache, followed: &FxHashMap<String, Foll
         why_not: facts.as_ref().err().map(ToString::to_string),
         mode: followed.map(|followed| followed.mode),
         cost_ratio: followed.and_then(|followed| followed.cost_ratio),
+        last_look_seconds_ago: followed.and_then(|followed| followed.last_look_seconds_ago),
         known: facts.map_or_else(
             |_| Known::Pid { pid: process.pid() },
             |facts| Known::Facts(Box::new(facts)),
@@ -177,8 +180,18 @@ fn write_table(out: &mut impl Write, rows: &[Row]) -> io::Result<()> {
     }
     writeln!(
         out,
-        "{:>7}  {:<20} {:<9} {:>10} {:>7} {:>5} {:>5}  {:<6} {:>8}  {:<5} CONTAINER",
-        "PID", "COMMAND", "GO", "GOROUTINES", "THREADS", "PROCS", "CPUS", "PROBES", "COST", "FLAGS"
+        "{:>7}  {:<20} {:<9} {:>10} {:>7} {:>5} {:>5}  {:<6} {:>8} {:>10}  {:<5} CONTAINER",
+        "PID",
+        "COMMAND",
+        "GO",
+        "GOROUTINES",
+        "THREADS",
+        "PROCS",
+        "CPUS",
+        "PROBES",
+        "COST",
+        "LOOKED",
+        "FLAGS"
     )?;
     for row in rows {
         let command: String = clean(&row.command).chars().take(20).collect();
@@ -209,7 +222,7 @@ fn write_facts(out: &mut impl Write, command: &str, facts: &Facts, row: &Row) ->
     });
     writeln!(
         out,
-        "{:>7}  {command:<20} {:<9} {:>10} {:>7} {:>5} {:>5}  {:<6} {:>8}  {flags:<5} {}",
+        "{:>7}  {command:<20} {:<9} {:>10} {:>7} {:>5} {:>5}  {:<6} {:>8} {:>10}  {flags:<5} {}",
         facts.pid,
         clean(facts.image.go_version.trim_start_matches("go")),
         facts.goroutines,
@@ -218,6 +231,7 @@ fn write_facts(out: &mut impl Write, command: &str, facts: &Facts, row: &Row) ->
         or_dash(facts.cpu_limit.map(|limit| limit.to_string())),
         row.mode.unwrap_or(Mode::Unprobed).cell(),
         or_dash(row.cost_ratio.map(percent)),
+        ago(row.last_look_seconds_ago),
         clean(container.unwrap_or("-")),
     )
 }

@@ -87,7 +87,7 @@ pub fn record(options: &RecordOptions) -> Result<ExitCode, Failure> {
         with_executable: !options.without_exe,
     };
     if let Some(length) = options.duration {
-        return series::record(&looker, options, how, length);
+        return series::record(looker, options, how, length);
     }
     let recorded = recording::record(&looker, Pid(options.pid), &options.output, how);
     let recorded = recorded.map_err(from_recording)?;

@@ -4,22 +4,17 @@ use std::{
     net::{IpAddr, Ipv4Addr, SocketAddr},
     path::{Path, PathBuf},
     process::ExitCode,
-    sync::{
-        Arc,
-        atomic::{AtomicBool, Ordering},
-    },
+    sync::Arc,
     thread,
     time::Duration,
 };
 
 use clap::Args;
-use tokio::{
-    net::TcpListener,
-    signal::unix::{SignalKind, signal},
-};
+use tokio::net::TcpListener;
 
 use super::{
     Failure,
+    ending::{self, Ending},
     failure::is_gone,
     fleet::{self, Fleet, Selection, Shared},
     percent::share,
@@ -50,7 +45,7 @@ Serves /metrics, /healthz, /readyz, the web page at /, and the JSON API: /api/v1
 /api/v1/processes/PID, /api/v1/events (docs/json.md, docs/metrics.md). The API shows stacks:
 function names, files and addresses of every traced program.
 
-SIGTERM and SIGINT end it cleanly.";
+SIGTERM and SIGINT end it cleanly, a second one at once.";
 
 /// Where the daemon listens when it is not told to listen elsewhere.
 pub const LISTEN: SocketAddr = SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), 9102);
@@ -115,12 +110,15 @@ pub fn run(options: &Options) -> Result<ExitCode, Failure> {
     if let Err(error) = keep_only_needed(options.listen.port()) {
         tracing::warn!(%error, "cannot give up privileges that tracing does not take");
     }
-    tokio::runtime::Builder::new_multi_thread()
+    let runtime = tokio::runtime::Builder::new_multi_thread()
         .worker_threads(1)
         .max_blocking_threads(4)
         .enable_all()
-        .build()?
-        .block_on(daemon(options, access, certificate))
+        .build()?;
+    let outcome = runtime.block_on(daemon(options, access, certificate));
+    // Looks for clients that are still under way are not waited for.
+    runtime.shutdown_background();
+    outcome
 }
 
 /// The token that the daemon asks for and its clients offer.
@@ -156,8 +154,7 @@ async fn daemon(
     certificate: Option<Certificate>,
 ) -> Result<ExitCode, Failure> {
     // Before anything slow: a signal that comes early must not be lost.
-    let mut interrupt = signal(SignalKind::interrupt())?;
-    let mut terminate = signal(SignalKind::terminate())?;
+    let mut ending = Ending::watch(None)?;
     let listener = TcpListener::bind(options.listen).await.map_err(|error| {
         Failure::with_next_step(
             anyhow::anyhow!("cannot listen on {}: {error}", options.listen),
@@ -168,16 +165,17 @@ async fn daemon(
     let pods = Arc::new(Pods::of_node(node(options)));
     let naming = Arc::clone(&pods);
     tokio::spawn(async move { follow(&naming).await });
+    let looker = Looker::new(finding::Options {
+        stuck_after: options.stuck_after,
+        reach: walking::of_many(options.no_reach),
+    });
     let shared = Shared {
         pods,
-        looker: Arc::new(Looker::new(finding::Options {
-            stuck_after: options.stuck_after,
-            reach: walking::of_many(options.no_reach),
-        })),
+        looker: Arc::new(looker.until(ending.cancellation())),
         board: Arc::new(Board::default()),
         own: Own::default(),
         health: Arc::new(Health::default()),
-        stop: Arc::new(AtomicBool::new(false)),
+        stop: ending.cancellation(),
     };
     let service = Service {
         board: Arc::clone(&shared.board),
@@ -208,17 +206,10 @@ async fn daemon(
         .name("gostuck-fleet".to_owned())
         .spawn(|| fleet.run())?;
     service
-        .serve(listener, async move {
-            tokio::select! {
-                _ = interrupt.recv() => {}
-                _ = terminate.recv() => {}
-            }
-        })
+        .serve(listener, async move { ending.asked().await })
         .await?;
-    shared.stop.store(true, Ordering::Relaxed);
-    if tracing_side.join().is_err() {
-        return Err(anyhow::anyhow!("the tracing side broke off").into());
-    }
+    // If that takes too long, the kernel takes the probes off.
+    ending::join(tracing_side)?;
     tracing::info!("ended");
     Ok(ExitCode::SUCCESS)
 }

@@ -6,16 +6,16 @@ use std::{
     time::{Duration, Instant},
 };
 
-use tokio::signal::unix::{SignalKind, signal};
-
 use super::{
     Failure,
     changes::Findings,
+    ending::{Ending, ended},
     follow::Followed,
     probing::{Probing, Settings},
     record::{RecordOptions, ReplayOptions, from_recording},
 };
 use crate::{
+    cancellation::Lifeline,
     export::metrics::Own,
     finding::{Looker, Verdict},
     ids::Pid,
@@ -42,7 +42,7 @@ struct Tally {
 /// # Errors
 /// [`Failure`] with the next step.
 pub fn record(
-    looker: &Looker,
+    looker: Looker,
     options: &RecordOptions,
     how: recording::Options,
     length: Duration,
@@ -71,15 +71,16 @@ pub fn record(
 }
 
 async fn series(
-    looker: &Looker,
+    looker: Looker,
     options: &RecordOptions,
     how: recording::Options,
     length: Duration,
 ) -> Result<Tally, Failure> {
-    let mut interrupt = signal(SignalKind::interrupt())?;
-    let mut terminate = signal(SignalKind::terminate())?;
+    let mut ending = Ending::watch(None)?;
+    let looker = looker.until(ending.cancellation());
     let pid = Pid(options.pid);
-    let recorder = Recorder::begin(looker, pid, &options.output, how);
+    let lifeline = Lifeline::of(pid);
+    let recorder = Recorder::begin(&looker, pid, &options.output, how);
     let mut recorder = recorder.map_err(from_recording)?;
     let settings = Settings {
         wanted: !options.no_probes,
@@ -104,6 +105,8 @@ async fn series(
                 tally.gone = true;
                 break;
             }
+            // Cut short: the moments before it are the series.
+            Err(_) if tally.moments > 0 && ending.is_asked() => break,
             Err(error) => return Err(from_recording(error)),
         }
         due += options.every;
@@ -112,8 +115,11 @@ async fn series(
         }
         tokio::select! {
             () = tokio::time::sleep(due.saturating_duration_since(Instant::now())) => {}
-            _ = interrupt.recv() => break,
-            _ = terminate.recv() => break,
+            () = ending.asked() => break,
+            () = ended(lifeline.as_ref()) => {
+                tally.gone = true;
+                break;
+            }
         }
     }
     recorder.end().map_err(from_recording)?;

@@ -5,7 +5,7 @@ use std::{
     process::ExitCode,
     sync::{
         Arc,
-        atomic::{AtomicBool, Ordering},
+        mpsc::{Receiver, Sender, channel},
     },
     thread,
     time::{Duration, Instant},
@@ -19,6 +19,7 @@ use ratatui::{
 
 use super::{
     Failure,
+    ending::{self, Ending},
     fleet::{self, Fleet, Selection, Shared},
     percent::share,
     probing::{Probing, Settings},
@@ -32,7 +33,7 @@ use crate::{
         metrics::Own,
         terminal::{Action, View},
     },
-    finding::{self, Looker},
+    finding::{self, LookError, Looker},
     ids::Pid,
     process::Pods,
 };
@@ -42,13 +43,15 @@ Examples:
   sudo gostuck top
   sudo gostuck top --command shop
 
+AGO says when a process was last looked at.
+
 Keys: arrows or j/k select, Enter opens a process, Tab changes between findings, goroutines and
 threads, Enter on goroutines shows their stack, Esc goes back, r refreshes, q quits.";
 
 /// How often the open process is looked at, and the list drawn anew.
 const REFRESH: Duration = Duration::from_secs(2);
 /// How long to wait for a key before drawing again.
-const FRAME: Duration = Duration::from_millis(250);
+const FRAME: Duration = Duration::from_millis(100);
 
 /// Options of `gostuck top`.
 #[derive(Debug, Args)]
@@ -85,16 +88,18 @@ pub fn run(options: &Options) -> Result<ExitCode, Failure> {
             "use `gostuck ps`, or `gostuck inspect PID`",
         ));
     }
+    let ending = Ending::watch(None)?;
+    let looker = Looker::new(finding::Options {
+        stuck_after: options.stuck_after,
+        reach: walking::of_many(options.no_reach),
+    });
     let shared = Shared {
-        looker: Arc::new(Looker::new(finding::Options {
-            stuck_after: options.stuck_after,
-            reach: walking::of_many(options.no_reach),
-        })),
+        looker: Arc::new(looker.until(ending.cancellation())),
         board: Arc::new(Board::default()),
         own: Own::default(),
         pods: Arc::new(Pods::of_node(None)),
         health: Arc::new(Health::default()),
-        stop: Arc::new(AtomicBool::new(false)),
+        stop: ending.cancellation(),
     };
     let probing = Probing::start(
         Settings {
@@ -116,30 +121,23 @@ pub fn run(options: &Options) -> Result<ExitCode, Failure> {
     let looking = thread::Builder::new()
         .name("gostuck-fleet".to_owned())
         .spawn(|| fleet.run())?;
+    let opened = Opened::start(Arc::clone(&shared.looker))?;
     let mut terminal = ratatui::try_init()?;
-    let outcome = show(&mut terminal, &shared);
+    let outcome = show(&mut terminal, &shared, opened);
     ratatui::restore();
-    shared.stop.store(true, Ordering::Relaxed);
-    if looking.join().is_err() {
-        return Err(anyhow::anyhow!("the looking side broke off").into());
-    }
+    shared.stop.request();
+    ending::join(looking)?;
     outcome?;
     Ok(ExitCode::SUCCESS)
 }
 
-fn show(terminal: &mut DefaultTerminal, shared: &Shared) -> io::Result<()> {
+fn show(terminal: &mut DefaultTerminal, shared: &Shared, mut opened: Opened) -> io::Result<()> {
     let mut view = View::default();
-    let mut open: Option<Pid> = None;
-    let mut looked = None;
-    loop {
+    while !shared.stop.is_requested() {
         let entries = shared.board.entries();
-        let listed = entries.iter().map(|entry| entry.listed.clone()).collect();
+        let listed = entries.iter().map(|entry| entry.listed_now()).collect();
         view.set_processes(listed);
-        let due = looked.is_none_or(|at: Instant| at.elapsed() >= REFRESH);
-        if let Some(pid) = open.filter(|_| due) {
-            look(shared, pid, &mut view);
-            looked = Some(Instant::now());
-        }
+        opened.turn(&mut view);
         terminal.draw(|frame| view.draw(frame))?;
         if !event::poll(FRAME)? {
             continue;
@@ -152,20 +150,70 @@ fn show(terminal: &mut DefaultTerminal, shared: &Shared) -> io::Result<()> {
         }
         match view.on_key(key) {
             Action::None => {}
-            Action::Open(pid) => {
-                open = Some(pid);
-                looked = None;
-            }
-            Action::Close => open = None,
-            Action::Refresh => looked = None,
+            Action::Open(pid) => opened.open(Some(pid)),
+            Action::Close => opened.open(None),
+            Action::Refresh => opened.looked = None,
             Action::Quit => return Ok(()),
         }
     }
+    Ok(())
 }
 
-fn look(shared: &Shared, pid: Pid, view: &mut View) {
-    match shared.looker.look(pid) {
-        Ok(look) => view.set_document(Arc::new(Document::new(&look))),
-        Err(error) => view.set_trouble(error.to_string()),
+/// The process that is open, looked at beside the drawing: keys work meanwhile.
+struct Opened {
+    pid: Option<Pid>,
+    wanted: Sender<Pid>,
+    said: Receiver<(Pid, Result<Document, LookError>)>,
+    /// Whether a look is under way.
+    busy: bool,
+    /// When the last look at it ended.
+    looked: Option<Instant>,
+}
+
+impl Opened {
+    fn start(looker: Arc<Looker>) -> io::Result<Self> {
+        let (wanted, pids) = channel();
+        let (say, said) = channel();
+        thread::Builder::new()
+            .name("gostuck-opened".to_owned())
+            .spawn(move || {
+                for pid in pids {
+                    let look = looker.look(pid).map(|look| Document::new(&look));
+                    if say.send((pid, look)).is_err() {
+                        return;
+                    }
+                }
+            })?;
+        Ok(Self {
+            pid: None,
+            wanted,
+            said,
+            busy: false,
+            looked: None,
+        })
+    }
+
+    fn open(&mut self, pid: Option<Pid>) {
+        (self.pid, self.looked) = (pid, None);
+    }
+
+    /// Shows what was said of the process, and has it looked at when that is due.
+    fn turn(&mut self, view: &mut View) {
+        for (pid, said) in self.said.try_iter() {
+            self.busy = false;
+            if self.pid != Some(pid) {
+                continue;
+            }
+            self.looked = Some(Instant::now());
+            match said {
+                Ok(document) => view.set_document(Arc::new(document)),
+                Err(error) => view.set_trouble(error.to_string()),
+            }
+        }
+        let due = self.looked.is_none_or(|at| at.elapsed() >= REFRESH);
+        if let Some(pid) = self.pid.filter(|_| due && !self.busy) {
+            // The thread ends only after us.
+            self.busy = self.wanted.send(pid).is_ok();
+        }
     }
 }

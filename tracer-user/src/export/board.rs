@@ -4,7 +4,7 @@
 use std::{
     collections::BTreeMap,
     sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock},
-    time::{SystemTime, UNIX_EPOCH},
+    time::{Duration, SystemTime, UNIX_EPOCH},
 };
 
 use serde::{Deserialize, Serialize};
@@ -76,6 +76,8 @@ pub struct Listed {
     pub cost_ratio: Option<f64>,
     /// Change of its goroutine count a minute, where known.
     pub growth_per_minute: Option<f64>,
+    /// How long ago it was last looked at; `null` before the first look.
+    pub last_look_seconds_ago: Option<u64>,
 }
 
 impl Listed {
@@ -83,6 +85,7 @@ impl Listed {
     fn shows_the_same(&self, other: &Self) -> bool {
         let mut other = other.clone();
         other.process.uptime_seconds = self.process.uptime_seconds;
+        other.last_look_seconds_ago = self.last_look_seconds_ago;
         *self == other
     }
 }
@@ -151,8 +154,28 @@ pub struct Entry {
     pub over_budget: bool,
     /// How often they came off for that, and back.
     pub switches: Switches,
-    /// When it was last read, in seconds since 1970.
-    pub looked_at: f64,
+    /// When it was last looked at.
+    pub looked_at: Option<SystemTime>,
+    /// When it was found.
+    pub found_at: SystemTime,
+}
+
+impl Entry {
+    /// How long ago it was looked at, or found if nobody has looked yet.
+    #[must_use]
+    pub fn age(&self) -> Duration {
+        let at = self.looked_at.unwrap_or(self.found_at);
+        at.elapsed().unwrap_or_default()
+    }
+
+    /// Its line in the list as of now.
+    #[must_use]
+    pub fn listed_now(&self) -> Listed {
+        Listed {
+            last_look_seconds_ago: self.looked_at.map(|_| self.age().as_secs()),
+            ..self.listed.clone()
+        }
+    }
 }
 
 /// What the probes on one process tell, between looks as well.
@@ -290,7 +313,7 @@ impl Board {
             processes: self
                 .entries()
                 .iter()
-                .map(|entry| entry.listed.clone())
+                .map(|entry| entry.listed_now())
                 .collect(),
         }
     }
@@ -305,7 +328,7 @@ impl Board {
 /// An entry for the tests of what reads the board.
 #[cfg(test)]
 pub mod example {
-    use std::time::Duration;
+    use std::time::{Duration, SystemTime};
 
     use super::{Entry, Findings, Listed, Mode, ProcessKey, Rates, Switches, WaitHistogram};
     use crate::{
@@ -339,6 +362,7 @@ pub mod example {
                 mode: Mode::Events,
                 cost_ratio: Some(0.001),
                 growth_per_minute: Some(0.0),
+                last_look_seconds_ago: None,
             },
             figures: Figures::new(&example::snapshot(), &[example::cycle()], 30_000_000_000),
             rates: Rates {
@@ -353,7 +377,8 @@ pub mod example {
                 to_events: 2,
                 to_snapshots: 3,
             },
-            looked_at: 1_000.0,
+            looked_at: Some(SystemTime::UNIX_EPOCH + Duration::from_secs(1_000)),
+            found_at: SystemTime::UNIX_EPOCH,
         };
         (key, entry)
     }
@@ -361,6 +386,8 @@ pub mod example {
 
 #[cfg(test)]
 mod tests {
+    use std::time::Duration;
+
     use super::{Board, example};
 
     #[test]
@@ -372,7 +399,7 @@ mod tests {
         assert!(changes.has_changed().unwrap());
         changes.mark_unchanged();
         let mut later = entry.clone();
-        later.looked_at += 1.0;
+        later.looked_at = later.looked_at.map(|at| at + Duration::from_secs(1));
         later.listed.process.uptime_seconds = Some(7);
         board.show(key, later);
         assert!(!changes.has_changed().unwrap());

@@ -4,7 +4,7 @@
 //! An inspection is one look. So where somebody waits for a lock like that, it looks on for a moment:
 //! in a healthy program the wait ends meanwhile, and else it is known to last at least so long.
 
-use std::{thread, time::Duration};
+use std::time::Duration;
 
 use rustc_hash::{FxHashMap, FxHashSet};
 
@@ -15,6 +15,7 @@ use super::{
     timers::is_stopped,
 };
 use crate::{
+    cancellation::sleep,
     ids::{Goid, TargetAddr},
     image::WaitReason,
     snapshot::{Goroutine, Snapshot, Target, WaitSince, take_of},
@@ -33,7 +34,7 @@ pub(super) fn lingers(diagnosis: &Diagnosis, target: &Target) -> bool {
     let mut left: Vec<&Goroutine> = undated(diagnosis).take(MAX_WATCHED).collect();
     let mut steps = WATCHED.as_millis() / STEP.as_millis();
     while !left.is_empty() && steps > 0 {
-        thread::sleep(STEP);
+        sleep(STEP);
         steps -= 1;
         let gs: Vec<TargetAddr> = left.iter().map(|g| g.g).collect();
         // What became of a process that cannot be read any more is not for this look to tell.

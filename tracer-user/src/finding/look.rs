@@ -4,7 +4,6 @@
 use std::{
     path::PathBuf,
     sync::{Arc, Mutex, PoisonError},
-    thread,
     time::{Duration, SystemTime},
 };
 
@@ -19,6 +18,7 @@ use super::{
     scene::MAIN,
 };
 use crate::{
+    cancellation::{Cancellation, Cut, Work, sleep},
     ids::{Goid, Pid},
     image::{Image, ImageError},
     memory::CoreError,
@@ -53,6 +53,9 @@ pub enum LookError {
     /// Its runtime could not be read.
     #[error(transparent)]
     Snapshot(#[from] SnapshotError),
+    /// It was cut short.
+    #[error("{0}")]
+    Cut(Cut),
 }
 
 impl From<ImageError> for LookError {
@@ -103,6 +106,7 @@ pub enum Origin {
 #[derive(Debug, Default)]
 pub struct Looker {
     options: Options,
+    cancellation: Cancellation,
     images: ImageCache,
     analyzers: Mutex<FxHashMap<FileIdentity, Arc<Analyzer>>>,
 }
@@ -115,6 +119,35 @@ impl Looker {
             options,
             ..Self::default()
         }
+    }
+
+    /// The same, whose looks end when `cancellation` says so.
+    #[must_use]
+    pub fn until(mut self, cancellation: Cancellation) -> Self {
+        self.cancellation = cancellation;
+        self
+    }
+
+    /// Whether no more looks are wanted.
+    #[must_use]
+    pub fn is_over(&self) -> bool {
+        self.cancellation.is_requested()
+    }
+
+    /// Does `work`, which ends when no more looks are wanted, and when the process `pid` ends. Nothing
+    /// is said of what was seen by then: it is a part only.
+    ///
+    /// # Errors
+    /// Those of `work`, or [`LookError::Cut`].
+    pub(super) fn whole<T>(
+        &self,
+        pid: Option<Pid>,
+        work: impl FnOnce(&Work) -> Result<T, LookError>,
+    ) -> Result<T, LookError> {
+        let cutting = self.cancellation.begin(pid);
+        let done = work(&cutting);
+        uncut(&cutting)?;
+        done
     }
 
     /// Looks at the process that has `pid` now; twice when the first look suspects what a second
@@ -133,6 +166,10 @@ impl Looker {
     /// # Errors
     /// [`LookError`].
     pub fn look_again(&self, pid: Pid, past: &mut Past) -> Result<Look, LookError> {
+        self.whole(Some(pid), |work| self.look_live(pid, past, work))
+    }
+
+    fn look_live(&self, pid: Pid, past: &mut Past, work: &Work) -> Result<Look, LookError> {
         let process = Process::open(pid)?;
         past.begin(process.key);
         let image = self.images.image_of(&process)?;
@@ -150,6 +187,7 @@ impl Looker {
             }
             let watched = first.map(|first| snapshot.taken_ns.saturating_sub(first.taken_ns));
             let locks = locks(&analyzer, &target, &snapshot);
+            uncut(work)?;
             snapshot.incomplete.extend(unfollowed(&locks));
             Ok(Evidence {
                 process: process.key,
@@ -191,7 +229,7 @@ impl Looker {
         if glance && prover.as_mut().is_some_and(by_glance) {
             diagnosis.reach_walked = true;
         } else if walk.is_some() || confirm {
-            thread::sleep(BETWEEN_LOOKS);
+            sleep(BETWEEN_LOOKS);
             let evidence = read(past, None)?;
             if let Some(prover) = &mut prover {
                 prover.go_on_with(Arc::clone(&evidence.snapshot));
@@ -248,6 +286,11 @@ impl Looker {
             .or_insert_with(|| Arc::new(Analyzer::new(Arc::clone(image))));
         Arc::clone(analyzer)
     }
+}
+
+/// Nothing, unless some part of `work` was cut short.
+fn uncut(work: &Work) -> Result<(), LookError> {
+    work.cut().map_or(Ok(()), |cut| Err(LookError::Cut(cut)))
 }
 
 /// Whether a glance at the heap shows that everybody who is not dead without it lives. That needs

@@ -43,6 +43,12 @@ impl Looker {
     /// # Errors
     /// [`LookError::Snapshot`].
     pub fn look_at_still_again(&self, still: Still, past: &mut Past) -> Result<Look, LookError> {
+        let runs = still.origin == Origin::Live;
+        let pid = runs.then_some(still.target.pid);
+        self.whole(pid, |_| self.look_still(still, past))
+    }
+
+    fn look_still(&self, still: Still, past: &mut Past) -> Result<Look, LookError> {
         let target = &still.target;
         past.begin(still.process.key);
         let mut snapshot = take(target)?;

@@ -86,8 +86,8 @@ impl Gather {
 fn is_read(result: Result<(), ReadError>) -> Result<bool, ReadError> {
     match result {
         Ok(()) => Ok(true),
-        Err(ReadError::Unmapped { .. } | ReadError::TooLong { .. }) => Ok(false),
-        Err(error) => Err(error),
+        Err(error) if error.is_final() => Err(error),
+        Err(_) => Ok(false),
     }
 }
 

@@ -9,7 +9,10 @@ use nix::{
 };
 
 use super::{Memory, ReadError, ReadRequest};
-use crate::ids::{Pid, TargetAddr};
+use crate::{
+    cancellation::is_cut,
+    ids::{Pid, TargetAddr},
+};
 
 /// How many ranges one system call may carry (`IOV_MAX`, `include/uapi/linux/uio.h`).
 const RANGES_PER_CALL: usize = 1024;
@@ -54,6 +57,9 @@ impl Memory for LiveMemory {
         if len == 0 {
             return Ok(());
         }
+        if is_cut() {
+            return Err(ReadError::Cut);
+        }
         match process_vm_readv(self.pid, &mut [IoSliceMut::new(into)], &[remote(at, len)]) {
             Ok(read) if read == len => Ok(()),
             Ok(_) => Err(ReadError::Unmapped { at, len }),
@@ -78,6 +84,9 @@ impl LiveMemory {
     /// marked and the call is repeated behind it.
     fn read_chunk(&self, mut chunk: &mut [ReadRequest<'_>]) -> Result<(), ReadError> {
         while !chunk.is_empty() {
+            if is_cut() {
+                return Err(ReadError::Cut);
+            }
             let remotes: Vec<_> = chunk.iter().map(|r| remote(r.at, r.into.len())).collect();
             let mut locals: Vec<_> = chunk.iter_mut().map(|r| IoSliceMut::new(r.into)).collect();
             let read = match process_vm_readv(self.pid, &mut locals, &remotes) {

@@ -53,6 +53,20 @@ pub enum ReadError {
     /// The kernel refused: not our process and no `CAP_SYS_PTRACE`.
     #[error("permission denied reading the process's memory (needs root or CAP_SYS_PTRACE)")]
     Denied,
+    /// The look was cut short.
+    #[error("the look was to end before it was done")]
+    Cut,
+}
+
+impl ReadError {
+    /// Whether every further read would fail, too.
+    #[must_use]
+    pub const fn is_final(&self) -> bool {
+        match self {
+            Self::Gone | Self::Denied | Self::Cut => true,
+            Self::Unmapped { .. } | Self::TooLong { .. } => false,
+        }
+    }
 }
 
 /// One range of a batched read.
@@ -72,20 +86,21 @@ pub trait Memory: Send + Sync {
     ///
     /// # Errors
     /// [`ReadError::Unmapped`] when any byte is unreadable, [`ReadError::Gone`] when the target
-    /// exited, [`ReadError::Denied`] when the kernel refused.
+    /// exited, [`ReadError::Denied`] when the kernel refused, [`ReadError::Cut`] when the work that the
+    /// thread is at is to end.
     fn read(&self, at: TargetAddr, into: &mut [u8]) -> Result<(), ReadError>;
 
     /// Reads many ranges with as few system calls as the backend can; each request says for
     /// itself whether it succeeded.
     ///
     /// # Errors
-    /// Only for what makes every further read pointless: [`ReadError::Gone`], [`ReadError::Denied`].
+    /// Only for what makes every further read pointless: see [`ReadError::is_final`].
     fn read_many(&self, requests: &mut [ReadRequest<'_>]) -> Result<(), ReadError> {
         for request in requests {
             request.ok = match self.read(request.at, request.into) {
                 Ok(()) => true,
-                Err(ReadError::Unmapped { .. } | ReadError::TooLong { .. }) => false,
-                Err(error) => return Err(error),
+                Err(error) if error.is_final() => return Err(error),
+                Err(_) => false,
             };
         }
         Ok(())

@@ -1,11 +1,9 @@
 //! When enough looks have agreed.
 
-use std::{
-    thread,
-    time::{Duration, Instant},
-};
+use std::time::{Duration, Instant};
 
 use super::spilled::Unspilled;
+use crate::cancellation::sleep;
 
 /// Looks in a row that must find nothing new.
 const ROUNDS: u32 = 12;
@@ -66,9 +64,9 @@ impl Settling {
     /// Lets some time pass before the next look, if it is one of many that only wait.
     pub(super) fn pause(&self) {
         if self.waits_since.is_some() {
-            thread::sleep(STOP_PAUSE);
+            sleep(STOP_PAUSE);
         } else if self.rounds >= ROUNDS {
-            thread::sleep(TIME / ROUNDS);
+            sleep(TIME / ROUNDS);
         }
     }
 

@@ -17,6 +17,7 @@ use super::{
     timers,
 };
 use crate::{
+    cancellation::is_cut,
     ids::{Goid, TargetAddr},
     image::Image,
     memory::{CachedMemory, Gather},
@@ -219,6 +220,9 @@ impl Analyzer {
         let memory = CachedMemory::new(&*target.memory);
         let mut stacks = Gather::new();
         for chunk in goroutines.chunks(CHUNK) {
+            if is_cut() {
+                return;
+            }
             let windows: Vec<_> = chunk.iter().map(|g| window(g)).collect();
             let read = stacks.read(&*target.memory, &windows).is_ok();
             // Before any of them is followed, which takes longer than a wait does.
@@ -231,7 +235,8 @@ impl Analyzer {
                 Standing::of(&self.code, (&memory, target.bias), g, window)
             });
             let standing: Vec<_> = standing.collect();
-            standing.iter().for_each(&mut each);
+            let wanted = standing.iter().take_while(|_| !is_cut());
+            wanted.for_each(&mut each);
         }
     }
 

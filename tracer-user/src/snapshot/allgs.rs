@@ -113,8 +113,7 @@ fn search(target: &Target, section: &Range<ImageAddr>) -> Result<Option<TargetAd
     let len = usize::try_from(len).unwrap_or(usize::MAX);
     let section = match target.memory.read_vec(at, len, SECTION_LIMIT) {
         Ok(section) => section,
-        Err(ReadError::Gone) => return Err(ReadError::Gone),
-        Err(ReadError::Denied) => return Err(ReadError::Denied),
+        Err(error) if error.is_final() => return Err(error),
         Err(_) => return Ok(None),
     };
     for offset in (0..section.len().saturating_sub(23)).step_by(8) {

@@ -75,7 +75,7 @@ impl Search<'_> {
             + 8;
         let stack = match self.memory.read_vec(goroutine.sp, len, len) {
             Ok(stack) => stack,
-            Err(error @ (ReadError::Gone | ReadError::Denied)) => return Err(error),
+            Err(error) if error.is_final() => return Err(error),
             Err(_) => return Ok(()),
         };
         for candidate in words(&stack).map(TargetAddr) {
@@ -97,7 +97,7 @@ impl Search<'_> {
         let mut ends = [0; 16];
         match self.memory.read(cond.offset(HEAD), &mut ends) {
             Ok(()) => {}
-            Err(error @ (ReadError::Gone | ReadError::Denied)) => return Err(error),
+            Err(error) if error.is_final() => return Err(error),
             Err(_) => return Ok(()),
         }
         let (head, tail) = (Fields(&ends).addr(0), Fields(&ends).addr(8));

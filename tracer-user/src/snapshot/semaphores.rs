@@ -111,7 +111,7 @@ impl Walk<'_> {
         let len = Sudog::len(layout);
         match self.memory.read_vec(at, len, len) {
             Ok(bytes) => Ok(Some(Sudog::decode(at, &bytes, layout))),
-            Err(error @ (ReadError::Gone | ReadError::Denied)) => Err(error),
+            Err(error) if error.is_final() => Err(error),
             Err(_) => Ok(None),
         }
     }

@@ -56,7 +56,7 @@ impl Ms {
                     gaps.note(Gap::Threads, || format!("m.g0.m is not the m at {at}"));
                     break;
                 }
-                Err(ReadError::Gone) => return Err(ReadError::Gone),
+                Err(error) if error.is_final() => return Err(error),
                 Err(error) => {
                     gaps.note(Gap::Threads, || error.to_string());
                     break;

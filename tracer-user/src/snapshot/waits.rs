@@ -288,9 +288,7 @@ impl Channels {
                             strangers += 1;
                             match memory.read_addr(at.offset(next_offset)) {
                                 Ok(next) => next,
-                                Err(error @ (ReadError::Gone | ReadError::Denied)) => {
-                                    return Err(error);
-                                }
+                                Err(error) if error.is_final() => return Err(error),
                                 Err(_) => break,
                             }
                         }

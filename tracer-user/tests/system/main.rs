@@ -4,6 +4,7 @@
 
 mod container;
 mod core_file;
+mod ending;
 mod glances;
 #[allow(
     dead_code,
@@ -25,6 +26,7 @@ use libtest_mimic::{Arguments, Trial};
 fn main() {
     let trials = [
         core_file::trials(),
+        ending::trials(),
         glances::trials(),
         container::trials(),
         kubernetes::trials(),

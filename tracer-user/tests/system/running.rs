@@ -199,12 +199,15 @@ impl Daemon {
 
     /// What the list says of the process `pid`, once it is there.
     pub(crate) fn listed(&self, pid: u32) -> Result<Value, String> {
-        wait_for(&format!("process {pid} in the list"), || {
+        wait_for(&format!("process {pid} in the list, looked at"), || {
             let list = self.get("/api/v1/processes");
             let list = list.map(|text| json(&text)).transpose()?;
             Ok(list.and_then(|list| {
                 let mut processes = list["processes"].as_array()?.iter();
-                processes.find(|process| process["pid"] == pid).cloned()
+                let looked_at = |process: &&Value| {
+                    process["pid"] == pid && !process["last_look_seconds_ago"].is_null()
+                };
+                processes.find(looked_at).cloned()
             }))
         })
     }

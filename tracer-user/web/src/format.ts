@@ -12,6 +12,13 @@ export function duration(seconds: number | null): string {
   return `${Math.floor(hours / 24)} d ${hours % 24} h`;
 }
 
+export function ago(seconds: number | null | undefined): string {
+  if (seconds === null || seconds === undefined) return "not yet";
+  if (seconds < 120) return `${seconds} s ago`;
+  const minutes = Math.floor(seconds / 60);
+  return minutes < 120 ? `${minutes} m ago` : `${Math.floor(minutes / 60)} h ago`;
+}
+
 export function count(n: number): string {
   return n.toLocaleString("en-US");
 }

@@ -1,5 +1,5 @@
 // The list of processes: stuck first.
-import { count, where } from "./format.ts";
+import { ago, count, where } from "./format.ts";
 import { Sparkline } from "./sparkline.tsx";
 import type { ListedProcess, ProcessList } from "./types.ts";
 
@@ -36,6 +36,7 @@ function Row({ process, history }: { process: ListedProcess; history: number[] }
       <td class="number">{count(process.threads)}</td>
       <td>{process.go_version}</td>
       <td>{process.mode ?? ""}</td>
+      <td class="number">{ago(process.last_look_seconds_ago)}</td>
       <td class="number">{process.cost_ratio == null ? "" : `${(process.cost_ratio * 100).toFixed(2)} %`}</td>
     </tr>
   );
@@ -60,6 +61,7 @@ export function ProcessTable({ list, history }: { list: ProcessList | null; hist
             <th scope="col">Threads</th>
             <th scope="col">Go</th>
             <th scope="col">Watched by</th>
+            <th scope="col">Looked at</th>
             <th scope="col">Cost</th>
           </tr>
         </thead>

@@ -28,6 +28,7 @@ export interface ListedProcess extends ProcessFacts {
   findings: { proven: number; suspected: number };
   mode?: string | null;
   cost_ratio?: number | null;
+  last_look_seconds_ago?: number | null;
 }
 
 export interface ProcessList {

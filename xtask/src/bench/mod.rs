@@ -7,6 +7,7 @@ mod holders;
 mod http;
 mod inspect;
 mod meter;
+mod node;
 mod numbers;
 mod page;
 mod probes;
@@ -45,6 +46,8 @@ enum What {
     },
     /// Who holds which lock: how often it is found, and in what time
     Holders,
+    /// How soon a deadlock is found in a small process beside others that are costly to look at
+    Node(node::Options),
     /// The heap walk beside the runtime's own search for leaks
     Reach,
     /// Looks at random programs whose truth is known: what is proven, and who is said to hold what
@@ -61,6 +64,7 @@ pub(crate) fn run(options: &Options) -> Result<()> {
         What::Churn => churn::run(options.quick),
         What::Probes { parts } => probes::run(parts, options.quick),
         What::Holders => holders::run(options.quick),
+        What::Node(node) => node::run(node, options.quick),
         What::Reach => reach::run(options.quick),
         What::All => {
             inspect::run(options.quick)?;

@@ -2,7 +2,7 @@
 
 use std::time::Instant;
 
-use super::{Choice, Fleet, Member, member};
+use super::{Choice, Fleet, Member, member, pace::Allowance};
 use crate::{
     cli::probing::News,
     export::{document::command, metrics::Traced},
@@ -103,11 +103,24 @@ impl Fleet {
         let member = Member::new(
             self.found,
             &process,
-            now + self.pace.settling(),
-            now + self.pace.settled(),
+            (
+                now + self.pace.settling(),
+                now + self.pace.settled(self.firsts.has_any(now)),
+            ),
+            Allowance::with_reserves(self.early_budget / 2.0, now),
         );
         self.found += 1;
         self.members.insert(process.key, member);
+        self.share_early_budget(now);
+    }
+
+    /// Half of what looks before their time may cost is for all, the other half evenly each one's own.
+    fn share_early_budget(&mut self, now: Instant) {
+        let number = u32::try_from(self.members.len()).unwrap_or(u32::MAX);
+        let own = self.early_budget / 2.0 / f64::from(number.max(1));
+        for member in self.members.values_mut() {
+            member.savings.set_budget(own, now);
+        }
     }
 
     /// Whether the member `key` still executes what it did, by `now`: `exec` keeps pid and start time.
@@ -127,6 +140,7 @@ impl Fleet {
     /// A process is followed no more.
     pub(super) fn leave(&mut self, key: ProcessKey) {
         if self.members.remove(&key).is_some() {
+            self.share_early_budget(Instant::now());
             tracing::info!(pid = %key.pid, "gone");
         }
         if self.key_of(key.pid).is_none() {

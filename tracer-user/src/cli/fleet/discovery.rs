@@ -25,7 +25,7 @@ struct Intervals {
 
 /// Where nobody tells of processes that start.
 const UNTOLD: Intervals = Intervals {
-    list: Duration::from_secs(2),
+    list: Duration::from_secs(1),
     full: Duration::from_secs(60),
 };
 /// Where probes tell of them, and say when they could not.

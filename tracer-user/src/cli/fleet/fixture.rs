@@ -1,13 +1,10 @@
 //! A fleet of made-up processes, without probes.
 
-use std::{
-    path::PathBuf,
-    sync::{Arc, atomic::AtomicBool},
-    time::Duration,
-};
+use std::{path::PathBuf, sync::Arc, time::Duration};
 
 use super::{Fleet, Options, Selection, Shared};
 use crate::{
+    cancellation::Cancellation,
     cli::probing::{Probing, Settings},
     export::{board::Board, http::Health, metrics::Own},
     finding::{self, Looker},
@@ -28,7 +25,7 @@ pub fn fleet() -> Fleet {
         own: own.clone(),
         pods: Arc::new(Pods::of_node(None)),
         health: Arc::new(Health::default()),
-        stop: Arc::new(AtomicBool::new(false)),
+        stop: Cancellation::default(),
     };
     let options = Options {
         interval: Duration::from_secs(5),

@@ -1,11 +1,10 @@
 //! The threads that look at processes, and what waits for them.
 //!
-//! There are two, so that a look that takes long holds up nobody in whose process somebody waits for
-//! a lock. Routine looks run where a CPU is idle, as long as they end soon: a busy target keeps its
+//! There are some for routine looks and some for urgent ones, and more come while all are at looks that
+//! take long, so that no process holds up another. Routine looks run where a CPU is idle, as long as they end soon: a busy target keeps its
 //! CPUs.
 
 use std::{
-    collections::VecDeque,
     io,
     sync::{
         Arc, Condvar, Mutex, MutexGuard, PoisonError,
@@ -16,46 +15,16 @@ use std::{
     time::{Duration, Instant},
 };
 
+use super::{
+    plan::Room,
+    todo::{Job, Looking, Order, PATIENCE, THREADS, Todo, Urgency},
+};
 use crate::{
     clock::own_cpu_time,
     finding::{Look, LookError, Looker, Past},
-    ids::Tid,
     process::ProcessKey,
     scheduling::{as_usual, may_return, only_when_idle, this_thread},
 };
-
-/// After so long a look no longer gives way to others: it must come to its end on a busy machine, too.
-const PATIENCE: Duration = Duration::from_millis(500);
-/// Most routine looks that wait: who comes to wait for a lock meanwhile is not behind many.
-const MOST_WAITING: usize = 8;
-
-/// How soon a look is wanted.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub enum Urgency {
-    /// When a CPU has time.
-    Routine,
-    /// Now: somebody waits for a lock.
-    Urgent,
-}
-
-/// Which look is wanted.
-#[derive(Debug, Clone, Copy)]
-pub struct Order {
-    /// At this process.
-    pub key: ProcessKey,
-    /// As this member of the fleet: one that executes another program is another.
-    pub serial: u64,
-    /// How soon.
-    pub urgency: Urgency,
-    /// Whether before its time.
-    pub early: bool,
-}
-
-/// A look that is wanted, with the process's past.
-struct Job {
-    order: Order,
-    past: Past,
-}
 
 /// A look that has been made.
 pub struct Done {
@@ -73,25 +42,6 @@ pub struct Done {
     pub cost: Duration,
 }
 
-/// A look that is being made.
-struct Looking {
-    key: ProcessKey,
-    urgency: Urgency,
-    thread: Tid,
-    since: Instant,
-    /// Whether it is to run only where a CPU is idle.
-    gives_way: Arc<AtomicBool>,
-}
-
-#[derive(Default)]
-struct Todo {
-    routine: VecDeque<Job>,
-    urgent: VecDeque<Job>,
-    now: Vec<Looking>,
-    /// No look is wanted any more.
-    over: bool,
-}
-
 struct Desk {
     todo: Mutex<Todo>,
     work: Condvar,
@@ -103,6 +53,7 @@ struct Desk {
 /// The threads, and what they have done.
 pub struct Lookers {
     desk: Arc<Desk>,
+    tell: Sender<Done>,
     done: Receiver<Done>,
 }
 
@@ -123,21 +74,42 @@ impl Lookers {
             may_give_way,
         });
         let (tell, done) = channel();
-        for (name, least) in [
-            ("gostuck-looks", Urgency::Routine),
-            ("gostuck-urgent", Urgency::Urgent),
-        ] {
-            let (desk, tell) = (Arc::clone(&desk), tell.clone());
-            thread::Builder::new()
-                .name(name.to_owned())
-                .spawn(move || desk.serve(least, &tell))?;
+        let lookers = Self { desk, tell, done };
+        for urgency in [Urgency::Routine, Urgency::Urgent] {
+            for _ in 0..THREADS {
+                lookers.add_thread(urgency)?;
+            }
         }
-        Ok(Self { desk, done })
+        Ok(lookers)
     }
 
-    /// Whether another routine look may be asked for.
-    pub fn has_room(&self) -> bool {
-        self.desk.todo().routine.len() < MOST_WAITING
+    /// Another thread that makes no looks less urgent than `least`.
+    fn add_thread(&self, least: Urgency) -> io::Result<()> {
+        let name = match least {
+            Urgency::Routine => "gostuck-looks",
+            Urgency::Urgent => "gostuck-urgent",
+        };
+        let (desk, tell) = (Arc::clone(&self.desk), self.tell.clone());
+        thread::Builder::new()
+            .name(name.to_owned())
+            .spawn(move || desk.serve(least, &tell))?;
+        self.desk.todo().threads[least as usize] += 1;
+        Ok(())
+    }
+
+    /// How many more looks may be asked for.
+    pub fn room(&self, urgency: Urgency) -> Room {
+        self.desk.todo().room(urgency)
+    }
+
+    /// Adds a thread where looks wait, and all that could make them are at looks that take long.
+    pub fn relieve(&self) {
+        for urgency in [Urgency::Routine, Urgency::Urgent] {
+            let held_up = self.desk.todo().is_held_up(urgency);
+            if held_up && let Err(error) = self.add_thread(urgency) {
+                tracing::warn!(%error, "no further thread for looks");
+            }
+        }
     }
 
     /// Has a process looked at.
@@ -195,40 +167,6 @@ impl Drop for Lookers {
     }
 }
 
-impl Todo {
-    /// The next look for a thread that makes none less urgent than `least`.
-    fn next(&mut self, least: Urgency) -> Option<(Job, Urgency)> {
-        if let Some(job) = self.urgent.pop_front() {
-            return Some((job, Urgency::Urgent));
-        }
-        let routine = (least == Urgency::Routine).then_some(&mut self.routine)?;
-        Some((routine.pop_front()?, Urgency::Routine))
-    }
-
-    /// Puts the routine look at a process among the urgent ones. False when none waits.
-    fn make_urgent(&mut self, key: ProcessKey) -> bool {
-        let at = self.routine.iter().position(|job| job.order.key == key);
-        let Some(mut job) = at.and_then(|at| self.routine.remove(at)) else {
-            return false;
-        };
-        job.order.urgency = Urgency::Urgent;
-        self.urgent.push_back(job);
-        true
-    }
-
-    /// Gives looks that give way their share of the CPUs.
-    fn hurry(&self, which: impl Fn(&Looking) -> bool) {
-        let late = self.now.iter();
-        for look in late.filter(|look| which(look)) {
-            if look.gives_way.swap(false, Ordering::SeqCst)
-                && let Err(error) = as_usual(look.thread)
-            {
-                tracing::warn!(%error, "a look cannot be hurried");
-            }
-        }
-    }
-}
-
 impl Desk {
     fn todo(&self) -> MutexGuard<'_, Todo> {
         self.todo.lock().unwrap_or_else(PoisonError::into_inner)
@@ -272,6 +210,7 @@ impl Desk {
                 todo.now.push(Looking {
                     key: job.order.key,
                     urgency,
+                    costly: job.order.costly,
                     thread: this_thread(),
                     since: Instant::now(),
                     gives_way: Arc::clone(&gives_way),
@@ -310,57 +249,7 @@ fn give_way_while(gives_way: &AtomicBool) {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::{
-        finding::Options,
-        ids::Pid,
-        process::{Process, StartTime},
-    };
-
-    fn order(pid: u32, urgency: Urgency) -> Order {
-        Order {
-            key: ProcessKey {
-                pid: Pid(pid),
-                start_time: StartTime(1),
-            },
-            serial: 0,
-            urgency,
-            early: false,
-        }
-    }
-
-    #[test]
-    fn whoever_waits_for_a_lock_is_not_behind_routine_looks() {
-        let mut todo = Todo::default();
-        for (pid, urgency) in [(1, Urgency::Routine), (2, Urgency::Urgent)] {
-            let job = Job {
-                order: order(pid, urgency),
-                past: Past::walked_elsewhere(),
-            };
-            match urgency {
-                Urgency::Routine => todo.routine.push_back(job),
-                Urgency::Urgent => todo.urgent.push_back(job),
-            }
-        }
-        let mut next = |least| todo.next(least).map(|(job, _)| job.order.key.pid);
-        assert_eq!(next(Urgency::Routine), Some(Pid(2)));
-        // The thread for urgent looks makes no others, lest one should come.
-        assert_eq!(next(Urgency::Urgent), None);
-        assert_eq!(next(Urgency::Routine), Some(Pid(1)));
-    }
-
-    #[test]
-    fn a_routine_look_that_is_wanted_now_is_an_urgent_one() {
-        let mut todo = Todo::default();
-        let order = order(1, Urgency::Routine);
-        todo.routine.push_back(Job {
-            order,
-            past: Past::walked_elsewhere(),
-        });
-        assert!(todo.make_urgent(order.key));
-        let (job, urgency) = todo.next(Urgency::Urgent).unwrap();
-        assert_eq!((job.order.urgency, urgency), (urgency, Urgency::Urgent));
-        assert!(!todo.make_urgent(order.key));
-    }
+    use crate::{finding::Options, ids::Pid, process::Process};
 
     #[test]
     fn looks_of_either_kind_are_made_and_told_of_with_what_was_wanted() {
@@ -371,7 +260,9 @@ mod tests {
             let order = Order {
                 key: own.key,
                 serial,
-                ..order(0, urgency)
+                urgency,
+                early: false,
+                costly: false,
             };
             lookers.begin(order, Past::walked_elsewhere());
         }
@@ -387,6 +278,6 @@ mod tests {
         while lookers.has_urgent() {
             thread::yield_now();
         }
-        assert!(lookers.has_room());
+        assert!(lookers.room(Urgency::Routine).quick > 0);
     }
 }

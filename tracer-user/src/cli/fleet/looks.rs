@@ -5,12 +5,13 @@ use std::time::{Duration, Instant};
 use super::{
     Choice, Fleet,
     log::Name,
-    lookers::{Done, Order, Urgency},
+    lookers::Done,
     member::{Member, probed},
-    pace,
+    pace::{self, Pace},
+    todo::{Order, Urgency},
 };
 use crate::{
-    cli::failure::is_gone,
+    cli::{failure::is_gone, follow::entry_of_unseen},
     export::{
         board::Probed,
         metrics::{ErrorKind, Outcome},
@@ -36,8 +37,9 @@ impl Fleet {
         }
     }
 
-    fn probe(&self, key: ProcessKey) {
-        let Ok(process) = Process::open(key.pid) else {
+    /// Places the probes on the process, and lists it, though nothing is known of it yet.
+    fn probe(&mut self, key: ProcessKey) {
+        let Ok(mut process) = Process::open(key.pid) else {
             return;
         };
         // What is wrong with an image the look will tell.
@@ -45,16 +47,19 @@ impl Fleet {
             && let Ok(image) = self.shared.looker.image_of(&process)
         {
             self.probing.attach(key.pid, &process.exe_for_us(), &image);
+            let member = self.members.get_mut(&key).filter(|m| m.is_unseen());
+            if let Some(member) = member {
+                self.shared.pods.name(&mut process);
+                let probed = probed(&self.probing, key.pid);
+                member.probed = Some(probed.clone());
+                let entry = entry_of_unseen(&process, &image, probed, member.found);
+                self.shared.board.show(key, entry);
+            }
         }
     }
 
     /// Has a process looked at.
     pub(super) fn look(&mut self, key: ProcessKey, urgency: Urgency) {
-        let new = self.members.get(&key).is_some_and(|m| m.looked.is_none());
-        if new && !self.allowance.has_any(Instant::now()) {
-            self.postpone(key);
-            return;
-        }
         let Some(member) = self.members.get_mut(&key) else {
             return;
         };
@@ -74,6 +79,7 @@ impl Fleet {
                 serial: member.serial,
                 urgency,
                 early: member.due > Instant::now(),
+                costly: member.is_costly(key.pid),
             };
             self.lookers.begin(order, past);
         }
@@ -90,22 +96,29 @@ impl Fleet {
     fn take_look(&mut self, done: Done) {
         let (order, cost, took) = (done.order, done.cost, done.took);
         tracing::debug!(?order, ?cost, ?took, "looked");
-        if order.early {
-            self.savings.spend(cost);
-        } else {
-            self.allowance.spend(cost);
-        }
         let key = order.key;
-        let total: Duration = self.members.values().map(|member| member.cost).sum();
+        let now = Instant::now();
+        let others = self.members.iter().filter(|(other, _)| **other != key);
+        let share = self.pace.share(others.map(|(_, m)| m.cost).chain([cost]));
+        let for_all = self.savings.has_any(now);
+        if order.early && for_all {
+            self.savings.spend(cost);
+        }
         let member = self.members.get_mut(&key);
         let Some(member) = member.filter(|member| member.serial == order.serial) else {
             return;
         };
+        if order.early && !for_all {
+            member.savings.spend(cost);
+        }
+        if member.looked.is_none() {
+            self.firsts.spend(Pace::of_first_look(cost));
+        }
         member.can_glance = done.past.can_glance();
         let walked = member.past.take_back(done.past);
         member.cost = cost.max(Duration::from_micros(1));
         member.looked = Some(done.began);
-        member.due = Instant::now() + self.pace.after(cost, total);
+        member.due = now + self.pace.after(cost, share);
         if walked {
             // The next look tells of it, even where nobody has moved.
             (member.due, member.cpu_time) = (Instant::now(), None);
@@ -131,13 +144,6 @@ impl Fleet {
                 self.shared.own.count_look(Outcome::Failed, seconds);
                 self.failed(key, &error);
             }
-        }
-    }
-
-    /// There is no CPU time left for a first look.
-    fn postpone(&mut self, key: ProcessKey) {
-        if let Some(member) = self.members.get_mut(&key) {
-            member.due = Instant::now() + self.pace.settling();
         }
     }
 
@@ -199,6 +205,9 @@ impl Fleet {
     fn failed(&mut self, key: ProcessKey, error: &LookError) {
         if is_gone(error) {
             self.remove(key);
+            return;
+        }
+        if self.shared.stop.is_requested() {
             return;
         }
         let Some(member) = self.members.get_mut(&key) else {

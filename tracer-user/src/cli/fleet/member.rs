@@ -2,7 +2,8 @@
 
 use std::{
     collections::BTreeMap,
-    time::{Duration, Instant},
+    fs,
+    time::{Duration, Instant, SystemTime},
 };
 
 use crate::{
@@ -16,7 +17,14 @@ use crate::{
     process::{FileIdentity, Process, ProcessKey, StartTime},
 };
 
-use super::{custody::Custody, log::Name};
+use super::{
+    custody::Custody,
+    log::Name,
+    pace::{Allowance, Pace},
+};
+
+/// Memory of a process at which the first look is expected to take long, in bytes.
+const LARGE: u64 = 256 << 20;
 
 /// What is known of a process between looks.
 pub struct Member {
@@ -44,6 +52,10 @@ pub struct Member {
     pub glanced: Option<Duration>,
     /// CPU time that the last look took us.
     pub cost: Duration,
+    /// What looks may cost that are made before their time, whatever those of others cost.
+    pub savings: Allowance,
+    /// When it was found.
+    pub found: SystemTime,
     /// Looks in a row that were made because somebody waited for a lock, and found nothing new.
     pub fruitless: u32,
     /// When its heap may be walked next; `None` while it is walked.
@@ -58,7 +70,12 @@ pub struct Member {
 
 impl Member {
     /// One that nobody has looked at.
-    pub fn new(serial: u64, process: &Process, probe_due: Instant, due: Instant) -> Self {
+    pub fn new(
+        serial: u64,
+        process: &Process,
+        (probe_due, due): (Instant, Instant),
+        savings: Allowance,
+    ) -> Self {
         Self {
             serial,
             name: Name::of(process),
@@ -72,12 +89,29 @@ impl Member {
             can_glance: false,
             glanced: None,
             cost: Duration::ZERO,
+            savings,
+            found: SystemTime::now(),
             fruitless: 0,
             walk_due: Some(due),
             walk_cost: Duration::ZERO,
             failures: 0,
             probed: None,
         }
+    }
+
+    /// Whether a look at it, which is the process `pid`, takes long: as the last did, or as its memory
+    /// lets expect.
+    pub fn is_costly(&self, pid: Pid) -> bool {
+        if self.looked.is_some() {
+            Pace::is_costly(self.cost)
+        } else {
+            resident(pid).is_some_and(|bytes| bytes > LARGE)
+        }
+    }
+
+    /// Whether it counts as one that nobody has looked at.
+    pub fn is_unseen(&self) -> bool {
+        self.looked.is_none() && self.failures == 0
     }
 
     /// Whether nothing but glances tells soon who waits for locks: its park and wake probes are off.
@@ -90,6 +124,13 @@ impl Member {
     pub fn is_idle(&self, cpu_time: Option<Duration>) -> bool {
         cpu_time.is_some() && cpu_time == self.cpu_time && self.failures == 0
     }
+}
+
+/// How much memory the process has, in bytes.
+fn resident(pid: Pid) -> Option<u64> {
+    let text = fs::read_to_string(format!("/proc/{pid}/statm")).ok()?;
+    let pages: u64 = text.split(' ').nth(1)?.parse().ok()?;
+    pages.checked_mul(procfs::page_size())
 }
 
 /// The one of `members` that has `pid`.

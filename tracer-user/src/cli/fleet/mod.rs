@@ -13,32 +13,34 @@ mod lookers;
 mod looks;
 mod member;
 mod pace;
+mod plan;
 mod selection;
+mod todo;
 mod walks;
 
 use std::{
     collections::BTreeMap,
     io,
-    sync::{
-        Arc,
-        atomic::{AtomicBool, Ordering},
-    },
+    sync::Arc,
     time::{Duration, Instant},
 };
 
 pub use self::selection::{Choice, Selection};
 use self::{
     discovery::Discovery,
-    lookers::{Lookers, Urgency},
+    lookers::Lookers,
     member::Member,
     pace::{Allowance, Pace},
+    plan::{Candidate, Plan},
+    todo::Urgency,
     walks::WalkOrder,
 };
 use super::{
-    probing::Probing,
+    probing::{News, Probing},
     walker::{Manners, Walker},
 };
 use crate::{
+    cancellation::Cancellation,
     clock::monotonic_ns,
     export::{board::Board, http::Health, metrics::Own},
     finding::Looker,
@@ -46,13 +48,17 @@ use crate::{
     state::{Schedule, Why},
 };
 
-/// How often the loop turns at least: the delay of a stop.
+/// How often the loop turns at least.
 const TURN: Duration = Duration::from_millis(250);
 /// Likewise while looks are urgent, or there are more to make than may wait: the delay of what they
 /// tell.
 const SHORT_TURN: Duration = Duration::from_millis(20);
+/// How often the loop sees whether it is to stop.
+const STOP_DELAY: Duration = Duration::from_millis(50);
 /// While a look takes longer than this, the tracing side is not said to be alive.
-const LONGEST_LOOK: Duration = Duration::from_secs(30);
+const LONGEST_LOOK: Duration = Duration::from_secs(300);
+/// A first look that comes later than this is late.
+const LATE: Duration = Duration::from_secs(20);
 /// How often the board hears of probes between looks.
 const SHOW_PROBED: Duration = Duration::from_secs(2);
 
@@ -82,8 +88,8 @@ pub struct Shared {
     pub pods: Arc<Pods>,
     /// Whether we work.
     pub health: Arc<Health>,
-    /// Set to end the loop.
-    pub stop: Arc<AtomicBool>,
+    /// Ends the loop, and the looks.
+    pub stop: Cancellation,
 }
 
 /// The processes and what is known of them.
@@ -96,13 +102,18 @@ pub struct Fleet {
     /// How many members there have been.
     found: u64,
     lookers: Lookers,
+    /// Whether there was a moment at which all members had been looked at.
+    seen_all: bool,
     /// Whether more routine looks are due than may wait.
     crowded: bool,
     pace: Pace,
     walk_pace: Pace,
-    /// What routine looks may cost.
-    allowance: Allowance,
-    /// What looks may cost that are made before their time, because somebody waits for a lock.
+    /// What first looks at new processes may cost.
+    firsts: Allowance,
+    /// The share of one CPU that looks may take which are made before their time, because somebody
+    /// waits for a lock.
+    early_budget: f64,
+    /// What is saved up of it for whoever needs it; members have savings of their own, too.
     savings: Allowance,
     /// When to glance at who waits for locks.
     glance_due: Instant,
@@ -123,9 +134,9 @@ impl Fleet {
         }
         shared.own.set_probes_usable(trouble.is_none());
         let now = Instant::now();
-        // Routine looks may cost the one half; walks, and looks where somebody waits for a lock,
-        // share the other.
-        let (half, quarter) = (options.budget / 2.0, options.budget / 4.0);
+        // Routine and first looks may cost the one half; walks, and looks where somebody waits for a
+        // lock, share the other.
+        let [routine, firsts, quarter] = [0.375, 0.125, 0.25].map(|part| options.budget * part);
         let walks = shared.looker.walks_heaps().then(|| {
             let walker = Walker::start(Arc::clone(&shared.looker), Manners::Idle)?;
             io::Result::Ok((walker, Allowance::new(quarter, now)))
@@ -139,11 +150,13 @@ impl Fleet {
             members: BTreeMap::new(),
             found: 0,
             lookers,
+            seen_all: false,
             crowded: false,
-            pace: Pace::new(options.interval, half),
+            pace: Pace::new(options.interval, routine),
             walk_pace: Pace::new(options.interval, quarter),
-            allowance: Allowance::new(half, now),
-            savings: Allowance::with_reserves(quarter, now),
+            firsts: Allowance::with_reserves(firsts, now),
+            early_budget: quarter,
+            savings: Allowance::with_reserves(quarter / 2.0, now),
             glance_due: now,
             show_due: now,
             options,
@@ -152,9 +165,10 @@ impl Fleet {
 
     /// Follows the processes until told to stop; then takes the probes off.
     pub fn run(mut self) {
-        while !self.shared.stop.load(Ordering::Relaxed) {
+        while !self.shared.stop.is_requested() {
             let now = Instant::now();
             self.turn(now);
+            self.lookers.relieve();
             if self.lookers.hurry_late() < LONGEST_LOOK {
                 self.shared.health.beat();
             }
@@ -164,12 +178,21 @@ impl Fleet {
                 TURN
             };
             self.take_looks();
-            let news = self
-                .probing
-                .wait_for_news(turn.saturating_sub(now.elapsed()));
+            let news = self.wait_for_news(now + turn);
             self.hear(news);
             self.take_walks();
             self.take_looks();
+        }
+    }
+
+    /// What the probes tell until `end`, as soon as they tell something.
+    fn wait_for_news(&self, end: Instant) -> News {
+        loop {
+            let left = end.saturating_duration_since(Instant::now());
+            let news = self.probing.wait_for_news(left.min(STOP_DELAY));
+            if left <= STOP_DELAY || !news.is_empty() || self.shared.stop.is_requested() {
+                return news;
+            }
         }
     }
 
@@ -179,27 +202,37 @@ impl Fleet {
         }
         self.probe_new(now);
         self.glance(now);
-        self.crowded = false;
-        for (key, urgency) in self.due(now) {
-            if urgency == Urgency::Urgent || self.lookers.has_room() {
-                self.look(key, urgency);
-            } else {
-                self.crowded = true;
-            }
+        let Plan { looks, crowded } = self.plan(now);
+        self.crowded = crowded;
+        for (key, urgency) in looks {
+            self.look(key, urgency);
         }
         if self.show_due <= now {
             self.show_due = now + SHOW_PROBED;
             self.show_probed();
         }
-        self.shared.health.set_ready();
+        self.tell_unseen();
     }
 
-    /// The processes to look at now, the longest overdue first. Those in which somebody waits for a
-    /// lock do not wait for their interval, as long as that can be afforded.
-    fn due(&mut self, now: Instant) -> Vec<(ProcessKey, Urgency)> {
-        let affordable = self.savings.has_any(now);
+    /// Tells of processes that nobody has looked at: at the start of all, later only of those for which
+    /// that is late. Many are gone before it is time.
+    fn tell_unseen(&mut self) {
+        let began = self.seen_all;
+        let unseen = self.members.values().filter(|member| {
+            let age = member.found.elapsed().unwrap_or_default();
+            member.is_unseen() && (!began || age > LATE)
+        });
+        let unseen = unseen.count();
+        self.seen_all |= unseen == 0;
+        self.shared.health.set_unseen(unseen);
+    }
+
+    /// The looks to begin now. Processes in which somebody waits for a lock do not wait for their
+    /// interval, as long as that can be afforded.
+    fn plan(&mut self, now: Instant) -> Plan {
+        let for_all = self.savings.has_any(now);
         let now_ns = monotonic_ns();
-        let mut due = Vec::new();
+        let mut candidates = Vec::new();
         for (key, member) in &mut self.members {
             // Intervals are the pace's.
             let schedule = Schedule {
@@ -208,20 +241,26 @@ impl Fleet {
                 hint_gap: self.pace.after_hint(member.cost),
                 ..Schedule::default()
             };
+            let affordable = for_all || member.savings.has_any(now);
             let soon = affordable && member.looked.is_some() && member.failures == 0;
             let Some(past) = member.past.here() else {
                 continue;
             };
-            let why = past.state.needs_look(now_ns, &schedule);
-            match why.filter(|_| soon) {
-                Some(Why::LockWait) => due.push((member.due, *key, Urgency::Urgent)),
-                None if member.due > now => {}
-                _ => due.push((member.due, *key, Urgency::Routine)),
+            let why = past.state.needs_look(now_ns, &schedule).filter(|_| soon);
+            let (urgent, early) = (why == Some(Why::LockWait), why.is_some());
+            if early || member.due <= now {
+                candidates.push(Candidate {
+                    key: *key,
+                    serial: member.serial,
+                    looked: member.looked,
+                    due: member.due,
+                    urgent,
+                    early,
+                    costly: member.is_costly(key.pid),
+                });
             }
         }
-        due.sort_unstable();
-        due.into_iter()
-            .map(|(_, key, urgency)| (key, urgency))
-            .collect()
+        let room = [Urgency::Urgent, Urgency::Routine].map(|urgency| self.lookers.room(urgency));
+        plan::next(candidates, now, room.into())
     }
 }

@@ -13,10 +13,17 @@ use crate::{ids::Pid, state::Schedule};
 /// Processes younger than this are left alone: most of them are gone by then.
 const SETTLING: Duration = Duration::from_millis(250);
 /// Processes that are still there then are looked at.
-const SETTLED: Duration = Duration::from_secs(2);
-/// Looks at new processes, and walks, may cost at once what the budget allows in so long a time.
+const SETTLED: Duration = Duration::from_millis(750);
+/// Likewise while so many start that their first looks cost too much.
+const CROWDED: Duration = Duration::from_secs(10);
+/// More than this is not counted of what a first look costs: its process pays for the rest itself.
+const FIRST_LOOK: Duration = Duration::from_millis(50);
+/// A look that costs more than this takes long.
+const COSTLY: Duration = Duration::from_millis(250);
+/// Walks may cost at once what the budget allows in so long a time.
 const SAVINGS: Duration = Duration::from_secs(200);
-/// Likewise looks because somebody waits for a lock: they are rare, and should not have to wait.
+/// Likewise looks at new processes, and looks because somebody waits for a lock: they are rare, and
+/// should not have to wait.
 const RESERVES: Duration = Duration::from_secs(1000);
 /// A process that does not run is looked at this often nevertheless: waits grow old.
 const LONGEST_IDLE: Duration = Duration::from_secs(60);
@@ -35,8 +42,8 @@ pub struct Allowance {
 }
 
 impl Allowance {
-    /// Full savings for looks and walks that nobody needs at once, where they may cost the share
-    /// `budget` of one CPU.
+    /// Full savings for walks, which nobody needs at once, where they may cost the share `budget` of
+    /// one CPU.
     pub fn new(budget: f64, now: Instant) -> Self {
         Self::of(budget, SAVINGS, now)
     }
@@ -54,6 +61,14 @@ impl Allowance {
             saved: most,
             at: now,
         }
+    }
+
+    /// What comes in changes from now on, and with it what is saved up at most.
+    pub fn set_budget(&mut self, budget: f64, now: Instant) {
+        self.has_any(now);
+        self.most *= budget / self.budget;
+        self.saved = self.saved.min(self.most);
+        self.budget = budget;
     }
 
     /// Whether anything is left.
@@ -88,15 +103,46 @@ impl Pace {
         SETTLING
     }
 
-    /// When a new process is looked at first, unless somebody in it waits for a lock before.
-    pub const fn settled(&self) -> Duration {
-        SETTLED
+    /// When a new process is looked at first, unless somebody in it waits for a lock before; `can`:
+    /// the first looks of others left something for that.
+    pub const fn settled(&self, can: bool) -> Duration {
+        if can { SETTLED } else { CROWDED }
     }
 
-    /// When to look again after a look that cost `cost`, where one look at every process costs
-    /// `total`.
-    pub fn after(&self, cost: Duration, total: Duration) -> Duration {
-        let affordable = cost.max(total).as_secs_f64() / self.budget;
+    /// What of the cost of a first look all new processes pay for together.
+    pub fn of_first_look(cost: Duration) -> Duration {
+        cost.min(FIRST_LOOK)
+    }
+
+    /// Whether a look that cost so much took long.
+    pub fn is_costly(cost: Duration) -> bool {
+        cost > COSTLY
+    }
+
+    /// The share of one CPU that looks at one process may take, where a look at each costs what
+    /// `costs` says. Nobody gets more than he needs for a look an interval, and what is left is
+    /// shared evenly among those who need more: a process slows down itself, and no other.
+    pub fn share(&self, costs: impl IntoIterator<Item = Duration>) -> f64 {
+        let interval = self.interval.as_secs_f64().max(f64::MIN_POSITIVE);
+        let mut needs: Vec<f64> = costs
+            .into_iter()
+            .map(|cost| cost.as_secs_f64() / interval)
+            .collect();
+        needs.sort_unstable_by(f64::total_cmp);
+        let mut left = self.budget;
+        for (taken, need) in needs.iter().enumerate() {
+            let even = left / count(needs.len() - taken);
+            if *need > even {
+                return even;
+            }
+            left -= need;
+        }
+        self.budget
+    }
+
+    /// When to look again after a look that cost `cost`, where looks may take the `share` of a CPU.
+    pub fn after(&self, cost: Duration, share: f64) -> Duration {
+        let affordable = cost.as_secs_f64() / share.max(f64::MIN_POSITIVE);
         self.interval
             .max(Duration::from_secs_f64(affordable.min(3600.0)))
     }
@@ -137,6 +183,14 @@ impl Pace {
     }
 }
 
+#[expect(
+    clippy::cast_precision_loss,
+    reason = "no host has more processes than a double counts"
+)]
+fn count(number: usize) -> f64 {
+    number as f64
+}
+
 /// The CPU time of a process, to the nanosecond. Equal twice: it has not run in between.
 pub fn cpu_time_of(pid: Pid) -> Option<Duration> {
     let clock = clock_getcpuclockid(unistd::Pid::from_raw(pid.0.cast_signed())).ok()?;
@@ -151,8 +205,51 @@ mod tests {
     fn dear_looks_are_seldom() {
         let pace = Pace::new(Duration::from_secs(5), 0.01);
         let ms = Duration::from_millis;
-        assert_eq!(pace.after(ms(1), ms(10)), Duration::from_secs(5));
-        assert_eq!(pace.after(ms(300), ms(400)), Duration::from_secs(40));
+        assert_eq!(pace.after(ms(1), 0.01), Duration::from_secs(5));
+        assert_eq!(pace.after(ms(400), 0.01), Duration::from_secs(40));
+    }
+
+    #[test]
+    fn a_process_whose_looks_cost_much_slows_down_itself_and_no_other() {
+        let pace = Pace::new(Duration::from_secs(5), 0.01);
+        let ms = Duration::from_millis;
+        let costs = [ms(2_000), ms(5), ms(5), ms(10), ms(1_000)];
+        let share = pace.share(costs);
+        // Those at an interval take 4 ms a second together, and the two others the rest.
+        assert!((share - 0.003).abs() < 1e-9, "{share}");
+        assert_eq!(pace.after(ms(10), share), Duration::from_secs(5));
+        assert!(pace.after(ms(2_000), share) > Duration::from_secs(600));
+        let spent: f64 = costs
+            .iter()
+            .map(|cost| cost.as_secs_f64() / pace.after(*cost, share).as_secs_f64())
+            .sum();
+        assert!((spent - 0.01).abs() < 1e-9, "{spent}");
+    }
+
+    #[test]
+    fn many_cheap_processes_share_the_budget_evenly() {
+        let pace = Pace::new(Duration::from_secs(5), 0.01);
+        let ms = Duration::from_millis;
+        let share = pace.share(vec![ms(2); 100]);
+        assert_eq!(pace.after(ms(2), share), Duration::from_secs(20));
+        assert!((pace.share([]) - 0.01).abs() < 1e-9);
+    }
+
+    #[test]
+    fn who_has_an_allowance_of_his_own_needs_none_of_all() {
+        let start = Instant::now();
+        let (mut all, mut own) = (
+            Allowance::with_reserves(0.01, start),
+            Allowance::with_reserves(0.001, start),
+        );
+        all.spend(Duration::from_secs(60));
+        assert!(!all.has_any(start));
+        assert!(own.has_any(start));
+        own.set_budget(0.000_1, start);
+        own.spend(Duration::from_millis(99));
+        assert!(own.has_any(start));
+        own.spend(Duration::from_millis(2));
+        assert!(!own.has_any(start));
     }
 
     #[test]

@@ -1,6 +1,6 @@
 //! Walks of heaps, beside the looks: when to begin one, and what becomes of it.
 
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use super::{Fleet, member::Member, pace::Allowance};
 use crate::{
@@ -54,14 +54,15 @@ impl Fleet {
             allowance.spend(done.cost);
             let WalkOrder { key, serial } = done.order;
             let others = self.members.iter().filter(|(other, _)| **other != key);
-            let total: Duration = others.map(|(_, member)| member.walk_cost).sum();
+            let costs = others.map(|(_, member)| member.walk_cost);
+            let share = self.walk_pace.share(costs.chain([done.cost]));
             let member = self.members.get_mut(&key);
             let Some(member) = member.filter(|member| member.serial == serial) else {
                 continue;
             };
-            let (now, total) = (Instant::now(), total + done.cost);
+            let now = Instant::now();
             member.walk_cost = done.cost;
-            member.walk_due = Some(now + self.walk_pace.after(done.cost, total));
+            member.walk_due = Some(now + self.walk_pace.after(done.cost, share));
             if member.past.take_walk(done.past) {
                 // Even where nobody has moved: the next look tells of it.
                 (member.due, member.cpu_time) = (now, None);

@@ -4,19 +4,16 @@
 mod child;
 mod targets;
 
-use std::{
-    process::ExitCode,
-    sync::Arc,
-    time::{Duration, Instant},
-};
+use std::{process::ExitCode, sync::Arc, time::Duration};
 
 use clap::{Args, ValueEnum};
-use tokio::signal::unix::{SignalKind, signal};
+use tokio::task;
 
 use self::{child::Child, targets::Targets};
 use super::{
     EXIT_FINDING, Failure,
     changes::{Findings, Report},
+    ending::{Ending, ended},
     failure, output,
     percent::share,
     probing::{Probing, Settings},
@@ -25,8 +22,9 @@ use super::{
     walking,
 };
 use crate::{
+    cancellation::Lifeline,
     export::metrics::Own,
-    finding::{self, Looker, Verdict},
+    finding::{self, Looker},
     ids::Pid,
     process::{Process, Untraceable},
 };
@@ -99,19 +97,22 @@ enum Format {
 /// # Errors
 /// [`Failure`] when the process cannot be looked at or the command not be started.
 pub fn run(options: &Options) -> Result<ExitCode, Failure> {
-    tokio::runtime::Builder::new_current_thread()
+    let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
-        .build()?
-        .block_on(watch(options))
+        .build()?;
+    let outcome = runtime.block_on(watch(options));
+    // A turn that is left behind is not waited for.
+    runtime.shutdown_background();
+    outcome
 }
 
 async fn watch(options: &Options) -> Result<ExitCode, Failure> {
-    let mut interrupt = signal(SignalKind::interrupt())?;
-    let mut terminate = signal(SignalKind::terminate())?;
-    let looker = Arc::new(Looker::new(finding::Options {
+    let mut ending = Ending::watch(options.duration)?;
+    let looker = Looker::new(finding::Options {
         stuck_after: options.stuck_after,
         reach: walking::of_followed(options.no_reach),
-    }));
+    });
+    let looker = Arc::new(looker.until(ending.cancellation()));
     let mut child = match options.command.split_first() {
         Some((program, arguments)) => Some(Child::start(program, arguments)?),
         None => None,
@@ -143,39 +144,48 @@ async fn watch(options: &Options) -> Result<ExitCode, Failure> {
         options.growth_window,
         options.interval,
     );
-    let mut report = Report::new(
-        options.format == Format::Json,
-        child.is_some(),
-        options.output.paint(),
-    );
-    let end = options.duration.map(|duration| Instant::now() + duration);
+    let of_command = child.is_some();
+    let json = options.format == Format::Json;
+    let mut report = Report::new(json, of_command, options.output.paint());
+    let mut standing = Findings::default();
+    // Below a command others may go on when it has ended.
+    let alone = child.is_none().then(|| Lifeline::of(root)).flatten();
     let outcome = loop {
-        let began = Instant::now();
-        let news = targets.turn(&mut report)?;
+        // Beside this thread, which has to hear of signals meanwhile.
+        let turn = task::spawn_blocking(move || {
+            let news = targets.turn(&mut report);
+            (targets, report, news)
+        });
+        let turned = tokio::select! {
+            turned = turn => turned,
+            () = ending.overdue() => {
+                let report = Report::new(json, of_command, options.output.paint());
+                report.summary(standing, &[])?;
+                return over(child, options).await;
+            }
+        };
+        let news;
+        (targets, report, news) = turned?;
+        let news = news?;
+        standing = targets.findings();
         if options
             .fail_on
             .is_some_and(|fail_on| news.iter().any(|finding| fail_on.is_met_by(finding)))
         {
             break Outcome::Failed;
         }
-        if targets.is_over() {
+        if targets.is_over() || ending.is_asked() {
             break Outcome::Over;
         }
-        let rest = targets.rest();
-        let rest = end.map_or(rest, |end| rest.min(end.saturating_duration_since(began)));
         tokio::select! {
-            () = tokio::time::sleep(rest) => {}
-            _ = interrupt.recv() => break Outcome::Over,
-            _ = terminate.recv() => break Outcome::Over,
+            () = tokio::time::sleep(targets.rest()) => {}
+            () = ending.asked() => break Outcome::Over,
+            () = ended(alone.as_ref()) => {
+                targets.root_ended(&report)?;
+                break Outcome::Over;
+            }
             status = child::ended(child.as_mut()) => break Outcome::Ended(status?),
         }
-        if end.is_some_and(|end| end <= Instant::now()) {
-            break Outcome::Over;
-        }
-    };
-    let standing = Findings {
-        proven: targets.standing(Verdict::Proven),
-        suspected: targets.standing(Verdict::Suspected),
     };
     report.summary(standing, &targets.histograms())?;
     match outcome {
@@ -186,12 +196,16 @@ async fn watch(options: &Options) -> Result<ExitCode, Failure> {
             Ok(ExitCode::from(EXIT_FINDING))
         }
         Outcome::Ended(status) => Ok(status),
-        // The command goes on without us, as a process watched by its pid does; an interrupt from
-        // the terminal reaches it as well.
-        Outcome::Over => match child {
-            Some(child) if options.duration.is_none() => child.wait().await,
-            _ => Ok(ExitCode::SUCCESS),
-        },
+        Outcome::Over => over(child, options).await,
+    }
+}
+
+/// The watch is over. The command goes on without us, as a process watched by its pid does; an
+/// interrupt from the terminal reaches it as well.
+async fn over(child: Option<Child>, options: &Options) -> Result<ExitCode, Failure> {
+    match child {
+        Some(child) if options.duration.is_none() => child.wait().await,
+        _ => Ok(ExitCode::SUCCESS),
     }
 }
 

@@ -12,7 +12,7 @@ use rustc_hash::{FxHashMap, FxHashSet};
 use crate::{
     cli::{
         Failure,
-        changes::Report,
+        changes::{Findings, Report},
         failure::{from_look, is_gone},
         follow::Followed,
         probing::Probing,
@@ -110,6 +110,12 @@ impl Targets {
         self.look(pids, report)
     }
 
+    /// The process that is watched alone has ended.
+    pub fn root_ended(&mut self, report: &Report) -> io::Result<()> {
+        self.take_news(report)?;
+        report.gone(self.root)
+    }
+
     /// How long nothing has to be done.
     pub fn rest(&self) -> Duration {
         let rest = self.due.saturating_duration_since(Instant::now());
@@ -179,6 +185,9 @@ impl Targets {
     ) -> Result<Vec<Finding>, Failure> {
         let mut news = Vec::new();
         for pid in pids {
+            if self.looker.is_over() {
+                break;
+            }
             let past = self.pasts.entry(pid).or_insert_with(Past::walked_elsewhere);
             if let Some(parked) = self.probing.parked(pid) {
                 past.state.apply_parked(parked);
@@ -226,7 +235,9 @@ impl Targets {
 
     fn failed(&mut self, pid: Pid, error: LookError, report: &mut Report) -> Result<(), Failure> {
         let known = self.followed.keys().any(|key| key.pid == pid);
-        if self.tree {
+        if self.looker.is_over() {
+            // Cut short; the watch is over.
+        } else if self.tree {
             // Below a command processes come and go, and some are too young to be read.
             tracing::debug!(%pid, %error, "cannot look");
         } else if !known {
@@ -246,11 +257,15 @@ impl Targets {
     }
 
     /// How many findings stand, by verdict.
-    pub fn standing(&self, verdict: Verdict) -> usize {
-        let standing = self.followed.values().flat_map(Followed::standing);
-        standing
-            .filter(|finding| finding.verdict == verdict)
-            .count()
+    pub fn findings(&self) -> Findings {
+        let of = |verdict| {
+            let standing = self.followed.values().flat_map(Followed::standing);
+            standing.filter(|f| f.verdict == verdict).count()
+        };
+        Findings {
+            proven: of(Verdict::Proven),
+            suspected: of(Verdict::Suspected),
+        }
     }
 
     /// The processes to look at now.

@@ -114,6 +114,30 @@ impl Process {
         }
     }
 
+    /// `process`, which executes `image`, before it was read.
+    #[must_use]
+    pub fn unread(process: &process::Process, image: &Image, clock: &Clock) -> Self {
+        Self {
+            key: key_text(process.key),
+            pid: process.pid(),
+            start_time: Some(clock.start_text(process.key.start_time)),
+            uptime_seconds: Some(clock.uptime(process.key.start_time).as_secs()),
+            file: None,
+            command: command(process),
+            exe: process.exe.path.to_string_lossy().into_owned(),
+            image: ImageFacts {
+                go_version: image.go_version().raw.clone(),
+                cgo: image.build_info().setting("CGO_ENABLED") == Some("1"),
+                stripped: image.is_stripped(),
+            },
+            gomaxprocs: None,
+            cpu_limit: None,
+            threads: 0,
+            goroutines: 0,
+            identity: process.container.as_ref().map(Identity::from),
+        }
+    }
+
     /// The process as one of which only `file` is left.
     #[must_use]
     pub(super) fn left_in(self, file: &Path) -> Self {

@@ -1,4 +1,4 @@
-//! `/api/v1/events`: the list of processes whenever it has changed, at most once a second, as
+//! `/api/v1/events`: the list of processes whenever it has changed, at most once a second, and now and then, as
 //! server-sent events.
 
 use std::{convert::Infallible, sync::Arc, time::Duration};
@@ -14,6 +14,8 @@ use crate::export::board::Board;
 
 /// How long changes are gathered into one event.
 const PACE: Duration = Duration::from_secs(1);
+/// The list is sent so often in any case: what it says of when processes were looked at grows old.
+const LONGEST: Duration = Duration::from_secs(5);
 /// A comment so often, so that idle streams are not taken for dead ones.
 const KEEP_ALIVE: Duration = Duration::from_secs(15);
 
@@ -40,6 +42,7 @@ async fn follow(board: Arc<Board>, client: mpsc::Sender<Result<Event, Infallible
         sleep(PACE).await;
         tokio::select! {
             changed = changes.changed() => if changed.is_err() { return },
+            () = sleep(LONGEST) => {}
             () = client.closed() => return,
         }
     }

@@ -3,7 +3,7 @@
 use std::{
     sync::{
         OnceLock,
-        atomic::{AtomicBool, AtomicU64, Ordering},
+        atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering},
     },
     time::{Duration, Instant},
 };
@@ -17,6 +17,8 @@ pub struct Health {
     started: Instant,
     beat_ms: AtomicU64,
     ready: AtomicBool,
+    /// How many processes nobody has looked at yet.
+    unseen: AtomicUsize,
     /// Why there are no probes, once that is known.
     no_probes: OnceLock<String>,
 }
@@ -27,6 +29,7 @@ impl Default for Health {
             started: Instant::now(),
             beat_ms: AtomicU64::new(0),
             ready: AtomicBool::new(false),
+            unseen: AtomicUsize::new(0),
             no_probes: OnceLock::new(),
         }
     }
@@ -39,10 +42,16 @@ impl Health {
         self.beat_ms.store(now, Ordering::Relaxed);
     }
 
-    /// The processes of this host are known and followed; their first looks come as the budget
-    /// allows.
-    pub fn set_ready(&self) {
+    /// The processes of this host are known and followed, and `unseen` of them nobody has looked at.
+    pub fn set_unseen(&self, unseen: usize) {
+        self.unseen.store(unseen, Ordering::Relaxed);
         self.ready.store(true, Ordering::Relaxed);
+    }
+
+    /// How many processes nobody has looked at yet.
+    #[must_use]
+    pub fn unseen(&self) -> usize {
+        self.unseen.load(Ordering::Relaxed)
     }
 
     /// There are no probes, and this is why; processes are looked at by intervals.

@@ -37,7 +37,7 @@ use super::{
 /// Longest request body: nothing we serve takes any.
 const BODY_LIMIT: usize = 1 << 10;
 /// How long open connections may take to finish when the daemon stops.
-const FAREWELL: Duration = Duration::from_secs(2);
+const FAREWELL: Duration = Duration::from_millis(100);
 
 /// What is served.
 pub struct Service {
@@ -155,6 +155,11 @@ async fn alive(State(health): State<Arc<Health>>) -> (StatusCode, &'static str) 
 async fn ready(State(health): State<Arc<Health>>) -> (StatusCode, String) {
     if !health.is_ready() {
         let said = "looking around\n".to_owned();
+        return (StatusCode::SERVICE_UNAVAILABLE, said);
+    }
+    let unseen = health.unseen();
+    if unseen > 0 {
+        let said = format!("processes that nobody has looked at yet: {unseen}\n");
         return (StatusCode::SERVICE_UNAVAILABLE, said);
     }
     let said = match health.no_probes() {

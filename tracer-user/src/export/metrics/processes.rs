@@ -1,7 +1,12 @@
 //! Metrics about processes, encoded from the board at each scrape: a process that left the board
 //! leaves the metrics with it.
 
-use std::{collections::BTreeMap, fmt, sync::Arc};
+use std::{
+    collections::BTreeMap,
+    fmt,
+    sync::Arc,
+    time::{SystemTime, UNIX_EPOCH},
+};
 
 use prometheus_client::{
     collector::Collector,
@@ -31,7 +36,10 @@ struct Merged {
     events_mode: bool,
     over_budget: bool,
     switches: Switches,
-    last_look: f64,
+    /// In seconds since 1970.
+    last_look: Option<f64>,
+    /// In seconds; of the process that was not looked at for longest.
+    age: f64,
     info: Vec<Label>,
 }
 
@@ -54,7 +62,10 @@ impl Merged {
         self.events_mode |= entry.listed.mode == Mode::Events;
         self.over_budget |= entry.over_budget;
         self.switches.merge(entry.switches);
-        self.last_look = self.last_look.max(entry.looked_at);
+        let since = |at: SystemTime| at.duration_since(UNIX_EPOCH).unwrap_or_default();
+        let looked = entry.looked_at.map(|at| since(at).as_secs_f64());
+        self.last_look = self.last_look.into_iter().chain(looked).reduce(f64::max);
+        self.age = self.age.max(entry.age().as_secs_f64());
         let yes = |value| if value { "true" } else { "false" };
         self.info = vec![
             Label::new("go_version", &process.image.go_version),
@@ -268,7 +279,12 @@ fn tracing(encoder: &mut DescriptorEncoder<'_>, everyone: &Everyone) -> fmt::Res
         "gostuck_last_look_timestamp_seconds",
         "When the process was last read",
     );
-    gauge(encoder, everyone, name, |m| single(Some(m.last_look)))
+    gauge(encoder, everyone, name, |m| single(m.last_look))?;
+    let name = (
+        "gostuck_inspection_age_seconds",
+        "Time since the process was last read, or since it was found",
+    );
+    gauge(encoder, everyone, name, |m| single(Some(m.age)))
 }
 
 fn switches(encoder: &mut DescriptorEncoder<'_>, everyone: &Everyone) -> fmt::Result {

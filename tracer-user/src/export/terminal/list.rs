@@ -9,7 +9,10 @@ use ratatui::{
     widgets::{Row, Table, TableState},
 };
 
-use crate::export::{board::Listed, text::clean};
+use crate::export::{
+    board::Listed,
+    text::{self, clean},
+};
 
 /// The list with its selection, which follows the process and not the row.
 #[derive(Debug, Default)]
@@ -74,18 +77,20 @@ impl List {
             "/MIN",
             "THREADS",
             "MODE",
+            "AGO",
         ])
         .style(Style::new().add_modifier(Modifier::BOLD));
         let widths = [
             Constraint::Length(7),
             Constraint::Min(12),
-            Constraint::Length(7),
+            Constraint::Length(6),
             Constraint::Length(6),
             Constraint::Length(7),
             Constraint::Length(10),
-            Constraint::Length(6),
+            Constraint::Length(5),
             Constraint::Length(7),
             Constraint::Length(6),
+            Constraint::Length(5),
         ];
         let rows = self.processes.iter().map(row);
         let table = Table::new(rows, widths)
@@ -153,6 +158,9 @@ fn row(listed: &Listed) -> Row<'static> {
         growth,
         listed.threads_total.to_string(),
         listed.mode.cell().to_owned(),
+        text::ago(listed.last_look_seconds_ago)
+            .trim_end_matches(" ago")
+            .to_owned(),
     ])
     .style(style)
 }

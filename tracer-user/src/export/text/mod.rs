@@ -14,7 +14,7 @@ pub use findings::{finding, kind, verdict, with_stacks as finding_with_stacks, w
 pub use paint::{Paint, Painted, Style, clean};
 pub use stacks::one_at_margin as goroutine;
 pub use threads::write as threads;
-pub use words::{brief, count, duration, place, short_function, short_path, wrap};
+pub use words::{ago, brief, count, duration, place, short_function, short_path, wrap};
 
 use super::document::Document;
 

@@ -50,6 +50,17 @@ pub fn brief(span: Duration) -> String {
     }
 }
 
+/// How long ago something was: `22 s ago`, `4 m ago`; `-` of what never was.
+#[must_use]
+pub fn ago(seconds: Option<u64>) -> String {
+    match seconds {
+        None => "-".to_owned(),
+        Some(seconds @ 0..120) => format!("{seconds} s ago"),
+        Some(seconds @ 120..7_200) => format!("{} m ago", seconds / 60),
+        Some(seconds) => format!("{} h ago", seconds / 3_600),
+    }
+}
+
 /// `1 goroutine`, `2 goroutines`.
 #[must_use]
 pub fn count(number: usize, noun: &str) -> String {

@@ -6,7 +6,7 @@ use std::{
 };
 
 use super::hand::Hand;
-use crate::memory::ReadError;
+use crate::{cancellation::Share, memory::ReadError};
 
 /// More threads than this gain nothing: the kernel copies about as fast as four of them look.
 const MAX_THREADS: usize = 4;
@@ -75,11 +75,16 @@ impl Crew {
             Some(([first], _)) => return run(first),
             _ => return Ok(Vec::new()),
         };
+        let share = Share::of_this_thread();
+        let takes_part = |hand: &mut Hand| {
+            let _part = share.clone().map(Share::enter);
+            run(hand)
+        };
         thread::scope(|scope| {
             let others: Vec<_> = others
                 .iter_mut()
                 .take(tasks.len() - 1)
-                .map(|hand| scope.spawn(|| run(hand)))
+                .map(|hand| scope.spawn(|| takes_part(hand)))
                 .collect();
             let mut all = run(first);
             for other in others {

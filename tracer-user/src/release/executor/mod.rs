@@ -51,12 +51,15 @@ use super::{
     model::{Held, ReleaseKind},
 };
 use crate::{
+    cancellation::is_cut,
     ids::{ImageAddr, LoadBias, TargetAddr},
     image::Layout,
 };
 
 /// Instructions executed for one frame at most.
 const FRAME_BUDGET: u32 = 30_000;
+/// After so many it is asked whether to go on.
+const STEPS_UNASKED: u32 = 64;
 /// Instructions executed for all frames of one goroutine, and its deferred calls, at most.
 const GOROUTINE_BUDGET: u32 = 600_000;
 /// How deep calls are followed, and how deep if that was too much (recursion in many branches).
@@ -267,6 +270,10 @@ impl<'a> Executor<'a> {
                 return;
             }
             self.budget -= 1;
+            if self.budget.is_multiple_of(STEPS_UNASKED) && is_cut() {
+                // Nothing is made of this: the look is over.
+                (self.budget, self.total) = (0, 0);
+            }
             if self.arrive(&state) {
                 return;
             }

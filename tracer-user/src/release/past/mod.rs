@@ -20,7 +20,7 @@ pub use lockset::{Depth, Taking, of_goroutine};
 pub use symbols::{Origin, STACK, Symbols, surely_differ};
 
 use super::code::{Code, Routine};
-use crate::ids::ImageAddr;
+use crate::{cancellation::is_cut, ids::ImageAddr};
 use summary::Summary;
 
 /// Summaries that are kept at most; all are forgotten when there are more.
@@ -45,6 +45,10 @@ impl Pasts {
             return summary.clone();
         }
         let summary = summary::of(code, routine, at).map(Arc::new);
+        if is_cut() {
+            // What was not followed to its end is no summary.
+            return None;
+        }
         let mut known = known();
         if known.len() >= MAX_SUMMARIES {
             known.clear();
