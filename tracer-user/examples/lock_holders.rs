@@ -1,5 +1,6 @@
 //! Measures the search for lock holders: `lock_holders PID` in a process, `lock_holders waiters PID`
-//! a glance at who waits for locks there, `lock_holders graph` the wait graph alone, solved whole and
+//! a glance at who waits for locks there, `lock_holders stacks PID` the first and the second search in
+//! a process whose stacks are deep, `lock_holders graph` the wait graph alone, solved whole and
 //! kept. Prints one line of numbers for `cargo xtask bench holders`.
 
 use std::{path::Path, sync::Arc, time::Duration};
@@ -32,9 +33,31 @@ fn main() -> Result<()> {
     match arguments[..] {
         ["graph"] => graph(),
         ["waiters", pid] => waiters(pid.parse()?),
+        ["stacks", pid] => stacks(pid.parse()?),
         [pid] => process(pid.parse()?),
-        _ => bail!("a pid, `waiters` and a pid, or `graph`"),
+        _ => bail!("a pid, `waiters` or `stacks` and a pid, or `graph`"),
     }
+}
+
+/// Prints: goroutines, how many of them were followed at first; then seconds of CPU time of the first
+/// analysis, and of the second.
+fn stacks(pid: u32) -> Result<()> {
+    let target = target(pid)?;
+    let snapshot = snapshot::take(&target)?;
+    let analyzer = Analyzer::new(Arc::clone(&target.image));
+    let started = spent()?;
+    let locks = analyzer.locks(&target, &snapshot, &snapshot.goroutines);
+    let first = spent()? - started;
+    let started = spent()?;
+    let _ = analyzer.locks(&target, &snapshot, &snapshot.goroutines);
+    println!(
+        "{} {} {} {}",
+        snapshot.goroutines.len(),
+        locks.followed,
+        first.as_secs_f64(),
+        (spent()? - started).as_secs_f64()
+    );
+    Ok(())
 }
 
 /// Prints: goroutines, stacks; then seconds of CPU time of the first analysis, of the second, of

@@ -49,6 +49,8 @@ pub struct Locks {
     pub pending: FxHashMap<Goid, Vec<PendingRelease>>,
     /// What each has taken and not given back.
     pub taken: FxHashMap<Goid, Vec<Taking>>,
+    /// How many had to be followed: the others take the results of those that stand alike.
+    pub followed: usize,
     /// Those whose futures were not followed: there was no time.
     pub unfollowed: Vec<Goid>,
 }
@@ -176,6 +178,7 @@ impl Analyzer {
         Locks {
             pending,
             taken: FxHashMap::default(),
+            followed: goroutines.len() - alike.spared() - unfollowed.len(),
             unfollowed,
         }
     }

@@ -84,7 +84,7 @@ pub(crate) fn build(go: &Path, folder: &Path, flags: &[&str], name: &str) -> Pat
     program
 }
 
-struct Running(Child);
+pub(crate) struct Running(pub(crate) Child);
 
 impl Drop for Running {
     fn drop(&mut self) {

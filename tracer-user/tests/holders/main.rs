@@ -5,6 +5,7 @@
 
 mod compare;
 mod generate;
+mod servers;
 
 use std::path::{Path, PathBuf};
 
@@ -74,6 +75,18 @@ fn those_that_stand_alike_keep_their_own_locks() {
         missed.retain(|shape, _| !WITHOUT_PAST.contains(&shape.as_str()));
         assert!(missed.is_empty(), "{version}: {missed:#?}");
         assert!(score.right > 250, "{version}: only {} facts", score.right);
+    }
+}
+
+#[test]
+fn one_handler_stands_for_many() {
+    if !may_look() {
+        return;
+    }
+    let toolchains = compare::toolchains();
+    let ends = [toolchains.first(), toolchains.last()];
+    for (version, go) in ends.into_iter().flatten() {
+        servers::check(go, version);
     }
 }
 

@@ -28,7 +28,9 @@ pub(crate) fn run(quick: bool) -> Result<()> {
          those of 10,000 goroutines that wait at a hundred stacks, holding locks, and of a wait graph \
          alone: all by one thread. The code at a site is decoded once; of goroutines that stand \
          alike one is followed through it, and the others take its result where what it depends on \
-         is the same for them. *Each by itself* is the baseline: the same analysis without that.",
+         is the same for them. *Each by itself* is the baseline: the same analysis without that. \
+         Servers: so many requests wait behind two handlers that hold what the other one wants; each \
+         has goroutines of its connection and of its client beside it.",
     );
     section.text(&precision(programs)?);
 
@@ -81,7 +83,41 @@ pub(crate) fn run(quick: bool) -> Result<()> {
             row("one edge of it that changes", of(&graphs, 4)),
         ],
     );
+    section.table(
+        &[
+            "server, requests that wait",
+            "goroutines",
+            "followed",
+            "first look",
+            "the same again",
+        ],
+        &servers(if quick { 200 } else { 10_000 }, rounds)?,
+    );
     section.publish(quick)
+}
+
+/// What the search takes in servers with `requests` that wait behind a cycle.
+fn servers(requests: u32, rounds: usize) -> Result<Vec<Vec<String>>> {
+    let example = tool::example("lock_holders")?;
+    let program = program::build("bench/servers")?;
+    let of = |kind: &&str| {
+        let mut command = Command::new(&program);
+        let target = Running::start(command.args([*kind, &requests.to_string()]))?;
+        let pid = target.pid().to_string();
+        let looks = (0..rounds)
+            .map(|_| numbers(Command::new(&example).args(["stacks", &pid])))
+            .collect::<Result<Vec<_>>>()?;
+        let column =
+            |column: usize| median(looks.iter().filter_map(|run| run.get(column).copied()));
+        Ok(vec![
+            format!("{kind}, {requests}"),
+            format!("{:.0}", column(0)),
+            format!("{:.0}", column(1)),
+            seconds(column(2)),
+            seconds(column(3)),
+        ])
+    };
+    ["http", "http2", "proxy", "sql"].iter().map(of).collect()
 }
 
 /// What the test of random programs says of `programs` of them.
