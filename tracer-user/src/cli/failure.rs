@@ -6,6 +6,7 @@ use crate::{
     finding::LookError,
     memory::{CoreError, ReadError},
     process::{ProcessError, Untraceable},
+    reach::freeze::FreezeError,
     snapshot::SnapshotError,
 };
 
@@ -61,7 +62,10 @@ pub fn is_gone(error: &LookError) -> bool {
             matches!(**error, ProcessError::Gone(_) | ProcessError::Replaced(_))
         }
         LookError::Snapshot(SnapshotError::Memory(ReadError::Gone)) => true,
-        LookError::Untraceable(_) | LookError::Core(_) | LookError::Snapshot(_) => false,
+        LookError::Untraceable(_)
+        | LookError::Core(_)
+        | LookError::Snapshot(_)
+        | LookError::Held(_) => false,
     }
 }
 
@@ -82,7 +86,10 @@ fn next_step(error: &LookError) -> Option<&'static str> {
             Some("gostuck knows Go 1.19 to 1.27; update it, or send the image with a bug report")
         }
         LookError::Snapshot(SnapshotError::NotStarted) => Some("try again in a moment"),
-        LookError::Snapshot(_) => None,
+        LookError::Held(FreezeError::Expired { .. }) => {
+            Some("let it be held longer (--hold 10s), or record less (--no-reach)")
+        }
+        LookError::Snapshot(_) | LookError::Held(_) => None,
     }
 }
 

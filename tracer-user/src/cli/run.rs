@@ -173,6 +173,7 @@ async fn daemon(
         looker: Arc::new(Looker::new(finding::Options {
             stuck_after: options.stuck_after,
             reach: walking::of_many(options.no_reach),
+            ..finding::Options::default()
         })),
         board: Arc::new(Board::default()),
         own: Own::default(),

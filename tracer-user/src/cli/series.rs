@@ -104,7 +104,12 @@ async fn series(
                 tally.gone = true;
                 break;
             }
-            Err(error) => return Err(from_recording(error)),
+            Err(error) => {
+                if tally.moments > 0 {
+                    recorder.end().map_err(from_recording)?;
+                }
+                return Err(from_recording(error));
+            }
         }
         due += options.every;
         if due > end {

@@ -22,12 +22,12 @@ use crate::{
     image::{Image, ImageError},
     memory::CoreError,
     process::{CpuLimit, FileIdentity, ImageCache, Process, ProcessError, Untraceable, cpu_limit},
-    reach::Prover,
+    reach::{Prover, freeze::FreezeError},
     release::{Analyzer, Locks, TIMERS, holders},
     sampling::SamplingLimits,
     snapshot::{
-        ObjectKind, SamplingOutcome, Snapshot, SnapshotError, Target, sample_running, take,
-        wants_samples,
+        Incomplete, ObjectKind, SamplingOutcome, Snapshot, SnapshotError, Target, sample_running,
+        take, wants_samples,
     },
 };
 
@@ -52,6 +52,9 @@ pub enum LookError {
     /// Its runtime could not be read.
     #[error(transparent)]
     Snapshot(#[from] SnapshotError),
+    /// It could not be held still.
+    #[error(transparent)]
+    Held(#[from] FreezeError),
 }
 
 impl From<ImageError> for LookError {
@@ -180,13 +183,19 @@ impl Looker {
             .options
             .reach
             .filter(|_| diagnosis.wants_walk() && past.wants_walk(&diagnosis.snapshot));
+        let mut not_held = None;
+        if let Some(limit) = self.options.hold.filter(|_| walk.is_some()) {
+            match self.look_held(&process, &image, limit) {
+                Ok((look, _)) => return Ok(look),
+                Err(LookError::Held(error)) => not_held = Some(error),
+                Err(error) => return Err(error),
+            }
+        }
         let snapshot = Arc::clone(&diagnosis.snapshot);
         let mut prover = walk.map(|options| Prover::new(&target, snapshot, options));
         let confirm = diagnosis.wants_confirmation();
-        // Who wants the process held still wants to know what it is then.
-        let glance = !confirm && walk.is_some_and(|walk| walk.freeze.is_none());
         let by_glance = |prover| walk_adds_nothing(prover, &diagnosis);
-        if glance && prover.as_mut().is_some_and(by_glance) {
+        if !confirm && prover.as_mut().is_some_and(by_glance) {
             diagnosis.reach_walked = true;
         } else if walk.is_some() || confirm {
             thread::sleep(BETWEEN_LOOKS);
@@ -205,6 +214,12 @@ impl Looker {
             past.end(&mut diagnosis);
             diagnosis.reach_walked |= reach_walked;
         }
+        diagnosis
+            .incomplete
+            .extend(not_held.map(|error| Incomplete {
+                what: "a look at the process held still".to_owned(),
+                why: error.to_string(),
+            }));
         Ok(Look {
             process,
             image,
@@ -233,7 +248,7 @@ impl Looker {
         self.images.image_of(process)
     }
 
-    fn analyzer(&self, file: FileIdentity, image: &Arc<Image>) -> Arc<Analyzer> {
+    pub(super) fn analyzer(&self, file: FileIdentity, image: &Arc<Image>) -> Arc<Analyzer> {
         let mut analyzers = self
             .analyzers
             .lock()

@@ -47,6 +47,9 @@ pub struct Moment {
     pub held_ns: u64,
     /// Its threads.
     pub threads: Vec<RecordedThread>,
+    /// Whether pages are missing that the look asked for and that the process had.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub lacking: bool,
 }
 
 /// One thread and its registers.
