@@ -13,6 +13,7 @@ use super::{
     document::{self, SCHEMA},
     histogram::WaitHistogram,
     metrics::Figures,
+    view::Views,
 };
 use crate::{ids::Pid, process::ProcessKey};
 
@@ -186,6 +187,8 @@ impl Probed {
 #[derive(Debug)]
 pub struct Board {
     entries: RwLock<BTreeMap<ProcessKey, Arc<Entry>>>,
+    /// The last looks at those processes that somebody watches.
+    pub views: Views,
     /// Counts the changes of what the list shows.
     changes: watch::Sender<u64>,
 }
@@ -194,6 +197,7 @@ impl Default for Board {
     fn default() -> Self {
         Self {
             entries: RwLock::default(),
+            views: Views::default(),
             changes: watch::Sender::new(0),
         }
     }
@@ -232,6 +236,7 @@ impl Board {
 
     /// Shows the process `key` no more.
     pub fn remove(&self, key: ProcessKey) {
+        self.views.forget(key);
         let before = self
             .entries
             .write()

@@ -214,6 +214,16 @@ fn the_page_shows_a_deadlock() -> Result<(), String> {
         "{detail}"
     );
 
+    browser.until("document.querySelector('p.age').innerText.startsWith('Looked at')")?;
+    let whole = format!("api/v1/processes/{pid}");
+    let documents = browser.loaded.iter().filter(|url| url.contains(&whole));
+    for url in documents {
+        assert!(
+            url.contains("?view=groups") || url.contains("?goroutines="),
+            "{url}"
+        );
+    }
+
     let (dark, light) = (browser.background("dark")?, browser.background("light")?);
     assert_ne!(dark, light);
     let elsewhere = |url: &&String| !url.starts_with(&origin) && !url.starts_with("data:");

@@ -1,6 +1,9 @@
 //! Placing the probes on a process, having it looked at, and showing what that tells.
 
-use std::time::{Duration, Instant};
+use std::{
+    sync::Arc,
+    time::{Duration, Instant},
+};
 
 use super::{
     Choice, Fleet,
@@ -13,6 +16,7 @@ use crate::{
     export::{
         board::Probed,
         metrics::{ErrorKind, Outcome},
+        view::View,
     },
     finding::{Change, Look, LookError},
     process::{Process, ProcessKey},
@@ -78,6 +82,15 @@ impl Fleet {
         }
     }
 
+    /// Has those processes looked at that viewers wait for, in which nobody may have moved.
+    pub(super) fn heed_viewers(&mut self, now: Instant) {
+        for key in self.shared.board.views.take_wanted() {
+            if let Some(member) = self.members.get_mut(&key) {
+                (member.due, member.cpu_time) = (now, None);
+            }
+        }
+    }
+
     /// Takes in the looks that have been made.
     pub(super) fn take_looks(&mut self) {
         let done: Vec<Done> = self.lookers.done().collect();
@@ -123,7 +136,7 @@ impl Fleet {
                     // Its pod has other labels now, or opted out.
                     self.remove(key);
                 } else {
-                    self.show(key, look, order.urgency, seconds);
+                    self.show(key, look, order.urgency, (seconds, cost));
                 }
             }
             Err(error) => {
@@ -140,7 +153,13 @@ impl Fleet {
         }
     }
 
-    fn show(&mut self, key: ProcessKey, mut look: Look, urgency: Urgency, seconds: f64) {
+    fn show(
+        &mut self,
+        key: ProcessKey,
+        mut look: Look,
+        urgency: Urgency,
+        (seconds, cost): (f64, Duration),
+    ) {
         let Some(member) = self.members.get_mut(&key) else {
             return;
         };
@@ -162,6 +181,10 @@ impl Fleet {
         };
         for change in &changes {
             log(key, change);
+        }
+        if self.shared.board.views.is_watched(key) {
+            let view = Arc::new(View::new(&look, cost));
+            self.shared.board.views.keep(key, view);
         }
         member.walk_if_due(key, &look.diagnosis, &mut self.walks);
         let stuck_after = self.options.stuck_after.as_nanos();
