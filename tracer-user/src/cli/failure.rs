@@ -86,7 +86,7 @@ fn next_step(error: &LookError) -> Option<&'static str> {
             Some("gostuck knows Go 1.19 to 1.27; update it, or send the image with a bug report")
         }
         LookError::Snapshot(SnapshotError::NotStarted) => Some("try again in a moment"),
-        LookError::Held(FreezeError::Expired { .. }) => {
+        LookError::Held(FreezeError::Expired { .. } | FreezeError::Stubborn { .. }) => {
             Some("let it be held longer (--hold 10s), or record less (--no-reach)")
         }
         LookError::Snapshot(_) | LookError::Held(_) => None,

@@ -12,6 +12,7 @@ mod recall;
 use std::{
     collections::BTreeSet,
     env,
+    error::Error,
     sync::Arc,
     time::{Duration, Instant},
 };
@@ -24,10 +25,7 @@ use tracer_user::{
     ids::Goid,
     image::Image,
     process::Process,
-    reach::{
-        Certainty, Options, Proof, Prover,
-        freeze::{FreezeError, look_held},
-    },
+    reach::{Certainty, Options, Proof, Prover, freeze::look_held},
     snapshot::{Goroutine, Snapshot, Target, take},
 };
 
@@ -71,10 +69,17 @@ fn look(target: &Target, options: Options) -> (Arc<Snapshot>, Proof) {
 
 /// As [`look`], at a copy of one moment.
 fn look_at_copy(target: &Target, limit: Duration) -> (Arc<Snapshot>, Proof) {
-    let none = || Ok::<(), FreezeError>(());
-    let looked = look_held(target, limit, none, |target| {
-        Ok(look(target, Options::default()))
-    });
+    let looked = look_held(
+        target,
+        limit,
+        || Ok::<(), Box<dyn Error>>(()),
+        |target| {
+            let snapshot = Arc::new(take(target)?);
+            let nodes = nodes(target, &snapshot);
+            let mut prover = Prover::new(target, Arc::clone(&snapshot), Options::default());
+            Ok((snapshot, prover.prove(&nodes)?))
+        },
+    );
     looked.unwrap().0
 }
 
