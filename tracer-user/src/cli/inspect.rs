@@ -74,6 +74,7 @@ pub fn run(options: &Options) -> Result<ExitCode, Failure> {
             ..reach::Options::default()
         }),
         hold: options.freeze,
+        ..finding::Options::default()
     });
     if let (Some(limit), Some(pid)) = (options.freeze, options.pid) {
         walking::announce_freeze(pid, limit);

@@ -34,9 +34,9 @@ use crate::{
         http::{Access, Certificate, Health, Looks, Refusal, Service, Token},
         metrics::{Metrics, Own},
     },
-    finding::{self, Looker},
+    finding::{self, Looker, MemoryBudget},
     ids::Pid,
-    process::{Pods, follow},
+    process::{Pods, follow, own_memory_limit},
 };
 
 const AFTER_HELP: &str = "\
@@ -173,6 +173,7 @@ async fn daemon(
         looker: Arc::new(Looker::new(finding::Options {
             stuck_after: options.stuck_after,
             reach: walking::of_many(options.no_reach),
+            budget: own_memory_limit().map_or_else(MemoryBudget::default, MemoryBudget::within),
             ..finding::Options::default()
         })),
         board: Arc::new(Board::default()),

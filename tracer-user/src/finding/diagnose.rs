@@ -6,6 +6,7 @@ use rustc_hash::{FxHashMap, FxHashSet};
 
 use super::{
     abandoned::{abandoned, locks},
+    budget::MemoryBudget,
     coroutine::resumers,
     deadlock,
     detector::{Detector, detector},
@@ -68,6 +69,8 @@ pub struct Options {
     /// Hold the process still, for so long at most, and look at a copy of it, where a walk of its
     /// heap may tell more.
     pub hold: Option<Duration>,
+    /// How many goroutines are taken in.
+    pub budget: MemoryBudget,
 }
 
 impl Default for Options {
@@ -76,6 +79,7 @@ impl Default for Options {
             stuck_after: Duration::from_secs(30),
             reach: Some(reach::Options::default()),
             hold: None,
+            budget: MemoryBudget::default(),
         }
     }
 }

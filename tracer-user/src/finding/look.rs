@@ -13,7 +13,7 @@ use tracing::debug;
 
 use super::{
     Diagnosis, Evidence, HeapWalker, Options, Past,
-    diagnose::diagnose_followed,
+    diagnose::{REACH, diagnose_followed},
     lingering::{self, lingers},
     scene::MAIN,
 };
@@ -138,7 +138,8 @@ impl Looker {
         let process = Process::open(pid)?;
         past.begin(process.key);
         let image = self.images.image_of(&process)?;
-        let target = Target::live(&process, Arc::clone(&image))?;
+        let mut target = Target::live(&process, Arc::clone(&image))?;
+        target.max_goroutines = self.options.budget.looked_at;
         past.begin_with_glance(&target);
         let analyzer = self.analyzer(process.exe.file, &image);
         let cpu_limit = cpu_limit(&process);
@@ -183,6 +184,8 @@ impl Looker {
             .options
             .reach
             .filter(|_| diagnosis.wants_walk() && past.wants_walk(&diagnosis.snapshot));
+        let too_many = self.too_many_to_walk(&diagnosis);
+        let walk = walk.filter(|_| too_many.is_none());
         let mut not_held = None;
         if let Some(limit) = self.options.hold.filter(|_| walk.is_some()) {
             match self.look_held(&process, &image, limit) {
@@ -206,6 +209,7 @@ impl Looker {
             let walker = prover.as_mut().map(|prover| prover as &mut dyn HeapWalker);
             diagnosis = judge(past, evidence, walker, Some(&diagnosis));
         }
+        diagnosis.incomplete.extend(too_many);
         past.end(&mut diagnosis);
         if past.is_of_single_look() && lingers(&diagnosis, &target) {
             let evidence = read(past, Some(&diagnosis.snapshot))?;
@@ -227,6 +231,25 @@ impl Looker {
             origin: Origin::Live,
             diagnosis,
         })
+    }
+
+    /// What `diagnosis` lacks because there are more goroutines than a walk has memory for.
+    fn too_many_to_walk(&self, diagnosis: &Diagnosis) -> Option<Incomplete> {
+        let count = diagnosis.snapshot.goroutines.len();
+        let most = self.options.budget.walked;
+        let wants = self.options.reach.is_some() && diagnosis.wants_walk();
+        (wants && count as u64 > most).then(|| Incomplete {
+            what: REACH.to_owned(),
+            why: format!(
+                "the memory limit allows a walk for {most} goroutines, and there are {count}"
+            ),
+        })
+    }
+
+    /// Whether there is memory for a walk after a look that said `diagnosis`.
+    #[must_use]
+    pub fn has_memory_to_walk(&self, diagnosis: &Diagnosis) -> bool {
+        self.too_many_to_walk(diagnosis).is_none()
     }
 
     /// Whether it may walk heaps.

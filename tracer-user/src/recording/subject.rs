@@ -124,6 +124,7 @@ impl Moment {
                 threads: self.threads.into_iter().map(Into::into).collect(),
                 at_ns: Some(self.monotonic_ns),
             },
+            max_goroutines: u64::MAX,
         };
         let origin = Origin::Left {
             file: file.to_owned(),

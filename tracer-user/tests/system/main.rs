@@ -12,6 +12,7 @@ mod glances;
 #[path = "../support/go.rs"]
 mod go;
 mod kubernetes;
+mod memory;
 mod page;
 mod privileges;
 mod recording;
@@ -28,6 +29,7 @@ fn main() {
         glances::trials(),
         container::trials(),
         kubernetes::trials(),
+        memory::trials(),
         page::trials(),
         privileges::trials(),
         recording::trials(),

@@ -82,11 +82,14 @@ impl Fleet {
         }
     }
 
-    /// Has those processes looked at that viewers wait for, in which nobody may have moved.
-    pub(super) fn heed_viewers(&mut self, now: Instant) {
+    /// Has those processes looked at now that viewers wait for.
+    pub(super) fn heed_viewers(&mut self) {
         for key in self.shared.board.views.take_wanted() {
-            if let Some(member) = self.members.get_mut(&key) {
-                (member.due, member.cpu_time) = (now, None);
+            let member = self.members.get_mut(&key);
+            if member.is_some_and(|member| member.past.here().is_some()) {
+                self.look(key, Urgency::Urgent);
+            } else {
+                self.lookers.hurry(key);
             }
         }
     }
@@ -175,18 +178,22 @@ impl Fleet {
         let news = changes
             .iter()
             .any(|change| matches!(change, Change::Appeared(_)));
+        let watched = self.shared.board.views.is_watched(key);
         member.fruitless = match urgency {
+            Urgency::Urgent if !news && watched => member.fruitless,
             Urgency::Urgent if !news => member.fruitless.saturating_add(1),
             Urgency::Urgent | Urgency::Routine => 0,
         };
         for change in &changes {
             log(key, change);
         }
-        if self.shared.board.views.is_watched(key) {
+        if watched {
             let view = Arc::new(View::new(&look, cost));
             self.shared.board.views.keep(key, view);
         }
-        member.walk_if_due(key, &look.diagnosis, &mut self.walks);
+        if self.shared.looker.has_memory_to_walk(&look.diagnosis) {
+            member.walk_if_due(key, &look.diagnosis, &mut self.walks);
+        }
         let stuck_after = self.options.stuck_after.as_nanos();
         let stuck_after_ns = u64::try_from(stuck_after).unwrap_or(u64::MAX);
         let probed = probed(&self.probing, key.pid);

@@ -178,7 +178,7 @@ impl Fleet {
         }
         self.probe_new(now);
         self.glance(now);
-        self.heed_viewers(now);
+        self.heed_viewers();
         self.crowded = false;
         for (key, urgency) in self.due(now) {
             if urgency == Urgency::Urgent || self.lookers.has_room() {
