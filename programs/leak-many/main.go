@@ -1,4 +1,4 @@
-// Ten thousand requests time out; each leaves a goroutine behind that holds 4 KiB and can never send.
+// Ten thousand requests, or as many as its argument says, time out; each leaves a goroutine behind that holds 4 KiB and can never send.
 //
 // Now and then one answers in time, when another thread takes it up at once: the number is not asserted.
 //
@@ -7,7 +7,9 @@ package main
 
 import (
 	"fmt"
+	"os"
 	"runtime"
+	"strconv"
 	"time"
 )
 
@@ -32,7 +34,11 @@ func request() {
 }
 
 func main() {
-	for i := 0; i < requests; i++ {
+	count := requests
+	if len(os.Args) > 1 {
+		count, _ = strconv.Atoi(os.Args[1])
+	}
+	for i := 0; i < count; i++ {
 		request()
 	}
 	time.Sleep(200 * time.Millisecond)

@@ -193,6 +193,7 @@ func main() {
 	times := flag.Int("times", 1, "how often to leak everything")
 	life := flag.Duration("life", 2*time.Minute, "how long to live")
 	busy := flag.Bool("busy", false, "allocate and compute meanwhile")
+	ballast := flag.Int("ballast", 0, "MiB of memory without pointers to hold meanwhile")
 	flag.Parse()
 	for i := 0; i < *times; i++ {
 		leaks()
@@ -202,6 +203,10 @@ func main() {
 	signal.Notify(stop, syscall.SIGTERM)
 	time.Sleep(100 * time.Millisecond)
 	scrub(8)
+	held := make([]byte, *ballast<<20)
+	for i := 0; i < len(held); i += 4096 {
+		held[i] = 1
+	}
 	if *busy {
 		go churn()
 	}
@@ -213,6 +218,7 @@ func main() {
 	case <-stop:
 	case <-time.After(*life):
 	}
+	runtime.KeepAlive(held)
 }
 
 var sink []byte

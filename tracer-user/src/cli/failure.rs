@@ -7,6 +7,7 @@ use crate::{
     finding::LookError,
     memory::{CoreError, ReadError},
     process::{ProcessError, Untraceable},
+    reach::freeze::FreezeError,
     snapshot::SnapshotError,
 };
 
@@ -66,6 +67,7 @@ pub fn is_gone(error: &LookError) -> bool {
         LookError::Untraceable(_)
         | LookError::Core(_)
         | LookError::Snapshot(_)
+        | LookError::Held(_)
         | LookError::Cut(Cut::Unwanted) => false,
     }
 }
@@ -86,7 +88,10 @@ fn next_step(error: &LookError) -> Option<&'static str> {
             Some("gostuck knows Go 1.19 to 1.27; update it, or send the image with a bug report")
         }
         LookError::Snapshot(SnapshotError::NotStarted) => Some("try again in a moment"),
-        LookError::Snapshot(_) | LookError::Cut(Cut::Unwanted) => None,
+        LookError::Held(FreezeError::Expired { .. } | FreezeError::Stubborn { .. }) => {
+            Some("let it be held longer (--hold 10s), or record less (--no-reach)")
+        }
+        LookError::Snapshot(_) | LookError::Held(_) | LookError::Cut(Cut::Unwanted) => None,
     }
 }
 

@@ -44,7 +44,7 @@ pub struct Options {
     /// Do not walk the heap for goroutines that nobody can wake any more
     #[arg(long)]
     no_reach: bool,
-    /// Hold the process still while its heap is walked, for so long at most
+    /// Hold the process still while its memory is copied, for so long at most, and look at the copy
     #[arg(
         long,
         value_name = "TIME",
@@ -70,10 +70,11 @@ pub fn run(options: &Options) -> Result<ExitCode, Failure> {
     let looker = Looker::new(finding::Options {
         stuck_after: options.stuck_after,
         reach: (!options.no_reach).then(|| reach::Options {
-            freeze: options.freeze,
             progress: Some(walking::tell),
             ..reach::Options::default()
         }),
+        hold: options.freeze,
+        ..finding::Options::default()
     });
     if let (Some(limit), Some(pid)) = (options.freeze, options.pid) {
         walking::announce_freeze(pid, limit);

@@ -23,10 +23,11 @@ Examples:
   sudo gostuck record --for 30s --every 2s 4711 -o shop.gostuck
   gostuck replay shop.gostuck
 
-The process is held still while it is read, for --hold at most, and runs on by itself even if gostuck
-dies. With --for it is held and read again and again, and what probes tell in between is kept as well;
-a replay shows the findings as they appeared and cleared. The file holds its executable and the memory that the look read: stacks and the heap as far as
-walked, with whatever secrets lie there. Look at it before you hand it on; --no-reach keeps the heap
+The process is held still while its memory is copied, a few milliseconds as a rule and --hold at
+most, and runs on by itself even if gostuck dies. With --for it is held and read again and again, and what probes tell in between is kept as well;
+a replay shows the findings as they appeared and cleared. The file appears when it is whole, readable
+by you alone. It holds the executable and the memory that the look read: stacks and the heap as far
+as walked, with whatever secrets lie there. Look at it before you hand it on; --no-reach keeps the heap
 out of it.";
 
 /// Options of `gostuck record`.
@@ -50,7 +51,7 @@ pub struct RecordOptions {
     /// Place no probes during a series: waits are dated by its moments only
     #[arg(long, requires = "duration")]
     pub(super) no_probes: bool,
-    /// Do not walk the heap: a smaller file, a shorter hold, no proof that nobody can wake a goroutine
+    /// Do not walk the heap: a smaller file, no proof that nobody can wake a goroutine
     #[arg(long)]
     no_reach: bool,
     /// Leave the executable out of the file; a replay then needs it (--exe)
@@ -95,13 +96,18 @@ pub fn record(options: &RecordOptions) -> Result<ExitCode, Failure> {
     let proven = findings.iter().filter(|f| f.verdict == Verdict::Proven);
     writeln!(
         io::stdout(),
-        "recorded {} goroutines and {} KiB of memory in {}; held the process for {:.1} ms; {} findings, {} proven",
+        "recorded {} goroutines and {} KiB of memory in {}; held the process for {:.1} ms; {} findings, {} proven{}",
         recorded.look.diagnosis.snapshot.goroutines.len(),
         recorded.bytes >> 10,
         options.output.display(),
         recorded.held.as_secs_f64() * 1e3,
         findings.len(),
         proven.count(),
+        if recorded.whole {
+            ""
+        } else {
+            "; it lacks pages that changed meanwhile, so nothing is proven"
+        },
     )?;
     Ok(ExitCode::SUCCESS)
 }
@@ -127,9 +133,6 @@ pub fn replay(options: &ReplayOptions) -> Result<ExitCode, Failure> {
 /// Explains it, with the next step.
 pub(super) fn from_recording(error: RecordingError) -> Failure {
     let next_step = match &error {
-        RecordingError::Freeze(_) => {
-            "let it be held longer (--hold 10s), or record less (--no-reach)"
-        }
         RecordingError::Format { .. } => "record it again, or copy it again: it must arrive whole",
         RecordingError::NoExecutable { .. } => "name that executable: --exe FILE",
         RecordingError::Io { .. } => "check the path and the space there",

@@ -29,9 +29,9 @@ use crate::{
         http::{Access, Certificate, Health, Looks, Refusal, Service, Token},
         metrics::{Metrics, Own},
     },
-    finding::{self, Looker},
+    finding::{self, Looker, MemoryBudget},
     ids::Pid,
-    process::{Pods, follow},
+    process::{Pods, follow, own_memory_limit},
 };
 
 const AFTER_HELP: &str = "\
@@ -168,6 +168,8 @@ async fn daemon(
     let looker = Looker::new(finding::Options {
         stuck_after: options.stuck_after,
         reach: walking::of_many(options.no_reach),
+        budget: own_memory_limit().map_or_else(MemoryBudget::default, MemoryBudget::within),
+        ..finding::Options::default()
     });
     let shared = Shared {
         pods,

@@ -107,7 +107,12 @@ async fn series(
             }
             // Cut short: the moments before it are the series.
             Err(_) if tally.moments > 0 && ending.is_asked() => break,
-            Err(error) => return Err(from_recording(error)),
+            Err(error) => {
+                if tally.moments > 0 {
+                    recorder.end().map_err(from_recording)?;
+                }
+                return Err(from_recording(error));
+            }
         }
         due += options.every;
         if due > end {

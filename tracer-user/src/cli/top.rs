@@ -92,6 +92,7 @@ pub fn run(options: &Options) -> Result<ExitCode, Failure> {
     let looker = Looker::new(finding::Options {
         stuck_after: options.stuck_after,
         reach: walking::of_many(options.no_reach),
+        ..finding::Options::default()
     });
     let shared = Shared {
         looker: Arc::new(looker.until(ending.cancellation())),

@@ -17,7 +17,7 @@ pub fn tell(progress: Progress) {
 /// Says beforehand that a process will be held still.
 pub fn announce_freeze(pid: u32, limit: Duration) {
     eprintln!(
-        "gostuck: holding process {pid} still for up to {} while its heap is walked",
+        "gostuck: holding process {pid} still for up to {} while its memory is copied",
         humantime::format_duration(limit)
     );
 }

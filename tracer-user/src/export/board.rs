@@ -14,6 +14,7 @@ use super::{
     document::{self, SCHEMA},
     histogram::WaitHistogram,
     metrics::{Figures, FoundFindings, FoundSeries},
+    view::Views,
 };
 use crate::{finding::Finding, ids::Pid, process::ProcessKey};
 
@@ -219,6 +220,8 @@ pub struct Board {
     entries: RwLock<BTreeMap<ProcessKey, Arc<Entry>>>,
     /// What has been found, in processes that are no longer shown, too.
     found: Mutex<FoundFindings>,
+    /// The last looks at those processes that somebody watches.
+    pub views: Views,
     /// Counts the changes of what the list shows.
     changes: watch::Sender<u64>,
 }
@@ -228,6 +231,7 @@ impl Default for Board {
         Self {
             entries: RwLock::default(),
             found: Mutex::default(),
+            views: Views::default(),
             changes: watch::Sender::new(0),
         }
     }
@@ -266,6 +270,7 @@ impl Board {
 
     /// Shows the process `key` no more.
     pub fn remove(&self, key: ProcessKey) {
+        self.views.forget(key);
         let before = self
             .entries
             .write()

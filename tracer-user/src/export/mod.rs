@@ -13,3 +13,4 @@ pub mod metrics;
 pub mod pprof;
 pub mod terminal;
 pub mod text;
+pub mod view;

@@ -6,6 +6,7 @@ use rustc_hash::{FxHashMap, FxHashSet};
 
 use super::{
     abandoned::{abandoned, locks},
+    budget::MemoryBudget,
     coroutine::resumers,
     deadlock,
     detector::{Detector, detector},
@@ -65,6 +66,11 @@ pub struct Options {
     pub stuck_after: Duration,
     /// How the heap is walked to find what live goroutines can reach; `None`: not at all.
     pub reach: Option<reach::Options>,
+    /// Hold the process still, for so long at most, and look at a copy of it, where a walk of its
+    /// heap may tell more.
+    pub hold: Option<Duration>,
+    /// How many goroutines are taken in.
+    pub budget: MemoryBudget,
 }
 
 impl Default for Options {
@@ -72,6 +78,8 @@ impl Default for Options {
         Self {
             stuck_after: Duration::from_secs(30),
             reach: Some(reach::Options::default()),
+            hold: None,
+            budget: MemoryBudget::default(),
         }
     }
 }

@@ -12,7 +12,7 @@ use tracing::debug;
 
 use super::{
     Diagnosis, Evidence, HeapWalker, Options, Past,
-    diagnose::diagnose_followed,
+    diagnose::{REACH, diagnose_followed},
     lingering::{self, lingers},
     phrase::count,
     scene::MAIN,
@@ -23,7 +23,7 @@ use crate::{
     image::{Image, ImageError},
     memory::CoreError,
     process::{CpuLimit, FileIdentity, ImageCache, Process, ProcessError, Untraceable, cpu_limit},
-    reach::Prover,
+    reach::{Prover, freeze::FreezeError},
     release::{Analyzer, Locks, TIMERS, holders},
     sampling::SamplingLimits,
     snapshot::{
@@ -56,6 +56,9 @@ pub enum LookError {
     /// It was cut short.
     #[error("{0}")]
     Cut(Cut),
+    /// It could not be held still.
+    #[error(transparent)]
+    Held(#[from] FreezeError),
 }
 
 impl From<ImageError> for LookError {
@@ -173,7 +176,8 @@ impl Looker {
         let process = Process::open(pid)?;
         past.begin(process.key);
         let image = self.images.image_of(&process)?;
-        let target = Target::live(&process, Arc::clone(&image))?;
+        let mut target = Target::live(&process, Arc::clone(&image))?;
+        target.max_goroutines = self.options.budget.looked_at;
         past.begin_with_glance(&target);
         let analyzer = self.analyzer(process.exe.file, &image);
         let cpu_limit = cpu_limit(&process);
@@ -220,13 +224,21 @@ impl Looker {
             .options
             .reach
             .filter(|_| diagnosis.wants_walk() && past.wants_walk(&diagnosis.snapshot));
+        let too_many = self.too_many_to_walk(&diagnosis);
+        let walk = walk.filter(|_| too_many.is_none());
+        let mut not_held = None;
+        if let Some(limit) = self.options.hold.filter(|_| walk.is_some()) {
+            match self.look_held(&process, &image, limit) {
+                Ok((look, _)) => return Ok(look),
+                Err(LookError::Held(error)) => not_held = Some(error),
+                Err(error) => return Err(error),
+            }
+        }
         let snapshot = Arc::clone(&diagnosis.snapshot);
         let mut prover = walk.map(|options| Prover::new(&target, snapshot, options));
         let confirm = diagnosis.wants_confirmation();
-        // Who wants the process held still wants to know what it is then.
-        let glance = !confirm && walk.is_some_and(|walk| walk.freeze.is_none());
         let by_glance = |prover| walk_adds_nothing(prover, &diagnosis);
-        if glance && prover.as_mut().is_some_and(by_glance) {
+        if !confirm && prover.as_mut().is_some_and(by_glance) {
             diagnosis.reach_walked = true;
         } else if walk.is_some() || confirm {
             sleep(BETWEEN_LOOKS);
@@ -237,6 +249,7 @@ impl Looker {
             let walker = prover.as_mut().map(|prover| prover as &mut dyn HeapWalker);
             diagnosis = judge(past, evidence, walker, Some(&diagnosis));
         }
+        diagnosis.incomplete.extend(too_many);
         past.end(&mut diagnosis);
         if past.is_of_single_look() && lingers(&diagnosis, &target) {
             let evidence = read(past, Some(&diagnosis.snapshot))?;
@@ -245,6 +258,12 @@ impl Looker {
             past.end(&mut diagnosis);
             diagnosis.reach_walked |= reach_walked;
         }
+        diagnosis
+            .incomplete
+            .extend(not_held.map(|error| Incomplete {
+                what: "a look at the process held still".to_owned(),
+                why: error.to_string(),
+            }));
         Ok(Look {
             process,
             image,
@@ -252,6 +271,25 @@ impl Looker {
             origin: Origin::Live,
             diagnosis,
         })
+    }
+
+    /// What `diagnosis` lacks because there are more goroutines than a walk has memory for.
+    fn too_many_to_walk(&self, diagnosis: &Diagnosis) -> Option<Incomplete> {
+        let count = diagnosis.snapshot.goroutines.len();
+        let most = self.options.budget.walked;
+        let wants = self.options.reach.is_some() && diagnosis.wants_walk();
+        (wants && count as u64 > most).then(|| Incomplete {
+            what: REACH.to_owned(),
+            why: format!(
+                "the memory limit allows a walk for {most} goroutines, and there are {count}"
+            ),
+        })
+    }
+
+    /// Whether there is memory for a walk after a look that said `diagnosis`.
+    #[must_use]
+    pub fn has_memory_to_walk(&self, diagnosis: &Diagnosis) -> bool {
+        self.too_many_to_walk(diagnosis).is_none()
     }
 
     /// Whether it may walk heaps.
@@ -273,7 +311,7 @@ impl Looker {
         self.images.image_of(process)
     }
 
-    fn analyzer(&self, file: FileIdentity, image: &Arc<Image>) -> Arc<Analyzer> {
+    pub(super) fn analyzer(&self, file: FileIdentity, image: &Arc<Image>) -> Arc<Analyzer> {
         let mut analyzers = self
             .analyzers
             .lock()

@@ -4,6 +4,7 @@
 //! out.
 
 mod abandoned;
+mod budget;
 mod confirm;
 mod core;
 mod coroutine;
@@ -48,6 +49,7 @@ mod whole_process;
 #[cfg(test)]
 mod fixture;
 
+pub use budget::MemoryBudget;
 pub use detector::{Detector, detector};
 pub use diagnose::{Diagnosis, Evidence, Options, diagnose};
 pub use growth::{Growth, SiteGrowth};

@@ -2,7 +2,7 @@
 //!
 //! Nothing moves there, so one look proves what it takes two of to prove of a process that runs.
 
-use std::sync::Arc;
+use std::{sync::Arc, time::Duration};
 
 use super::{
     Past,
@@ -11,8 +11,11 @@ use super::{
 };
 use crate::{
     image::Image,
-    process::Process,
-    reach::Prover,
+    process::{Process, cpu_limit},
+    reach::{
+        Prover,
+        freeze::{HeldMoment, look_held},
+    },
     release::{Analyzer, holders},
     snapshot::{Target, take},
 };
@@ -30,6 +33,29 @@ pub struct Still {
 }
 
 impl Looker {
+    /// Looks at one moment of `process`, which runs and executes `image`. It is held still only while
+    /// its memory is copied, for `limit` at most; the look is at the copy.
+    ///
+    /// # Errors
+    /// [`LookError`].
+    pub fn look_held(
+        &self,
+        process: &Process,
+        image: &Arc<Image>,
+        limit: Duration,
+    ) -> Result<(Look, HeldMoment), LookError> {
+        let target = Target::live(process, Arc::clone(image))?;
+        let check = || Ok(process.check_same()?);
+        look_held(&target, limit, check, |target| {
+            self.look_at_still(Still {
+                process: process.clone(),
+                image: Arc::clone(image),
+                target: target.clone(),
+                origin: Origin::Live,
+            })
+        })
+    }
+
     /// Looks at a process that stands still.
     ///
     /// # Errors
@@ -53,18 +79,25 @@ impl Looker {
         past.begin(still.process.key);
         let mut snapshot = take(target)?;
         past.date(&mut snapshot);
-        let analyzer = Analyzer::new(Arc::clone(&still.image));
+        let runs = still.origin == Origin::Live;
+        let analyzer = if runs {
+            self.analyzer(still.process.exe.file, &still.image)
+        } else {
+            Arc::new(Analyzer::new(Arc::clone(&still.image)))
+        };
+        let cpu_limit = runs.then(|| cpu_limit(&still.process)).flatten();
         let locks = locks(&analyzer, target, &snapshot);
         snapshot.incomplete.extend(unfollowed(&locks));
         let snapshot = Arc::new(snapshot);
         let evidence = Evidence {
             process: still.process.key,
-            cpu_limit: None,
+            cpu_limit,
             holders: holders(&snapshot, &locks),
             snapshot: Arc::clone(&snapshot),
             pending: locks.pending,
             main_rests: main_rests(&analyzer, &snapshot),
-            one_moment: target.stopped_threads().is_some(),
+            // A copy that lacks something may lack who would free somebody.
+            one_moment: target.stopped_threads().is_some() && target.memory.is_whole(),
             watched: None,
         };
         let walk = self.options().reach;
@@ -74,7 +107,7 @@ impl Looker {
         Ok(Look {
             process: still.process,
             image: still.image,
-            cpu_limit: None,
+            cpu_limit,
             origin: still.origin,
             diagnosis,
         })

@@ -6,8 +6,10 @@ mod cached;
 mod core;
 mod fake;
 mod gather;
+mod held;
 mod live;
-mod recording;
+mod noting;
+mod pages;
 mod registers;
 mod words;
 
@@ -15,8 +17,10 @@ pub use cached::CachedMemory;
 pub use core::{CoreError, CoreMemory};
 pub use fake::FakeMemory;
 pub use gather::Gather;
+pub use held::{HeldMemory, Room, Wanted};
 pub use live::LiveMemory;
-pub use recording::{PAGE, PAGES_LIMIT, Pages, RecordingMemory};
+pub use noting::NotingMemory;
+pub use pages::{PAGE, PAGES_LIMIT, Pages};
 pub use registers::ThreadRegisters;
 pub use words::words;
 
@@ -105,6 +109,12 @@ pub trait Memory: Send + Sync {
         }
         Ok(())
     }
+
+    /// Whether all that could not be read is not there either. A copy may lack what the process
+    /// had; nothing is proven from such a one.
+    fn is_whole(&self) -> bool {
+        true
+    }
 }
 
 impl<M: Memory + ?Sized> Memory for &M {
@@ -114,6 +124,10 @@ impl<M: Memory + ?Sized> Memory for &M {
 
     fn read_many(&self, requests: &mut [ReadRequest<'_>]) -> Result<(), ReadError> {
         (**self).read_many(requests)
+    }
+
+    fn is_whole(&self) -> bool {
+        (**self).is_whole()
     }
 }
 

@@ -18,7 +18,7 @@ pub struct CpuLimit(pub f64);
 /// there is no quota or it cannot be read.
 #[must_use]
 pub fn cpu_limit(process: &Process) -> Option<CpuLimit> {
-    let hierarchies = Hierarchy::mounted();
+    let hierarchies = Hierarchy::mounted("cpu");
     let own_root = PathBuf::from(format!("/proc/{}/root", process.pid()));
     let v2 = process.cgroups.unified.as_ref();
     let v1 = process.cgroups.v1_path("cpu");
@@ -34,17 +34,18 @@ pub fn cpu_limit(process: &Process) -> Option<CpuLimit> {
         .min_by(|a, b| a.0.total_cmp(&b.0))
 }
 
-/// A mounted cgroup hierarchy that may limit CPU.
+/// A mounted cgroup hierarchy that may limit something.
 #[derive(Debug, Clone, PartialEq, Eq)]
-struct Hierarchy {
+pub(super) struct Hierarchy {
     mount_point: PathBuf,
     /// Which cgroup the mount shows at its root.
     root: PathBuf,
-    unified: bool,
+    pub(super) unified: bool,
 }
 
 impl Hierarchy {
-    fn mounted() -> Vec<Self> {
+    /// The unified hierarchy, and that of `controller`.
+    pub(super) fn mounted(controller: &str) -> Vec<Self> {
         let mounts = procfs::process::Process::myself().and_then(|own| own.mountinfo());
         let Ok(mounts) = mounts else {
             return Vec::new();
@@ -53,7 +54,7 @@ impl Hierarchy {
             .into_iter()
             .filter(|mount| match mount.fs_type.as_str() {
                 "cgroup2" => true,
-                "cgroup" => mount.super_options.contains_key("cpu"),
+                "cgroup" => mount.super_options.contains_key(controller),
                 _ => false,
             })
             .map(|mount| Self {
@@ -77,18 +78,26 @@ impl Hierarchy {
 
     /// The tightest limit on the way from `path` up to the mount's root.
     fn limit(&self, path: &CgroupPath) -> Option<CpuLimit> {
-        let inside = path.0.strip_prefix(&self.root).ok()?;
-        let plain = |c: Component<'_>| matches!(c, Component::Normal(_));
-        inside.components().all(plain).then_some(())?;
-        self.limit_at(inside)
+        self.limit_at(self.inside(path)?)
     }
 
     fn limit_at(&self, inside: &Path) -> Option<CpuLimit> {
-        inside
-            .ancestors()
-            .take(DEPTH_LIMIT)
-            .filter_map(|group| self.own_limit(&self.mount_point.join(group)))
+        self.upwards(inside)
+            .filter_map(|group| self.own_limit(&group))
             .min_by(|a, b| a.0.total_cmp(&b.0))
+    }
+
+    /// The part of `path` below the mount.
+    pub(super) fn inside<'p>(&self, path: &'p CgroupPath) -> Option<&'p Path> {
+        let inside = path.0.strip_prefix(&self.root).ok()?;
+        let plain = |c: Component<'_>| matches!(c, Component::Normal(_));
+        inside.components().all(plain).then_some(inside)
+    }
+
+    /// The folders of the cgroup `inside` and of all that enclose it.
+    pub(super) fn upwards(&self, inside: &Path) -> impl Iterator<Item = PathBuf> {
+        let groups = inside.ancestors().take(DEPTH_LIMIT);
+        groups.map(|group| self.mount_point.join(group))
     }
 
     /// The quota of one cgroup alone.

@@ -1,6 +1,5 @@
 //! Why a walk could not be made.
 
-use super::freeze::FreezeError;
 use crate::{memory::ReadError, snapshot::SnapshotError};
 
 /// Why a walk could not be made. The waits concerned stay `suspected`.
@@ -23,7 +22,4 @@ pub enum ReachError {
     /// The goroutines could not be read a second time.
     #[error("reading the goroutines again: {0}")]
     Snapshot(SnapshotError),
-    /// The target could not be held still.
-    #[error(transparent)]
-    Freeze(#[from] FreezeError),
 }

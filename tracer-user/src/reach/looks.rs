@@ -1,10 +1,7 @@
 //! The looks of one walk: the first, which marks everything, and those that follow until the
 //! verdicts stand.
 
-use std::{
-    sync::Arc,
-    time::{Duration, Instant},
-};
+use std::{sync::Arc, time::Instant};
 
 use super::{
     error::ReachError,
@@ -92,7 +89,6 @@ pub(super) struct Looks<'t> {
     /// What `verdicts` follow from, besides `nodes`; `None` when `nodes` are others by now.
     solved: Option<Knowledge>,
     looks: u32,
-    frozen: Option<Duration>,
     /// Goroutines that were elsewhere already when the walk began.
     moved_before: Vec<Goid>,
     /// What the graph was made of.
@@ -111,7 +107,6 @@ impl<'t> Looks<'t> {
             verdicts: graph::solve(&[], &mut graph::AssumeReachable::new(true)),
             solved: None,
             looks: 0,
-            frozen: None,
             moved_before: Vec::new(),
             snapshot,
         };
@@ -210,14 +205,12 @@ impl<'t> Looks<'t> {
         while self.anything_out_of_reach() && !self.confirm(target)? {
             self.solve()?;
         }
+        let lacks = !target.memory.is_whole();
+        let lacks = lacks.then(|| "its memory was not copied whole".to_owned());
         Ok(self
             .gap()
+            .or(lacks)
             .map_or(Certainty::Exact, |why| Certainty::Unsettled { why }))
-    }
-
-    /// Notes that the target was held still for so long.
-    pub(super) fn was_held(&mut self, held: Duration) {
-        self.frozen = Some(held);
     }
 
     /// Whether whoever is dead waits where the graph says, for what it says. Others count as live
@@ -333,7 +326,6 @@ impl<'t> Looks<'t> {
                 changing_pages: marker.changing_pages(),
                 looks: self.looks,
                 took: began.elapsed(),
-                frozen: self.frozen,
             },
         }
     }

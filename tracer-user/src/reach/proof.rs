@@ -15,7 +15,6 @@ use super::{
     anatomy::Anatomy,
     error::ReachError,
     frames::FrameMaps,
-    freeze::Freeze,
     looks::{Looks, failed},
     low_priority::LowPriority,
     mark::Marker,
@@ -33,8 +32,6 @@ use crate::{
 /// How a walk is made.
 #[derive(Debug, Clone, Copy)]
 pub struct Options {
-    /// Hold the target still, for so long at most.
-    pub freeze: Option<Duration>,
     /// Give up after this time: what was found out of reach by then is not proven.
     pub limit: Duration,
     /// Called now and then during a walk that takes long.
@@ -46,7 +43,6 @@ pub struct Options {
 impl Default for Options {
     fn default() -> Self {
         Self {
-            freeze: None,
             limit: Duration::from_secs(60),
             progress: None,
             low_priority: false,
@@ -57,7 +53,7 @@ impl Default for Options {
 /// How far a proof can be relied on.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Certainty {
-    /// Everything was read at one moment: the target was held still, or did not run.
+    /// Everything was read at one moment: of a copy, or of a target that did not run.
     Exact,
     /// So many looks agreed that no reference can have slipped through but by a coincidence repeated
     /// `rounds` times.
@@ -93,8 +89,6 @@ pub struct WalkStatistics {
     pub looks: u32,
     /// How long it took.
     pub took: Duration,
-    /// How long the target was held still.
-    pub frozen: Option<Duration>,
 }
 
 /// The outcome of a walk.
@@ -140,7 +134,7 @@ impl<'t> Prover<'t> {
         }
     }
 
-    /// Makes a first look only, without holding the target still: who is not dead by it is live.
+    /// Makes a first look only: who is not dead by it is live.
     /// `nodes` as for [`Self::prove`], which goes on from there.
     ///
     /// # Errors
@@ -174,19 +168,13 @@ impl<'t> Prover<'t> {
         })
     }
 
-    /// Who gives way to others does not take a second CPU; and one stays free for the target, unless
-    /// that is held still and waits for us.
+    /// Who gives way to others does not take a second CPU; and one stays free for the target.
     fn threads(&self) -> usize {
-        let cpus = thread::available_parallelism().map_or(1, usize::from);
-        match self.options {
-            Options {
-                low_priority: true, ..
-            } => 1,
-            Options {
-                freeze: Some(_), ..
-            } => cpus,
-            _ => cpus.saturating_sub(1).max(1),
+        if self.options.low_priority {
+            return 1;
         }
+        let cpus = thread::available_parallelism().map_or(1, usize::from);
+        cpus.saturating_sub(1).max(1)
     }
 
     /// Decides for all goroutines which can ever run again, with what the live ones reach as part
@@ -194,19 +182,13 @@ impl<'t> Prover<'t> {
     /// live.
     ///
     /// # Errors
-    /// When the image's layout is not known well enough, or the target cannot be read or held
-    /// still.
+    /// When the image's layout is not known well enough, or the target cannot be read.
     pub fn prove(&mut self, nodes: &[GoroutineNode]) -> Result<Proof, ReachError> {
         let (target, options) = (self.target, &self.options);
         let now = Instant::now();
         let _low = options.low_priority.then(LowPriority::begin);
         let stopped = target.stopped_threads();
-        let freeze = options
-            .freeze
-            .filter(|_| stopped.is_none())
-            .map(|limit| Freeze::begin(target.pid, limit))
-            .transpose()?;
-        let begun = match self.begun.take().filter(|_| freeze.is_none()) {
+        let begun = match self.begun.take() {
             Some(mut begun) => {
                 begun.looks.go_on_with(Arc::clone(&self.snapshot), nodes);
                 begun
@@ -218,21 +200,18 @@ impl<'t> Prover<'t> {
             before,
             mut looks,
         } = begun;
-        if let Some(threads) = freeze.as_ref().map(Freeze::registers).or(stopped) {
+        if let Some(threads) = stopped {
             looks
                 .registers(target, threads)
                 .map_err(|source| failed("the threads' stacks", source))?;
         }
         looks.solve()?;
-        let certainty = match freeze {
-            Some(freeze) => {
-                let certainty = looks.solve_at_rest(target)?;
-                looks.was_held(freeze.end()?);
-                certainty
-            }
-            None if stopped.is_some() => looks.solve_at_rest(target)?,
-            None if !looks.anything_out_of_reach() => Certainty::Settled { rounds: 0 },
-            None => looks.settle(target, before.as_ref(), began + options.limit)?,
+        let certainty = if stopped.is_some() {
+            looks.solve_at_rest(target)?
+        } else if looks.anything_out_of_reach() {
+            looks.settle(target, before.as_ref(), began + options.limit)?
+        } else {
+            Certainty::Settled { rounds: 0 }
         };
         let proof = looks.proof(certainty, began);
         self.last = Some(looks);

@@ -192,6 +192,7 @@ mod tests {
                     sp: 0x7fff,
                     words: vec![1, 2, 3],
                 }],
+                lacking: true,
             },
         }
     }

@@ -1,18 +1,19 @@
 //! One moment of a process in a file, or a series of them: for bug reports, and to be looked at
 //! elsewhere.
 //!
-//! The process is held still for as long as a look takes, and every page of memory that the look
-//! reads is kept, together with the executable. A replay is the same look at the same pages, by
+//! The process is held still while what a look reads of it is copied. The look is at the copy, and
+//! every page that it reads is kept, together with the executable. A replay is the same look at the same pages, by
 //! whatever gostuck there is then; since nothing moved, it proves as much as two looks at the live
 //! process.
 
+mod aside;
 mod file;
 mod series;
 mod subject;
 
 use std::{
     fs::File,
-    io::{self, BufReader, BufWriter, Read, Seek as _, Write as _},
+    io::{self, BufReader, Read, Seek as _},
     path::{Path, PathBuf},
     sync::Arc,
     time::{Duration, SystemTime},
@@ -22,15 +23,14 @@ pub use file::{FormatError, Header, read, write};
 pub use series::{Entry, Reader, Recorder, Replay, Taken, Told, Writer};
 pub use subject::{Moment, Subject};
 
+use self::aside::FileAside;
 use crate::{
-    clock::monotonic_ns,
-    finding::{Look, LookError, Looker, Origin, Still},
+    finding::{Look, LookError, Looker},
     ids::{LoadBias, Pid},
     image::Image,
-    memory::{LiveMemory, PAGE, Pages, RecordingMemory, ThreadRegisters},
+    memory::{Memory as _, PAGE, Pages},
     process::{FileIdentity, Process, ProcessError},
-    reach::{ReachError, freeze::Freeze},
-    snapshot::{Motion, Target},
+    reach::freeze::HeldMoment,
 };
 
 /// Why there is no recording.
@@ -39,9 +39,6 @@ pub enum RecordingError {
     /// The process could not be looked at.
     #[error(transparent)]
     Look(#[from] LookError),
-    /// It could not be held still.
-    #[error(transparent)]
-    Freeze(#[from] ReachError),
     /// The file could not be read or written.
     #[error("{}: {source}", path.display())]
     Io {
@@ -92,12 +89,14 @@ pub struct Recorded {
     pub held: Duration,
     /// How many bytes of its memory are in the file.
     pub bytes: u64,
+    /// Whether all that the look asked for is in the file.
+    pub whole: bool,
 }
 
 /// Records the process `pid` to the file `to`.
 ///
 /// # Errors
-/// [`RecordingError`]; a file that was begun is left behind incomplete, and no replay accepts it.
+/// [`RecordingError`]; nothing is left behind then.
 pub fn record(
     looker: &Looker,
     pid: Pid,
@@ -111,22 +110,24 @@ pub fn record(
     let process = Process::open(pid)?;
     let image = looker.image_of(&process).map_err(LookError::from)?;
     let bias = process.load_bias()?;
-    let mut out = BufWriter::new(File::create(to).map_err(failed)?);
-    let captured = capture(looker, &process, &image, bias, options.hold)?;
+    FileAside::check(to).map_err(failed)?;
+    let mut executable = executable_of(&process, options).map_err(failed)?;
+    let captured = capture(looker, &process, &image, options.hold)?;
     let header = Header {
         subject: Subject::of(&process, bias),
         moment: captured.moment(),
     };
     let pages = captured.pages;
-    let mut executable = executable_of(&process, options).map_err(failed)?;
     let executable = executable
         .as_mut()
         .map(|(len, file)| (*len, file as &mut dyn Read));
+    let mut out = FileAside::begin(to).map_err(failed)?;
     write(&mut out, &header, executable, &pages).map_err(failed)?;
-    out.flush().map_err(failed)?;
+    out.finish().map_err(failed)?;
     Ok(Recorded {
         look: captured.look,
-        held: captured.held,
+        held: captured.moment.held,
+        whole: pages.is_whole(),
         bytes: (pages.len() * PAGE) as u64,
     })
 }
@@ -140,71 +141,42 @@ fn executable_of(process: &Process, options: Options) -> io::Result<Option<(u64,
     Ok(Some((file.metadata()?.len(), file)))
 }
 
-/// One moment of a process that was held still.
+/// A look at one moment of a process that was held still.
 struct Captured {
     look: Look,
-    /// After the epoch.
-    taken_ns: u64,
-    /// On the process's `CLOCK_MONOTONIC`.
-    monotonic_ns: u64,
-    held: Duration,
-    threads: Arc<[ThreadRegisters]>,
+    moment: HeldMoment,
     /// What the look read.
     pages: Pages,
 }
 
 impl Captured {
     fn moment(&self) -> Moment {
+        let moment = &self.moment;
+        let since_epoch = moment.taken.duration_since(SystemTime::UNIX_EPOCH);
         Moment {
-            taken_ns: self.taken_ns,
-            monotonic_ns: self.monotonic_ns,
-            held_ns: nanoseconds(self.held),
-            threads: self.threads.iter().map(Into::into).collect(),
+            taken_ns: nanoseconds(since_epoch.unwrap_or_default()),
+            monotonic_ns: moment.monotonic_ns,
+            held_ns: nanoseconds(moment.held),
+            threads: moment.threads.iter().map(Into::into).collect(),
+            lacking: !self.pages.is_whole(),
         }
     }
 }
 
-/// Holds `process` still, looks at it, and keeps what the look reads.
+/// Holds `process` still while what a look reads is copied, looks at the copy, and keeps what was
+/// read.
 fn capture(
     looker: &Looker,
     process: &Process,
     image: &Arc<Image>,
-    bias: LoadBias,
     hold: Duration,
 ) -> Result<Captured, RecordingError> {
-    let pid = process.pid();
-    let memory = Arc::new(RecordingMemory::new(LiveMemory::new(pid)));
-    let freeze = Freeze::begin(pid, hold).map_err(ReachError::from)?;
-    let taken = SystemTime::now();
-    let monotonic_ns = monotonic_ns();
-    let threads: Arc<[_]> = freeze.registers().into();
-    let target = Target {
-        pid,
-        image: Arc::clone(image),
-        bias,
-        memory: Arc::clone(&memory) as _,
-        motion: Motion::Stopped {
-            threads: Arc::clone(&threads),
-            at_ns: Some(monotonic_ns),
-        },
-    };
-    let still = Still {
-        process: process.clone(),
-        image: Arc::clone(image),
-        target,
-        origin: Origin::Live,
-    };
-    let look = looker.look_at_still(still);
-    process.check_same()?;
-    let held = freeze.end().map_err(ReachError::from)?;
-    let since_epoch = taken.duration_since(SystemTime::UNIX_EPOCH);
+    let (look, moment) = looker.look_held(process, image, hold)?;
+    let pages = moment.memory.read_pages();
     Ok(Captured {
-        look: look?,
-        taken_ns: nanoseconds(since_epoch.unwrap_or_default()),
-        monotonic_ns,
-        held,
-        threads,
-        pages: memory.take(),
+        look,
+        moment,
+        pages,
     })
 }
 
@@ -239,7 +211,7 @@ pub fn replay(
     };
     let from = BufReader::new(File::open(file).map_err(failed)?);
     let mut own = tempfile::NamedTempFile::new().map_err(failed)?;
-    let (header, embedded, pages) =
+    let (header, embedded, mut pages) =
         read(from, own.as_file_mut()).map_err(|source| RecordingError::Format {
             path: file.to_owned(),
             source,
@@ -247,6 +219,9 @@ pub fn replay(
     own.as_file_mut().rewind().map_err(failed)?;
     let own = embedded.then(|| own.path());
     let Header { subject, moment } = header;
+    if moment.lacking {
+        pages.set_lacking();
+    }
     let (image, identity) = image_of(file, executable.or(own), &subject.executable)?;
     let loaded = (image, LoadBias(subject.load_bias));
     let still = moment.still(file, subject.process(identity), loaded, Arc::new(pages));

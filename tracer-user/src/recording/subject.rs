@@ -47,6 +47,9 @@ pub struct Moment {
     pub held_ns: u64,
     /// Its threads.
     pub threads: Vec<RecordedThread>,
+    /// Whether pages are missing that the look asked for and that the process had.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub lacking: bool,
 }
 
 /// One thread and its registers.
@@ -121,6 +124,7 @@ impl Moment {
                 threads: self.threads.into_iter().map(Into::into).collect(),
                 at_ns: Some(self.monotonic_ns),
             },
+            max_goroutines: u64::MAX,
         };
         let origin = Origin::Left {
             file: file.to_owned(),

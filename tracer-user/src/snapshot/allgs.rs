@@ -57,7 +57,7 @@ pub(super) fn read(target: &Target) -> Result<AllGs, SnapshotError> {
     let at = locate(target)?;
     for _ in 0..ATTEMPTS {
         let before = header(target, at)?;
-        let count = before.len.min(GOROUTINES_LIMIT);
+        let count = before.len.min(GOROUTINES_LIMIT).min(target.max_goroutines);
         let bytes = usize::try_from(count * 8).unwrap_or(0);
         let array = target.memory.read_vec(before.array, bytes, bytes)?;
         // Freed and reused meanwhile unless it still is the list's array.

@@ -25,6 +25,8 @@ pub struct Target {
     pub memory: Arc<dyn Memory>,
     /// Whether it goes on while it is read.
     pub motion: Motion,
+    /// Most goroutines that are read, dead ones included: those that were made first.
+    pub max_goroutines: u64,
 }
 
 impl fmt::Debug for Target {
@@ -63,6 +65,7 @@ impl Target {
             bias: process.load_bias()?,
             memory: Arc::new(LiveMemory::new(process.pid())),
             motion: Motion::Running,
+            max_goroutines: u64::MAX,
         })
     }
 
@@ -97,6 +100,7 @@ impl Target {
                 at_ns: None,
             },
             memory: Arc::new(core.with_executable(file, executable)?),
+            max_goroutines: u64::MAX,
         })
     }
 

@@ -92,6 +92,7 @@ fn releases(program: &Path) -> Found {
             threads: Arc::new([]),
             at_ns: None,
         },
+        max_goroutines: u64::MAX,
     };
     let mut found = Found::new();
     for (function, call) in calls::of_program(&image) {

@@ -3,21 +3,23 @@
 use std::{
     fs,
     process::{Command, Stdio},
-    sync::Arc,
     thread,
     time::{Duration, Instant},
 };
 
 use tracer_user::{
     ids::Pid,
-    reach::{Certainty, Options, Prover},
+    reach::{
+        Certainty, Options,
+        freeze::{Freeze, FreezeError, look_held},
+    },
     snapshot::take,
 };
 
 use crate::{
     dead, functions,
     go_program::{Link, Running, build, toolchain},
-    look, nodes,
+    is_leak, look, look_at_copy,
 };
 
 const PATIENCE: Duration = Duration::from_secs(20);
@@ -76,22 +78,79 @@ fn a_process_that_was_stopped_is_not_at_rest() {
 }
 
 #[test]
-fn a_freeze_that_is_too_short_proves_nothing_and_lets_go() {
+fn a_hold_that_is_too_short_ends_in_time_and_tells_nothing() {
     let Some((running, _directory)) = busy() else {
         return;
     };
     let target = running.target();
-    let snapshot = Arc::new(take(&target).unwrap());
-    let nodes = nodes(&target, &snapshot);
-    let options = Options {
-        freeze: Some(Duration::from_millis(2)),
-        ..Options::default()
-    };
-    let outcome = Prover::new(&target, snapshot, options).prove(&nodes);
-    assert!(outcome.is_err(), "{outcome:?}");
+    let looked = look_held(
+        &target,
+        Duration::from_micros(200),
+        || Ok::<(), FreezeError>(()),
+        |_| Ok(()),
+    );
+    assert!(looked.is_err());
     wait_until("let go", || status(running.pid(), "TracerPid") == "0");
     assert!(!status(running.pid(), "State").starts_with(['T', 't']));
 }
+
+/// The process runs on while the copy is looked at, and the copy stays as it was.
+#[test]
+fn the_process_runs_while_its_copy_is_looked_at() {
+    let Some((running, _directory)) = busy() else {
+        return;
+    };
+    let (target, pid) = (running.target(), running.pid());
+    let none = || Ok::<(), FreezeError>(());
+    let (goids, moment) = look_held(&target, Duration::from_secs(5), none, |copy| {
+        let goids = || {
+            let snapshot = take(copy).unwrap();
+            let goroutines = snapshot.goroutines.iter();
+            goroutines.map(|g| (g.goid, g.parks)).collect::<Vec<_>>()
+        };
+        let first = goids();
+        let before = cpu_ticks(pid);
+        wait_until("getting on", || cpu_ticks(pid) > before + 5);
+        assert_eq!(goids(), first);
+        Ok(first)
+    })
+    .unwrap();
+    assert!(!goids.is_empty());
+    assert!(moment.memory.missing().is_empty());
+    println!("held for {:?}", moment.held);
+}
+
+/// A process with more memory than is copied whole is looked at first without being held.
+#[test]
+fn of_a_large_process_only_what_is_read_is_copied() {
+    let Some(go) = toolchain("1.27.3") else {
+        return;
+    };
+    let directory = tempfile::tempdir().unwrap();
+    let binary = build(&go, "leaks", Link::Plain, directory.path());
+    let running = Running::start(&binary, &["-ballast", "200"]);
+    let (snapshot, proof) = look_at_copy(&running.target(), Duration::from_secs(5));
+    assert_eq!(proof.certainty, Certainty::Exact);
+    let leaks = snapshot
+        .goroutines
+        .iter()
+        .filter(|g| is_leak(&running.target().image, g));
+    let dead = dead(&proof);
+    let found = leaks.filter(|g| dead.contains(&g.goid)).count();
+    assert!(found >= 36, "{found}");
+}
+
+/// For [`killing_us_lets_the_target_go`]: holds the process that it is told of, for ever.
+#[test]
+fn holds_until_it_is_killed() {
+    let Ok(pid) = std::env::var(HELD) else {
+        return;
+    };
+    let _freeze = Freeze::begin(Pid(pid.parse().unwrap()), PATIENCE).unwrap();
+    thread::sleep(PATIENCE);
+}
+
+const HELD: &str = "GOSTUCK_TEST_HELD";
 
 #[test]
 fn killing_us_lets_the_target_go() {
@@ -99,8 +158,9 @@ fn killing_us_lets_the_target_go() {
         return;
     };
     let pid = running.pid();
-    let mut ours = Command::new(env!("CARGO_BIN_EXE_gostuck"))
-        .args(["inspect", "--freeze", "20s", &pid.to_string()])
+    let mut ours = Command::new(std::env::current_exe().unwrap())
+        .args(["--exact", "held::holds_until_it_is_killed"])
+        .env(HELD, pid.to_string())
         .stdout(Stdio::null())
         .stderr(Stdio::null())
         .spawn()

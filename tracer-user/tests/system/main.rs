@@ -13,6 +13,7 @@ mod glances;
 #[path = "../support/go.rs"]
 mod go;
 mod kubernetes;
+mod memory;
 mod page;
 mod privileges;
 mod recording;
@@ -30,6 +31,7 @@ fn main() {
         glances::trials(),
         container::trials(),
         kubernetes::trials(),
+        memory::trials(),
         page::trials(),
         privileges::trials(),
         recording::trials(),

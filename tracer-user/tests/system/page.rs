@@ -170,9 +170,11 @@ impl Browser {
 }
 
 fn the_page_shows_a_deadlock() -> Result<(), String> {
-    let target = Running::ready(&built("abba", Flavour::Stripped)?)?;
+    let program = built("abba", Flavour::Stripped)?;
+    let target = Running::ready(&program)?;
     let pid = target.pid();
-    let daemon = Daemon::start(&[], &[])?;
+    let name = program.file_name().unwrap_or_default().to_string_lossy();
+    let daemon = Daemon::start(&["--command", &name], &[])?;
     daemon.listed(pid)?;
     let profile = tempfile::tempdir().map_err(|error| error.to_string())?;
     let mut browser = Browser::start(profile.path())?;
@@ -213,6 +215,16 @@ fn the_page_shows_a_deadlock() -> Result<(), String> {
             .is_some_and(|text| text.contains("main.lockBoth")),
         "{detail}"
     );
+
+    browser.until("document.querySelector('p.age').innerText.startsWith('Looked at')")?;
+    let whole = format!("api/v1/processes/{pid}");
+    let documents = browser.loaded.iter().filter(|url| url.contains(&whole));
+    for url in documents {
+        assert!(
+            url.contains("?view=groups") || url.contains("?goroutines="),
+            "{url}"
+        );
+    }
 
     let (dark, light) = (browser.background("dark")?, browser.background("light")?);
     assert_ne!(dark, light);

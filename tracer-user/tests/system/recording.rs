@@ -1,6 +1,6 @@
 //! `gostuck record` and `gostuck replay`: the same findings from the file, on any machine.
 
-use std::fs;
+use std::{fs, os::unix::fs::PermissionsExt as _};
 
 use libtest_mimic::Trial;
 
@@ -19,11 +19,45 @@ pub(crate) fn trials() -> Vec<Trial> {
             a_recording_is_replayed,
         ),
         trial(
+            "a process is held only while it is copied, and a failed recording leaves nothing",
+            &[],
+            a_hold_is_short,
+        ),
+        trial(
             "a series is replayed as its findings appeared, as far as the file goes",
             &[],
             a_series_is_replayed,
         ),
     ]
+}
+
+fn a_hold_is_short() -> Result<(), String> {
+    let folder = tempfile::tempdir().map_err(|error| error.to_string())?;
+    let file = folder.path().join("shop.gostuck");
+    let path = file.display().to_string();
+    let target = Running::ready(&built("abba", Flavour::Stripped)?)?;
+    let pid = target.pid().to_string();
+    let entries = || fs::read_dir(folder.path()).map(Iterator::count);
+
+    let refused = output(GOSTUCK, &["record", "--hold", "1us", &pid, "-o", &path])?;
+    let said = String::from_utf8_lossy(&refused.stderr).into_owned();
+    assert_eq!(refused.status.code(), Some(1), "{said}");
+    assert!(said.contains("let it be held longer"), "{said}");
+    assert_eq!(entries().map_err(|error| error.to_string())?, 0);
+    let nowhere = folder.path().join("none/shop.gostuck");
+    let nowhere = nowhere.display().to_string();
+    let refused = output(GOSTUCK, &["record", &pid, "-o", &nowhere])?;
+    assert_eq!(refused.status.code(), Some(1));
+
+    let said = stdout(GOSTUCK, &["record", &pid, "-o", &path])?;
+    let held = said.split("held the process for ").nth(1);
+    let held = held.and_then(|rest| rest.split(' ').next()?.parse::<f64>().ok());
+    // Some milliseconds; but this machine may be busy.
+    assert!(held.is_some_and(|ms| ms < 500.0), "{said}");
+    assert_eq!(entries().map_err(|error| error.to_string())?, 1);
+    let mode = fs::metadata(&file).map_err(|error| error.to_string())?;
+    assert_eq!(mode.permissions().mode() & 0o777, 0o600);
+    Ok(())
 }
 
 fn a_series_is_replayed() -> Result<(), String> {

@@ -1,5 +1,5 @@
 // Reading the daemon's API, with the bearer token where it asks for one.
-import type { Diagnosis, ProcessList } from "./types.ts";
+import type { GoroutinePage, Overview, ProcessList } from "./types.ts";
 
 const TOKEN_KEY = "gostuck-token";
 
@@ -26,8 +26,25 @@ export async function fetchProcesses(): Promise<ProcessList> {
   return (await request("api/v1/processes")).json();
 }
 
-export async function fetchDiagnosis(pid: number, signal?: AbortSignal): Promise<Diagnosis> {
-  return (await request(`api/v1/processes/${pid}`, signal)).json();
+/** The daemon's last look at a process, and how many seconds ago it was; with `fresh` another one. */
+export async function fetchOverview(
+  pid: number,
+  fresh: boolean,
+  signal?: AbortSignal,
+): Promise<{ overview: Overview; age: number }> {
+  const response = await request(`api/v1/processes/${pid}?view=groups${fresh ? "&fresh=true" : ""}`, signal);
+  const age = Number(response.headers.get("Age") ?? 0);
+  return { overview: await response.json(), age };
+}
+
+/** Some goroutines of a group, after the first `offset`. */
+export async function fetchGroup(pid: number, group: number, offset: number, limit: number): Promise<GoroutinePage> {
+  return (await request(`api/v1/processes/${pid}?group=${group}&offset=${offset}&limit=${limit}`)).json();
+}
+
+/** Single goroutines, as far as they are there. */
+export async function fetchGoroutines(pid: number, ids: number[]): Promise<GoroutinePage> {
+  return (await request(`api/v1/processes/${pid}?goroutines=${ids.join(",")}`)).json();
 }
 
 /** Splits a server-sent event stream's text into events; returns what is left incomplete. */

@@ -5,7 +5,8 @@ import type { Node } from "./graph/fold.ts";
 import { GraphView } from "./graph/view.tsx";
 import { StackList } from "./stacks.tsx";
 import { Story } from "./story.tsx";
-import type { Diagnosis, Finding, Goroutine, SyncObject } from "./types.ts";
+import { described, useGoroutines } from "./goroutines.ts";
+import type { Finding, Goroutine, Overview, SyncObject } from "./types.ts";
 
 /** More edges than this are in the graph, not in the list of words beside it. */
 const LISTED_EDGES = 20;
@@ -38,15 +39,17 @@ function ObjectDetail({ object }: { object: SyncObject }) {
 }
 
 interface DetailProps {
+  pid: number;
   node: Node;
   goroutines: Map<number, Goroutine>;
   objects: Map<string, SyncObject>;
   onClose: () => void;
 }
 
-function Detail({ node, goroutines, objects, onClose }: DetailProps) {
+function Detail({ pid, node, goroutines, objects, onClose }: DetailProps) {
   const object = node.type === "object" ? objects.get(node.address) : undefined;
-  const members = node.type === "goroutines" ? node.goroutines : [];
+  const members = node.type === "goroutines" ? node.goroutines.slice(0, LISTED_GOROUTINES) : [];
+  const known = useGoroutines(pid, members, goroutines);
   return (
     <aside class="detail-panel" aria-label="Details" aria-live="polite">
       <button type="button" class="close" onClick={onClose} aria-label="Close details">×</button>
@@ -54,17 +57,17 @@ function Detail({ node, goroutines, objects, onClose }: DetailProps) {
       {node.type === "goroutines" && node.count > LISTED_GOROUTINES && (
         <p>{count(node.count)} goroutines, the first {LISTED_GOROUTINES}:</p>
       )}
-      {members.slice(0, LISTED_GOROUTINES).map((id) => {
-        const goroutine = goroutines.get(id);
-        return goroutine ? <GoroutineDetail key={id} goroutine={goroutine} /> : <p>goroutine {id} has ended</p>;
+      {members.map((id) => {
+        const goroutine = known.get(id);
+        return goroutine ? <GoroutineDetail key={id} goroutine={goroutine} /> : <p key={id}>goroutine {id}</p>;
       })}
     </aside>
   );
 }
 
-export function FindingCard({ finding, diagnosis }: { finding: Finding; diagnosis: Diagnosis }) {
-  const goroutines = useMemo(() => new Map(diagnosis.goroutines.map((g) => [g.id, g])), [diagnosis]);
-  const objects = useMemo(() => new Map(diagnosis.objects.map((o) => [o.address, o])), [diagnosis]);
+export function FindingCard({ pid, finding, overview }: { pid: number; finding: Finding; overview: Overview }) {
+  const goroutines = useMemo(() => described(overview.goroutines, overview.groups), [overview]);
+  const objects = useMemo(() => new Map(overview.objects.map((o) => [o.address, o])), [overview]);
   const [selected, setSelected] = useState<Node | null>(null);
   const drawable = finding.edges.length > 0 || finding.objects.length > 0;
   return (
@@ -84,7 +87,7 @@ export function FindingCard({ finding, diagnosis }: { finding: Finding; diagnosi
         <div class="evidence">
           <GraphView finding={finding} goroutines={goroutines} objects={objects} onSelect={setSelected} />
           {selected && (
-            <Detail node={selected} goroutines={goroutines} objects={objects} onClose={() => setSelected(null)} />
+            <Detail pid={pid} node={selected} goroutines={goroutines} objects={objects} onClose={() => setSelected(null)} />
           )}
         </div>
       )}

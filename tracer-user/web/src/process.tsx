@@ -1,40 +1,71 @@
 // One process: findings first, then goroutines by stack, then threads.
 import { useEffect, useState } from "preact/hooks";
-import { fetchDiagnosis } from "./api.ts";
+import { fetchOverview } from "./api.ts";
 import { FindingCard } from "./finding.tsx";
-import { count, plural } from "./format.ts";
+import { count, duration, plural } from "./format.ts";
 import { Sparkline } from "./sparkline.tsx";
 import { Stacks } from "./stacks.tsx";
 import { Threads } from "./threads.tsx";
-import type { Diagnosis, ListedProcess } from "./types.ts";
+import type { ListedProcess, Overview } from "./types.ts";
 
 const REFRESH_MS = 5_000;
 
-function useDiagnosis(pid: number): { diagnosis: Diagnosis | null; error: string | null } {
-  const [diagnosis, setDiagnosis] = useState<Diagnosis | null>(null);
+interface Seen {
+  overview: Overview;
+  /** When it was read, on this machine's clock. */
+  readAt: number;
+}
+
+/** The daemon's last look, asked for again and again while the page is seen; `look` wants a new one. */
+function useOverview(pid: number): { seen: Seen | null; error: string | null; look: () => void } {
+  const [seen, setSeen] = useState<Seen | null>(null);
   const [error, setError] = useState<string | null>(null);
+  const [wanted, setWanted] = useState(0);
   useEffect(() => {
     const abort = new AbortController();
+    let fresh = wanted > 0;
     const refresh = async (): Promise<void> => {
       while (!abort.signal.aborted) {
-        try {
-          setDiagnosis(await fetchDiagnosis(pid, abort.signal));
-          setError(null);
-        } catch (reason) {
-          if (abort.signal.aborted) return;
-          setError(reason instanceof Error ? reason.message : String(reason));
+        if (!document.hidden) {
+          try {
+            const { overview, age } = await fetchOverview(pid, fresh, abort.signal);
+            fresh = false;
+            const readAt = Date.now() - 1_000 * age;
+            // The same look again is nothing new to draw.
+            setSeen((before) => (before?.overview.taken === overview.taken ? before : { overview, readAt }));
+            setError(null);
+          } catch (reason) {
+            if (abort.signal.aborted) return;
+            setError(reason instanceof Error ? reason.message : String(reason));
+          }
         }
         await new Promise((resolve) => setTimeout(resolve, REFRESH_MS));
       }
     };
     void refresh();
     return () => abort.abort();
-  }, [pid]);
-  return { diagnosis, error };
+  }, [pid, wanted]);
+  return { seen, error, look: () => setWanted((before) => before + 1) };
 }
 
-function Facts({ diagnosis, history }: { diagnosis: Diagnosis; history: number[] }) {
-  const { process, deadlock_detector: detector } = diagnosis;
+/** How long ago the look was, counting on. */
+function Age({ readAt, look }: { readAt: number; look: () => void }) {
+  const [now, setNow] = useState(Date.now());
+  useEffect(() => {
+    const timer = setInterval(() => setNow(Date.now()), 1_000);
+    return () => clearInterval(timer);
+  }, []);
+  const age = Math.round((now - readAt) / 1_000);
+  return (
+    <p class="faint age">
+      Looked at {age < 1 ? "just now" : `${duration(age)} ago`}{" "}
+      <button type="button" onClick={look}>Look now</button>
+    </p>
+  );
+}
+
+function Facts({ overview, history }: { overview: Overview; history: number[] }) {
+  const { process, deadlock_detector: detector } = overview;
   return (
     <>
       <p class="facts">
@@ -55,34 +86,36 @@ function Facts({ diagnosis, history }: { diagnosis: Diagnosis; history: number[]
 }
 
 export function ProcessPage({ pid, listed, history }: { pid: number; listed: ListedProcess | null; history: number[] }) {
-  const { diagnosis, error } = useDiagnosis(pid);
+  const { seen, error, look } = useOverview(pid);
+  const overview = seen?.overview;
   // Of a queue its cause tells.
-  const findings = diagnosis?.findings ?? [];
+  const findings = overview?.findings ?? [];
   const told = findings.filter(({ cause }) => !findings.some(({ id }) => id === cause));
-  const title = diagnosis?.process.command ?? listed?.command ?? "";
+  const title = overview?.process.command ?? listed?.command ?? "";
   return (
     <>
       <nav aria-label="Breadcrumb"><a href="#/">All processes</a> › {pid}</nav>
       <h2>{title || `process ${pid}`}</h2>
       {error && <p role="alert" class="error">{error}</p>}
-      {!diagnosis && !error && <p>Reading process {pid}…</p>}
-      {diagnosis && (
+      {!seen && !error && <p>Reading process {pid}…</p>}
+      {seen && overview && (
         <>
-          <Facts diagnosis={diagnosis} history={history} />
+          <Age readAt={seen.readAt} look={look} />
+          <Facts overview={overview} history={history} />
           <section aria-labelledby="findings">
             <h3 id="findings">Findings ({count(told.length)})</h3>
-            {diagnosis.findings.length === 0 && <p class="fine">Nothing is stuck here.</p>}
+            {overview.findings.length === 0 && <p class="fine">Nothing is stuck here.</p>}
             {told.map((finding) => (
-              <FindingCard key={finding.id} finding={finding} diagnosis={diagnosis} />
+              <FindingCard key={finding.id} pid={pid} finding={finding} overview={overview} />
             ))}
           </section>
-          <Stacks goroutines={diagnosis.goroutines} />
-          <Threads threads={diagnosis.threads} />
-          {diagnosis.incomplete.length > 0 && (
+          <Stacks pid={pid} overview={overview} />
+          <Threads threads={overview.threads} />
+          {overview.incomplete.length > 0 && (
             <section aria-labelledby="incomplete">
-              <h3 id="incomplete">Not read ({count(diagnosis.incomplete.length)})</h3>
+              <h3 id="incomplete">Not read ({count(overview.incomplete.length)})</h3>
               <ul>
-                {diagnosis.incomplete.slice(0, 50).map(({ what, why }) => (
+                {overview.incomplete.slice(0, 50).map(({ what, why }) => (
                   <li>{what}: {why}</li>
                 ))}
               </ul>

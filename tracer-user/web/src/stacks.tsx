@@ -1,44 +1,29 @@
-// Goroutines grouped by identical stack, searchable.
+// Goroutines by stack, searchable; single ones are fetched when they are asked for.
 import { useMemo, useState } from "preact/hooks";
+import { fetchGroup } from "./api.ts";
 import { blockingFrame, count, duration, place, plural } from "./format.ts";
-import type { Goroutine } from "./types.ts";
+import { useGoroutines } from "./goroutines.ts";
+import type { Frame, Member, Overview, StackGroup } from "./types.ts";
 
 /** Groups beyond this many are reached by searching. */
 const SHOWN = 200;
+/** Goroutines fetched at once. */
+const PAGE = 100;
+const NOBODY = new Map();
 
-interface Group {
+interface Searchable {
   key: string;
-  example: Goroutine;
-  members: Goroutine[];
-  oldest: number | null;
+  group: StackGroup;
   text: string;
 }
 
-export function groupByStack(goroutines: Goroutine[]): Group[] {
-  const groups = new Map<string, Group>();
-  for (const goroutine of goroutines) {
-    const stack = goroutine.stack.map((frame) => `${frame.function} ${frame.file}:${frame.line}`).join("\n");
-    const key = `${goroutine.wait_reason ?? goroutine.status}\n${stack}`;
-    const group = groups.get(key);
-    if (group) {
-      group.members.push(goroutine);
-      if (goroutine.wait_seconds !== null) group.oldest = Math.max(group.oldest ?? 0, goroutine.wait_seconds);
-    } else {
-      groups.set(key, {
-        key,
-        example: goroutine,
-        members: [goroutine],
-        oldest: goroutine.wait_seconds,
-        text: key.toLowerCase(),
-      });
-    }
-  }
-  return [...groups.values()].sort(
-    (a, b) => Number(a.example.system) - Number(b.example.system) || b.members.length - a.members.length,
-  );
+function searchable(group: StackGroup): Searchable {
+  const stack = group.stack.map((frame) => `${frame.function} ${frame.file}:${frame.line}`).join("\n");
+  const key = `${group.wait_reason ?? group.status}\n${stack}\n${group.created_by?.function ?? ""}`;
+  return { key, group, text: key.toLowerCase() };
 }
 
-export function StackList({ goroutine }: { goroutine: Goroutine }) {
+export function StackList({ goroutine }: { goroutine: { stack: Frame[]; created_by: Frame | null } }) {
   return (
     <ol class="stack">
       {goroutine.stack.map((frame) => (
@@ -56,16 +41,59 @@ export function StackList({ goroutine }: { goroutine: Goroutine }) {
   );
 }
 
-export function Stacks({ goroutines }: { goroutines: Goroutine[] }) {
+/** The members of a group: the first ones, and others a page at a time. */
+function Members({ pid, group }: { pid: number; group: StackGroup }) {
+  const [members, setMembers] = useState<Member[]>([]);
+  const [failed, setFailed] = useState<string | null>(null);
+  const more = (): void => {
+    fetchGroup(pid, group.id, members.length, PAGE).then(
+      (page) => setMembers((before) => [...before, ...page.goroutines]),
+      (reason: unknown) => setFailed(reason instanceof Error ? reason.message : String(reason)),
+    );
+  };
+  if (members.length === 0) {
+    return (
+      <p class="faint">
+        {plural(group.count, "goroutine")}: {group.examples.join(", ")}{" "}
+        {group.count > group.examples.length && <button type="button" onClick={more}>List them</button>}
+        {failed}
+      </p>
+    );
+  }
+  return (
+    <p class="faint">
+      {members.map(({ id, wait_seconds: seconds }) => (
+        <span key={id}>{id}{seconds !== null && ` (${duration(seconds)})`}, </span>
+      ))}
+      {members.length < group.count && <button type="button" onClick={more}>{PAGE} more</button>}
+      {failed}
+    </p>
+  );
+}
+
+/** A goroutine that was searched for by its id. */
+function Found({ pid, id }: { pid: number; id: number }) {
+  const goroutine = useGoroutines(pid, [id], NOBODY).get(id);
+  if (!goroutine) return null;
+  return (
+    <article class="group">
+      <h4>goroutine {id} [{goroutine.wait_reason ?? goroutine.status}]</h4>
+      <StackList goroutine={goroutine} />
+    </article>
+  );
+}
+
+export function Stacks({ pid, overview }: { pid: number; overview: Overview }) {
   const [query, setQuery] = useState("");
-  const groups = useMemo(() => groupByStack(goroutines), [goroutines]);
+  const groups = useMemo(() => overview.groups.map(searchable), [overview]);
   const words = query.toLowerCase().split(/\s+/).filter(Boolean);
-  const found = groups.filter((group) =>
-    words.every((word) => group.text.includes(word) || group.members.some((g) => String(g.id) === word)),
+  const id = words.length === 1 && /^\d+$/.test(words[0]!) ? Number(words[0]) : null;
+  const found = groups.filter(({ text, group }) =>
+    words.every((word) => text.includes(word) || group.examples.some((example) => String(example) === word)),
   );
   return (
     <section aria-labelledby="stacks">
-      <h3 id="stacks">Goroutines by stack ({count(groups.length)})</h3>
+      <h3 id="stacks">Goroutines by stack ({count(overview.groups_total)})</h3>
       <label class="search">
         Search function, file, reason or goroutine id{" "}
         <input type="search" value={query} onInput={(event) => setQuery(event.currentTarget.value)} />
@@ -73,19 +101,17 @@ export function Stacks({ goroutines }: { goroutines: Goroutine[] }) {
       <p class="faint" role="status">
         {plural(found.length, "group")}{found.length > SHOWN && `, the largest ${SHOWN} shown`}
       </p>
-      {found.slice(0, SHOWN).map((group) => (
-        <details key={group.key} class="group">
+      {id !== null && <Found key={id} pid={pid} id={id} />}
+      {found.slice(0, SHOWN).map(({ key, group }) => (
+        <details key={key} class="group">
           <summary>
-            <b>{count(group.members.length)}</b> × {group.example.wait_reason ?? group.example.status}
-            {group.oldest !== null && `, up to ${duration(group.oldest)}`}
-            {group.example.system && <span class="faint"> (runtime's own)</span>}{" "}
-            <code>{blockingFrame(group.example.stack)?.function ?? ""}</code>
+            <b>{count(group.count)}</b> × {group.wait_reason ?? group.status}
+            {group.oldest_seconds !== null && `, up to ${duration(group.oldest_seconds)}`}
+            {group.system && <span class="faint"> (runtime's own)</span>}{" "}
+            <code>{blockingFrame(group.stack)?.function ?? ""}</code>
           </summary>
-          <p class="faint">
-            {plural(group.members.length, "goroutine")}: {group.members.slice(0, 20).map((g) => g.id).join(", ")}
-            {group.members.length > 20 && " …"}
-          </p>
-          <StackList goroutine={group.example} />
+          <Members pid={pid} group={group} />
+          <StackList goroutine={group} />
         </details>
       ))}
     </section>

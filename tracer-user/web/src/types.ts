@@ -42,16 +42,44 @@ export interface Frame {
   inlined?: boolean;
 }
 
+/** Goroutines that stand at the same place for the same reason. */
+export interface StackGroup {
+  id: number;
+  count: number;
+  oldest_seconds: number | null;
+  status: string;
+  wait_reason: string | null;
+  system: boolean;
+  stack: Frame[];
+  created_by: Frame | null;
+  /** The first of them. */
+  examples: number[];
+}
+
+/** A goroutine; its group says the rest. */
+export interface Member {
+  id: number;
+  group: number;
+  wait_seconds: number | null;
+  thread: number | null;
+}
+
+/** A goroutine with what its group says of it. */
 export interface Goroutine {
   id: number;
   status: string;
   wait_reason: string | null;
   wait_seconds: number | null;
-  system: boolean;
   stack: Frame[];
   created_by: Frame | null;
-  waits_on: string[];
-  thread: number | null;
+}
+
+/** Goroutines that were asked for. */
+export interface GoroutinePage {
+  total: number;
+  offset: number;
+  groups: StackGroup[];
+  goroutines: Member[];
 }
 
 export interface Holder {
@@ -94,9 +122,14 @@ export interface Finding {
   since: string | null;
 }
 
-export interface Diagnosis {
+/** The last look at a process, its goroutines in groups. */
+export interface Overview {
+  taken: string;
   process: ProcessFacts;
-  goroutines: Goroutine[];
+  groups_total: number;
+  groups: StackGroup[];
+  /** Those that findings name. */
+  goroutines: Member[];
   objects: SyncObject[];
   findings: Finding[];
   threads: Record<string, unknown>;

@@ -1,6 +1,9 @@
 //! Placing the probes on a process, having it looked at, and showing what that tells.
 
-use std::time::{Duration, Instant};
+use std::{
+    sync::Arc,
+    time::{Duration, Instant},
+};
 
 use super::{
     Choice, Fleet,
@@ -15,6 +18,7 @@ use crate::{
     export::{
         board::Probed,
         metrics::{ErrorKind, Outcome},
+        view::View,
     },
     finding::{Change, Look, LookError},
     process::{Process, ProcessKey},
@@ -85,6 +89,18 @@ impl Fleet {
         }
     }
 
+    /// Has those processes looked at now that viewers wait for.
+    pub(super) fn heed_viewers(&mut self) {
+        for key in self.shared.board.views.take_wanted() {
+            let member = self.members.get_mut(&key);
+            if member.is_some_and(|member| member.past.here().is_some()) {
+                self.look(key, Urgency::Urgent);
+            } else {
+                self.lookers.hurry(key);
+            }
+        }
+    }
+
     /// Takes in the looks that have been made.
     pub(super) fn take_looks(&mut self) {
         let done: Vec<Done> = self.lookers.done().collect();
@@ -137,7 +153,7 @@ impl Fleet {
                     // Its pod has other labels now, or opted out.
                     self.leave(key);
                 } else {
-                    self.show(key, look, order.urgency, seconds);
+                    self.show(key, look, order.urgency, (seconds, cost));
                 }
             }
             Err(error) => {
@@ -147,7 +163,13 @@ impl Fleet {
         }
     }
 
-    fn show(&mut self, key: ProcessKey, mut look: Look, urgency: Urgency, seconds: f64) {
+    fn show(
+        &mut self,
+        key: ProcessKey,
+        mut look: Look,
+        urgency: Urgency,
+        (seconds, cost): (f64, Duration),
+    ) {
         let Some(member) = self.members.get_mut(&key) else {
             return;
         };
@@ -163,11 +185,19 @@ impl Fleet {
         let news = changes
             .iter()
             .any(|change| matches!(change, Change::Appeared(_)));
+        let watched = self.shared.board.views.is_watched(key);
         member.fruitless = match urgency {
+            Urgency::Urgent if !news && watched => member.fruitless,
             Urgency::Urgent if !news => member.fruitless.saturating_add(1),
             Urgency::Urgent | Urgency::Routine => 0,
         };
-        member.walk_if_due(key, &look.diagnosis, &mut self.walks);
+        if watched {
+            let view = Arc::new(View::new(&look, cost));
+            self.shared.board.views.keep(key, view);
+        }
+        if self.shared.looker.has_memory_to_walk(&look.diagnosis) {
+            member.walk_if_due(key, &look.diagnosis, &mut self.walks);
+        }
         let stuck_after = self.options.stuck_after.as_nanos();
         let stuck_after_ns = u64::try_from(stuck_after).unwrap_or(u64::MAX);
         let probed = probed(&self.probing, key.pid);

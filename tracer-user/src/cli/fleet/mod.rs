@@ -202,6 +202,7 @@ impl Fleet {
         }
         self.probe_new(now);
         self.glance(now);
+        self.heed_viewers();
         let Plan { looks, crowded } = self.plan(now);
         self.crowded = crowded;
         for (key, urgency) in looks {

@@ -111,6 +111,7 @@ async fn watch(options: &Options) -> Result<ExitCode, Failure> {
     let looker = Looker::new(finding::Options {
         stuck_after: options.stuck_after,
         reach: walking::of_followed(options.no_reach),
+        ..finding::Options::default()
     });
     let looker = Arc::new(looker.until(ending.cancellation()));
     let mut child = match options.command.split_first() {

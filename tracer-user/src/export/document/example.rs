@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use rustc_hash::FxHashMap;
 
-use super::{Address, Clock, Document, Frame, ImageFacts, Process, Symbols};
+use super::{Address, Clock, Document, Frame, ImageFacts, Members, Overview, Process, Symbols};
 use crate::{
     finding::{self, Diagnosis, FindingId, FindingKind, Verdict},
     graph::{self, HolderSet, Need},
@@ -232,6 +232,17 @@ pub fn cycle() -> finding::Finding {
 
 /// The document.
 pub fn document() -> Document {
+    let (process, diagnosis, clock) = look();
+    Document::with(process, &diagnosis, &Table, &clock)
+}
+
+/// The same look in groups.
+pub fn overview() -> (Overview, Members) {
+    let (process, diagnosis, clock) = look();
+    Overview::with(process, &diagnosis, &Table, &clock)
+}
+
+fn look() -> (Process, Diagnosis, Clock) {
     let snapshot = Arc::new(snapshot());
     let clock = Clock::fixed(NOW_NS);
     let diagnosis = Diagnosis {
@@ -271,5 +282,5 @@ pub fn document() -> Document {
         goroutines: 5,
         identity: None,
     };
-    Document::with(process, &diagnosis, &Table, &clock)
+    (process, diagnosis, clock)
 }

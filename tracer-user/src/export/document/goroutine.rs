@@ -67,16 +67,12 @@ impl Goroutine {
         now_ns: u64,
         symbolizer: &mut Symbolizer<'_>,
     ) -> Self {
-        let (wait_since, since_ns) = match goroutine.since {
-            WaitSince::Exact(since_ns) => (Precision::Exact, Some(since_ns)),
-            WaitSince::AtLeast(since_ns) => (Precision::AtLeast, Some(since_ns)),
-            WaitSince::Unknown => (Precision::Unknown, None),
-        };
+        let (wait_since, wait_seconds) = wait_of(goroutine, now_ns);
         Self {
             id: goroutine.goid,
             status: status_text(goroutine.status),
             wait_reason: goroutine.wait_reason.map(|reason| reason.as_str()),
-            wait_seconds: since_ns.map(|since_ns| seconds(now_ns.saturating_sub(since_ns))),
+            wait_seconds,
             wait_since,
             system: goroutine.system,
             stack: symbolizer.stack(&goroutine.stack),
@@ -142,6 +138,16 @@ const fn operation_text(operation: snapshot::Operation) -> &'static str {
     }
 }
 
+/// For how long `goroutine` has waited at `now_ns`, in seconds, and how well that is known.
+pub(super) fn wait_of(goroutine: &snapshot::Goroutine, now_ns: u64) -> (Precision, Option<f64>) {
+    let age = |since_ns: u64| Some(seconds(now_ns.saturating_sub(since_ns)));
+    match goroutine.since {
+        WaitSince::Exact(since_ns) => (Precision::Exact, age(since_ns)),
+        WaitSince::AtLeast(since_ns) => (Precision::AtLeast, age(since_ns)),
+        WaitSince::Unknown => (Precision::Unknown, None),
+    }
+}
+
 /// Nanoseconds as seconds, to the millisecond: no reader needs more and the text stays short.
 #[must_use]
 pub fn seconds(ns: u64) -> f64 {
@@ -153,6 +159,10 @@ pub fn seconds(ns: u64) -> f64 {
     milliseconds / 1e3
 }
 
-fn frames<S: Serializer>(frames: &Arc<[Frame]>, serializer: S) -> Result<S::Ok, S::Error> {
+/// Serialises a shared stack as if it were not shared.
+pub(super) fn frames<S: Serializer>(
+    frames: &Arc<[Frame]>,
+    serializer: S,
+) -> Result<S::Ok, S::Error> {
     frames.as_ref().serialize(serializer)
 }

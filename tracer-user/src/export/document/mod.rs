@@ -14,6 +14,7 @@ mod goroutine;
 #[path = "../../../tests/support/json_schema.rs"]
 mod json_schema;
 mod object;
+mod overview;
 mod process;
 mod threads;
 
@@ -32,6 +33,7 @@ pub use finding::{Edge, Finding, Group};
 pub use frame::{Frame, Site, Symbolizer, Symbols};
 pub use goroutine::{Goroutine, Precision, seconds, status_text};
 pub use object::{Holder, Mutex, Object, Release, State, kind_text};
+pub use overview::{Member, Members, Overview, StackGroup};
 pub use process::{Identity, ImageFacts, Process, command, key_text};
 pub use threads::{SiteCount, States, Thread, Threads, state_text};
 
@@ -74,15 +76,9 @@ impl Document {
     /// What was seen in `look`.
     #[must_use]
     pub fn new(look: &Look) -> Self {
-        let diagnosis = &look.diagnosis;
-        let facts = ImageFacts::new(&look.image, &diagnosis.snapshot);
         let clock = Clock::of(look);
-        let snapshot = &diagnosis.snapshot;
-        let mut process = Process::new(&look.process, facts, look.cpu_limit, snapshot, &clock);
-        if let Origin::Left { file, .. } = &look.origin {
-            process = process.left_in(file);
-        }
-        Self::with(process, diagnosis, &*look.image, &clock)
+        let process = process_of(look, &clock);
+        Self::with(process, &look.diagnosis, &*look.image, &clock)
     }
 
     /// The document of a process that is already described, symbolised by `symbols`.
@@ -94,15 +90,11 @@ impl Document {
             .iter()
             .map(|goroutine| Goroutine::new(goroutine, snapshot.taken_ns, &mut symbolizer))
             .collect();
-        let incomplete = |missing: &snapshot::Incomplete| Incomplete {
-            what: missing.what.clone(),
-            why: missing.why.clone(),
-        };
         Self {
             schema: SCHEMA,
             taken: clock.text(),
             process,
-            objects: objects(diagnosis, &mut symbolizer),
+            objects: Self::objects(diagnosis, &mut symbolizer, |_| true),
             findings: diagnosis
                 .findings
                 .iter()
@@ -111,8 +103,38 @@ impl Document {
             threads: Threads::new(&snapshot.threads, &goroutines),
             goroutines,
             deadlock_detector: diagnosis.detector.as_ref().map(DeadlockDetector::from),
-            incomplete: diagnosis.incomplete.iter().map(incomplete).collect(),
+            incomplete: Self::incomplete(diagnosis).collect(),
         }
+    }
+
+    /// What could not be read.
+    fn incomplete(diagnosis: &Diagnosis) -> impl Iterator<Item = Incomplete> + '_ {
+        let incomplete = diagnosis.incomplete.iter();
+        incomplete.map(|missing| Incomplete {
+            what: missing.what.clone(),
+            why: missing.why.clone(),
+        })
+    }
+
+    /// The objects that are `wanted`, by ascending address.
+    fn objects(
+        diagnosis: &Diagnosis,
+        symbolizer: &mut Symbolizer<'_>,
+        wanted: impl Fn(&snapshot::SyncObject) -> bool,
+    ) -> Vec<Object> {
+        let goroutines = &diagnosis.snapshot.goroutines;
+        let goroutine = |goid: Goid| {
+            let at = goroutines.binary_search_by_key(&goid, |g| g.goid);
+            goroutines.get(at.ok()?)
+        };
+        let objects = diagnosis.snapshot.objects.values();
+        let mut objects: Vec<&snapshot::SyncObject> = objects.filter(|o| wanted(o)).collect();
+        objects.sort_unstable_by_key(|object| object.id);
+        let objects = objects.into_iter().map(|object| {
+            let holders = diagnosis.holders.get(&object.id.addr);
+            Object::new(object, holders, goroutine, symbolizer)
+        });
+        objects.collect()
     }
 
     /// The findings that are told one by one: all but queues whose cause is told.
@@ -130,21 +152,15 @@ impl Document {
     }
 }
 
-fn objects(diagnosis: &Diagnosis, symbolizer: &mut Symbolizer<'_>) -> Vec<Object> {
-    let goroutines = &diagnosis.snapshot.goroutines;
-    let goroutine = |goid: Goid| {
-        let at = goroutines.binary_search_by_key(&goid, |g| g.goid);
-        goroutines.get(at.ok()?)
-    };
-    let mut objects: Vec<&snapshot::SyncObject> = diagnosis.snapshot.objects.values().collect();
-    objects.sort_unstable_by_key(|object| object.id);
-    objects
-        .into_iter()
-        .map(|object| {
-            let holders = diagnosis.holders.get(&object.id.addr);
-            Object::new(object, holders, goroutine, symbolizer)
-        })
-        .collect()
+/// The process that was looked at.
+fn process_of(look: &Look, clock: &Clock) -> Process {
+    let snapshot = &look.diagnosis.snapshot;
+    let facts = ImageFacts::new(&look.image, snapshot);
+    let process = Process::new(&look.process, facts, look.cpu_limit, snapshot, clock);
+    match &look.origin {
+        Origin::Left { file, .. } => process.left_in(file),
+        Origin::Live => process,
+    }
 }
 
 #[cfg(test)]

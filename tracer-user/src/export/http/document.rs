@@ -1,4 +1,5 @@
-//! `/api/v1/processes/PID`: a look at one process, streamed while it is written.
+//! `/api/v1/processes/PID`: a look at one process for one client, streamed while it is written. What
+//! is served of looks that all clients share is in [`view`](super::view).
 
 use std::{
     io::{self, BufWriter, Write},
@@ -9,9 +10,10 @@ use std::{
 use axum::{
     body::{Body, Bytes},
     extract::{Path, Query, State},
-    http::{StatusCode, header},
+    http::{HeaderMap, StatusCode, header},
     response::{IntoResponse, Response},
 };
+use flate2::{Compression, write::GzEncoder};
 use serde::Deserialize;
 use tokio::{
     sync::{Semaphore, mpsc, oneshot},
@@ -19,8 +21,9 @@ use tokio::{
 };
 use tokio_stream::wrappers::ReceiverStream;
 
+use super::view::{self, Question};
 use crate::{
-    export::{document::Document, dot, folded, pprof, text},
+    export::{board::Board, document::Document, dot, folded, pprof, text},
     ids::Pid,
 };
 
@@ -53,14 +56,16 @@ pub trait Looks: Send + Sync {
 #[derive(Clone)]
 pub struct Looking {
     looks: Arc<dyn Looks>,
+    board: Arc<Board>,
     turns: Arc<Semaphore>,
 }
 
 impl Looking {
-    /// Limits `looks`.
-    pub fn new(looks: Arc<dyn Looks>) -> Self {
+    /// Limits `looks` at the processes of `board`.
+    pub fn new(looks: Arc<dyn Looks>, board: Arc<Board>) -> Self {
         Self {
             looks,
+            board,
             turns: Arc::new(Semaphore::new(LOOKS_AT_ONCE)),
         }
     }
@@ -94,6 +99,17 @@ impl Format {
         }
     }
 
+    /// Writes the document, compressed by gzip or not.
+    fn write_encoded(self, mut out: impl Write, document: &Document, gzip: bool) -> io::Result<()> {
+        if gzip {
+            let mut encoder = GzEncoder::new(out, Compression::fast());
+            self.write(&mut encoder, document)?;
+            return encoder.finish()?.flush();
+        }
+        self.write(&mut out, document)?;
+        out.flush()
+    }
+
     fn write(self, out: &mut impl Write, document: &Document) -> io::Result<()> {
         match self {
             Self::Json => Ok(serde_json::to_writer(out, document)?),
@@ -117,7 +133,13 @@ pub async fn document(
     State(looking): State<Looking>,
     Path(pid): Path<u32>,
     Query(Options { format }): Query<Options>,
+    Query(question): Query<Question>,
+    headers: HeaderMap,
 ) -> Response {
+    if question.is_of_view() {
+        return view::view(&looking.board, Pid(pid), &question, &headers).await;
+    }
+    let gzip = format != Format::Pprof && view::accepts_gzip(&headers);
     let turn = timeout(TURN_LIMIT, Arc::clone(&looking.turns).acquire_owned()).await;
     let Ok(Ok(turn)) = turn else {
         let text = "too many looks under way, try again\n";
@@ -134,21 +156,29 @@ pub async fn document(
         if outcome.send(Ok(())).is_err() {
             return;
         }
-        let mut out = BufWriter::with_capacity(CHUNK, Chunks(chunks));
-        if let Err(error) = format.write(&mut out, &document).and_then(|()| out.flush()) {
+        let out = BufWriter::with_capacity(CHUNK, Chunks(chunks));
+        if let Err(error) = format.write_encoded(out, &document, gzip) {
             tracing::debug!(pid, %error, "a client went away during a document");
         }
     });
     match looked.await {
         Ok(Ok(())) => {
             let headers = [(header::CONTENT_TYPE, format.content_type())];
-            (headers, Body::from_stream(ReceiverStream::new(body))).into_response()
+            let body = Body::from_stream(ReceiverStream::new(body));
+            let mut response = (headers, body).into_response();
+            view::encoded(response.headers_mut(), gzip);
+            response
         }
-        Ok(Err(Refusal::NotFound(why))) => (StatusCode::NOT_FOUND, why + "\n").into_response(),
-        Ok(Err(Refusal::Failed(why))) => {
-            (StatusCode::INTERNAL_SERVER_ERROR, why + "\n").into_response()
-        }
+        Ok(Err(refusal)) => refused(refusal),
         Err(_) => (StatusCode::INTERNAL_SERVER_ERROR, "the look broke off\n").into_response(),
+    }
+}
+
+/// Tells a client why there is nothing to see.
+pub(super) fn refused(refusal: Refusal) -> Response {
+    match refusal {
+        Refusal::NotFound(why) => (StatusCode::NOT_FOUND, why + "\n").into_response(),
+        Refusal::Failed(why) => (StatusCode::INTERNAL_SERVER_ERROR, why + "\n").into_response(),
     }
 }
 

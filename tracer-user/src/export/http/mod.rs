@@ -10,6 +10,7 @@ mod events;
 mod health;
 mod page;
 mod tls;
+mod view;
 
 use std::{io, net::SocketAddr, sync::Arc, time::Duration};
 
@@ -60,11 +61,11 @@ impl Service {
         let api = Router::new()
             .route("/api/v1/processes", get(processes))
             .route("/api/v1/events", get(events::events))
-            .with_state(self.board)
+            .with_state(Arc::clone(&self.board))
             .merge(
                 Router::new()
                     .route("/api/v1/processes/{pid}", get(document::document))
-                    .with_state(document::Looking::new(self.looks)),
+                    .with_state(document::Looking::new(self.looks, self.board)),
             )
             .layer(middleware::from_fn_with_state(self.access, access::guard));
         Router::new()

@@ -1,6 +1,6 @@
 //! The server over real connections.
 
-use std::{net::SocketAddr, sync::Arc};
+use std::{net::SocketAddr, sync::Arc, time::Duration};
 
 use tokio::{
     io::{AsyncReadExt as _, AsyncWriteExt as _},
@@ -14,6 +14,7 @@ use crate::{
         board::{self, Board},
         document::{Document, example},
         metrics::{Metrics, Own},
+        view::View,
     },
     ids::Pid,
 };
@@ -39,6 +40,10 @@ async fn start(access: Access) -> Server {
     let board = Arc::new(Board::default());
     let (key, entry) = board::example::entry();
     board.show(key, entry);
+    // As if it had been looked at while somebody watched.
+    assert!(board.views.watch(key, false).1);
+    let view = View::of(example::overview(), Duration::ZERO);
+    board.views.keep(key, Arc::new(view));
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = listener.local_addr().unwrap();
     let (stop, stopping) = oneshot::channel::<()>();
@@ -78,6 +83,30 @@ impl Server {
 }
 
 const HOST: &str = "Host: localhost\r\n";
+
+#[tokio::test]
+async fn the_last_look_is_served_in_groups_with_its_age() {
+    let server = start(Access::Local).await;
+    let path = "/api/v1/processes/4711";
+    let overview = server.get(&format!("{path}?view=groups"), HOST).await;
+    assert!(overview.starts_with("HTTP/1.1 200"), "{overview}");
+    assert!(overview.contains("age: 0\r\n"), "{overview}");
+    assert!(overview.contains(r#""groups_total":2"#), "{overview}");
+    assert!(!overview.contains("content-encoding"), "{overview}");
+    let gzip = format!("{HOST}Accept-Encoding: gzip\r\n");
+    let short = server.get(&format!("{path}?view=groups"), &gzip).await;
+    assert!(short.contains("content-encoding: gzip\r\n"));
+    let page = server.get(&format!("{path}?group=0&limit=2"), HOST).await;
+    assert!(page.contains(r#""total":3,"offset":0"#), "{page}");
+    let named = server.get(&format!("{path}?goroutines=18,19"), HOST).await;
+    assert!(named.contains(r#""total":2"#), "{named}");
+    let none = server.get(&format!("{path}?group=7"), HOST).await;
+    assert!(none.starts_with("HTTP/1.1 404"), "{none}");
+    let gone = server.get("/api/v1/processes/1?view=groups", HOST).await;
+    assert!(gone.starts_with("HTTP/1.1 404"), "{gone}");
+    let other = server.get(&format!("{path}?view=cubes"), HOST).await;
+    assert!(other.starts_with("HTTP/1.1 400"), "{other}");
+}
 
 #[tokio::test]
 async fn the_list_and_a_document_are_served() {

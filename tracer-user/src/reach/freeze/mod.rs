@@ -1,14 +1,17 @@
-//! Holding the target still for one exact look (`--freeze`), and letting go of it whatever happens.
+//! Holding the target still for one exact look (`--freeze`, `record`), and letting go of it whatever
+//! happens.
 //!
 //! By `PTRACE_SEIZE` and `PTRACE_INTERRUPT`, thread by thread, and not by `SIGSTOP` or the cgroup
 //! freezer: no signal is sent, the parent and its job control see nothing, the neighbours in the
 //! cgroup run on, and the registers can be read. Above all the kernel itself undoes it: when the
 //! thread that traces ends, by whatever cause (a crash and `SIGKILL` included), every thread of the
 //! target runs on (ptrace(2), "Death of ptracer"). That thread does nothing but wait for the
-//! end or the time limit, so that not even a hang of the walk can hold the target longer.
+//! end or the time limit, so that not even a hang of ours can hold the target longer.
 
+mod copy;
 mod ptrace;
 mod threads;
+mod urgent;
 
 use std::{
     io,
@@ -17,9 +20,11 @@ use std::{
     time::{Duration, Instant},
 };
 
+pub use copy::{HeldMoment, look_held};
+
 use crate::{
     ids::{Pid, Tid},
-    memory::ThreadRegisters,
+    memory::{ReadError, ThreadRegisters},
 };
 
 /// Why the target could not be held still.
@@ -63,8 +68,16 @@ pub enum FreezeError {
         /// How long it was given.
         waited: Duration,
     },
-    /// The limit passed before the look was over; the target runs again.
-    #[error("the target was let go after {limit:?}, before the look was over")]
+    /// Its memory could not be copied.
+    #[error("cannot copy the memory of process {pid}: {source}")]
+    Copy {
+        /// The process.
+        pid: Pid,
+        /// Why.
+        source: ReadError,
+    },
+    /// The limit passed before what is needed was copied; the target runs again.
+    #[error("the target was let go after {limit:?}, before its memory was copied")]
     Expired {
         /// The limit.
         limit: Duration,

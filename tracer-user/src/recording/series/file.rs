@@ -120,14 +120,16 @@ impl<W: Write> Writer<W> {
         self.close()
     }
 
-    /// Ends the series.
+    /// Ends the series; gives back what it was written to.
     ///
     /// # Errors
     /// When the end cannot be written.
-    pub fn end(mut self) -> io::Result<()> {
+    pub fn end(mut self) -> io::Result<W> {
         self.number(END)?;
         self.close()?;
-        self.out.into_inner().finish()?.flush()
+        let mut out = self.out.into_inner().finish()?;
+        out.flush()?;
+        Ok(out)
     }
 
     fn number(&mut self, number: u64) -> io::Result<()> {
@@ -179,6 +181,7 @@ mod tests {
             monotonic_ns,
             held_ns: 3,
             threads: Vec::new(),
+            lacking: false,
         }
     }
 

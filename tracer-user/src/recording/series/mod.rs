@@ -8,7 +8,7 @@ mod reader;
 
 use std::{
     fs::File,
-    io::{BufReader, BufWriter, Read, Seek as _},
+    io::{BufReader, Read, Seek as _},
     path::{Path, PathBuf},
     sync::Arc,
     time::Duration,
@@ -18,7 +18,9 @@ pub use self::{
     file::{Entry, Told, Writer},
     reader::Reader,
 };
-use super::{Options, RecordingError, capture, executable_of, image_of, subject::Subject};
+use super::{
+    Options, RecordingError, aside::FileAside, capture, executable_of, image_of, subject::Subject,
+};
 use crate::{
     finding::{Look, LookError, Looker, Past},
     ids::{LoadBias, Pid},
@@ -32,10 +34,9 @@ pub struct Recorder<'l> {
     looker: &'l Looker,
     process: Process,
     image: Arc<Image>,
-    bias: LoadBias,
     hold: Duration,
     to: PathBuf,
-    out: Writer<BufWriter<File>>,
+    out: Writer<FileAside>,
 }
 
 /// What a moment took.
@@ -72,13 +73,12 @@ impl<'l> Recorder<'l> {
         let executable = executable
             .as_mut()
             .map(|(len, file)| (*len, file as &mut dyn Read));
-        let out = BufWriter::new(File::create(to).map_err(failed)?);
+        let out = FileAside::begin(to).map_err(failed)?;
         let out = Writer::begin(out, &subject, executable).map_err(failed)?;
         Ok(Self {
             looker,
             process,
             image,
-            bias,
             hold: options.hold,
             to: to.to_owned(),
             out,
@@ -100,20 +100,14 @@ impl<'l> Recorder<'l> {
     /// Adds the present moment.
     ///
     /// # Errors
-    /// [`RecordingError`]; the file ends with the moment before.
+    /// [`RecordingError`]; what came before it can be kept by [`Recorder::end`].
     pub fn moment(&mut self) -> Result<Taken, RecordingError> {
-        let captured = capture(
-            self.looker,
-            &self.process,
-            &self.image,
-            self.bias,
-            self.hold,
-        )?;
+        let captured = capture(self.looker, &self.process, &self.image, self.hold)?;
         let moment = captured.moment();
         let written = self.out.moment(&moment, captured.pages);
         Ok(Taken {
             look: captured.look,
-            held: captured.held,
+            held: captured.moment.held,
             bytes: (written.map_err(|source| self.failed(source))? * PAGE) as u64,
         })
     }
@@ -127,13 +121,13 @@ impl<'l> Recorder<'l> {
         written.map_err(|source| self.failed(source))
     }
 
-    /// Ends the series.
+    /// Ends the series, and puts the file in its place.
     ///
     /// # Errors
     /// [`RecordingError::Io`].
     pub fn end(self) -> Result<(), RecordingError> {
         let path = self.to;
-        let ended = self.out.end();
+        let ended = self.out.end().and_then(FileAside::finish);
         ended.map_err(|source| RecordingError::Io { path, source })
     }
 

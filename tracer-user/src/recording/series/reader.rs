@@ -11,7 +11,7 @@ use serde::de::DeserializeOwned;
 use super::{
     super::{
         file::{EXECUTABLE_LIMIT, FormatError, HEADER_LIMIT, copy, name, number},
-        subject::Subject,
+        subject::{Moment, Subject},
     },
     file::{END, Entry, MOMENT, NAME, TOLD},
 };
@@ -68,8 +68,12 @@ impl<R: BufRead> Reader<R> {
         let entry = match number(&mut self.from, "kind of record", u64::MAX)? {
             END => None,
             MOMENT => {
-                let moment = self.json()?;
-                self.before = Arc::new(self.pages()?);
+                let moment: Moment = self.json()?;
+                let mut pages = self.pages()?;
+                if moment.lacking {
+                    pages.set_lacking();
+                }
+                self.before = Arc::new(pages);
                 Some(Entry::Moment(moment, Arc::clone(&self.before)))
             }
             TOLD => Some(Entry::Told(self.json()?)),

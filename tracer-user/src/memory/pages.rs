@@ -1,77 +1,31 @@
-//! A memory that keeps what was read, and the memory made of what was kept.
+//! A memory made of pages that were kept.
 
-use std::{
-    collections::BTreeMap,
-    sync::{Mutex, PoisonError},
-};
+use std::collections::BTreeMap;
 
 use super::{Memory, ReadError};
 use crate::ids::TargetAddr;
 
 /// Bytes of one page.
 pub const PAGE: usize = 4096;
-/// Most pages kept (2 GiB); what is read beyond is missing afterwards, and said to be.
+/// Most pages kept (2 GiB); the others are missing afterwards, and said to be.
 pub const PAGES_LIMIT: usize = 512 << 10;
 
 /// One page.
 pub type Page = Box<[u8; PAGE]>;
 
-/// Another memory, and a copy of every page of it that was read. The target must stand still: of a
-/// page that changes the copy has the last state only.
-pub struct RecordingMemory<M> {
-    memory: M,
-    pages: Mutex<Pages>,
-}
-
 /// Pages by their addresses.
 #[derive(Debug, Default)]
 pub struct Pages {
     pages: BTreeMap<u64, Page>,
-}
-
-impl<M: Memory> RecordingMemory<M> {
-    /// Reads `memory`, and has read nothing yet.
-    pub fn new(memory: M) -> Self {
-        Self {
-            memory,
-            pages: Mutex::default(),
-        }
-    }
-
-    /// Everything that was read until now; what is read from now on is kept anew.
-    pub fn take(&self) -> Pages {
-        std::mem::take(&mut self.pages.lock().unwrap_or_else(PoisonError::into_inner))
-    }
-
-    /// Keeps the pages that hold `len` bytes at `at`. A page that is not readable whole is none.
-    fn keep(&self, at: TargetAddr, len: usize) {
-        let mut kept = self.pages.lock().unwrap_or_else(PoisonError::into_inner);
-        for base in bases(at, len) {
-            if kept.pages.len() >= PAGES_LIMIT || kept.pages.contains_key(&base) {
-                continue;
-            }
-            let mut page = Box::new([0; PAGE]);
-            if self.memory.read(TargetAddr(base), &mut page[..]).is_ok() {
-                kept.pages.insert(base, page);
-            }
-        }
-    }
+    lacking: bool,
 }
 
 /// The addresses of the pages that hold `len` bytes at `at`.
-fn bases(at: TargetAddr, len: usize) -> impl Iterator<Item = u64> {
+pub(super) fn bases(at: TargetAddr, len: usize) -> impl Iterator<Item = u64> {
     let page = PAGE as u64;
     let first = at.0 / page;
     let last = at.0.saturating_add((len as u64).saturating_sub(1)) / page;
     (first..=last).map(move |number| number * page)
-}
-
-impl<M: Memory> Memory for RecordingMemory<M> {
-    fn read(&self, at: TargetAddr, into: &mut [u8]) -> Result<(), ReadError> {
-        self.memory.read(at, into)?;
-        self.keep(at, into.len());
-        Ok(())
-    }
 }
 
 impl Pages {
@@ -82,6 +36,11 @@ impl Pages {
             self.pages.insert(base, page);
         }
         sound
+    }
+
+    /// Notes that pages are missing that the process had.
+    pub fn set_lacking(&mut self) {
+        self.lacking = true;
     }
 
     /// The page at `base`.
@@ -128,34 +87,30 @@ impl Memory for Pages {
         }
         Ok(())
     }
+
+    fn is_whole(&self) -> bool {
+        !self.lacking
+    }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::memory::{FakeMemory, MemoryExt as _};
+    use crate::memory::MemoryExt as _;
 
     #[test]
-    fn what_was_read_can_be_read_again() {
-        let mut fake = FakeMemory::new();
-        fake.map(
-            TargetAddr(0x1000),
-            (0..0x3000).map(|i| (i / 7) as u8).collect(),
-        );
-        let recording = RecordingMemory::new(fake.clone());
-        let at = TargetAddr(0x1ffc);
-        let across = recording.read_vec(at, 8, 8).unwrap();
-        let pages = recording.take();
-        assert_eq!(pages.len(), 2);
-        assert_eq!(pages.read_vec(at, 8, 8).unwrap(), across);
-        assert_eq!(
-            pages.read_u8(TargetAddr(0x1000)),
-            fake.read_u8(TargetAddr(0x1000))
-        );
+    fn a_read_may_cross_pages_but_no_gap() {
+        let mut pages = Pages::default();
+        for base in [0x1000, 0x2000] {
+            assert!(pages.add(base, Box::new([(base >> 12) as u8; PAGE])));
+        }
+        let across = pages.read_vec(TargetAddr(0x1ffe), 4, 4);
+        assert_eq!(across, Ok(vec![1, 1, 2, 2]));
         assert!(pages.read_u8(TargetAddr(0x3000)).is_err());
         assert!(pages.read_vec(TargetAddr(u64::MAX - 2), 8, 8).is_err());
-        assert!(recording.read_u8(TargetAddr(0x9000)).is_err());
-        assert!(recording.take().is_empty());
+        assert!(pages.is_whole());
+        pages.set_lacking();
+        assert!(!pages.is_whole());
     }
 
     #[test]
