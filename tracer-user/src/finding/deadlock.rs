@@ -85,8 +85,8 @@ fn summary(scene: &Scene<'_>, cycle: &Cycle, verdict: Verdict) -> String {
     };
     let more = match cycle.members.len() - core.len() {
         0 => String::new(),
-        1 => "; 1 more is entangled with them".to_owned(),
-        more => format!("; {more} more are entangled with them"),
+        1 => "; 1 more waits with them".to_owned(),
+        more => format!("; {more} more wait with them"),
     };
     let what = match shape(scene, cycle) {
         Shape::OnceWithinItself(goid, object) => format!(
@@ -146,6 +146,8 @@ pub(super) fn holds_a_lock(snapshot: &Snapshot, cycle: &Cycle) -> bool {
 
 /// How many goroutines of a cycle are told of one by one.
 const TOLD: usize = 16;
+/// So many of those besides are, too.
+const FEW: usize = 3;
 
 fn story(scene: &Scene<'_>, cycle: &Cycle) -> Vec<String> {
     let mut story = Vec::new();
@@ -160,21 +162,21 @@ fn story(scene: &Scene<'_>, cycle: &Cycle) -> Vec<String> {
             count(more, "goroutine")
         ));
     }
-    let besides = cycle.members.get(cycle.core..).unwrap_or_default();
-    match besides {
-        [] => {}
-        [one] => story.push(format!("Goroutine {one} is entangled with them.")),
-        some => story.push(format!(
-            "Goroutines {} are entangled with them.",
-            listed(some)
-        )),
-    }
+    story.extend(besides(scene, cycle));
     story
+}
+
+/// Those who are on longer cycles with the members of the shortest one.
+fn besides(scene: &Scene<'_>, cycle: &Cycle) -> Vec<String> {
+    match cycle.members.get(cycle.core..).unwrap_or_default() {
+        some if some.len() <= FEW => some.iter().map(|goid| scene.sentence(*goid)).collect(),
+        many => vec![format!("Goroutines {} wait with them.", listed(many))],
+    }
 }
 
 /// What would free the members of `cycle`.
 fn ending(cycle: &Cycle, proof: Proof) -> &'static str {
-    match (proof, cycle.members.len()) {
+    match (proof, cycle.core) {
         (Proof::SeenActors, _) => {
             "If nobody else acts on these objects, none of them ever runs again."
         }

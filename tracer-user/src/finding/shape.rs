@@ -37,11 +37,8 @@ pub(super) fn shape(scene: &Scene<'_>, cycle: &Cycle) -> Shape {
         let wait = waits.find(|wait| wait.object.addr == edge.object);
         wait.map(|wait| wait.operation)
     };
-    let (Some(core), rest) = (cycle.edges.get(..cycle.core), &cycle.members[cycle.core..]) else {
-        return Shape::Ring;
-    };
-    match core {
-        [edge] if rest.is_empty() => {
+    match cycle.edges.get(..cycle.core).unwrap_or_default() {
+        [edge] => {
             let goroutine = scene.goroutine(edge.from);
             if goroutine.is_some_and(|g| is_in_once(scene, g)) {
                 Shape::OnceWithinItself(edge.from, edge.object)
