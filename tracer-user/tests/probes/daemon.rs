@@ -81,12 +81,16 @@ fn over_budget_looks_take_over_and_probes_come_back() {
     assert_eq!(over_budget(), Some(1.0));
     assert_eq!(switches(r#",to="snapshots"}"#), Some(1.0));
     assert!(cell("looks"));
-    // How long the waits lasted that the probes saw.
-    let waits = daemon.metric(
-        r#"gostuck_wait_seconds_bucket{le="+Inf","#,
-        r#",reason="chan receive"}"#,
+    until(
+        "it is told how long the waits lasted that the probes saw",
+        || {
+            let waits = daemon.metric(
+                r#"gostuck_wait_seconds_bucket{le="+Inf","#,
+                r#",reason="chan receive"}"#,
+            );
+            waits.is_some_and(|waits| waits > 1000.0)
+        },
     );
-    assert!(waits.is_some_and(|waits| waits > 1000.0), "{waits:?}");
     load.tell("deadlock");
     until("the deadlock is proven meanwhile", || {
         let process = daemon.process(pid);
