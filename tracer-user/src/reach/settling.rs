@@ -6,7 +6,7 @@ use super::spilled::Unspilled;
 use crate::cancellation::sleep;
 
 /// Looks in a row that must find nothing new.
-const ROUNDS: u32 = 12;
+const ROUNDS: u32 = 16;
 /// They take at least this long together, so that what moves has time to.
 const TIME: Duration = Duration::from_millis(30);
 /// So many of them read everything, however large the heap is.
