@@ -72,6 +72,47 @@ pub fn allow_return() -> bool {
     unsafe { libc::setrlimit(libc::RLIMIT_NICE, &raw const limit) == 0 }
 }
 
+/// While it lives, the thread that made it, and threads that it starts meanwhile, are nicer to others
+/// on their CPU (nice(2)), or less nice.
+#[derive(Debug)]
+pub struct Niceness {
+    before: i32,
+}
+
+impl Niceness {
+    /// So much nicer than before.
+    #[must_use]
+    pub fn raised_by(more: i32) -> Self {
+        Self::changed(|before| before.saturating_add(more))
+    }
+
+    /// The least there is: the thread comes first. Without `CAP_SYS_NICE` it changes nothing.
+    #[must_use]
+    pub fn least() -> Self {
+        Self::changed(|_| -20)
+    }
+
+    fn changed(to: impl FnOnce(i32) -> i32) -> Self {
+        // SAFETY: no memory is involved; 0 means the calling thread. -1 is a possible answer too,
+        // and as good as any when the call fails.
+        let before = unsafe { libc::getpriority(libc::PRIO_PROCESS, 0) };
+        be_nice(to(before));
+        Self { before }
+    }
+}
+
+impl Drop for Niceness {
+    fn drop(&mut self) {
+        // To be less nice takes CAP_SYS_NICE: without it the thread stays as it is.
+        be_nice(self.before);
+    }
+}
+
+fn be_nice(nice: i32) {
+    // SAFETY: no memory is involved; 0 means the calling thread. A failure changes nothing.
+    let _ = unsafe { libc::setpriority(libc::PRIO_PROCESS, 0, nice) };
+}
+
 fn set(thread: Tid, policy: libc::c_int) -> io::Result<()> {
     // SAFETY: a plain struct of integers.
     let parameters: libc::sched_param = unsafe { std::mem::zeroed() };
@@ -116,5 +157,24 @@ mod tests {
         assert_eq!(policy(thread), now);
         drop(end);
         gives_way.join().unwrap();
+    }
+    fn nice() -> i32 {
+        // SAFETY: no memory is involved; 0 means the calling thread.
+        unsafe { libc::getpriority(libc::PRIO_PROCESS, 0) }
+    }
+
+    #[test]
+    fn a_thread_is_nicer_meanwhile() {
+        let before = nice();
+        let low = Niceness::raised_by(10);
+        assert_eq!(nice(), (before + 10).min(19));
+        drop(low);
+    }
+
+    #[test]
+    fn a_thread_that_came_first_is_as_nice_as_before_afterwards() {
+        let before = nice();
+        drop(Niceness::least());
+        assert_eq!(nice(), before);
     }
 }

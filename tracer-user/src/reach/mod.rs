@@ -14,7 +14,6 @@ pub mod freeze;
 mod goroutine;
 pub mod heap;
 mod looks;
-mod low_priority;
 mod machines;
 pub mod mark;
 mod progress;

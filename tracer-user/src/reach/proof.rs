@@ -16,7 +16,6 @@ use super::{
     error::ReachError,
     frames::FrameMaps,
     looks::{Looks, failed},
-    low_priority::LowPriority,
     mark::Marker,
     progress::{Progress, Pulse},
     quiet::Activity,
@@ -26,8 +25,12 @@ use super::{
 use crate::{
     graph::{GoroutineNode, Verdicts},
     ids::Goid,
+    scheduling::Niceness,
     snapshot::{Snapshot, Target},
 };
+
+/// How much nicer than usual a walk is that gives way (nice(2)).
+const NICER: i32 = 10;
 
 /// How a walk is made.
 #[derive(Debug, Clone, Copy)]
@@ -140,7 +143,10 @@ impl<'t> Prover<'t> {
     /// # Errors
     /// As [`Self::prove`].
     pub fn glance(&mut self, nodes: &[GoroutineNode]) -> Result<&Verdicts, ReachError> {
-        let _low = self.options.low_priority.then(LowPriority::begin);
+        let _low = self
+            .options
+            .low_priority
+            .then(|| Niceness::raised_by(NICER));
         let mut begun = self.begin(Instant::now(), nodes)?;
         begun.looks.solve()?;
         Ok(self.begun.insert(begun).looks.verdicts())
@@ -186,7 +192,7 @@ impl<'t> Prover<'t> {
     pub fn prove(&mut self, nodes: &[GoroutineNode]) -> Result<Proof, ReachError> {
         let (target, options) = (self.target, &self.options);
         let now = Instant::now();
-        let _low = options.low_priority.then(LowPriority::begin);
+        let _low = options.low_priority.then(|| Niceness::raised_by(NICER));
         let stopped = target.stopped_threads();
         let begun = match self.begun.take() {
             Some(mut begun) => {

@@ -14,8 +14,7 @@ use crate::ids::{LoadBias, TargetAddr};
 
 /// Results that are kept for goroutines with the same frames at most: those take different courses.
 const MAX_COURSES: usize = 16;
-/// Instructions executed at one inspection for goroutines none of whose kind has been followed, and for
-/// others: about half a second.
+/// Instructions executed at one inspection to follow goroutines: about half a second.
 const MAX_STEPS: u64 = 6_000_000;
 /// How much is kept of all courses together, in [`Dependence::weight`]s of about 50 bytes.
 const MAX_WEIGHT: usize = 200_000;

@@ -123,13 +123,18 @@ fn fact(line: &str) -> Option<Fact> {
     })
 }
 
-fn compare(pid: u32, facts: &[Fact]) -> Score {
+/// The process, its state, and an analyzer that knows nothing of it yet.
+pub(crate) fn look_at(pid: u32) -> (Target, Snapshot, Analyzer) {
     let process = Process::open(Pid(pid)).expect("the process is there");
     let image = Image::open(Path::new(&format!("/proc/{pid}/exe"))).expect("a Go image");
     let image = Arc::new(image);
     let target = Target::live(&process, Arc::clone(&image)).expect("a target");
     let snapshot = snapshot::take(&target).expect("a snapshot");
-    let analyzer = Analyzer::new(image);
+    (target, snapshot, Analyzer::new(image))
+}
+
+fn compare(pid: u32, facts: &[Fact]) -> Score {
+    let (target, snapshot, analyzer) = look_at(pid);
     let pending = analyzer.pending(&target, &snapshot.goroutines);
     same_one_by_one(&pending, &analyzer, &target, &snapshot);
     let locks = analyzer.locks(&target, &snapshot, &snapshot.goroutines);

@@ -5,15 +5,11 @@ use std::{
     io::{BufRead as _, BufReader},
     path::Path,
     process::{Command, Stdio},
-    sync::Arc,
 };
 
 use tracer_user::{
-    ids::Pid,
-    image::Image,
-    process::Process,
-    release::{Analyzer, holders},
-    snapshot::{self, ObjectKind, Snapshot, Target},
+    release::{Locks, holders},
+    snapshot::{ObjectKind, Snapshot},
 };
 
 use crate::compare::{self, Running};
@@ -41,12 +37,7 @@ pub(crate) fn check(go: &Path, version: &str) {
 }
 
 fn found(pid: u32, what: &str) {
-    let process = Process::open(Pid(pid)).expect("the process is there");
-    let image = Image::open(Path::new(&format!("/proc/{pid}/exe"))).expect("a Go image");
-    let image = Arc::new(image);
-    let target = Target::live(&process, Arc::clone(&image)).expect("a target");
-    let snapshot = snapshot::take(&target).expect("a snapshot");
-    let analyzer = Analyzer::new(image);
+    let (target, snapshot, analyzer) = compare::look_at(pid);
     let locks = analyzer.locks(&target, &snapshot, &snapshot.goroutines);
     assert!(locks.followed <= MAX_FOLLOWED, "{what}: {}", locks.followed);
     assert_eq!(locks.unfollowed, [], "{what}");
@@ -61,7 +52,7 @@ fn found(pid: u32, what: &str) {
 }
 
 /// Both mutexes of the shop are held by one goroutine each, who waits for the other one's.
-fn held_by_one_each(snapshot: &Snapshot, locks: &tracer_user::release::Locks, what: &str) {
+fn held_by_one_each(snapshot: &Snapshot, locks: &Locks, what: &str) {
     let holders = holders(snapshot, locks);
     let waited_for = snapshot
         .objects

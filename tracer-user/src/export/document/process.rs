@@ -76,12 +76,18 @@ impl ImageFacts {
     #[must_use]
     pub fn new(image: &Image, snapshot: &Snapshot) -> Self {
         let scheduler = snapshot.scheduler.as_ref();
+        let facts = Self::of_file(image);
+        Self {
+            cgo: scheduler.map_or(facts.cgo, |scheduler| scheduler.is_cgo),
+            ..facts
+        }
+    }
+
+    /// What `image` says of itself alone.
+    fn of_file(image: &Image) -> Self {
         Self {
             go_version: image.go_version().raw.clone(),
-            cgo: scheduler.map_or_else(
-                || image.build_info().setting("CGO_ENABLED") == Some("1"),
-                |scheduler| scheduler.is_cgo,
-            ),
+            cgo: image.build_info().setting("CGO_ENABLED") == Some("1"),
             stripped: image.is_stripped(),
         }
     }
@@ -98,25 +104,22 @@ impl Process {
         clock: &Clock,
     ) -> Self {
         Self {
-            key: key_text(process.key),
-            pid: process.pid(),
-            start_time: Some(clock.start_text(process.key.start_time)),
-            uptime_seconds: Some(clock.uptime(process.key.start_time).as_secs()),
-            file: None,
-            command: command(process),
-            exe: process.exe.path.to_string_lossy().into_owned(),
-            image,
             gomaxprocs: snapshot.scheduler.as_ref().map(|s| s.gomaxprocs),
             cpu_limit: cpu_limit.map(|limit| limit.0),
             threads: snapshot.threads.iter().filter(|t| t.tid.is_some()).count(),
             goroutines: snapshot.goroutines.len(),
-            identity: process.container.as_ref().map(Identity::from),
+            ..Self::from_outside(process, image, clock)
         }
     }
 
     /// `process`, which executes `image`, before it was read.
     #[must_use]
     pub fn unread(process: &process::Process, image: &Image, clock: &Clock) -> Self {
+        Self::from_outside(process, ImageFacts::of_file(image), clock)
+    }
+
+    /// What is known without reading its memory.
+    fn from_outside(process: &process::Process, image: ImageFacts, clock: &Clock) -> Self {
         Self {
             key: key_text(process.key),
             pid: process.pid(),
@@ -125,11 +128,7 @@ impl Process {
             file: None,
             command: command(process),
             exe: process.exe.path.to_string_lossy().into_owned(),
-            image: ImageFacts {
-                go_version: image.go_version().raw.clone(),
-                cgo: image.build_info().setting("CGO_ENABLED") == Some("1"),
-                stripped: image.is_stripped(),
-            },
+            image,
             gomaxprocs: None,
             cpu_limit: None,
             threads: 0,

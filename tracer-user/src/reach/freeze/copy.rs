@@ -10,7 +10,7 @@ use std::{
     time::{Duration, SystemTime},
 };
 
-use super::{Freeze, FreezeError, urgent::Urgent};
+use super::{Freeze, FreezeError};
 use crate::{
     clock::monotonic_ns,
     ids::Pid,
@@ -19,6 +19,7 @@ use crate::{
         Wanted,
     },
     process::Mappings,
+    scheduling::Niceness,
     snapshot::{Motion, Target},
 };
 
@@ -53,7 +54,8 @@ impl HeldMoment {
         check: &impl Fn() -> Result<(), E>,
     ) -> Result<Self, E> {
         let room = Room::for_copy(wanted, own_bytes);
-        let urgent = Urgent::begin();
+        // Somebody is held still, and waits for us.
+        let urgent = Niceness::least();
         let freeze = Freeze::begin(pid, limit)?;
         check()?;
         let (taken, monotonic_ns) = (SystemTime::now(), monotonic_ns());

@@ -11,7 +11,6 @@
 mod copy;
 mod ptrace;
 mod threads;
-mod urgent;
 
 use std::{
     io,
