@@ -335,14 +335,7 @@ impl Executor<'_> {
         let given = arguments::in_registers(self.code.image(), function);
         for index in 0..self.isa.arguments().len().min(given) {
             let closure = self.argument(state, index);
-            let entry = self.load(state, closure, 8);
-            let callee = self.function(entry).and_then(|at| self.code.callee(at));
-            let matters = callee.is_some_and(|callee| match callee.effect {
-                CallEffect::Code => !self.code.is_inert("", &callee.function),
-                CallEffect::Release(_) | CallEffect::Done => true,
-                _ => false,
-            });
-            if !matters {
+            if !self.matters(state, closure) {
                 continue;
             }
             let back = Some((Arc::clone(&state.routine), state.at));
@@ -358,7 +351,7 @@ impl Executor<'_> {
     /// but this path does not do it.
     fn spawn(&mut self, state: &mut State, closure: Value) {
         if self.watch.is_some() {
-            // What the new goroutine does is its own past.
+            self.have_run(state, closure);
             return;
         }
         let mut other = state.clone();
@@ -368,6 +361,32 @@ impl Executor<'_> {
         if self.call_closure(&mut other, closure, None, false) {
             self.queue.push(other, &self.world);
         }
+    }
+
+    /// Where a past is followed, a new goroutine may have run to its end by now, and have given back what
+    /// the one that started it has taken.
+    fn have_run(&mut self, state: &State, closure: Value) {
+        let is_lock = |lock: &(LockKind, u64)| lock.0 != LockKind::Promise;
+        if !state.effects.held.iter().any(is_lock) || !self.matters(state, closure) {
+            return;
+        }
+        let back = Some((Arc::clone(&state.routine), state.at));
+        let mut ended = state.clone();
+        ended.forks += 1;
+        if self.call_closure(&mut ended, closure, back, false) {
+            self.queue.push(ended, &self.world);
+        }
+    }
+
+    /// Whether the function of `closure` is known to do something to locks, or to lead to what may.
+    fn matters(&self, state: &State, closure: Value) -> bool {
+        let entry = self.load(state, closure, 8);
+        let callee = self.function(entry).and_then(|at| self.code.callee(at));
+        callee.is_some_and(|callee| match callee.effect {
+            CallEffect::Code => !self.code.is_inert("", &callee.function),
+            CallEffect::Release(_) | CallEffect::Done => true,
+            _ => false,
+        })
     }
 
     /// The lock that `value` points to; [`UNKNOWN_LOCK`] if that is not known.
