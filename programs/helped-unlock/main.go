@@ -1,9 +1,13 @@
-// Healthy, and told as a proven lock cycle: a known false proof (docs/verdicts.md, the discipline of the
-// program), kept for whoever mends it. Each worker has its lock unlocked by another goroutine while it waits
-// for the other lock, and locked again for it afterwards.
+// Healthy: each worker has its lock unlocked by a goroutine that it starts while it waits for the other
+// lock, and locked again by another one afterwards. That is no cycle, although each has taken its lock
+// and unlocks it later: what a goroutine has started since may have given back what it took.
+//
+// expect: healthy
+// matrix: all
 package main
 
 import (
+	"fmt"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -95,6 +99,7 @@ func work_1() {
 }
 
 func main() {
+	fmt.Println("READY")
 	go cover()
 	go func() {
 		for {

@@ -15,7 +15,7 @@ use super::{
     effects::{History, UNKNOWN_LOCK},
     forget::SHARED_OBJECT,
     hash::hash_of,
-    returns::Return,
+    returns::{Entered, Return},
     state::Flags,
     value::{Trust, Value},
 };
@@ -127,14 +127,14 @@ impl Executor<'_> {
             return Step::Go;
         };
         let back = Some((Arc::clone(&state.routine), state.at));
-        self.push_return(state, back, false);
+        self.push_return(state, back, Entered::Called);
         state.routine = routine;
         state.at = at;
         state.flags = Flags::Unknown;
         Step::Go
     }
 
-    fn push_return(&self, state: &mut State, to: Option<(Arc<Routine>, u32)>, deferred: bool) {
+    fn push_return(&self, state: &mut State, to: Option<(Arc<Routine>, u32)>, entered: Entered) {
         let sp = self.isa.stack_pointer();
         let off = match state.returns.is_empty() {
             true => self.world.to_callees(),
@@ -145,7 +145,7 @@ impl Executor<'_> {
             sp: state.register(sp),
             fp: state.register(self.isa.frame_pointer()),
             frame: state.frame,
-            deferred,
+            entered,
             through_memory: false,
         });
         state.frame = state.register(sp).displaced(off);
@@ -237,7 +237,7 @@ impl Executor<'_> {
         state: &mut State,
         closure: Value,
         back: Option<(Arc<Routine>, u32)>,
-        deferred: bool,
+        entered: Entered,
     ) -> bool {
         let entry = self.load(state, closure, 8);
         let routine = self
@@ -249,7 +249,7 @@ impl Executor<'_> {
         if state.returns.len() >= self.depth || routine.body.instructions.is_empty() {
             return false;
         }
-        self.push_return(state, back, deferred);
+        self.push_return(state, back, entered);
         self.forget_registers(state);
         state.set_register(self.isa.closure(), closure);
         self.mark_closure(state, entry);
@@ -341,7 +341,7 @@ impl Executor<'_> {
             let back = Some((Arc::clone(&state.routine), state.at));
             let mut called = state.clone();
             called.forks += 1;
-            if self.call_closure(&mut called, closure, back, false) {
+            if self.call_closure(&mut called, closure, back, Entered::Called) {
                 self.queue.push(called, &self.world);
             }
         }
@@ -358,13 +358,13 @@ impl Executor<'_> {
         other.forks += 1;
         let promises = state.effects.edit(Effects::hand_over);
         other.effects.edit(|e| e.held = promises);
-        if self.call_closure(&mut other, closure, None, false) {
+        if self.call_closure(&mut other, closure, None, Entered::Started) {
             self.queue.push(other, &self.world);
         }
     }
 
     /// Where a past is followed, a new goroutine may have run to its end by now, and have given back what
-    /// the one that started it has taken.
+    /// the one that started it has taken. It has not if it takes that itself: then it waits for it.
     fn have_run(&mut self, state: &State, closure: Value) {
         let is_lock = |lock: &(LockKind, u64)| lock.0 != LockKind::Promise;
         if !state.effects.held.iter().any(is_lock) || !self.matters(state, closure) {
@@ -373,7 +373,7 @@ impl Executor<'_> {
         let back = Some((Arc::clone(&state.routine), state.at));
         let mut ended = state.clone();
         ended.forks += 1;
-        if self.call_closure(&mut ended, closure, back, false) {
+        if self.call_closure(&mut ended, closure, back, Entered::Started) {
             self.queue.push(ended, &self.world);
         }
     }

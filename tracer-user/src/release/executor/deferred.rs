@@ -2,7 +2,9 @@
 
 use std::{rc::Rc, sync::Arc};
 
-use super::{super::sites::CallEffect, Deferred, Executor, State, Step, value::Value};
+use super::{
+    super::sites::CallEffect, Deferred, Executor, State, Step, returns::Entered, value::Value,
+};
 
 impl Executor<'_> {
     pub(super) fn defer(&mut self, state: &mut State, effect: CallEffect, first: Value) -> Step {
@@ -42,7 +44,7 @@ impl Executor<'_> {
         let again = state.at - 1;
         let back = Some((Arc::clone(&state.routine), again));
         state.at = again;
-        if !self.call_closure(state, next.closure, back, true) {
+        if !self.call_closure(state, next.closure, back, Entered::Deferred) {
             self.opaque(state);
             state.at = again;
         }

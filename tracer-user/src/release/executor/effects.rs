@@ -7,6 +7,7 @@ use super::{
     hash::hash_of,
     value::Value,
 };
+use crate::ids::ImageAddr;
 
 /// A lock by what has to be released, and its address.
 pub type Lock = (LockKind, u64);
@@ -62,6 +63,9 @@ pub struct Effects {
     /// Where a past is followed: locks of `held` together with a number of which cannot be told
     /// whether it is their address, and at which one of their kind was given back, ascending.
     pub aliased: Vec<(Lock, u64)>,
+    /// Where a past is followed: where locks of `held` were taken, ascending. None of a lock that was
+    /// taken in different places by paths that go on as one.
+    pub sites: Vec<(Lock, ImageAddr)>,
 }
 
 impl Effects {
@@ -77,17 +81,69 @@ impl Effects {
         self.doubted.dedup();
     }
 
-    /// Takes `lock` where a past is followed: more than twice is not told apart, so that loops come
-    /// to an end.
-    pub fn take(&mut self, lock: Lock) {
+    /// Takes `lock` at `site` where a past is followed. Whoever gets an exclusive lock has it, and nobody
+    /// had it any more, whatever seemed to be so before: the path has it once, beyond doubt. Of other
+    /// locks, and of those whose address is not known, more than two are not told apart, so that loops
+    /// come to an end.
+    pub fn take(&mut self, lock: Lock, site: ImageAddr) {
+        let exclusive = matches!(lock.0, LockKind::Mutex | LockKind::Write);
+        if exclusive && lock.1 != UNKNOWN_LOCK {
+            self.held.retain(|held| *held != lock);
+        }
         let known = self.held.iter().filter(|held| **held == lock).count();
         if known == 0 {
-            self.doubted.retain(|doubted| *doubted != lock);
-            self.aliased.retain(|(aliased, _)| *aliased != lock);
+            self.forget_doubts(lock);
         }
         if known < MAX_SAME_TAKEN {
             self.acquire(lock);
         }
+        if lock.1 != UNKNOWN_LOCK {
+            match self.sites.binary_search_by_key(&lock, |(lock, _)| *lock) {
+                Ok(at) => self.sites[at].1 = site,
+                Err(at) => self.sites.insert(at, (lock, site)),
+            }
+        }
+    }
+
+    /// Where `lock`, which is held, was taken, if that is one place.
+    pub fn site(&self, lock: Lock) -> Option<ImageAddr> {
+        let at = self.sites.binary_search_by_key(&lock, |(lock, _)| *lock);
+        Some(self.sites.get(at.ok()?)?.1)
+    }
+
+    /// Forgets what was said of `lock`, which is held no more.
+    fn forget_doubts(&mut self, lock: Lock) {
+        self.doubted.retain(|doubted| *doubted != lock);
+        self.aliased.retain(|(aliased, _)| *aliased != lock);
+        self.sites.retain(|(taken, _)| *taken != lock);
+    }
+
+    /// Keeps what can be said of both histories where a past is followed: what one of them has not taken
+    /// is not held, and what one of them has given back may have been.
+    pub fn agree(&mut self, other: &Self) {
+        let mut theirs = other.held.clone();
+        self.held.retain(|lock| match theirs.binary_search(lock) {
+            Ok(at) => {
+                theirs.remove(at);
+                true
+            }
+            Err(_) => false,
+        });
+        for released in &other.released {
+            self.give((released.kind, released.object), released.reloaded);
+        }
+        self.unknown_code |= other.unknown_code;
+        self.doubted.extend(&other.doubted);
+        self.aliased.extend(&other.aliased);
+        let held = |lock: &Lock| self.held.binary_search(lock).is_ok();
+        self.doubted.retain(held);
+        self.aliased.retain(|(lock, _)| held(lock));
+        self.sites
+            .retain(|site| held(&site.0) && other.sites.contains(site));
+        self.doubted.sort_unstable();
+        self.doubted.dedup();
+        self.aliased.sort_unstable();
+        self.aliased.dedup();
     }
 
     /// Something of the kind `kind` was given back at `object`, which may be one of the locks that
@@ -122,6 +178,7 @@ impl Effects {
         }
         self.held.sort_unstable();
         self.doubted.retain(|lock| !outdated(lock.1));
+        self.sites.retain(|(lock, _)| !outdated(lock.1));
         for (_, number) in &mut self.aliased {
             if outdated(*number) {
                 *number = UNKNOWN_LOCK;
@@ -175,8 +232,7 @@ impl Effects {
         if let Ok(at) = self.held.binary_search(&lock) {
             self.held.remove(at);
             if self.held.binary_search(&lock).is_err() {
-                self.doubted.retain(|doubted| *doubted != lock);
-                self.aliased.retain(|(aliased, _)| *aliased != lock);
+                self.forget_doubts(lock);
             }
             return false;
         }

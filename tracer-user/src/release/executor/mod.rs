@@ -44,6 +44,7 @@ pub use watch::{MAX_DEFERRED, Watch};
 
 use progress::{Meeting, Progress};
 use queue::{Place, Queue};
+use returns::Entered;
 
 use super::{
     code::Code,
@@ -338,14 +339,18 @@ impl<'a> Executor<'a> {
         if histories.0 <= MAX_HISTORIES {
             return place;
         }
-        histories.1.edit(|e| e.summarise(&state.effects));
+        let is_past = self.watch.is_some();
+        histories.1.edit(|e| match is_past {
+            true => e.agree(&state.effects),
+            false => e.summarise(&state.effects),
+        });
         state.effects.clone_from(&histories.1);
         Place::of(state, &self.world)
     }
 
     /// Notes a release at the current instruction of `state`.
     fn sight(&mut self, state: &State, site: ImageAddr, kind: ReleaseKind, object: u64) {
-        let deferred = self.deferred_frame || state.returns.iter().any(|r| r.deferred);
+        let deferred = self.deferred_frame || state.returns.any(Entered::Deferred);
         let sighting = Sighting {
             frame: self.frame,
             site,

@@ -4,6 +4,17 @@ use std::{rc::Rc, sync::Arc};
 
 use super::{super::code::Routine, hash::hash_of, value::Value};
 
+/// How a function that is followed was entered.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Entered {
+    /// By a call.
+    Called,
+    /// By a deferred call.
+    Deferred,
+    /// As a goroutine of its own.
+    Started,
+}
+
 /// Where a followed call returns to.
 #[derive(Debug, Clone)]
 pub struct Return {
@@ -17,8 +28,8 @@ pub struct Return {
     pub fp: Value,
     /// The caller's frame address.
     pub frame: Value,
-    /// Whether the call was deferred.
-    pub deferred: bool,
+    /// How the function was entered.
+    pub entered: Entered,
 }
 
 /// The calls being followed: a list that grows at its inner end, of which paths share the rest.
@@ -57,7 +68,7 @@ impl Returns {
     /// Follows one more call.
     pub fn push(&mut self, back: Return) {
         let to = back.to.as_ref().map(|(r, at)| (r.function.entry, *at));
-        let digest = hash_of(&(self.digest(), to, back.sp, back.deferred));
+        let digest = hash_of(&(self.digest(), to, back.sp, back.entered));
         let outer = std::mem::take(self);
         self.innermost = Some(Rc::new(Link {
             depth: outer.len() + 1,
@@ -86,6 +97,12 @@ impl Returns {
                 ..back
             });
         }
+    }
+
+    /// Whether any of the functions was entered like that.
+    #[must_use]
+    pub fn any(&self, entered: Entered) -> bool {
+        self.iter().any(|back| back.entered == entered)
     }
 
     /// Leaves all of them.
@@ -121,7 +138,7 @@ mod tests {
             sp: Value::exact(sp),
             fp: Value::Unknown,
             frame: Value::Unknown,
-            deferred: false,
+            entered: Entered::Called,
         }
     }
 

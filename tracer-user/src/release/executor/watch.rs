@@ -16,6 +16,7 @@ use super::{
     effects::{Lock, UNKNOWN_LOCK},
     memory::World,
     queue::Place,
+    returns::Entered,
     trace::{CellAddr, Term},
     value::Value,
 };
@@ -55,8 +56,6 @@ pub struct Watch {
     pub overflow: bool,
     /// Whether paths ended since they had deferred [`MAX_DEFERRED`] calls.
     pub defers_more: bool,
-    /// Where each lock was taken, and whether in several places.
-    pub acquired: FxHashMap<Lock, (ImageAddr, bool)>,
 }
 
 impl Watch {
@@ -76,7 +75,6 @@ impl Watch {
             arrivals: Vec::new(),
             overflow: false,
             defers_more: false,
-            acquired: FxHashMap::default(),
         }
     }
 }
@@ -85,7 +83,6 @@ impl Watch {
     /// Forgets all paths.
     pub(super) fn begin_anew(&mut self) {
         self.arrivals.clear();
-        self.acquired.clear();
         self.overflow = false;
         self.defers_more = false;
     }
@@ -246,21 +243,15 @@ impl<'a> Executor<'a> {
 
     /// The path takes `lock`; whether it goes on. A future that waits for a lock that it has taken
     /// itself does not, unless somebody else gives the lock back that it is to give back later: then it
-    /// is no owner. What it has deferred tells of what it holds all the same.
-    pub(super) fn acquire(&mut self, state: &mut State, site: ImageAddr, lock: Lock) -> bool {
-        match &mut self.watch {
-            None => {
-                let exclusive = matches!(lock.0, LockKind::Mutex | LockKind::Write);
-                if exclusive && lock.1 != UNKNOWN_LOCK && state.effects.has(lock) {
-                    return false;
-                }
-                state.effects.edit(|e| e.acquire(lock));
-            }
-            Some(watch) => {
-                let place = watch.acquired.entry(lock).or_insert((site, false));
-                place.1 |= place.0 != site;
-                state.effects.edit(|e| e.take(lock));
-            }
+    /// is no owner. Nor does a goroutine that a past has started, while the past has the lock. What it has deferred tells of what it holds all the same.
+    pub(super) fn acquire(&self, state: &mut State, site: ImageAddr, lock: Lock) -> bool {
+        let exclusive = matches!(lock.0, LockKind::Mutex | LockKind::Write);
+        let waits = exclusive && lock.1 != UNKNOWN_LOCK && state.effects.has(lock);
+        match &self.watch {
+            None if waits => return false,
+            None => state.effects.edit(|e| e.acquire(lock)),
+            Some(_) if waits && state.returns.any(Entered::Started) => return false,
+            Some(_) => state.effects.edit(|e| e.take(lock, site)),
         }
         true
     }

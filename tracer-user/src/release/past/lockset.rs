@@ -305,6 +305,9 @@ impl<'a> Walk<'a> {
             let known = self.lockset.entry((kind, object)).or_insert(acquisition);
             if known.frame == index {
                 known.taken = known.taken.min(taken);
+                if known.site != site {
+                    known.site = ImageAddr(0);
+                }
             } else if known.taken < taken {
                 *known = acquisition;
             }

@@ -143,11 +143,7 @@ fn follow(
         let own = packages::keeps_locks_to_itself(&routine.function.name);
         return own.then(|| Summary::idle(symbols.bias()));
     }
-    let reader = Reader {
-        code,
-        symbols,
-        watch: &watch,
-    };
+    let reader = Reader { code, symbols };
     let arrivals: Vec<Arrival> = watch.arrivals.iter().map(|s| reader.arrival(s)).collect();
     let is_idle = arrivals
         .iter()
@@ -201,7 +197,6 @@ fn entry(
 struct Reader<'a> {
     code: &'a Code,
     symbols: &'a Symbols<'a>,
-    watch: &'a Watch,
 }
 
 impl Reader<'_> {
@@ -217,7 +212,7 @@ impl Reader<'_> {
                 .map(|lock| Taken {
                     kind: lock.0,
                     at: self.number(lock.1),
-                    site: self.watch.acquired.get(lock).map_or(ImageAddr(0), |p| p.0),
+                    site: effects.site(*lock).unwrap_or(ImageAddr(0)),
                     doubted: effects.doubted.contains(lock),
                     aliases: effects
                         .aliased
