@@ -1,6 +1,6 @@
-// A process to look at: `parked N [meter]` parks N goroutines in a select, under stacks of eight
+// A process to look at: `parked N [meter|mutex]` parks N goroutines in a select, under stacks of eight
 // depths, and with `meter` keeps one goroutine counting, so that whoever reads the process can be told
-// what that cost it.
+// what that cost it. With `mutex` all of them wait for one mutex instead, which main holds.
 //
 // GET /meter answers {"operations": N, "longest_gap_ns": N} since the last call.
 package main
@@ -13,6 +13,7 @@ import (
 	_ "net/http/pprof"
 	"os"
 	"strconv"
+	"sync"
 	"sync/atomic"
 	"time"
 )
@@ -22,6 +23,7 @@ var (
 	longestGap atomic.Int64
 	stop       = make(chan struct{})
 	jobs       = make(chan int)
+	mutex      sync.Mutex
 )
 
 // count works without ever waiting; the longest time between two of its turns is the pause it saw.
@@ -48,6 +50,12 @@ func wait(depth int) {
 	}
 }
 
+func queue() {
+	mutex.Lock()
+	defer mutex.Unlock()
+	operations.Add(1)
+}
+
 func parse(text string) int {
 	n, err := strconv.Atoi(text)
 	if err != nil {
@@ -58,10 +66,19 @@ func parse(text string) int {
 }
 
 func main() {
-	for i := range make([]struct{}, parse(os.Args[1])) {
-		go wait(i % 8)
+	mode := ""
+	if len(os.Args) > 2 {
+		mode = os.Args[2]
 	}
-	if len(os.Args) > 2 && os.Args[2] == "meter" {
+	mutex.Lock()
+	for i := range make([]struct{}, parse(os.Args[1])) {
+		if mode == "mutex" {
+			go queue()
+		} else {
+			go wait(i % 8)
+		}
+	}
+	if mode == "meter" {
 		go count()
 	}
 	http.HandleFunc("/meter", func(w http.ResponseWriter, _ *http.Request) {
@@ -77,4 +94,5 @@ func main() {
 	}
 	fmt.Println("READY", listener.Addr())
 	http.Serve(listener, nil)
+	mutex.Unlock()
 }

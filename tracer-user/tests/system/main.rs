@@ -47,7 +47,11 @@ fn main() {
 }
 
 /// A trial that needs root, a Go toolchain and `tools`; named as ignored where one is missing.
-fn trial(name: &str, tools: &[&str], run: fn() -> Result<(), String>) -> Trial {
+fn trial(
+    name: &str,
+    tools: &[&str],
+    run: impl FnOnce() -> Result<(), String> + Send + 'static,
+) -> Trial {
     let missing: Vec<&str> = tools
         .iter()
         .filter(|tool| !running::on_path(tool))

@@ -2,8 +2,13 @@
 //! process. docs/performance.md, "A node with costly neighbours".
 
 use std::{
+    collections::VecDeque,
     path::{Path, PathBuf},
     process::{Command, Stdio},
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
     thread,
     time::{Duration, Instant, SystemTime, UNIX_EPOCH},
 };
@@ -48,12 +53,79 @@ pub(crate) struct Options {
     /// Processes that keep a CPU busy
     #[arg(long, default_value_t = 0)]
     busy: u32,
+    /// Short-lived processes that start each second, each of which ends after three
+    #[arg(long, default_value_t = 0)]
+    churn: u32,
+    /// A hundred processes with two million goroutines in all, two busy CPUs, and three more processes
+    /// that start each second: --leaked 200000 --leaking 10 --small 87 --busy 2 --churn 3
+    #[arg(long, conflicts_with_all = ["leaked", "leaking", "small", "busy", "churn"])]
+    large: bool,
     /// Measure this gostuck, as it was built, instead of a release build
     #[arg(long, value_name = "FILE")]
     gostuck: Option<PathBuf>,
     /// Deadlocks, each in a small process of its own
     #[arg(long, default_value_t = 40)]
     rounds: u32,
+}
+
+impl Options {
+    fn sized(&self, quick: bool) -> Self {
+        let mut options = self.clone();
+        if options.large {
+            (options.leaked, options.leaking) = (200_000, 10);
+            (options.small, options.busy, options.churn) = (87, 2, 3);
+        }
+        if quick {
+            (options.leaked, options.rounds) = (20_000, 3);
+        }
+        options
+    }
+}
+
+/// How long a short-lived process lives.
+const SHORT: Duration = Duration::from_secs(3);
+
+/// Has short-lived processes start and end until it is dropped.
+struct Churn {
+    over: Arc<AtomicBool>,
+    thread: Option<thread::JoinHandle<()>>,
+}
+
+impl Churn {
+    fn start(program: &Path, each_second: u32) -> Self {
+        let over = Arc::new(AtomicBool::new(each_second == 0));
+        let is_over = Arc::clone(&over);
+        let program = program.to_owned();
+        let pause = Duration::from_secs(1) / each_second.max(1);
+        let thread = thread::spawn(move || {
+            let mut living = VecDeque::new();
+            while !is_over.load(Ordering::Relaxed) {
+                let started = Command::new(&program).stdout(Stdio::null()).spawn();
+                living.extend(started.ok().map(|child| (Instant::now(), Ended(child))));
+                while living
+                    .front()
+                    .is_some_and(|(since, _)| since.elapsed() > SHORT)
+                {
+                    living.pop_front();
+                }
+                thread::sleep(pause);
+            }
+        });
+        Self {
+            over,
+            thread: Some(thread),
+        }
+    }
+}
+
+impl Drop for Churn {
+    fn drop(&mut self) {
+        self.over.store(true, Ordering::Relaxed);
+        if let Some(thread) = self.thread.take() {
+            // It ends what it has started.
+            let _ = thread.join();
+        }
+    }
 }
 
 /// What one small process had to wait for, in seconds.
@@ -68,15 +140,7 @@ struct Round {
 }
 
 pub(crate) fn run(options: &Options, quick: bool) -> Result<()> {
-    let options = &if quick {
-        Options {
-            leaked: 20_000,
-            rounds: 3,
-            ..options.clone()
-        }
-    } else {
-        options.clone()
-    };
+    let options = &options.sized(quick);
     let gostuck = options.gostuck.clone().map_or_else(tool::gostuck, Ok)?;
     let waits = program::build("bench/waits")?;
     let neighbour = program::build("bench/node")?;
@@ -97,6 +161,7 @@ pub(crate) fn run(options: &Options, quick: bool) -> Result<()> {
     for _ in 0..options.busy {
         neighbours.push(start(&["busy"])?);
     }
+    let churn = Churn::start(&waits, options.churn);
     let began = Instant::now();
     let daemon = Ended(
         Command::new(&gostuck)
@@ -117,22 +182,27 @@ pub(crate) fn run(options: &Options, quick: bool) -> Result<()> {
     }
     let used = used(daemon.0.id())?;
     let share = of(used.cpu) / of(began.elapsed());
-    drop(neighbours);
-    let mut section = Section::new(
-        "A node with costly neighbours",
-        "`cargo xtask bench node`, as root. Beside the processes of the first line the daemon runs with its \
+    drop((neighbours, churn));
+    let (title, command) = match options.large {
+        false => ("A node with costly neighbours", "bench node"),
+        true => ("A node with a hundred processes", "bench node --large"),
+    };
+    let what = format!(
+        "`cargo xtask {command}`, as root. Beside the processes of the first line the daemon runs with its \
          defaults. Each round starts one more small server, waits until the daemon has looked at it, has two \
          of its goroutines lock each other out, and asks the daemon every 20 ms until it calls that proven.",
     );
+    let mut section = Section::new(title, &what);
     section.text(&format!(
         "{} with {} leaked goroutines, a gateway with {} idle HTTP connections in its pool, {} small \
-         servers, {} that keep a CPU busy; {} rounds. `/readyz` after {}; CPU of the daemon over the run, its \
+         servers, {} that keep a CPU busy, {} that start each second and end after three; {} rounds. `/readyz` after {}; CPU of the daemon over the run, its \
          start included: {}; resident at the end: {}.",
         processes(options.leaking),
         options.leaked,
         options.connections,
         options.small,
         options.busy,
+        options.churn,
         options.rounds,
         seconds(ready),
         percent(share),
