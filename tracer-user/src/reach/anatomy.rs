@@ -135,6 +135,7 @@ fn goroutine(layout: &Layout) -> GoroutineLayout {
         size: g.size,
         stack: g.stack,
         sched_sp: g.sched + layout.gobuf.sp,
+        sched_pc: g.sched + layout.gobuf.pc,
         syscall_sp: g.syscallsp,
         status: g.atomicstatus,
         goid: g.goid,

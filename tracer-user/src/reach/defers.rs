@@ -68,6 +68,7 @@ mod tests {
         size: 16,
         stack: 0,
         sched_sp: 0,
+        sched_pc: 0,
         syscall_sp: 0,
         status: 0,
         goid: 0,

@@ -9,7 +9,7 @@ use crate::{
     ids::{ImageAddr, LoadBias, TargetAddr},
     image::{Arch, Function, Image},
     memory::words,
-    snapshot::{Snapshot, Stack, StackFrame},
+    snapshot::{Snapshot, Stack, StackFrame, Unwinder},
 };
 
 // `internal/abi/funcdata.go`.
@@ -23,45 +23,73 @@ const ARGS_SIZE_UNKNOWN: i32 = i32::MIN;
 const MAX_OBJECTS: u64 = 1 << 16;
 const MAX_BITS: usize = 1 << 20;
 
-/// The plans of all parked goroutines of a snapshot.
+/// Stacks at places where the snapshot did not find them of which the plans are kept at most.
+const MAX_ANEW: usize = 1 << 16;
+
+/// The plans of all parked goroutines of a snapshot, and of where they are parked later.
 #[derive(Debug)]
 pub struct FrameMaps {
+    image: Arc<Image>,
     /// Keeps the stacks, whose addresses stand for them in `plans`.
     snapshot: Arc<Snapshot>,
     plans: FxHashMap<usize, Option<StackPlan>>,
+    unwinder: Unwinder,
+    anew: FxHashMap<Arc<Stack>, Option<StackPlan>>,
 }
 
 impl FrameMaps {
     /// Reads the maps of every distinct stack in `snapshot`.
     #[must_use]
-    pub fn new(image: &Image, snapshot: Arc<Snapshot>) -> Self {
+    pub fn new(image: Arc<Image>, snapshot: Arc<Snapshot>) -> Self {
         let mut plans = FxHashMap::default();
         for goroutine in &snapshot.goroutines {
             if goroutine.status.is_parked() {
                 let stack = &goroutine.stack;
                 plans
                     .entry(Arc::as_ptr(stack).addr())
-                    .or_insert_with(|| StackPlan::new(image, snapshot.bias, stack));
+                    .or_insert_with(|| StackPlan::new(&image, snapshot.bias, stack));
             }
         }
-        Self { snapshot, plans }
+        Self {
+            image,
+            snapshot,
+            plans,
+            unwinder: Unwinder::default(),
+            anew: FxHashMap::default(),
+        }
     }
 
-    /// What to follow on the stack of a goroutine that is parked where the snapshot found it.
-    /// `None`: every word.
+    /// What to follow on the stack of a goroutine that is parked where the snapshot found it, whether or
+    /// not it has run meanwhile, if the stack [fits](StackPlan::fits). `None`: it is elsewhere.
     #[must_use]
     pub fn plan(&self, now: &GoroutineNow) -> Option<&StackPlan> {
         let goroutines = &self.snapshot.goroutines;
         let at = goroutines.binary_search_by_key(&now.goid, |then| then.goid);
         let then = goroutines.get(at.ok()?)?;
-        let unmoved = now.doing == Doing::Parked
+        let pc = then.stack.frames.first()?.pc.in_target(self.snapshot.bias);
+        let same_place = now.doing == Doing::Parked
             && then.status.is_parked()
             && now.sp_is_sound()
             && then.g == now.g
             && then.sp == now.sp
-            && then.parks == now.runs;
+            && pc == now.pc;
         let stack = Arc::as_ptr(&then.stack).addr();
-        unmoved.then(|| self.plans.get(&stack)?.as_ref())?
+        same_place.then(|| self.plans.get(&stack)?.as_ref())?
+    }
+
+    /// What to follow on the stack of a goroutine that is parked anywhere, of which `bytes` are all from
+    /// its stack pointer on. `None`: every word.
+    #[must_use]
+    pub fn plan_anew(&mut self, now: &GoroutineNow, bytes: &[u8]) -> Option<&StackPlan> {
+        let bias = self.snapshot.bias;
+        let place = (now.pc, now.sp);
+        let stack = self.unwinder.parked((&self.image, bias), place, bytes)?;
+        if self.anew.len() >= MAX_ANEW {
+            self.anew.clear();
+        }
+        let plan = self.anew.entry(stack);
+        let plan = plan.or_insert_with_key(|stack| StackPlan::new(&self.image, bias, stack));
+        plan.as_ref()
     }
 }
 

@@ -37,6 +37,8 @@ pub struct GoroutineLayout {
     pub stack: u64,
     /// `sched.sp`.
     pub sched_sp: u64,
+    /// `sched.pc`.
+    pub sched_pc: u64,
     /// `syscallsp`.
     pub syscall_sp: u64,
     /// `atomicstatus`.
@@ -84,6 +86,8 @@ pub struct GoroutineNow {
     /// Lowest address of its stack in use: `sched.sp`, or `syscallsp` in a system call. Means
     /// nothing while it runs.
     pub sp: TargetAddr,
+    /// Where it goes on: `sched.pc`. Means nothing unless it is parked.
+    pub pc: TargetAddr,
     /// `g.trackingSeq`: counts how often it stopped running, modulo 256; from Go 1.26 on, system calls
     /// do not count (`reentersyscall`, runtime/proc.go, changes the status without `casgstatus`).
     pub runs: Option<u8>,
@@ -130,6 +134,7 @@ impl GoroutineNow {
             wait_reason: byte(layout.wait_reason)?,
             stack: (TargetAddr(lo), TargetAddr(hi)),
             sp: TargetAddr(sp),
+            pc: TargetAddr(word(layout.sched_pc)?),
             runs: match layout.tracking_seq {
                 Some(offset) => Some(byte(offset)?),
                 None => None,
@@ -222,6 +227,7 @@ impl GoroutineNow {
             wait_reason: 0,
             stack: (TargetAddr(0x1000), TargetAddr(0x2000)),
             sp: TargetAddr(0x1800),
+            pc: TargetAddr(0),
             runs: Some(1),
         }
     }

@@ -161,7 +161,7 @@ impl<'t> Prover<'t> {
         let (target, snapshot) = (self.target, &self.snapshot);
         let before = Activity::of(target.pid).ok();
         let anatomy = Anatomy::of(&target.image, target.bias)?;
-        let maps = FrameMaps::new(&target.image, Arc::clone(snapshot));
+        let maps = FrameMaps::new(Arc::clone(&target.image), Arc::clone(snapshot));
         let actors = Actors::new(&target.image, snapshot);
         let marker = Marker::new(self.threads(), Pulse::new(self.options.progress));
         let stacks = StackReader::new(maps);

@@ -19,6 +19,8 @@ const GROUP: usize = 512;
 const BATCH_BYTES: u64 = 1 << 20;
 /// A longer stack is read word by word, in pieces.
 const MAX_PLANNED_BYTES: u64 = 1 << 20;
+/// The same of a stack whose frames have yet to be found.
+const MAX_UNWOUND_BYTES: u64 = 256 << 10;
 
 /// Reads stacks and hands what they refer to to a [`Marker`].
 #[derive(Debug)]
@@ -63,7 +65,7 @@ impl StackReader {
     }
 
     /// Marks from the stacks and the `g` structs of `goroutines`. A goroutine that moved while its
-    /// stack was read is read again, as one that runs.
+    /// stack was read is read again, in the end as one that runs.
     ///
     /// # Errors
     /// When the target is gone.
@@ -88,7 +90,7 @@ impl StackReader {
         marker: &mut Marker,
     ) -> Result<(), ReadError> {
         let mut todo = goroutines.to_vec();
-        for _ in 0..TRIES {
+        for left in (0..TRIES).rev() {
             if todo.is_empty() {
                 break;
             }
@@ -106,7 +108,11 @@ impl StackReader {
                     before.is_none_or(|before| has_moved(before, after))
                 })
                 .map(|after| GoroutineNow {
-                    doing: Doing::Running,
+                    doing: if left > 1 {
+                        after.doing
+                    } else {
+                        Doing::Running
+                    },
                     ..after
                 })
                 .collect();
@@ -121,8 +127,7 @@ impl StackReader {
         goroutines: &[GoroutineNow],
         marker: &mut Marker,
     ) -> Result<(), ReadError> {
-        let mut whole = Vec::new();
-        let mut planned = Vec::new();
+        let (mut planned, mut elsewhere) = (Vec::new(), Vec::new());
         for now in goroutines {
             match self.maps.plan(now) {
                 Some(plan) if plan.extent() <= MAX_PLANNED_BYTES => planned.push(Planned {
@@ -130,18 +135,12 @@ impl StackReader {
                     plan,
                     range: Range::between(now.sp, now.sp.offset(plan.extent())),
                 }),
-                _ => whole.extend(word_by_word(now, layout)),
+                _ => elsewhere.push(*now),
             }
         }
         let mut rest = planned.as_slice();
         while !rest.is_empty() {
-            let mut bytes = 0;
-            let fit = rest.iter().take_while(|stack| {
-                bytes += stack.range.len;
-                bytes <= BATCH_BYTES
-            });
-            // One alone always does.
-            let (batch, others) = rest.split_at(fit.count().max(1));
+            let (batch, others) = batch_of(rest, |stack| stack.range.len);
             rest = others;
             let (gather, words) = (&mut self.gather, &mut self.words);
             let mut follower = Follower {
@@ -150,11 +149,88 @@ impl StackReader {
                 marker,
                 words,
             };
-            self.broken += follower.follow(gather, batch, &mut whole)?;
+            self.broken += follower.follow(gather, batch, &mut elsewhere)?;
         }
+        let whole = self.scan_elsewhere(memory, layout, &elsewhere, marker)?;
         self.reader
             .read(memory, &whole, |_, bytes| marker.words(bytes))
     }
+
+    /// Marks from those of `goroutines` that are parked at places which have yet to be found. Returns what
+    /// is to be read word by word.
+    fn scan_elsewhere(
+        &mut self,
+        memory: &dyn Memory,
+        layout: &GoroutineLayout,
+        goroutines: &[GoroutineNow],
+        marker: &mut Marker,
+    ) -> Result<Vec<Range>, ReadError> {
+        let in_use = |now: &GoroutineNow| now.stack.1.0 - now.sp.0;
+        let unwinds = |now: &&GoroutineNow| {
+            now.doing == Doing::Parked && now.sp_is_sound() && in_use(now) <= MAX_UNWOUND_BYTES
+        };
+        let mut whole = Vec::new();
+        for now in goroutines.iter().filter(|now| !unwinds(now)) {
+            whole.extend(word_by_word(now, layout));
+        }
+        let parked: Vec<GoroutineNow> = goroutines.iter().filter(unwinds).copied().collect();
+        let mut rest = parked.as_slice();
+        while !rest.is_empty() {
+            let (batch, others) = batch_of(rest, in_use);
+            rest = others;
+            let stacks = batch.iter().map(|now| (now.g, now.sp, in_use(now)));
+            read_together(memory, &mut self.gather, layout, stacks)?;
+            for (index, now) in batch.iter().enumerate() {
+                let read = (self.gather.get(2 * index)).zip(self.gather.get(2 * index + 1));
+                let plan = read.and_then(|(bytes, _)| self.maps.plan_anew(now, bytes));
+                let (Some((bytes, g)), Some(plan)) = (read, plan) else {
+                    whole.extend(word_by_word(now, layout));
+                    continue;
+                };
+                let range = Range::between(now.sp, now.stack.1);
+                let stack = Planned {
+                    now: *now,
+                    plan,
+                    range,
+                };
+                let words = &mut self.words;
+                let mut follower = Follower {
+                    memory,
+                    layout,
+                    marker,
+                    words,
+                };
+                self.broken += u64::from(!follower.stack(&stack, bytes, g));
+            }
+        }
+        Ok(whole)
+    }
+}
+
+/// As many of `rest` as are read at once, one at least, and the others.
+fn batch_of<T>(rest: &[T], bytes_of: impl Fn(&T) -> u64) -> (&[T], &[T]) {
+    let mut bytes = 0;
+    let fit = rest.iter().take_while(|stack| {
+        bytes += bytes_of(stack);
+        bytes <= BATCH_BYTES
+    });
+    rest.split_at(fit.count().max(1))
+}
+
+/// Reads stacks, each with its `g` struct behind it: of each the `g`, and where and how long the stack is.
+fn read_together(
+    memory: &dyn Memory,
+    gather: &mut Gather,
+    layout: &GoroutineLayout,
+    stacks: impl Iterator<Item = (TargetAddr, TargetAddr, u64)>,
+) -> Result<(), ReadError> {
+    let size = usize::try_from(layout.size.min(4096)).unwrap_or(0);
+    let ranges = stacks.flat_map(|(g, at, len)| {
+        let len = usize::try_from(len).unwrap_or(0);
+        [(at, len), (g, size)]
+    });
+    let ranges: Vec<_> = ranges.collect();
+    gather.read(memory, &ranges)
 }
 
 /// Follows what the plans of stacks say.
@@ -166,28 +242,25 @@ struct Follower<'f> {
 }
 
 impl Follower<'_> {
-    /// Follows what the plans of `batch` say; what must be read whole instead goes to `whole`. Returns
+    /// Follows what the plans of `batch` say; those that they do not fit are added to `elsewhere`. Returns
     /// how many lists of deferred calls could not be followed to their end.
     fn follow(
         &mut self,
         gather: &mut Gather,
         batch: &[Planned<'_>],
-        whole: &mut Vec<Range>,
+        elsewhere: &mut Vec<GoroutineNow>,
     ) -> Result<u64, ReadError> {
-        let size = usize::try_from(self.layout.size.min(4096)).unwrap_or(0);
-        let ranges = batch.iter().flat_map(|stack| {
-            let len = usize::try_from(stack.range.len).unwrap_or(0);
-            [(stack.range.at, len), (stack.now.g, size)]
-        });
-        let ranges: Vec<_> = ranges.collect();
-        gather.read(self.memory, &ranges)?;
+        let stacks = batch
+            .iter()
+            .map(|stack| (stack.now.g, stack.range.at, stack.range.len));
+        read_together(self.memory, gather, self.layout, stacks)?;
         let mut broken = 0;
         for (index, stack) in batch.iter().enumerate() {
             match gather.get(2 * index).zip(gather.get(2 * index + 1)) {
                 Some((bytes, g)) if stack.plan.fits(bytes) => {
                     broken += u64::from(!self.stack(stack, bytes, g));
                 }
-                _ => whole.extend(word_by_word(&stack.now, self.layout)),
+                _ => elsewhere.push(stack.now),
             }
         }
         Ok(broken)

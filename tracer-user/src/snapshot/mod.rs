@@ -39,3 +39,4 @@ pub use semaphores::{SemaphoreWaiter, semaphore_waiters};
 pub use take::{Snapshots, take, take_of};
 pub use target::{Motion, Target};
 pub use timers::{Timer, TimerCode, TimerHeap, TimerLayout, Timers};
+pub use unwind::Unwinder;

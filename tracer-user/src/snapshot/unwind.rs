@@ -24,7 +24,7 @@ const FRAMES_LIMIT: usize = 16 << 10;
 
 /// Unwinds stacks of one image. Keeps frame sizes and shares equal stacks from look to look.
 #[derive(Debug, Default)]
-pub(super) struct Unwinder {
+pub struct Unwinder {
     steps: FxHashMap<ImageAddr, Step>,
     stacks: FxHashSet<Arc<Stack>>,
     scratch: Stack,
@@ -62,6 +62,27 @@ pub(super) enum Unwound {
 }
 
 impl Unwinder {
+    /// The stack of a parked goroutine of `image`, loaded at `bias`: it goes on at `pc`, and `bytes` are all of
+    /// its stack from its stack pointer `sp` on.
+    pub fn parked(
+        &mut self,
+        (image, bias): (&Image, LoadBias),
+        (pc, sp): (TargetAddr, TargetAddr),
+        bytes: &[u8],
+    ) -> Option<Arc<Stack>> {
+        let start = Start {
+            pc,
+            sp,
+            // Whoever is parked has called something.
+            lr: TargetAddr(0),
+            innermost: InnermostPc::ReturnAddress,
+        };
+        match self.unwind(image, bias, start, bytes, true) {
+            Unwound::Done(stack) => Some(stack),
+            Unwound::NeedsMore => None,
+        }
+    }
+
     /// The stack that starts at `start`, whose contents from `start.sp` on are `bytes`. `whole`
     /// says that there are no more bytes to be had.
     pub(super) fn unwind(

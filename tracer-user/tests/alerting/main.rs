@@ -33,18 +33,14 @@ struct Monitoring {
 }
 
 impl Monitoring {
-    /// Starts the daemon, which follows the processes of `program`, and Alertmanager.
-    fn start(program: &Path) -> Self {
+    /// Starts the daemon, which follows every Go process of the machine, and Alertmanager.
+    fn start() -> Self {
         let folder = tempfile::tempdir().expect("a folder");
-        // Prometheus and Alertmanager are Go programs, too, and large ones.
-        let command = program.file_name().expect("a file").to_string_lossy();
         let (daemon, daemon_port) = start_server(
             env!("CARGO_BIN_EXE_gostuck"),
             |port| {
                 let listen = format!("127.0.0.1:{port}");
-                ["run", "--listen", &listen, "--command", &command]
-                    .map(str::to_owned)
-                    .into()
+                ["run", "--listen", &listen].map(str::to_owned).into()
             },
             Some(&folder.path().join("log")),
         );
@@ -167,7 +163,7 @@ fn a_deadlock_fires_an_alert_that_names_the_process_and_resolves() {
     let program = deadlocking();
     // A test cannot wait for as long as an alert stands.
     let impatient = rules().replace("[5m]", "[5s]").replace("15 * 60", "5");
-    let mut monitoring = Monitoring::start(&program);
+    let mut monitoring = Monitoring::start();
     monitoring.scrape(&impatient, "1s");
     let mut target = start(&program.display().to_string(), &[], None);
     let pid = target.0.id().to_string();
@@ -196,7 +192,7 @@ fn a_deadlocked_process_that_is_killed_before_the_scrape_fires_the_alert_once() 
         return;
     }
     let program = deadlocking();
-    let mut monitoring = Monitoring::start(&program);
+    let mut monitoring = Monitoring::start();
     let mut target = start(&program.display().to_string(), &[], None);
     let pid = target.0.id().to_string();
     let locked_up = Instant::now();
