@@ -77,7 +77,7 @@ impl FrameMaps {
         same_place.then(|| self.plans.get(&stack)?.as_ref())?
     }
 
-    /// What to follow on the stack of a goroutine that is parked anywhere, of which `bytes` are all from
+    /// What to follow on the stack of a goroutine that stands still anywhere, of which `bytes` are all from
     /// its stack pointer on. `None`: every word.
     #[must_use]
     pub fn plan_anew(&mut self, now: &GoroutineNow, bytes: &[u8]) -> Option<&StackPlan> {
@@ -132,7 +132,7 @@ impl StackPlan {
             }
             let mapped = state == Caller::AtCall && !is_stub(&function.name);
             if !mapped || plan.frame(image, &function, frame).is_none() {
-                plan.live.push((frame.sp_offset, frame.fp_offset));
+                plan.whole_frame(image, &function, frame);
             }
             state = caller_of(&function);
         }
@@ -162,6 +162,16 @@ impl StackPlan {
         self.extent.next_multiple_of(8)
     }
 
+    /// Adds all words of one frame and of its arguments, as `scanframeworker` does with what was stopped
+    /// anywhere (`runtime/mgcmark.go`): arguments that came in registers are kept behind the others.
+    fn whole_frame(&mut self, image: &Image, function: &Function, frame: &StackFrame) {
+        self.live.push((frame.sp_offset, frame.fp_offset));
+        let argp = frame.fp_offset + arguments_behind(image);
+        let args = u64::try_from(function.args).unwrap_or(0);
+        self.live.push((argp, argp + args));
+        self.extent = self.extent.max(argp + args);
+    }
+
     /// Adds one frame as `getStackMap` does (`runtime/stkframe.go`).
     fn frame(&mut self, image: &Image, function: &Function, frame: &StackFrame) -> Option<()> {
         let index = map_index(image, function, frame.pc);
@@ -174,11 +184,7 @@ impl StackPlan {
         if varp > frame.sp_offset {
             varp -= word;
         }
-        let argp = frame.fp_offset
-            + match image.arch() {
-                Arch::Amd64 => 0,
-                Arch::Arm64 => word,
-            };
+        let argp = frame.fp_offset + arguments_behind(image);
         let least = match image.arch() {
             Arch::Amd64 => 0,
             Arch::Arm64 => 16,
@@ -244,6 +250,14 @@ impl StackPlan {
         let object = *self.objects.get(next.checked_sub(1)?)?;
         // A pointer just behind an object keeps nothing alive (the collector's findObject).
         (offset < object.1).then_some(object)
+    }
+}
+
+/// How far behind its frame a function's arguments begin.
+fn arguments_behind(image: &Image) -> u64 {
+    match image.arch() {
+        Arch::Amd64 => 0,
+        Arch::Arm64 => 8,
     }
 }
 

@@ -86,7 +86,7 @@ pub struct GoroutineNow {
     /// Lowest address of its stack in use: `sched.sp`, or `syscallsp` in a system call. Means
     /// nothing while it runs.
     pub sp: TargetAddr,
-    /// Where it goes on: `sched.pc`. Means nothing unless it is parked.
+    /// Where it goes on: `sched.pc`. Means nothing unless it is parked or ready to run.
     pub pc: TargetAddr,
     /// `g.trackingSeq`: counts how often it stopped running, modulo 256; from Go 1.26 on, system calls
     /// do not count (`reentersyscall`, runtime/proc.go, changes the status without `casgstatus`).

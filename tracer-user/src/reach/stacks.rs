@@ -1,5 +1,7 @@
 //! Stacks as roots: by their maps where a goroutine stands still at a call, word by word elsewhere.
 
+use std::{thread, time::Duration};
+
 use super::{
     defers,
     frames::{FrameMaps, StackPlan},
@@ -13,6 +15,13 @@ use crate::{
 
 /// How often a stack that moves away under the reader is chased within one look.
 const TRIES: usize = 3;
+/// For how long a goroutine that runs is waited for to stop, so that the maps of its frames hold: most run
+/// for microseconds,
+const STOP_STEP: Duration = Duration::from_micros(100);
+/// in so many steps at most,
+const STOP_STEPS: usize = 8;
+/// and for so long in all in one walk.
+const STOP_LIMIT: Duration = Duration::from_millis(50);
 /// So many goroutines' stacks are dealt with at once,
 const GROUP: usize = 512;
 /// and read in batches of about this many bytes.
@@ -31,6 +40,8 @@ pub struct StackReader {
     /// The words of one goroutine's `g` and deferred calls.
     words: Vec<u64>,
     broken: u64,
+    /// How long goroutines that run were waited for.
+    waited: Duration,
 }
 
 /// A parked goroutine whose stack maps apply.
@@ -50,6 +61,7 @@ impl StackReader {
             gather: Gather::new(),
             words: Vec::new(),
             broken: 0,
+            waited: Duration::ZERO,
         }
     }
 
@@ -94,6 +106,9 @@ impl StackReader {
             if todo.is_empty() {
                 break;
             }
+            if left > 0 {
+                self.wait_for_stop(memory, layout, &mut todo)?;
+            }
             self.scan_once(memory, layout, &todo, marker)?;
             let gs: Vec<TargetAddr> = todo.iter().map(|now| now.g).collect();
             let after = goroutine::read_all(memory, layout, &gs)?;
@@ -116,6 +131,33 @@ impl StackReader {
                     ..after
                 })
                 .collect();
+        }
+        Ok(())
+    }
+
+    /// Waits a moment for those of `goroutines` that run: what they refer to is then read by the maps of the
+    /// calls that they have stopped in. Whoever runs on is left as one that runs.
+    fn wait_for_stop(
+        &mut self,
+        memory: &dyn Memory,
+        layout: &GoroutineLayout,
+        goroutines: &mut [GoroutineNow],
+    ) -> Result<(), ReadError> {
+        for _ in 0..STOP_STEPS {
+            let running = goroutines.iter().filter(|now| now.doing == Doing::Running);
+            let gs: Vec<TargetAddr> = running.map(|now| now.g).collect();
+            if gs.is_empty() || self.waited >= STOP_LIMIT {
+                break;
+            }
+            thread::sleep(STOP_STEP);
+            self.waited += STOP_STEP;
+            let after = goroutine::read_all(memory, layout, &gs)?;
+            for after in after.found {
+                let before = goroutines.iter_mut().find(|before| before.g == after.g);
+                if let Some(before) = before {
+                    *before = after;
+                }
+            }
         }
         Ok(())
     }
@@ -156,7 +198,7 @@ impl StackReader {
             .read(memory, &whole, |_, bytes| marker.words(bytes))
     }
 
-    /// Marks from those of `goroutines` that are parked at places which have yet to be found. Returns what
+    /// Marks from those of `goroutines` that stand still at places which have yet to be found. Returns what
     /// is to be read word by word.
     fn scan_elsewhere(
         &mut self,
@@ -166,15 +208,17 @@ impl StackReader {
         marker: &mut Marker,
     ) -> Result<Vec<Range>, ReadError> {
         let in_use = |now: &GoroutineNow| now.stack.1.0 - now.sp.0;
+        // Whoever is ready to run stands where it was parked, or where it was preempted, which its frames say.
+        let stands = |now: &GoroutineNow| matches!(now.doing, Doing::Parked | Doing::Runnable);
         let unwinds = |now: &&GoroutineNow| {
-            now.doing == Doing::Parked && now.sp_is_sound() && in_use(now) <= MAX_UNWOUND_BYTES
+            stands(now) && now.sp_is_sound() && in_use(now) <= MAX_UNWOUND_BYTES
         };
         let mut whole = Vec::new();
         for now in goroutines.iter().filter(|now| !unwinds(now)) {
             whole.extend(word_by_word(now, layout));
         }
-        let parked: Vec<GoroutineNow> = goroutines.iter().filter(unwinds).copied().collect();
-        let mut rest = parked.as_slice();
+        let standing: Vec<GoroutineNow> = goroutines.iter().filter(unwinds).copied().collect();
+        let mut rest = standing.as_slice();
         while !rest.is_empty() {
             let (batch, others) = batch_of(rest, in_use);
             rest = others;
