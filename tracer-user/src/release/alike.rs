@@ -6,7 +6,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use rustc_hash::FxHashMap;
 
 use super::{
-    executor::{Dependence, Trace, World, hash_of},
+    executor::{Dependence, Surroundings, Trace, hash_of},
     frames::{self, Future, Shape, Standing},
     model::PendingRelease,
 };
@@ -162,10 +162,9 @@ impl Alike<'_> {
             .entry(shape)
             .or_insert_with_key(|shape| all.known().of(&(bias, shape.clone())));
         let given = standing.given();
-        let nothing_noted = Trace::off();
-        let world = standing.world(&nothing_noted);
+        let around = standing.surroundings();
         let mut courses = courses.iter();
-        let releases = courses.find_map(|course| course.of(standing.sp(), &given, &world));
+        let releases = courses.find_map(|course| course.of(standing.sp(), &given, &around));
         self.spared += usize::from(releases.is_some());
         releases
     }
@@ -218,8 +217,8 @@ impl Alike<'_> {
 impl Course {
     /// The releases of the goroutine with this stack pointer, these numbers of its own and this
     /// memory, if it takes this course.
-    fn of(&self, sp: u64, given: &[u64], world: &World<'_>) -> Option<Vec<PendingRelease>> {
-        let other = self.dependence.applies(sp, given, world)?;
+    fn of(&self, sp: u64, given: &[u64], around: &Surroundings<'_>) -> Option<Vec<PendingRelease>> {
+        let other = self.dependence.applies(sp, given, around)?;
         let releases = self.releases.iter().map(|release| {
             let object = match release.object {
                 TargetAddr(0) => TargetAddr(0),

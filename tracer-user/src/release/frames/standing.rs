@@ -5,7 +5,7 @@ use std::ops::Range;
 use super::super::{
     code::Code,
     defers::{self, Record},
-    executor::{Term, Trace, World},
+    executor::{Surroundings, Term, Trace, World},
 };
 use crate::{
     ids::{LoadBias, TargetAddr},
@@ -92,13 +92,17 @@ impl<'a> Standing<'a> {
 
     /// Its memory.
     pub fn world<'w>(&'w self, trace: &'w Trace) -> World<'w> {
+        World::new(self.surroundings(), self.g.sp.0, trace)
+    }
+
+    /// The same without what is noted of it.
+    pub fn surroundings(&self) -> Surroundings<'a> {
         let (lo, hi) = self.g.stack_bounds;
-        World::new(
+        Surroundings::new(
             (self.memory, self.bias),
             self.code,
             lo.0..hi.0,
             (self.g.sp.0, self.window),
-            trace,
         )
     }
 
