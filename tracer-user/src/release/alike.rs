@@ -7,7 +7,7 @@ use rustc_hash::FxHashMap;
 
 use super::{
     executor::{Dependence, Surroundings, Trace, hash_of},
-    frames::{self, Future, Shape, Standing},
+    frames::{self, Frames, Future, Shape, Standing},
     model::PendingRelease,
 };
 use crate::ids::{LoadBias, TargetAddr};
@@ -58,6 +58,8 @@ pub struct Alike<'a> {
     courses: &'a Courses,
     bias: LoadBias,
     here: FxHashMap<Shape, Vec<Arc<Course>>>,
+    /// The frames of the stacks, by where each stack is kept.
+    frames: FxHashMap<usize, Frames>,
     spared: usize,
     steps: u64,
     turn: usize,
@@ -72,6 +74,7 @@ impl Courses {
             courses: self,
             bias,
             here: FxHashMap::default(),
+            frames: FxHashMap::default(),
             spared: 0,
             steps: 0,
         }
@@ -152,15 +155,22 @@ impl Alike<'_> {
         self.steps >= MAX_STEPS
     }
 
-    /// What the continuation of the goroutine will release, if one that takes the same course has been
+    /// What the goroutine has in common with others.
+    pub fn shape(&mut self, standing: &Standing<'_>) -> Shape {
+        let stack = &standing.goroutine().stack;
+        // As the frames hold the stack, no other one is kept there meanwhile.
+        let frames = self.frames.entry(Arc::as_ptr(stack).addr());
+        standing.shape(frames.or_insert_with(|| Frames::of(stack)).clone())
+    }
+
+    /// What the continuation of the goroutine of this shape will release, if one that takes the same course has been
     /// followed.
-    pub fn known(&mut self, standing: &Standing<'_>) -> Option<Vec<PendingRelease>> {
-        let shape = standing.shape();
-        let (bias, all) = (self.bias, self.courses);
-        let courses = self
-            .here
-            .entry(shape)
-            .or_insert_with_key(|shape| all.known().of(&(bias, shape.clone())));
+    pub fn known(&mut self, shape: &Shape, standing: &Standing<'_>) -> Option<Vec<PendingRelease>> {
+        if !self.here.contains_key(shape) {
+            let known = self.courses.known().of(&(self.bias, shape.clone()));
+            self.here.insert(shape.clone(), known);
+        }
+        let courses = self.here.get(shape)?;
         let given = standing.given();
         let around = standing.surroundings();
         let mut courses = courses.iter();
@@ -170,8 +180,7 @@ impl Alike<'_> {
     }
 
     /// The same, found by following its frames.
-    pub fn follow(&mut self, standing: &Standing<'_>) -> Vec<PendingRelease> {
-        let shape = standing.shape();
+    pub fn follow(&mut self, shape: Shape, standing: &Standing<'_>) -> Vec<PendingRelease> {
         let kept = self.here.get(&shape).map_or(0, Vec::len);
         // No other goroutine stands at a sampled one's instruction with its registers.
         if kept >= MAX_COURSES || standing.goroutine().sampled.is_some() {
@@ -197,8 +206,13 @@ impl Alike<'_> {
 
     /// Whether the goroutine, of which no course is known to serve, is followed before others: it
     /// `waits_for_lock`, and so may be part of a deadlock, or it is the first that stands there.
-    pub fn follows_at_once(&self, standing: &Standing<'_>, waits_for_lock: bool) -> bool {
-        let is_first = || self.here.get(&standing.shape()).is_none_or(Vec::is_empty);
+    pub fn follows_at_once(
+        &self,
+        shape: &Shape,
+        standing: &Standing<'_>,
+        waits_for_lock: bool,
+    ) -> bool {
+        let is_first = || self.here.get(shape).is_none_or(Vec::is_empty);
         let limit = if waits_for_lock {
             4 * MAX_STEPS
         } else {

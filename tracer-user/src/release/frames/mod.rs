@@ -7,7 +7,7 @@ mod unwind;
 use std::{rc::Rc, sync::Arc};
 
 pub use role::{Role, role};
-pub use standing::{Shape, Standing, Words};
+pub use standing::{Frames, Shape, Standing, Words};
 
 use super::{
     code::{Code, Routine},
