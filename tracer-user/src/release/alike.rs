@@ -7,13 +7,15 @@ use rustc_hash::FxHashMap;
 
 use super::{
     executor::{Dependence, Surroundings, Trace, hash_of},
-    frames::{self, Frames, Future, Shape, Standing},
+    frames::{self, Frames, Shape, Standing},
     model::PendingRelease,
 };
 use crate::ids::{LoadBias, TargetAddr};
 
 /// Results that are kept for goroutines with the same frames at most: those take different courses.
 const MAX_COURSES: usize = 16;
+/// Of goroutines with one stack so many at most for whom it was in vain to follow them as things stand.
+const MAX_IN_VAIN: u32 = 2;
 /// Instructions executed at one inspection to follow goroutines: about half a second.
 const MAX_STEPS: u64 = 6_000_000;
 /// How much is kept of all courses together, in [`Dependence::weight`]s of about 50 bytes.
@@ -60,6 +62,8 @@ pub struct Alike<'a> {
     here: FxHashMap<Shape, Vec<Arc<Course>>>,
     /// The frames of the stacks, by where each stack is kept.
     frames: FxHashMap<usize, Frames>,
+    /// How often it was in vain to follow goroutines as things stand, by where their stack is kept.
+    in_vain: FxHashMap<usize, u32>,
     spared: usize,
     steps: u64,
     turn: usize,
@@ -75,6 +79,7 @@ impl Courses {
             bias,
             here: FxHashMap::default(),
             frames: FxHashMap::default(),
+            in_vain: FxHashMap::default(),
             spared: 0,
             steps: 0,
         }
@@ -170,27 +175,35 @@ impl Alike<'_> {
             let known = self.courses.known().of(&(self.bias, shape.clone()));
             self.here.insert(shape.clone(), known);
         }
-        let courses = self.here.get(shape)?;
+        let courses = self.here.get_mut(shape)?;
         let given = standing.given();
         let around = standing.surroundings();
-        let mut courses = courses.iter();
-        let releases = courses.find_map(|course| course.of(standing.sp(), &given, &around));
-        self.spared += usize::from(releases.is_some());
-        releases
+        let mut known = courses.iter().enumerate();
+        let found = known
+            .find_map(|(index, course)| Some((index, course.of(standing.sp(), &given, &around)?)));
+        let (index, releases) = found?;
+        // Neighbours often take the same course.
+        courses.swap(0, index);
+        self.spared += 1;
+        Some(releases)
     }
 
     /// The same, found by following its frames.
     pub fn follow(&mut self, shape: Shape, standing: &Standing<'_>) -> Vec<PendingRelease> {
         let kept = self.here.get(&shape).map_or(0, Vec::len);
         // No other goroutine stands at a sampled one's instruction with its registers.
-        if kept >= MAX_COURSES || standing.goroutine().sampled.is_some() {
-            let future = frames::future(standing, &Trace::off());
-            self.steps += future.steps;
-            return future.releases;
-        }
-        let trace = Trace::on(standing.sp());
-        let Future { releases, steps } = frames::future(standing, &trace);
-        self.steps += steps;
+        let is_noted = kept < MAX_COURSES && standing.goroutine().sampled.is_none();
+        let trace = if is_noted {
+            Trace::on(standing.sp())
+        } else {
+            Trace::off()
+        };
+        let stack = Arc::as_ptr(&standing.goroutine().stack).addr();
+        let in_vain = self.in_vain.entry(stack).or_default();
+        let future = frames::future(standing, &trace, *in_vain < MAX_IN_VAIN);
+        *in_vain += u32::from(future.in_vain);
+        self.steps += future.steps;
+        let releases = future.releases;
         if let Some(dependence) = trace.finish() {
             let course = Arc::new(Course {
                 dependence,

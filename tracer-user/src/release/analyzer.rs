@@ -222,7 +222,7 @@ impl Analyzer {
         let goroutines: Vec<&Goroutine> = goroutines.into_iter().filter(|g| is_known(g)).collect();
         let mut found = FxHashMap::default();
         self.of_all(target, &goroutines, |g, standing| {
-            let pending = frames::future(standing, &Trace::on(standing.sp())).releases;
+            let pending = frames::future(standing, &Trace::on(standing.sp()), true).releases;
             let pending = self.with_rounds(g, pending);
             if !pending.is_empty() {
                 found.insert(g.goid, pending);

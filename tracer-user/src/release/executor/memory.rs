@@ -10,7 +10,7 @@ use super::{
         maps::Found,
         past::{STACK, Symbols},
     },
-    cells::Cell,
+    cell::Cell,
     surroundings::{CALLEES, Surroundings},
     trace::{CellAddr, Ground, Key, Term, Trace},
 };

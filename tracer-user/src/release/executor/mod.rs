@@ -11,6 +11,7 @@ mod access;
 mod atomics;
 mod branches;
 mod calls;
+mod cell;
 mod cells;
 mod channels;
 mod deferred;

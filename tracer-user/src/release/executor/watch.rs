@@ -12,7 +12,7 @@ use super::{
         sites::{AtomicEffect, LockKind},
     },
     Executor, State,
-    cells::Cell,
+    cell::Cell,
     effects::{Lock, UNKNOWN_LOCK},
     memory::World,
     queue::Place,

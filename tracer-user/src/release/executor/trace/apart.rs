@@ -16,26 +16,25 @@ const WORD: u64 = 8;
 /// Words that are told apart, by terms that are displacements from their origins.
 #[derive(Debug, Default)]
 pub(super) struct Apart {
-    /// Those that lie elsewhere for other goroutines, each once.
-    words: Vec<Term>,
+    /// Those that lie elsewhere for other goroutines, and words that are not among them and must not be
+    /// for another goroutine.
+    hulls: Vec<Hull>,
     /// Those that lie where they are, ascending.
     fixed: Vec<u64>,
     /// Other ways in which the address of the same word is computed.
     same: Vec<(Term, Term)>,
-    /// Words that are not among them and must not be for another goroutine.
-    others: Vec<Term>,
-    /// What lies around each origin of all these but the fixed.
-    hulls: Vec<Hull>,
 }
 
 /// The part of memory in which words lie whose addresses are counted from one origin.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug)]
 struct Hull {
     lowest: Term,
     /// How far the highest word ends above the beginning of the lowest.
     len: u64,
-    /// Whether one of them is among those that are told apart.
-    counts: bool,
+    /// How far above the beginning of the lowest each lies that is told apart, ascending.
+    words: Vec<u64>,
+    /// The same of those that are not among them.
+    others: Vec<u64>,
 }
 
 impl Apart {
@@ -45,34 +44,38 @@ impl Apart {
         others: impl Iterator<Item = Term>,
     ) -> Self {
         let mut this = Self::default();
+        let mut counted: FxHashSet<Term> = FxHashSet::default();
         for terms in words {
             let Some((first, more)) = terms.split_first() else {
                 continue;
             };
-            match first.origin {
-                Origin::Fixed => this.fixed.push(first.bits),
-                Origin::Stack | Origin::Input(_) => this.words.push(*first),
+            if first.is_fixed() {
+                this.fixed.push(first.bits);
+            } else {
+                counted.insert(*first);
             }
             this.same.extend(more.iter().map(|term| (*first, *term)));
         }
         this.fixed.sort_unstable();
-        let counted: FxHashSet<Term> = this.words.iter().copied().collect();
         let others: FxHashSet<Term> = others.filter(|term| !counted.contains(term)).collect();
-        this.others = others.into_iter().collect();
-        let mut hulls: FxHashMap<Origin, Hull> = FxHashMap::default();
-        let words = this.words.iter().map(|term| (*term, true));
-        for (term, counts) in words.chain(this.others.iter().map(|term| (*term, false))) {
-            let hull = hulls.entry(term.origin);
-            let hull = hull.or_insert_with(|| Hull::of(term, counts));
-            hull.take_in(term, counts);
+        let mut by_origin: FxHashMap<Origin, (Vec<u64>, Vec<u64>)> = FxHashMap::default();
+        for term in counted {
+            by_origin.entry(term.origin).or_default().0.push(term.bits);
         }
-        this.hulls = hulls.into_values().collect();
+        for term in others {
+            by_origin.entry(term.origin).or_default().1.push(term.bits);
+        }
+        let hulls = by_origin.into_iter();
+        this.hulls = hulls
+            .map(|(origin, (words, others))| Hull::of(origin, words, others))
+            .collect();
         this
     }
 
     /// How many words there are.
     pub(super) fn len(&self) -> usize {
-        self.words.len() + self.fixed.len()
+        let words = self.hulls.iter().map(|hull| hull.words.len());
+        words.sum::<usize>() + self.fixed.len()
     }
 
     /// Whether for the goroutine of `bases` what was one word still is, what was different words still
@@ -82,51 +85,46 @@ impl Apart {
         if !same.all(|(one, other)| bases.number(*one) == bases.number(*other)) {
             return false;
         }
-        self.lie_apart(bases) || {
-            let mut words: Vec<u64> = self.words.iter().map(|term| bases.number(*term)).collect();
-            words.sort_unstable();
-            let is_double = |pair: &[u64]| pair[0] == pair[1];
-            let is_fixed = |word: &u64| self.fixed.binary_search(word).is_ok();
-            let is_among = |term: &Term| {
-                let word = bases.number(*term);
-                is_fixed(&word) || words.binary_search(&word).is_ok()
+        let mut ranges: Vec<(Range<u64>, &Hull)> = Vec::with_capacity(self.hulls.len());
+        for hull in &self.hulls {
+            let Some(range) = hull.range(bases) else {
+                return false;
             };
-            !words.windows(2).any(is_double)
-                && !words.iter().any(is_fixed)
-                && !self.others.iter().any(is_among)
+            ranges.push((range, hull));
         }
+        ranges.sort_unstable_by_key(|(range, _)| range.start);
+        let mut open: &[(Range<u64>, &Hull)] = &ranges;
+        while let [(range, hull), higher @ ..] = open {
+            let over = higher.iter().take_while(|(next, _)| next.start < range.end);
+            let apart = |(next, other): &(Range<u64>, &Hull)| {
+                let above = next.start - range.start;
+                !meet(&other.words, above, &hull.words)
+                    && !meet(&other.words, above, &hull.others)
+                    && !meet(&other.others, above, &hull.words)
+            };
+            if !over.into_iter().all(apart) || hull.holds_one_of(&self.fixed, range) {
+                return false;
+            }
+            open = higher;
+        }
+        true
     }
 
     /// Whether all words are whole ones and none of them on the `stacks`.
     pub(super) fn are_off(&self, stacks: &[Range<u64>; 2], bases: &Bases) -> bool {
-        let is_off = |range: &Range<u64>| stacks.iter().all(|stack| are_apart(stack, range));
-        let mut counted = self.hulls.iter().filter(|hull| hull.counts);
-        let all = counted.all(|hull| hull.range(bases).is_some_and(|range| is_off(&range)));
-        let is_sound = |word: u64| {
-            let of_stack = |stack: &Range<u64>| stack.contains(&word);
-            word.is_multiple_of(WORD) && (all || !stacks.iter().any(of_stack))
-        };
-        self.words.iter().all(|term| is_sound(bases.number(*term)))
-            && !stacks.iter().any(|stack| holds_one_of(&self.fixed, stack))
-    }
-
-    /// Whether the ranges around all origins lie apart, as far as that matters.
-    fn lie_apart(&self, bases: &Bases) -> bool {
-        let ranges = self.hulls.iter();
-        let ranges = ranges.map(|hull| Some((hull.range(bases)?, hull)));
-        let Some(mut ranges) = ranges.collect::<Option<Vec<_>>>() else {
-            return false;
-        };
-        ranges.sort_unstable_by_key(|(range, _)| range.start);
-        let (mut end, mut counted_end) = (0, 0);
-        ranges.into_iter().all(|(range, hull)| {
-            let apart = range.start >= if hull.counts { end } else { counted_end };
-            end = end.max(range.end);
-            if hull.counts {
-                counted_end = counted_end.max(range.end);
-            }
-            apart && (hull.lowest.is_fixed() || !holds_one_of(&self.fixed, &range))
-        })
+        let mut counted = self.hulls.iter().filter(|hull| !hull.words.is_empty());
+        let all = counted.all(|hull| {
+            let Some(range) = hull.range(bases) else {
+                return false;
+            };
+            let above = |stack: &Range<u64>| {
+                let words = hull.words.iter().map(|word| range.start + word);
+                are_apart(stack, &range) || !words.into_iter().any(|word| stack.contains(&word))
+            };
+            let mut words = hull.words.iter();
+            words.all(|word| (range.start + word).is_multiple_of(WORD)) && stacks.iter().all(above)
+        });
+        all && !stacks.iter().any(|stack| holds_one_of(&self.fixed, stack))
     }
 }
 
@@ -140,30 +138,59 @@ const fn are_apart(one: &Range<u64>, other: &Range<u64>) -> bool {
     one.end <= other.start || other.end <= one.start
 }
 
+/// Whether one of `words`, each of which lies so much further on, is one of `others`: both ascend.
+fn meet(words: &[u64], further: u64, others: &[u64]) -> bool {
+    let mut others = others;
+    words.iter().any(|word| {
+        let word = word.saturating_add(further);
+        while let [other, higher @ ..] = others
+            && *other < word
+        {
+            others = higher;
+        }
+        others.first() == Some(&word)
+    })
+}
+
 impl Hull {
-    const fn of(term: Term, counts: bool) -> Self {
-        Self {
-            lowest: term,
-            len: WORD,
-            counts,
-        }
-    }
-
-    fn take_in(&mut self, term: Term, counts: bool) {
-        self.counts |= counts;
+    /// Of words so far from `origin`.
+    fn of(origin: Origin, mut words: Vec<u64>, mut others: Vec<u64>) -> Self {
         // Displacements may be negative.
-        let below = self.lowest.bits.wrapping_sub(term.bits);
-        if below.cast_signed() > 0 {
-            self.lowest = term;
-            self.len = self.len.saturating_add(below);
-        } else {
-            self.len = self.len.max(below.wrapping_neg().saturating_add(WORD));
+        let all = words.iter().chain(&others);
+        let lowest = all.copied().min_by_key(|bits| bits.cast_signed());
+        let lowest = lowest.unwrap_or(0);
+        for offsets in [&mut words, &mut others] {
+            for offset in offsets.iter_mut() {
+                *offset = offset.wrapping_sub(lowest);
+            }
+            offsets.sort_unstable();
+        }
+        let highest = words.last().max(others.last()).copied().unwrap_or(0);
+        Self {
+            lowest: Term {
+                bits: lowest,
+                origin,
+            },
+            len: highest.saturating_add(WORD),
+            words,
+            others,
         }
     }
 
-    /// Where it lies; `None` if that is nowhere.
+    /// Where it lies; `None` if it goes beyond the end of memory.
     fn range(&self, bases: &Bases) -> Option<Range<u64>> {
         let start = bases.number(self.lowest);
         Some(start..start.checked_add(self.len)?)
+    }
+
+    /// Whether one of the `fixed` words, which are in ascending order, is one of it, which lies in
+    /// `range`.
+    fn holds_one_of(&self, fixed: &[u64], range: &Range<u64>) -> bool {
+        // What is fixed itself lies where it did.
+        if self.lowest.is_fixed() || !holds_one_of(fixed, range) {
+            return false;
+        }
+        let is_fixed = |word: &u64| fixed.binary_search(&(range.start + word)).is_ok();
+        self.words.iter().chain(&self.others).any(is_fixed)
     }
 }
