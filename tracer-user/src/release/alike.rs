@@ -59,7 +59,9 @@ struct Course {
 pub struct Alike<'a> {
     courses: &'a Courses,
     bias: LoadBias,
-    here: FxHashMap<Shape, Vec<Arc<Course>>>,
+    /// Where the courses of each shape are.
+    shapes: FxHashMap<Shape, usize>,
+    here: Vec<Vec<Arc<Course>>>,
     /// The frames of the stacks, by where each stack is kept.
     frames: FxHashMap<usize, Frames>,
     /// How often it was in vain to follow goroutines as things stand, by where their stack is kept.
@@ -77,7 +79,8 @@ impl Courses {
             turn,
             courses: self,
             bias,
-            here: FxHashMap::default(),
+            shapes: FxHashMap::default(),
+            here: Vec::new(),
             frames: FxHashMap::default(),
             in_vain: FxHashMap::default(),
             spared: 0,
@@ -168,14 +171,19 @@ impl Alike<'_> {
         standing.shape(frames.or_insert_with(|| Frames::of(stack)).clone())
     }
 
-    /// What the continuation of the goroutine of this shape will release, if one that takes the same course has been
-    /// followed.
+    /// What the continuation of the goroutine of this shape will release, if one that takes the same
+    /// course has been followed.
     pub fn known(&mut self, shape: &Shape, standing: &Standing<'_>) -> Option<Vec<PendingRelease>> {
-        if !self.here.contains_key(shape) {
-            let known = self.courses.known().of(&(self.bias, shape.clone()));
-            self.here.insert(shape.clone(), known);
-        }
-        let courses = self.here.get_mut(shape)?;
+        let place = match self.shapes.get(shape) {
+            Some(place) => *place,
+            None => {
+                let known = self.courses.known().of(&(self.bias, shape.clone()));
+                self.shapes.insert(shape.clone(), self.here.len());
+                self.here.push(known);
+                self.here.len() - 1
+            }
+        };
+        let courses = self.here.get_mut(place)?;
         let given = standing.given();
         let around = standing.surroundings();
         let mut known = courses.iter().enumerate();
@@ -190,7 +198,7 @@ impl Alike<'_> {
 
     /// The same, found by following its frames.
     pub fn follow(&mut self, shape: Shape, standing: &Standing<'_>) -> Vec<PendingRelease> {
-        let kept = self.here.get(&shape).map_or(0, Vec::len);
+        let kept = self.followed(&shape).len();
         // No other goroutine stands at a sampled one's instruction with its registers.
         let is_noted = kept < MAX_COURSES && standing.goroutine().sampled.is_none();
         let trace = if is_noted {
@@ -212,7 +220,10 @@ impl Alike<'_> {
             self.courses
                 .known()
                 .add((self.bias, shape.clone()), Arc::clone(&course));
-            self.here.entry(shape).or_default().push(course);
+            let here = self.shapes.get(&shape);
+            if let Some(here) = here.and_then(|here| self.here.get_mut(*here)) {
+                here.push(course);
+            }
         }
         releases
     }
@@ -225,7 +236,7 @@ impl Alike<'_> {
         standing: &Standing<'_>,
         waits_for_lock: bool,
     ) -> bool {
-        let is_first = || self.here.get(shape).is_none_or(Vec::is_empty);
+        let is_first = || self.followed(shape).is_empty();
         let limit = if waits_for_lock {
             4 * MAX_STEPS
         } else {
@@ -233,6 +244,13 @@ impl Alike<'_> {
         };
         self.steps < limit
             && (waits_for_lock || standing.goroutine().sampled.is_some() || is_first())
+    }
+
+    /// The courses that are known of goroutines of this shape.
+    fn followed(&self, shape: &Shape) -> &[Arc<Course>] {
+        let here = self.shapes.get(shape);
+        here.and_then(|here| self.here.get(*here))
+            .map_or(&[], Vec::as_slice)
     }
 
     /// A number that is another at each inspection.

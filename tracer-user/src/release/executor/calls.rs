@@ -311,7 +311,7 @@ impl Executor<'_> {
             state.set_register(result, Value::exact(0));
         }
         if succeeds {
-            self.queue.push(taken, &self.world);
+            self.queue.push(Box::new(taken), &self.world);
         }
     }
 
@@ -349,7 +349,7 @@ impl Executor<'_> {
             let mut called = state.clone();
             called.forks += 1;
             if self.call_closure(&mut called, closure, back, false) {
-                self.queue.push(called, &self.world);
+                self.queue.push(Box::new(called), &self.world);
             }
         }
     }
@@ -366,7 +366,7 @@ impl Executor<'_> {
         let promises = state.effects.edit(Effects::hand_over);
         other.effects.edit(|e| e.held = promises);
         if self.call_closure(&mut other, closure, None, false) {
-            self.queue.push(other, &self.world);
+            self.queue.push(Box::new(other), &self.world);
         }
     }
 

@@ -230,7 +230,7 @@ impl<'a> Executor<'a> {
             watch.begin_anew();
         }
         for entry in entries {
-            self.queue.push(entry, &self.world);
+            self.queue.push(Box::new(entry), &self.world);
         }
         while let Some((place, mut state)) = self.queue.pop() {
             if self.is_new(place, &mut state) {
@@ -263,13 +263,13 @@ impl<'a> Executor<'a> {
     }
 
     /// Runs one path until it ends or comes to where it can meet others.
-    fn follow(&mut self, mut state: State) {
+    fn follow(&mut self, mut state: Box<State>) {
         loop {
             if self.budget == 0 || self.queue.len() > MAX_OPEN {
                 self.outcome.exhausted = true;
                 self.opaque(&mut state);
                 state.returns.clear();
-                self.outcome.exits.push(state);
+                self.outcome.exits.push(*state);
                 return;
             }
             self.budget -= 1;
@@ -285,7 +285,7 @@ impl<'a> Executor<'a> {
                 Step::Go | Step::Meet => return self.queue.push(state, &self.world),
                 Step::End => return,
                 Step::Exit => {
-                    self.outcome.exits.push(state);
+                    self.outcome.exits.push(*state);
                     return;
                 }
             }

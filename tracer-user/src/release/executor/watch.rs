@@ -240,7 +240,7 @@ impl<'a> Executor<'a> {
             let mut waits = state.clone();
             waits.at = start;
             waits.forks += 1;
-            self.queue.push(waits, &self.world);
+            self.queue.push(Box::new(waits), &self.world);
         }
     }
 
