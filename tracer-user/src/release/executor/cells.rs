@@ -275,6 +275,10 @@ impl World<'_> {
 
 #[cfg(test)]
 mod tests {
+    use std::collections::{BTreeMap, BTreeSet};
+
+    use proptest::prelude::*;
+
     use super::*;
 
     fn at(address: u64) -> CellAddr {
@@ -295,5 +299,55 @@ mod tests {
         assert_eq!(a.get(at(0x10)).map(|c| c.known), Some(0xfe));
         assert_eq!(a.get(at(0x18)), Some(nine));
         assert!(!a.absorb(&b, &trace, |_| nine, keep));
+    }
+
+    proptest! {
+        /// What is written, forgotten and joined is the same as of a plain map, and shared blocks do not
+        /// change with what shares them.
+        #[test]
+        fn blocks_are_no_different_from_single_cells(
+            before in prop::collection::vec((0_u64..100, 0_u64..4), 0..20),
+            mine in prop::collection::vec((0_u64..100, 0_u64..4), 0..8),
+            theirs in prop::collection::vec((0_u64..100, 0_u64..4), 0..8),
+            gone in (0_u64..100, 0_u64..100),
+        ) {
+            let trace = Trace::off();
+            let cell = |bits| Cell::of(Value::exact(bits));
+            let write = |cells: &mut Cells, map: &mut BTreeMap<u64, Cell>, all: &[(u64, u64)]| {
+                for (word, bits) in all {
+                    cells.set(at(8 * word), cell(*bits));
+                    map.insert(8 * word, cell(*bits));
+                }
+            };
+            let (mut cells, mut map) = (Cells::default(), BTreeMap::new());
+            write(&mut cells, &mut map, &before);
+            let (mut one, mut one_map) = (cells.clone(), map.clone());
+            write(&mut one, &mut one_map, &mine);
+            let (mut two, mut two_map) = (cells.clone(), map.clone());
+            write(&mut two, &mut two_map, &theirs);
+            two.forget(8 * gone.0, 8 * gone.1);
+            two_map.retain(|at, _| !(8 * gone.0..8 * gone.1).contains(at));
+            let plain = |cells: &Cells| -> BTreeMap<u64, Cell> {
+                cells.iter().map(|(at, cell)| (at.get(), cell)).collect()
+            };
+            prop_assert_eq!(plain(&cells), map);
+            prop_assert_eq!(plain(&two), two_map.clone());
+            let below = cell(9);
+            let all: BTreeSet<u64> = one_map.keys().chain(two_map.keys()).copied().collect();
+            let joined: BTreeMap<u64, Cell> = all
+                .into_iter()
+                .map(|at| {
+                    let of = |map: &BTreeMap<u64, Cell>| map.get(&at).copied().unwrap_or(below);
+                    (at, of(&one_map).join(of(&two_map), &trace))
+                })
+                .collect();
+            one.absorb(&two, &trace, |_| below, |_, _, _, joined| joined);
+            prop_assert_eq!(plain(&one), joined);
+            let mut same = Cells::default();
+            one.iter().for_each(|(at, cell)| {
+                same.set(at, cell);
+            });
+            prop_assert!(same == one);
+        }
     }
 }

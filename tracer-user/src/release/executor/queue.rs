@@ -38,10 +38,13 @@ impl Place {
     }
 }
 
+/// A path, and where it goes on.
+type Waiting = (Place, Box<State>);
+
 /// The paths still to be followed.
 #[derive(Debug, Default)]
 pub struct Queue {
-    by_order: BTreeMap<(usize, u32), Vec<(Place, Box<State>)>>,
+    by_order: BTreeMap<(usize, u32), Vec<Waiting>>,
     len: usize,
 }
 
@@ -69,7 +72,7 @@ impl Queue {
     }
 
     /// The next path.
-    pub fn pop(&mut self) -> Option<(Place, Box<State>)> {
+    pub fn pop(&mut self) -> Option<Waiting> {
         let mut first = self.by_order.first_entry()?;
         let next = first.get_mut().pop();
         if first.get().is_empty() {

@@ -86,7 +86,7 @@ impl<'a> Standing<'a> {
             code,
             bias,
             g,
-            deferred: deferred(memory, code, g),
+            deferred: deferred(&Words::of(memory, g, window), code, g),
             changing: received_into(memory, code, g),
             memory,
             window,
@@ -196,6 +196,18 @@ pub struct Words<'a> {
     at: TargetAddr,
     window: &'a [u8],
     memory: &'a dyn Memory,
+}
+
+impl<'a> Words<'a> {
+    /// The `memory` around `g`, as it is now: what was copied of the stack of one that was sampled is
+    /// older.
+    const fn of(memory: &'a dyn Memory, g: &Goroutine, window: &'a [u8]) -> Self {
+        Self {
+            at: g.sp,
+            window: if g.sampled.is_none() { window } else { &[] },
+            memory,
+        }
+    }
 }
 
 impl Memory for Words<'_> {

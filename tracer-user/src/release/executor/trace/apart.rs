@@ -194,3 +194,86 @@ impl Hull {
         self.words.iter().chain(&self.others).any(is_fixed)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    /// Words near each other, so that some fall together, counted from the stack pointer, from one of
+    /// two inputs, or fixed.
+    fn term() -> impl Strategy<Value = Term> {
+        let origin = prop_oneof![
+            Just(Origin::Fixed),
+            Just(Origin::Stack),
+            (0_u32..2).prop_map(Origin::Input),
+        ];
+        (origin, -4_i64..4).prop_map(|(origin, word)| Term {
+            bits: (8 * word).cast_unsigned().wrapping_add(match origin {
+                Origin::Fixed => BASE,
+                Origin::Stack | Origin::Input(_) => 0,
+            }),
+            origin,
+        })
+    }
+
+    const BASE: u64 = 0x10000;
+
+    fn bases(words: [u64; 3]) -> Bases {
+        let [sp, one, two] = words.map(|word| BASE + 8 * word);
+        let mut bases = Bases::new(sp, 2);
+        bases.add(one);
+        bases.add(two);
+        bases
+    }
+
+    proptest! {
+        #[test]
+        fn agrees_with_comparing_each_word_with_each(
+            words in prop::collection::btree_map(0_u64..1000, term(), 0..6),
+            others in prop::collection::vec(term(), 0..6),
+            at in [0_u64..12, 0..12, 0..12],
+            stack in 0_u64..24,
+        ) {
+            // What is told apart has different terms.
+            let mut words: Vec<Term> = words.into_values().collect();
+            let mut seen = FxHashSet::default();
+            words.retain(|term| seen.insert(*term));
+            let others: Vec<Term> = others.into_iter().filter(|term| !seen.contains(term)).collect();
+            let each: Vec<Vec<Term>> = words.iter().map(|term| vec![*term]).collect();
+            let apart = Apart::new(each.iter(), others.iter().copied());
+            let bases = bases(at);
+            let numbers: Vec<u64> = words.iter().map(|term| bases.number(*term)).collect();
+            let distinct: FxHashSet<u64> = numbers.iter().copied().collect();
+            let free = |term: &Term| !distinct.contains(&bases.number(*term));
+            let stays = distinct.len() == numbers.len() && others.iter().all(free);
+            prop_assert_eq!(apart.stays(&bases), stays);
+            let stacks = [BASE + 8 * stack - 64..BASE + 8 * stack, 0..0];
+            let off = !numbers.iter().any(|number| stacks[0].contains(number));
+            prop_assert_eq!(apart.are_off(&stacks, &bases), off);
+        }
+    }
+
+    #[test]
+    fn what_was_one_word_must_be_one_word() {
+        let [one, two] = [0, 1].map(|input| Term {
+            bits: 8,
+            origin: Origin::Input(input),
+        });
+        let terms = vec![one, two];
+        let apart = Apart::new(std::iter::once(&terms), std::iter::empty());
+        assert!(apart.stays(&bases([0, 3, 3])));
+        assert!(!apart.stays(&bases([0, 3, 4])));
+    }
+
+    #[test]
+    fn a_word_that_is_no_whole_one_is_refused() {
+        let terms = vec![Term {
+            bits: 4,
+            origin: Origin::Input(0),
+        }];
+        let apart = Apart::new(std::iter::once(&terms), std::iter::empty());
+        assert!(!apart.are_off(&[0..8, 0..0], &bases([0, 1, 2])));
+    }
+}
