@@ -32,19 +32,20 @@ impl<M: Memory> CachedMemory<M> {
     fn copy_from_page(&self, at: u64, into: &mut [u8]) -> Result<usize, ReadError> {
         let base = at & !(PAGE - 1);
         let skip = usize::try_from(at - base).unwrap_or(0);
-        let mut pages = self.pages.lock().unwrap_or_else(PoisonError::into_inner);
-        if !pages.contains_key(&base) {
-            let mut page = vec![0; PAGE as usize].into_boxed_slice();
-            self.memory.read(TargetAddr(base), &mut page)?;
-            if pages.len() >= PAGES_LIMIT {
-                pages.clear();
-            }
-            pages.insert(base, page);
-        }
         let len = into.len().min(PAGE as usize - skip);
+        let mut copy = |page: &[u8]| into[..len].copy_from_slice(&page[skip..skip + len]);
+        let mut pages = self.pages.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(page) = pages.get(&base) {
-            into[..len].copy_from_slice(&page[skip..skip + len]);
+            copy(page);
+            return Ok(len);
         }
+        let mut page = vec![0; PAGE as usize].into_boxed_slice();
+        self.memory.read(TargetAddr(base), &mut page)?;
+        if pages.len() >= PAGES_LIMIT {
+            pages.clear();
+        }
+        copy(&page);
+        pages.insert(base, page);
         Ok(len)
     }
 }

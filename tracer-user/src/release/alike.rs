@@ -6,14 +6,16 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use rustc_hash::FxHashMap;
 
 use super::{
-    executor::{Dependence, Trace, World, hash_of},
-    frames::{self, Future, Shape, Standing},
+    executor::{Dependence, Surroundings, Trace, hash_of},
+    frames::{self, Frames, Shape, Standing},
     model::PendingRelease,
 };
 use crate::ids::{LoadBias, TargetAddr};
 
 /// Results that are kept for goroutines with the same frames at most: those take different courses.
 const MAX_COURSES: usize = 16;
+/// Of goroutines with one stack so many at most for whom it was in vain to follow them as things stand.
+const MAX_IN_VAIN: u32 = 2;
 /// Instructions executed at one inspection to follow goroutines: about half a second.
 const MAX_STEPS: u64 = 6_000_000;
 /// How much is kept of all courses together, in [`Dependence::weight`]s of about 50 bytes.
@@ -57,7 +59,13 @@ struct Course {
 pub struct Alike<'a> {
     courses: &'a Courses,
     bias: LoadBias,
-    here: FxHashMap<Shape, Vec<Arc<Course>>>,
+    /// Where the courses of each shape are.
+    shapes: FxHashMap<Shape, usize>,
+    here: Vec<Vec<Arc<Course>>>,
+    /// The frames of the stacks, by where each stack is kept.
+    frames: FxHashMap<usize, Frames>,
+    /// How often it was in vain to follow goroutines as things stand, by where their stack is kept.
+    in_vain: FxHashMap<usize, u32>,
     spared: usize,
     steps: u64,
     turn: usize,
@@ -71,7 +79,10 @@ impl Courses {
             turn,
             courses: self,
             bias,
-            here: FxHashMap::default(),
+            shapes: FxHashMap::default(),
+            here: Vec::new(),
+            frames: FxHashMap::default(),
+            in_vain: FxHashMap::default(),
             spared: 0,
             steps: 0,
         }
@@ -152,37 +163,55 @@ impl Alike<'_> {
         self.steps >= MAX_STEPS
     }
 
-    /// What the continuation of the goroutine will release, if one that takes the same course has been
-    /// followed.
-    pub fn known(&mut self, standing: &Standing<'_>) -> Option<Vec<PendingRelease>> {
-        let shape = standing.shape();
-        let (bias, all) = (self.bias, self.courses);
-        let courses = self
-            .here
-            .entry(shape)
-            .or_insert_with_key(|shape| all.known().of(&(bias, shape.clone())));
+    /// What the goroutine has in common with others.
+    pub fn shape(&mut self, standing: &Standing<'_>) -> Shape {
+        let stack = &standing.goroutine().stack;
+        // As the frames hold the stack, no other one is kept there meanwhile.
+        let frames = self.frames.entry(Arc::as_ptr(stack).addr());
+        standing.shape(frames.or_insert_with(|| Frames::of(stack)).clone())
+    }
+
+    /// What the continuation of the goroutine of this shape will release, if one that takes the same
+    /// course has been followed.
+    pub fn known(&mut self, shape: &Shape, standing: &Standing<'_>) -> Option<Vec<PendingRelease>> {
+        let place = match self.shapes.get(shape) {
+            Some(place) => *place,
+            None => {
+                let known = self.courses.known().of(&(self.bias, shape.clone()));
+                self.shapes.insert(shape.clone(), self.here.len());
+                self.here.push(known);
+                self.here.len() - 1
+            }
+        };
+        let courses = self.here.get_mut(place)?;
         let given = standing.given();
-        let nothing_noted = Trace::off();
-        let world = standing.world(&nothing_noted);
-        let mut courses = courses.iter();
-        let releases = courses.find_map(|course| course.of(standing.sp(), &given, &world));
-        self.spared += usize::from(releases.is_some());
-        releases
+        let around = standing.surroundings();
+        let mut known = courses.iter().enumerate();
+        let found = known
+            .find_map(|(index, course)| Some((index, course.of(standing.sp(), &given, &around)?)));
+        let (index, releases) = found?;
+        // Neighbours often take the same course.
+        courses.swap(0, index);
+        self.spared += 1;
+        Some(releases)
     }
 
     /// The same, found by following its frames.
-    pub fn follow(&mut self, standing: &Standing<'_>) -> Vec<PendingRelease> {
-        let shape = standing.shape();
-        let kept = self.here.get(&shape).map_or(0, Vec::len);
+    pub fn follow(&mut self, shape: Shape, standing: &Standing<'_>) -> Vec<PendingRelease> {
+        let kept = self.followed(&shape).len();
         // No other goroutine stands at a sampled one's instruction with its registers.
-        if kept >= MAX_COURSES || standing.goroutine().sampled.is_some() {
-            let future = frames::future(standing, &Trace::off());
-            self.steps += future.steps;
-            return future.releases;
-        }
-        let trace = Trace::on(standing.sp());
-        let Future { releases, steps } = frames::future(standing, &trace);
-        self.steps += steps;
+        let is_noted = kept < MAX_COURSES && standing.goroutine().sampled.is_none();
+        let trace = if is_noted {
+            Trace::on(standing.sp())
+        } else {
+            Trace::off()
+        };
+        let stack = Arc::as_ptr(&standing.goroutine().stack).addr();
+        let in_vain = self.in_vain.entry(stack).or_default();
+        let future = frames::future(standing, &trace, *in_vain < MAX_IN_VAIN);
+        *in_vain += u32::from(future.in_vain);
+        self.steps += future.steps;
+        let releases = future.releases;
         if let Some(dependence) = trace.finish() {
             let course = Arc::new(Course {
                 dependence,
@@ -191,15 +220,23 @@ impl Alike<'_> {
             self.courses
                 .known()
                 .add((self.bias, shape.clone()), Arc::clone(&course));
-            self.here.entry(shape).or_default().push(course);
+            let here = self.shapes.get(&shape);
+            if let Some(here) = here.and_then(|here| self.here.get_mut(*here)) {
+                here.push(course);
+            }
         }
         releases
     }
 
     /// Whether the goroutine, of which no course is known to serve, is followed before others: it
     /// `waits_for_lock`, and so may be part of a deadlock, or it is the first that stands there.
-    pub fn follows_at_once(&self, standing: &Standing<'_>, waits_for_lock: bool) -> bool {
-        let is_first = || self.here.get(&standing.shape()).is_none_or(Vec::is_empty);
+    pub fn follows_at_once(
+        &self,
+        shape: &Shape,
+        standing: &Standing<'_>,
+        waits_for_lock: bool,
+    ) -> bool {
+        let is_first = || self.followed(shape).is_empty();
         let limit = if waits_for_lock {
             4 * MAX_STEPS
         } else {
@@ -207,6 +244,13 @@ impl Alike<'_> {
         };
         self.steps < limit
             && (waits_for_lock || standing.goroutine().sampled.is_some() || is_first())
+    }
+
+    /// The courses that are known of goroutines of this shape.
+    fn followed(&self, shape: &Shape) -> &[Arc<Course>] {
+        let here = self.shapes.get(shape);
+        here.and_then(|here| self.here.get(*here))
+            .map_or(&[], Vec::as_slice)
     }
 
     /// A number that is another at each inspection.
@@ -218,8 +262,8 @@ impl Alike<'_> {
 impl Course {
     /// The releases of the goroutine with this stack pointer, these numbers of its own and this
     /// memory, if it takes this course.
-    fn of(&self, sp: u64, given: &[u64], world: &World<'_>) -> Option<Vec<PendingRelease>> {
-        let other = self.dependence.applies(sp, given, world)?;
+    fn of(&self, sp: u64, given: &[u64], around: &Surroundings<'_>) -> Option<Vec<PendingRelease>> {
+        let other = self.dependence.applies(sp, given, around)?;
         let releases = self.releases.iter().map(|release| {
             let object = match release.object {
                 TargetAddr(0) => TargetAddr(0),

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use rustc_hash::{FxHashMap, FxHashSet};
+use rustc_hash::FxHashMap;
 use tracing::debug;
 
 use super::{
@@ -76,41 +76,58 @@ impl Analyzer {
         goroutines: impl IntoIterator<Item = &'g Goroutine>,
     ) -> Locks {
         let goroutines: Vec<&Goroutine> = goroutines.into_iter().filter(|g| is_known(g)).collect();
-        let mut locks = self.futures(target, &goroutines, |standing| {
+        let (mut pending, mut taken) = (FxHashMap::default(), FxHashMap::default());
+        let mut left = MAX_FOLLOWED_ANEW;
+        let mut in_vain: FxHashMap<usize, u32> = FxHashMap::default();
+        let matters = |standing: &Standing<'_>| {
             let taken = past::of_goroutine(&self.pasts, standing, Depth::Summaries);
             let mut taken = taken.iter();
             taken.any(|taking| snapshot.objects.contains_key(&taking.object))
-        });
-        let mut left = MAX_FOLLOWED_ANEW;
-        let mut in_vain: FxHashMap<usize, u32> = FxHashMap::default();
-        let concerned = goroutines.iter().filter(|g| {
-            let pending = locks.pending.get(&g.goid).map_or(&[][..], Vec::as_slice);
-            waits_for_lock(g) || releases_what_is_waited_for(snapshot, pending)
-        });
-        let concerned: Vec<&Goroutine> = concerned.copied().collect();
-        self.of_all(target, &concerned, |standing| {
-            let goid = standing.goroutine().goid;
-            let mut taken = past::of_goroutine(&self.pasts, standing, Depth::Summaries);
-            if let Some(pending) = locks.pending.get_mut(&goid) {
-                acquired(pending, &taken);
-                let stack = Arc::as_ptr(&standing.goroutine().stack).addr();
+        };
+        let followed = self.futures(target, &goroutines, matters, |standing, mut releases| {
+            let g = standing.goroutine();
+            if waits_for_lock(g) || releases_what_is_waited_for(snapshot, &releases) {
+                let stack = Arc::as_ptr(&g.stack).addr();
                 let vain = in_vain.entry(stack).or_default();
-                for depth in [Depth::Memory, Depth::Rounds] {
-                    let lacks = *vain < MAX_IN_VAIN && lacks_a_witness(snapshot, pending);
-                    if left == 0 || !lacks {
-                        break;
-                    }
-                    left -= 1;
-                    taken = best_of(taken, past::of_goroutine(&self.pasts, standing, depth));
-                    acquired(pending, &taken);
+                let past = self.past(snapshot, standing, &mut releases, (vain, &mut left));
+                if !past.is_empty() {
+                    taken.insert(g.goid, past);
                 }
-                *vain += u32::from(lacks_a_witness(snapshot, pending));
             }
-            if !taken.is_empty() {
-                locks.taken.insert(goid, taken);
+            if !releases.is_empty() {
+                pending.insert(g.goid, releases);
             }
         });
-        locks
+        Locks {
+            pending,
+            taken,
+            ..followed
+        }
+    }
+
+    /// What the goroutine has taken and not given back, and with it where it took what it `releases`.
+    /// As far as `left` goes, and not too often in `vain`, its functions are followed anew where a
+    /// witness is lacking.
+    fn past(
+        &self,
+        snapshot: &Snapshot,
+        standing: &Standing<'_>,
+        releases: &mut [PendingRelease],
+        (vain, left): (&mut u32, &mut usize),
+    ) -> Vec<Taking> {
+        let mut taken = past::of_goroutine(&self.pasts, standing, Depth::Summaries);
+        acquired(releases, &taken);
+        for depth in [Depth::Memory, Depth::Rounds] {
+            let lacks = *vain < MAX_IN_VAIN && lacks_a_witness(snapshot, releases);
+            if *left == 0 || !lacks {
+                break;
+            }
+            *left -= 1;
+            taken = best_of(taken, past::of_goroutine(&self.pasts, standing, depth));
+            acquired(releases, &taken);
+        }
+        *vain += u32::from(lacks_a_witness(snapshot, releases));
+        taken
     }
 
     /// What the continuation of each of `goroutines` will release of what it does not take first.
@@ -129,43 +146,55 @@ impl Analyzer {
         goroutines: impl IntoIterator<Item = &'g Goroutine>,
     ) -> FxHashMap<Goid, Vec<PendingRelease>> {
         let goroutines: Vec<&Goroutine> = goroutines.into_iter().filter(|g| is_known(g)).collect();
-        self.futures(target, &goroutines, |_| false).pending
+        let mut pending = FxHashMap::default();
+        self.futures(
+            target,
+            &goroutines,
+            |_| false,
+            |standing, releases| {
+                if !releases.is_empty() {
+                    pending.insert(standing.goroutine().goid, releases);
+                }
+            },
+        );
+        pending
     }
 
-    /// The future of each of `goroutines`, as far as there is time. Those that `matter` are not left for
-    /// the next inspection.
+    /// Finds the future of each of `goroutines`, as far as there is time, and has `each` take what it
+    /// releases: nothing of those that were left. Those that `matter` are not left for the next
+    /// inspection.
     fn futures(
         &self,
         target: &Target,
         goroutines: &[&Goroutine],
         matter: impl Fn(&Standing<'_>) -> bool,
+        mut each: impl FnMut(&Standing<'_>, Vec<PendingRelease>),
     ) -> Locks {
         let mut alike = self.courses.begin(target.bias);
-        let mut pending = FxHashMap::default();
-        let mut left = FxHashSet::default();
-        self.of_all(target, goroutines, |standing| {
-            let g = standing.goroutine();
-            if let Some(known) = alike.known(standing) {
-                self.add(&mut pending, standing, known);
-            } else if alike.follows_at_once(standing, waits_for_lock(g)) {
-                self.add(&mut pending, standing, alike.follow(standing));
+        let mut left: Vec<&Goroutine> = Vec::new();
+        self.of_all(target, goroutines, |g, standing| {
+            let shape = alike.shape(standing);
+            if let Some(known) = alike.known(&shape, standing) {
+                each(standing, self.with_rounds(g, known));
+            } else if alike.follows_at_once(&shape, standing, waits_for_lock(g)) {
+                each(standing, self.with_rounds(g, alike.follow(shape, standing)));
             } else {
-                left.insert(g.goid);
+                left.push(g);
             }
         });
-        let of_left = goroutines.iter().filter(|g| left.contains(&g.goid));
-        let mut left: Vec<&Goroutine> = of_left.copied().collect();
         // Others come first at the next inspection.
         let first = alike.turn() % left.len().max(1);
         left.rotate_left(first);
         let mut unfollowed = Vec::new();
-        self.of_all(target, &left, |standing| {
-            if let Some(known) = alike.known(standing) {
-                self.add(&mut pending, standing, known);
+        self.of_all(target, &left, |g, standing| {
+            let shape = alike.shape(standing);
+            if let Some(known) = alike.known(&shape, standing) {
+                each(standing, self.with_rounds(g, known));
             } else if !alike.is_spent() || matter(standing) {
-                self.add(&mut pending, standing, alike.follow(standing));
+                each(standing, self.with_rounds(g, alike.follow(shape, standing)));
             } else {
-                unfollowed.push(standing.goroutine().goid);
+                unfollowed.push(g.goid);
+                each(standing, Vec::new());
             }
         });
         debug!(
@@ -176,10 +205,9 @@ impl Analyzer {
             "pending releases"
         );
         Locks {
-            pending,
-            taken: FxHashMap::default(),
             followed: goroutines.len() - alike.spared() - unfollowed.len(),
             unfollowed,
+            ..Locks::default()
         }
     }
 
@@ -193,31 +221,27 @@ impl Analyzer {
     ) -> FxHashMap<Goid, Vec<PendingRelease>> {
         let goroutines: Vec<&Goroutine> = goroutines.into_iter().filter(|g| is_known(g)).collect();
         let mut found = FxHashMap::default();
-        self.of_all(target, &goroutines, |standing| {
-            let pending = frames::future(standing, &Trace::on(standing.sp())).releases;
-            self.add(&mut found, standing, pending);
+        self.of_all(target, &goroutines, |g, standing| {
+            let pending = frames::future(standing, &Trace::on(standing.sp()), true).releases;
+            let pending = self.with_rounds(g, pending);
+            if !pending.is_empty() {
+                found.insert(g.goid, pending);
+            }
         });
         found
     }
 
-    fn add(
-        &self,
-        found: &mut FxHashMap<Goid, Vec<PendingRelease>>,
-        standing: &Standing<'_>,
-        mut pending: Vec<PendingRelease>,
-    ) {
-        let g = standing.goroutine();
+    /// The `pending` releases of `g` and those that follow from its loop.
+    fn with_rounds(&self, g: &Goroutine, mut pending: Vec<PendingRelease>) -> Vec<PendingRelease> {
         pending.extend(rounds::receives_again(&self.code, g));
-        if !pending.is_empty() {
-            found.insert(g.goid, pending);
-        }
+        pending
     }
 
-    fn of_all(
+    fn of_all<'g>(
         &self,
         target: &Target,
-        goroutines: &[&Goroutine],
-        mut each: impl FnMut(&Standing<'_>),
+        goroutines: &[&'g Goroutine],
+        mut each: impl FnMut(&'g Goroutine, &Standing<'_>),
     ) {
         // Neighbours on the heap are read once for all goroutines.
         let memory = CachedMemory::new(&*target.memory);
@@ -239,7 +263,9 @@ impl Analyzer {
             });
             let standing: Vec<_> = standing.collect();
             let wanted = standing.iter().take_while(|_| !is_cut());
-            wanted.for_each(&mut each);
+            wanted
+                .zip(chunk)
+                .for_each(|(standing, g)| each(g, standing));
         }
     }
 

@@ -62,6 +62,7 @@ pub struct Code {
     routines: Mutex<FxHashMap<ImageAddr, Option<Arc<Routine>>>>,
     callees: Mutex<FxHashMap<ImageAddr, Option<Callee>>>,
     inert: Mutex<FxHashMap<ImageAddr, bool>>,
+    in_loops: Mutex<FxHashMap<ImageAddr, bool>>,
 }
 
 impl Routine {
@@ -96,6 +97,7 @@ impl Code {
             routines: Mutex::default(),
             callees: Mutex::default(),
             inert: Mutex::default(),
+            in_loops: Mutex::default(),
         }
     }
 
@@ -152,6 +154,17 @@ impl Code {
         });
         lock(&self.callees).insert(target, callee.clone());
         callee
+    }
+
+    /// Whether the code comes back to the call that returns to `site`, as `comes_back` finds out once.
+    #[must_use]
+    pub fn is_in_loop(&self, site: ImageAddr, comes_back: impl FnOnce() -> bool) -> bool {
+        if let Some(known) = lock(&self.in_loops).get(&site) {
+            return *known;
+        }
+        let comes_back = comes_back();
+        lock(&self.in_loops).insert(site, comes_back);
+        comes_back
     }
 
     /// Whether calling `target` from `caller` changes no lock for the caller: it is of another

@@ -23,8 +23,11 @@ pub fn receives_again(code: &Code, g: &Goroutine) -> Vec<PendingRelease> {
     let Some((frame, site, routine)) = innermost(code, g) else {
         return Vec::new();
     };
-    let returns_to = routine.body.index_of(site);
-    if !returns_to.is_some_and(|at| comes_back(code, &routine, at)) {
+    let comes_back = || {
+        let returns_to = routine.body.index_of(site);
+        returns_to.is_some_and(|at| comes_back(code, &routine, at))
+    };
+    if !code.is_in_loop(site, comes_back) {
         return Vec::new();
     }
     let receives = g

@@ -5,7 +5,7 @@ use rustc_hash::FxHashSet;
 
 use super::{
     code::Code,
-    executor::{Cells, Decide, Effects, Executor, Sighting, Trace, Value, World},
+    executor::{Cells, Decide, Effects, Executor, Sighting, Surroundings, Trace, Value, World},
     model::{Certainty, Evidence, PendingRelease, ReleaseKind},
 };
 use crate::{
@@ -31,7 +31,8 @@ pub fn releases(code: &Code, memory: &dyn Memory, target: &Target) -> Vec<Pendin
         return ANY.map(unknown).into();
     };
     let trace = Trace::off();
-    let world = World::new((memory, target.bias), code, STACK, (STACK.end, &[]), &trace);
+    let around = Surroundings::new((memory, target.bias), code, STACK, (STACK.end, &[]));
+    let world = World::new(around, STACK.end, &trace);
     let mut executor = Executor::new(code, target.bias, world, Decide::AsThingsStand);
     let mut known = complete;
     for &function in &functions {

@@ -3,7 +3,8 @@
 use super::{
     super::isa::{Arithmetic, Base, MemoryOperand, Operand, Register},
     Executor, State,
-    cells::{Cell, Cells},
+    cell::Cell,
+    cells::Cells,
     trace::{CellAddr, Compute, Term},
     value::{Trust, Value},
 };

@@ -32,7 +32,7 @@ impl Executor<'_> {
         state.forks += 1;
         let mut taken = state.clone();
         if matches!(self.jump(&mut taken, target), Step::Meet) {
-            self.queue.push(taken, &self.world);
+            self.queue.push(Box::new(taken), &self.world);
         }
         Step::Go
     }
@@ -89,7 +89,7 @@ impl Executor<'_> {
             found = true;
             let mut taken = state.clone();
             taken.at = index;
-            self.queue.push(taken, &self.world);
+            self.queue.push(Box::new(taken), &self.world);
         }
         if found {
             Step::End

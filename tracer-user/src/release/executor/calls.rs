@@ -311,7 +311,7 @@ impl Executor<'_> {
             state.set_register(result, Value::exact(0));
         }
         if succeeds {
-            self.queue.push(taken, &self.world);
+            self.queue.push(Box::new(taken), &self.world);
         }
     }
 
@@ -342,7 +342,7 @@ impl Executor<'_> {
             let mut called = state.clone();
             called.forks += 1;
             if self.call_closure(&mut called, closure, back, Entered::Called) {
-                self.queue.push(called, &self.world);
+                self.queue.push(Box::new(called), &self.world);
             }
         }
     }
@@ -359,7 +359,7 @@ impl Executor<'_> {
         let promises = state.effects.edit(Effects::hand_over);
         other.effects.edit(|e| e.held = promises);
         if self.call_closure(&mut other, closure, None, Entered::Started) {
-            self.queue.push(other, &self.world);
+            self.queue.push(Box::new(other), &self.world);
         }
     }
 
@@ -374,7 +374,7 @@ impl Executor<'_> {
         let mut ended = state.clone();
         ended.forks += 1;
         if self.call_closure(&mut ended, closure, back, Entered::Started) {
-            self.queue.push(ended, &self.world);
+            self.queue.push(Box::new(ended), &self.world);
         }
     }
 

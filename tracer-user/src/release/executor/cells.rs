@@ -1,161 +1,52 @@
-//! Memory as the path has changed it: 8-byte cells on top of the target's memory, each byte of
-//! which is known or not.
+//! Memory as the path has changed it: 8-byte cells on top of the target's memory.
 
-use std::rc::Rc;
+use std::{cmp::Ordering, rc::Rc};
 
 use super::{
     super::isa::Arithmetic,
+    cell::Cell,
     hash::hash_of,
     memory::World,
     trace::{CellAddr, Compute, Term, Trace},
-    value::{Trust, Value},
+    value::Value,
 };
 
 /// A path that has written more cells than this is not followed with the same precision.
 const MAX_CELLS: usize = 4096;
+/// Bytes of memory whose cells are kept together.
+const BLOCK: u64 = 256;
 
-/// One aligned 8-byte word.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
-pub struct Cell {
-    /// The bytes; unknown ones are zero.
-    term: Term,
-    /// One bit for each known byte.
-    known: u8,
-    /// Whether any known byte comes from memory that others can write.
-    loaded: bool,
-}
-
-impl Cell {
-    /// A cell all of whose bytes come from one word.
-    #[must_use]
-    pub fn of(value: Value) -> Self {
-        match value {
-            Value::Known { term, trust } => Self::whole(term, trust == Trust::Loaded),
-            Value::Unknown => Self::default(),
-        }
-    }
-
-    /// A cell all of whose bytes are known. `loaded`: from memory that others can write.
-    #[must_use]
-    pub const fn whole(term: Term, loaded: bool) -> Self {
-        Self {
-            term,
-            known: 0xff,
-            loaded,
-        }
-    }
-
-    /// The word, if all of it is known.
-    #[must_use]
-    pub fn word(self) -> Option<Term> {
-        (self.known == 0xff).then_some(self.term)
-    }
-
-    /// The bytes that are known for certain, and their mask; `None` where any may have been read from
-    /// memory that others write.
-    #[must_use]
-    pub fn certain(self) -> Option<(u64, u64)> {
-        let known = !self.loaded && self.known != 0;
-        known.then(|| (self.term.unnoted(), spread(self.known)))
-    }
-
-    /// The same cell when what is known of it can have been changed; `None` if that makes no
-    /// difference.
-    #[must_use]
-    pub fn doubted(self) -> Option<Self> {
-        (self.known != 0 && !self.loaded).then_some(Self {
-            loaded: true,
-            ..self
-        })
-    }
-
-    fn join(self, other: Self, trace: &Trace) -> Self {
-        if self == other {
-            return self;
-        }
-        let (term, agreed) = trace.meet_bytes(self.term, other.term);
-        let known = (0..8)
-            .filter(|byte| agreed >> (8 * byte) & 0xff == 0xff)
-            .fold(0, |known, byte| known | 1 << byte);
-        let known = known & self.known & other.known;
-        Self {
-            term: trace.compute(Compute::Blend(!spread(known)), term, Term::fixed(0)),
-            known,
-            loaded: self.loaded || other.loaded,
-        }
-    }
-
-    /// `width` bytes from byte `lane` on.
-    fn bytes(self, lane: u8, width: u8, trace: &Trace) -> Value {
-        let needed = low_bytes(width) << lane;
-        if self.known & needed != needed {
-            return Value::Unknown;
-        }
-        let extract = Compute::Extract { lane, width };
-        let term = trace.compute(extract, self.term, Term::fixed(0));
-        if self.loaded {
-            Value::loaded(term)
-        } else {
-            Value::of(term)
-        }
-    }
-
-    /// With `width` bytes of `value`, from the value's byte `skip` on, put at its byte `lane`.
-    #[must_use]
-    pub fn with(self, lane: u8, value: Value, skip: u8, width: u8, trace: &Trace) -> Self {
-        let bytes = low_bytes(width) << lane;
-        let blend = Compute::Blend(spread(bytes));
-        match value {
-            Value::Known { term, trust } => {
-                let placed = trace.compute(Compute::Place { skip, lane }, term, Term::fixed(0));
-                Self {
-                    term: trace.compute(blend, self.term, placed),
-                    known: self.known | bytes,
-                    loaded: self.loaded || trust == Trust::Loaded,
-                }
-            }
-            Value::Unknown => Self {
-                term: trace.compute(blend, self.term, Term::fixed(0)),
-                known: self.known & !bytes,
-                loaded: self.loaded,
-            },
-        }
-    }
-}
-
-/// A bit for each of the lowest `width` bytes of a word.
-const fn low_bytes(width: u8) -> u8 {
-    match width {
-        0..8 => (1 << width) - 1,
-        _ => 0xff,
-    }
-}
-
-/// All bits of the bytes in `mask`.
-fn spread(mask: u8) -> u64 {
-    (0..8).fold(0, |bits, byte| {
-        if mask >> byte & 1 == 1 {
-            bits | 0xff << (8 * byte)
-        } else {
-            bits
-        }
-    })
-}
-
-/// The cells that a path has written, shared with the paths that branched off.
+/// The cells that a path has written, shared with the paths that branched off. Those that lie together
+/// are shared as long as none of them is written: paths that meet have mostly written the same.
 #[derive(Debug, Clone, Default)]
 pub struct Cells {
     /// Ascending by address.
-    written: Rc<Vec<Written>>,
+    blocks: Rc<Vec<Block>>,
     digest: u64,
+    len: usize,
+}
+
+/// The cells in one [`BLOCK`] of memory.
+#[derive(Debug, Clone)]
+struct Block {
+    base: u64,
+    /// Ascending by address; at least one.
+    written: Rc<Vec<Written>>,
 }
 
 type Written = (CellAddr, Cell);
 
+impl PartialEq for Block {
+    fn eq(&self, other: &Self) -> bool {
+        self.base == other.base
+            && (Rc::ptr_eq(&self.written, &other.written) || self.written == other.written)
+    }
+}
+
 impl PartialEq for Cells {
     fn eq(&self, other: &Self) -> bool {
-        Rc::ptr_eq(&self.written, &other.written)
-            || self.digest == other.digest && self.written == other.written
+        Rc::ptr_eq(&self.blocks, &other.blocks)
+            || self.digest == other.digest && self.blocks == other.blocks
     }
 }
 
@@ -171,48 +62,69 @@ impl Cells {
     /// The cell at `at`, if the path wrote it.
     #[must_use]
     pub fn get(&self, at: CellAddr) -> Option<Cell> {
-        let index = self.find(at).ok()?;
-        Some(self.written.get(index)?.1)
+        let block = self.blocks.get(self.block(at).ok()?)?;
+        let index = find(&block.written, at).ok()?;
+        Some(block.written.get(index)?.1)
     }
 
     /// The cells that the path wrote, ascending by address.
     pub fn iter(&self) -> impl Iterator<Item = (CellAddr, Cell)> {
-        self.written.iter().copied()
+        self.blocks
+            .iter()
+            .flat_map(|block| block.written.iter().copied())
     }
 
     /// Writes one cell; whether it was another before.
     pub fn set(&mut self, at: CellAddr, cell: Cell) -> bool {
-        let place = self.find(at);
-        let before = place
-            .ok()
-            .and_then(|index| Some(self.written.get(index)?.1));
-        let full = self.written.len() >= MAX_CELLS && before.is_none();
+        let before = self.get(at);
+        let full = self.len >= MAX_CELLS && before.is_none();
         if full || before == Some(cell) {
             return false;
         }
         self.digest ^= before.map_or(0, |before| hash_of(&(at, before))) ^ hash_of(&(at, cell));
-        let written = Rc::make_mut(&mut self.written);
+        self.len += usize::from(before.is_none());
+        let place = self.block(at);
+        let blocks = Rc::make_mut(&mut self.blocks);
         match place {
             Ok(index) => {
-                if let Some(slot) = written.get_mut(index) {
-                    slot.1 = cell;
+                if let Some(block) = blocks.get_mut(index) {
+                    block.set(at, cell);
                 }
             }
-            Err(index) => written.insert(index, (at, cell)),
+            Err(index) => blocks.insert(
+                index,
+                Block {
+                    base: base_of(at),
+                    written: Rc::new(vec![(at, cell)]),
+                },
+            ),
         }
         true
     }
 
     /// Forgets the cells in `from..to`.
     pub fn forget(&mut self, from: u64, to: u64) {
-        let below = |end: u64| self.written.partition_point(|(at, _)| at.get() < end);
-        let gone = below(from)..below(to);
-        if gone.is_empty() {
+        let first = self.blocks.partition_point(|block| block.end() <= from);
+        let last = self.blocks.partition_point(|block| block.base < to);
+        let concerned = self.blocks.get(first..last).unwrap_or_default();
+        let gone = |at: &CellAddr| (from..to).contains(&at.get());
+        let mut all = concerned.iter().flat_map(|block| block.written.iter());
+        if !all.any(|(at, _)| gone(at)) {
             return;
         }
-        for written in Rc::make_mut(&mut self.written).drain(gone) {
-            self.digest ^= hash_of(&written);
-        }
+        let (mut digest, mut len) = (self.digest, self.len);
+        Rc::make_mut(&mut self.blocks).retain_mut(|block| {
+            if block.base < to && block.end() > from && block.written.iter().any(|w| gone(&w.0)) {
+                Rc::make_mut(&mut block.written).retain(|written| {
+                    let gone = gone(&written.0);
+                    digest ^= if gone { hash_of(written) } else { 0 };
+                    len -= usize::from(gone);
+                    !gone
+                });
+            }
+            !block.written.is_empty()
+        });
+        (self.digest, self.len) = (digest, len);
     }
 
     /// Keeps what holds whichever of the two is the case; `underneath` is the memory below. Whether
@@ -229,30 +141,27 @@ impl Cells {
         }
         // Paths that meet have mostly written the same.
         let mut changes = Vec::new();
-        let (mut mine, mut theirs) = (self.written.as_slice(), other.written.as_slice());
-        loop {
-            let (at, before, cell) = match (mine, theirs) {
-                ([one, rest @ ..], [two, others @ ..]) if one.0 == two.0 => {
-                    (mine, theirs) = (rest, others);
-                    if one.1 == two.1 {
-                        continue;
-                    }
-                    (one.0, Some(one.1), two.1)
+        for (mine, theirs) in pairs(&self.blocks, &other.blocks, |block| block.base) {
+            if let (Some(mine), Some(theirs)) = (mine, theirs)
+                && Rc::ptr_eq(&mine.written, &theirs.written)
+            {
+                continue;
+            }
+            for (one, two) in pairs(written(mine), written(theirs), |(at, _)| at.get()) {
+                let Some(at) = one.or(two).map(|(at, _)| *at) else {
+                    continue;
+                };
+                let before = one.map(|(_, cell)| *cell);
+                let cell = two.map(|(_, cell)| *cell);
+                if before == cell {
+                    continue;
                 }
-                ([one, rest @ ..], others) if others.first().is_none_or(|two| one.0 < two.0) => {
-                    mine = rest;
-                    (one.0, Some(one.1), underneath(one.0))
+                let cell = cell.unwrap_or_else(|| underneath(at));
+                let mine = before.unwrap_or_else(|| underneath(at));
+                let joined = meet(at, mine, cell, mine.join(cell, trace));
+                if before != Some(joined) {
+                    changes.push((at, joined));
                 }
-                (_, [two, others @ ..]) => {
-                    theirs = others;
-                    (two.0, None, two.1)
-                }
-                (_, []) => break,
-            };
-            let mine = before.unwrap_or_else(|| underneath(at));
-            let joined = meet(at, mine, cell, mine.join(cell, trace));
-            if before != Some(joined) {
-                changes.push((at, joined));
             }
         }
         let mut changed = false;
@@ -262,11 +171,70 @@ impl Cells {
         changed
     }
 
-    /// Where the cell at `at` is, or belongs.
+    /// Where the block that holds `at` is, or belongs.
     #[inline]
-    fn find(&self, at: CellAddr) -> Result<usize, usize> {
-        self.written.binary_search_by_key(&at, |(at, _)| *at)
+    fn block(&self, at: CellAddr) -> Result<usize, usize> {
+        let base = base_of(at);
+        self.blocks.binary_search_by_key(&base, |block| block.base)
     }
+}
+
+impl Block {
+    /// Writes a cell of the block.
+    fn set(&mut self, at: CellAddr, cell: Cell) {
+        let place = find(&self.written, at);
+        let written = Rc::make_mut(&mut self.written);
+        match place {
+            Ok(index) => {
+                if let Some(slot) = written.get_mut(index) {
+                    slot.1 = cell;
+                }
+            }
+            Err(index) => written.insert(index, (at, cell)),
+        }
+    }
+
+    /// Where it ends.
+    const fn end(&self) -> u64 {
+        self.base.saturating_add(BLOCK)
+    }
+}
+
+fn written(block: Option<&Block>) -> &[Written] {
+    block.map_or(&[], |block| &block.written)
+}
+
+/// Where the cell at `at` is, or belongs.
+#[inline]
+fn find(written: &[Written], at: CellAddr) -> Result<usize, usize> {
+    written.binary_search_by_key(&at, |(at, _)| *at)
+}
+
+/// The beginning of the block that holds `at`.
+const fn base_of(at: CellAddr) -> u64 {
+    at.get() & !(BLOCK - 1)
+}
+
+/// What two ascending lists have with the same key, or one of them alone, ascending.
+fn pairs<'a, T>(
+    mut mine: &'a [T],
+    mut theirs: &'a [T],
+    key: impl Fn(&T) -> u64,
+) -> impl Iterator<Item = (Option<&'a T>, Option<&'a T>)> {
+    std::iter::from_fn(move || {
+        let (one, two) = (mine.first(), theirs.first());
+        let order = match (one, two) {
+            (Some(one), Some(two)) => key(one).cmp(&key(two)),
+            (Some(_), None) => Ordering::Less,
+            (None, Some(_)) => Ordering::Greater,
+            (None, None) => return None,
+        };
+        let one = one.filter(|_| order.is_le());
+        let two = two.filter(|_| order.is_ge());
+        mine = mine.get(usize::from(one.is_some())..).unwrap_or_default();
+        theirs = theirs.get(usize::from(two.is_some())..).unwrap_or_default();
+        Some((one, two))
+    })
 }
 
 impl World<'_> {
@@ -307,15 +275,11 @@ impl World<'_> {
 
 #[cfg(test)]
 mod tests {
-    use super::*;
+    use std::collections::{BTreeMap, BTreeSet};
 
-    #[test]
-    fn a_byte_stays_known_beside_unknown_ones() {
-        let trace = Trace::off();
-        let cell = Cell::default().with(3, Value::exact(5), 0, 1, &trace);
-        assert_eq!(cell.bytes(3, 1, &trace), Value::exact(5));
-        assert_eq!(cell.bytes(0, 8, &trace), Value::Unknown);
-    }
+    use proptest::prelude::*;
+
+    use super::*;
 
     fn at(address: u64) -> CellAddr {
         CellAddr::of(Term::fixed(address)).0
@@ -337,14 +301,53 @@ mod tests {
         assert!(!a.absorb(&b, &trace, |_| nine, keep));
     }
 
-    #[test]
-    fn joining_forgets_what_differs() {
-        let trace = Trace::off();
-        let [one, two] = [1, 2].map(|bits| Cell::of(Value::exact(bits)));
-        let joined = one.join(two, &trace);
-        assert_eq!(joined.known, 0xfe);
-        assert_eq!(joined.bytes(1, 7, &trace), Value::exact(0));
-        assert_eq!(one.join(one, &trace), one);
-        assert_eq!(joined.join(one, &trace), joined);
+    proptest! {
+        /// What is written, forgotten and joined is the same as of a plain map, and shared blocks do not
+        /// change with what shares them.
+        #[test]
+        fn blocks_are_no_different_from_single_cells(
+            before in prop::collection::vec((0_u64..100, 0_u64..4), 0..20),
+            mine in prop::collection::vec((0_u64..100, 0_u64..4), 0..8),
+            theirs in prop::collection::vec((0_u64..100, 0_u64..4), 0..8),
+            gone in (0_u64..100, 0_u64..100),
+        ) {
+            let trace = Trace::off();
+            let cell = |bits| Cell::of(Value::exact(bits));
+            let write = |cells: &mut Cells, map: &mut BTreeMap<u64, Cell>, all: &[(u64, u64)]| {
+                for (word, bits) in all {
+                    cells.set(at(8 * word), cell(*bits));
+                    map.insert(8 * word, cell(*bits));
+                }
+            };
+            let (mut cells, mut map) = (Cells::default(), BTreeMap::new());
+            write(&mut cells, &mut map, &before);
+            let (mut one, mut one_map) = (cells.clone(), map.clone());
+            write(&mut one, &mut one_map, &mine);
+            let (mut two, mut two_map) = (cells.clone(), map.clone());
+            write(&mut two, &mut two_map, &theirs);
+            two.forget(8 * gone.0, 8 * gone.1);
+            two_map.retain(|at, _| !(8 * gone.0..8 * gone.1).contains(at));
+            let plain = |cells: &Cells| -> BTreeMap<u64, Cell> {
+                cells.iter().map(|(at, cell)| (at.get(), cell)).collect()
+            };
+            prop_assert_eq!(plain(&cells), map);
+            prop_assert_eq!(plain(&two), two_map.clone());
+            let below = cell(9);
+            let all: BTreeSet<u64> = one_map.keys().chain(two_map.keys()).copied().collect();
+            let joined: BTreeMap<u64, Cell> = all
+                .into_iter()
+                .map(|at| {
+                    let of = |map: &BTreeMap<u64, Cell>| map.get(&at).copied().unwrap_or(below);
+                    (at, of(&one_map).join(of(&two_map), &trace))
+                })
+                .collect();
+            one.absorb(&two, &trace, |_| below, |_, _, _, joined| joined);
+            prop_assert_eq!(plain(&one), joined);
+            let mut same = Cells::default();
+            one.iter().for_each(|(at, cell)| {
+                same.set(at, cell);
+            });
+            prop_assert!(same == one);
+        }
     }
 }

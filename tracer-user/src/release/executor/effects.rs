@@ -69,6 +69,14 @@ pub struct Effects {
 }
 
 impl Effects {
+    /// A hash of them all; that of the deferred calls is known.
+    fn digest(&self, deferred: u64) -> u64 {
+        hash_of(&(
+            (&self.held, &self.released, self.unknown_code),
+            (&self.doubted, &self.aliased, deferred),
+        ))
+    }
+
     /// Whether the path has taken `lock` and not given it back.
     pub fn has(&self, lock: Lock) -> bool {
         self.held.binary_search(&lock).is_ok()
@@ -314,9 +322,10 @@ impl History {
     /// After `effects`.
     #[must_use]
     pub fn new(effects: Effects) -> Self {
+        let deferred_digest = hash_of(&effects.deferred);
         Self {
-            digest: hash_of(&effects),
-            deferred_digest: hash_of(&effects.deferred),
+            digest: effects.digest(deferred_digest),
+            deferred_digest,
             effects: Rc::new(effects),
         }
     }
@@ -324,9 +333,13 @@ impl History {
     /// Changes them.
     pub fn edit<R>(&mut self, change: impl FnOnce(&mut Effects) -> R) -> R {
         let effects = Rc::make_mut(&mut self.effects);
+        // As they are shared here, they lie elsewhere when they have been changed.
+        let deferred = Rc::clone(&effects.deferred);
         let result = change(effects);
-        self.digest = hash_of(effects);
-        self.deferred_digest = hash_of(&effects.deferred);
+        if !Rc::ptr_eq(&deferred, &effects.deferred) {
+            self.deferred_digest = hash_of(&effects.deferred);
+        }
+        self.digest = effects.digest(self.deferred_digest);
         result
     }
 

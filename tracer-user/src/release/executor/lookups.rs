@@ -10,7 +10,7 @@ use super::{
         sites::KeyForm,
     },
     Executor, State,
-    memory::World,
+    surroundings::Surroundings,
     trace::{Key, Lookup, Term},
     value::Value,
 };
@@ -40,7 +40,7 @@ impl Executor<'_> {
         let type_at = self.number(self.argument(state, 0))?;
         let map = self.argument(state, 1).term()?;
         let key = self.argument(state, 2);
-        let key = match (form, self.world.key_type(type_at)?) {
+        let key = match (form, self.world.around().key_type(type_at)?) {
             (KeyForm::Word(width), _) => Key::Word(key.term()?, width),
             (KeyForm::Text, _) => self.text(state, key, self.argument(state, 3))?,
             (KeyForm::Address, KeyType::Text) => {
@@ -78,7 +78,7 @@ impl Executor<'_> {
     }
 }
 
-impl World<'_> {
+impl Surroundings<'_> {
     /// What looking `key` up in the map at `map` comes to.
     pub(super) fn find_key(&self, type_at: u64, map: u64, key: Key<u64>) -> Option<Found> {
         if map == 0 {
@@ -91,7 +91,7 @@ impl World<'_> {
             }
             (Key::Text(at, len), KeyType::Text) => {
                 let len = usize::try_from(len).ok().filter(|len| *len <= MAX_TEXT)?;
-                let text = self.as_it_is().read_vec(TargetAddr(at), len, MAX_TEXT);
+                let text = self.memory().read_vec(TargetAddr(at), len, MAX_TEXT);
                 map.find(&text.ok()?)
             }
             (Key::Bytes(bytes), _) => map.find(&bytes),
@@ -106,6 +106,6 @@ impl World<'_> {
 
     fn map(&self, type_at: u64, map: u64) -> Option<Map<'_>> {
         let form = Form::of(self.go_version());
-        Map::open(self.as_it_is(), form, type_at, map)
+        Map::open(self.memory(), form, type_at, map)
     }
 }

@@ -10,34 +10,20 @@ use super::{
         maps::Found,
         past::{STACK, Symbols},
     },
-    cells::Cell,
+    cell::Cell,
+    surroundings::{CALLEES, Surroundings},
     trace::{CellAddr, Ground, Key, Term, Trace},
 };
-use crate::{
-    ids::{LoadBias, TargetAddr},
-    image::GoVersion,
-    memory::{MIN_POINTER, Memory, MemoryExt as _},
-};
+use crate::memory::{MIN_POINTER, Memory};
 
 /// Words of other memory read for one goroutine at most.
 const MAX_WORDS: usize = 20_000;
-/// How far from where they would lie the frames of calls that are followed lie: nothing is there.
-/// A stack may have less room left than such calls need, and grows elsewhere when they are made.
-const CALLEES: u64 = 0x2000_0000_0000_0000;
-/// How much room these calls have.
-const CALLEES_ROOM: u64 = 1 << 20;
 
 /// Memory under a path's own writes: the goroutine's frames, read-only data, and the rest.
 pub struct World<'a> {
     /// What the execution depends on.
     pub trace: &'a Trace,
-    memory: &'a dyn Memory,
-    code: &'a Code,
-    bias: LoadBias,
-    stack: Range<u64>,
-    /// Where the bytes of `window` begin.
-    window_at: u64,
-    window: &'a [u8],
+    around: Surroundings<'a>,
     /// Below this the stack holds nothing that is still of use.
     live_from: u64,
     /// Parts of the stack that change before the goroutine runs again.
@@ -49,23 +35,11 @@ pub struct World<'a> {
 }
 
 impl<'a> World<'a> {
-    /// The memory around a goroutine whose stack is `stack` and whose frames begin at `sp`, where
-    /// the bytes of `window` lie.
-    pub fn new(
-        (memory, bias): (&'a dyn Memory, LoadBias),
-        code: &'a Code,
-        stack: Range<u64>,
-        (sp, window): (u64, &'a [u8]),
-        trace: &'a Trace,
-    ) -> Self {
+    /// The memory of a goroutine whose frames begin at `sp`, with what lies `around` it.
+    pub fn new(around: Surroundings<'a>, sp: u64, trace: &'a Trace) -> Self {
         Self {
             trace,
-            memory,
-            code,
-            bias,
-            stack,
-            window_at: sp,
-            window,
+            around,
             live_from: sp,
             pending: Vec::new(),
             symbols: None,
@@ -75,10 +49,11 @@ impl<'a> World<'a> {
 
     /// Memory of which nothing is known but the image: `symbols` stand for the rest.
     pub fn of_symbols(code: &'a Code, symbols: &'a Symbols<'a>, trace: &'a Trace) -> Self {
-        let at_frame = (STACK.start, &[][..]);
+        let memory = (symbols as &dyn Memory, symbols.bias());
+        let around = Surroundings::new(memory, code, STACK, (STACK.start, &[]));
         Self {
             symbols: Some(symbols),
-            ..Self::new((symbols, symbols.bias()), code, STACK, at_frame, trace)
+            ..Self::new(around.with_room_for_calls(), STACK.start, trace)
         }
     }
 
@@ -87,14 +62,9 @@ impl<'a> World<'a> {
         self.symbols
     }
 
-    /// All of the target's memory, as it is now.
-    pub fn as_it_is(&self) -> &'a dyn Memory {
-        self.memory
-    }
-
-    /// The version of Go that the image was built with.
-    pub fn go_version(&self) -> &GoVersion {
-        self.code.image().go_version()
+    /// What lies around the goroutine.
+    pub(super) const fn around(&self) -> &Surroundings<'a> {
+        &self.around
     }
 
     /// Frames below `sp` are gone.
@@ -109,7 +79,7 @@ impl<'a> World<'a> {
 
     /// The bounds of the goroutine's own stack.
     pub fn stack(&self) -> Range<u64> {
-        self.stack.clone()
+        self.around.stack().clone()
     }
 
     /// How far off the frames lie of calls that are made from the goroutine's own frames.
@@ -119,14 +89,8 @@ impl<'a> World<'a> {
     }
 
     /// Where the frames of followed calls lie, and how the frames that make them would look from there.
-    pub fn callees(&self) -> Range<u64> {
-        match self.to_callees() {
-            0 => 0..0,
-            off => {
-                let start = self.stack.start.saturating_sub(CALLEES_ROOM);
-                off.saturating_add(start)..off.saturating_add(self.stack.end)
-            }
-        }
+    pub const fn callees(&self) -> &Range<u64> {
+        self.around.callees()
     }
 
     /// The end of the part of the stack that `at` lies on.
@@ -135,7 +99,7 @@ impl<'a> World<'a> {
         if callees.contains(&at) {
             callees.end
         } else {
-            self.stack.end
+            self.around.stack().end
         }
     }
 
@@ -151,7 +115,7 @@ impl<'a> World<'a> {
 
     /// The aligned word at `at`.
     pub fn cell(&self, at: CellAddr) -> Cell {
-        let on_stack = self.stack.contains(&at.get());
+        let on_stack = self.around.stack().contains(&at.get());
         let is_new =
             on_stack && self.changes_before(at.get()) || self.callees().contains(&at.get());
         if is_new || at.get() < MIN_POINTER {
@@ -175,13 +139,6 @@ impl<'a> World<'a> {
         at < self.live_from || self.pending.iter().any(|r| r.start < at + 8 && at < r.end)
     }
 
-    /// What was read ahead at `at`.
-    fn in_window(&self, at: u64) -> Option<u64> {
-        let skip = usize::try_from(at.checked_sub(self.window_at)?).ok()?;
-        let bytes = self.window.get(skip..skip.checked_add(8)?)?;
-        Some(u64::from_le_bytes(bytes.try_into().ok()?))
-    }
-
     fn elsewhere(&self, at: u64) -> Option<(u64, bool)> {
         let mut words = self.words.borrow_mut();
         if let Some(known) = words.get(&at) {
@@ -191,43 +148,38 @@ impl<'a> World<'a> {
             self.trace.fail();
             return None;
         }
-        let word = self.memory.read_u64(TargetAddr(at)).ok();
-        let word = word.map(|bits| (bits, !self.is_constant(at)));
+        let word = self.around.elsewhere(at);
         words.insert(at, word);
         word
-    }
-
-    /// Whether nothing writes to `at` while the process runs: code and read-only data.
-    fn is_constant(&self, at: u64) -> bool {
-        self.code.is_constant(TargetAddr(at).in_image(self.bias))
     }
 
     /// Whether `term` points to what nothing writes to while the process runs. The course may depend
     /// on where that is.
     pub fn points_to_constant(&self, term: Term) -> bool {
-        self.is_constant(self.trace.number(term))
+        self.around.is_constant(self.trace.number(term))
     }
 }
 
 impl Ground for World<'_> {
     fn on_stack(&self, at: u64) -> Option<u64> {
-        let is_stack = self.stack.contains(&at) || self.callees().contains(&at);
-        is_stack.then(|| at.wrapping_sub(self.window_at))
+        self.around.on_stack(at)
+    }
+
+    fn stacks(&self) -> [Range<u64>; 2] {
+        self.around.stacks()
     }
 
     fn is_function(&self, at: u64) -> bool {
-        let at = TargetAddr(at).in_image(self.bias);
-        self.code.image().module().text.contains(&at)
-            && (self.code.callee(at)).is_some_and(|callee| callee.function.entry == at)
+        self.around.is_function(at)
     }
 
     fn look_up(&self, type_at: u64, map: u64, key: Key<u64>) -> Option<Found> {
-        self.find_key(type_at, map, key)
+        self.around.find_key(type_at, map, key)
     }
 
     fn word(&self, at: u64) -> Option<(u64, bool)> {
-        if self.stack.contains(&at) {
-            let word = self.in_window(at);
+        if self.around.stack().contains(&at) {
+            let word = self.around.in_window(at);
             let word = word.or_else(|| Some(self.elsewhere(at)?.0))?;
             return Some((word, false));
         }

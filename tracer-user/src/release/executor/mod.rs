@@ -11,6 +11,7 @@ mod access;
 mod atomics;
 mod branches;
 mod calls;
+mod cell;
 mod cells;
 mod channels;
 mod deferred;
@@ -24,6 +25,7 @@ mod progress;
 mod queue;
 mod returns;
 mod state;
+mod surroundings;
 mod trace;
 mod value;
 mod watch;
@@ -38,6 +40,7 @@ pub use effects::{Deferred, Effects, History};
 pub use hash::hash_of;
 pub use memory::World;
 pub use state::State;
+pub use surroundings::Surroundings;
 pub use trace::{Dependence, Term, Trace};
 pub use value::Value;
 pub use watch::{MAX_DEFERRED, Watch};
@@ -228,7 +231,7 @@ impl<'a> Executor<'a> {
             watch.begin_anew();
         }
         for entry in entries {
-            self.queue.push(entry, &self.world);
+            self.queue.push(Box::new(entry), &self.world);
         }
         while let Some((place, mut state)) = self.queue.pop() {
             if self.is_new(place, &mut state) {
@@ -261,13 +264,13 @@ impl<'a> Executor<'a> {
     }
 
     /// Runs one path until it ends or comes to where it can meet others.
-    fn follow(&mut self, mut state: State) {
+    fn follow(&mut self, mut state: Box<State>) {
         loop {
             if self.budget == 0 || self.queue.len() > MAX_OPEN {
                 self.outcome.exhausted = true;
                 self.opaque(&mut state);
                 state.returns.clear();
-                self.outcome.exits.push(state);
+                self.outcome.exits.push(*state);
                 return;
             }
             self.budget -= 1;
@@ -283,7 +286,7 @@ impl<'a> Executor<'a> {
                 Step::Go | Step::Meet => return self.queue.push(state, &self.world),
                 Step::End => return,
                 Step::Exit => {
-                    self.outcome.exits.push(state);
+                    self.outcome.exits.push(*state);
                     return;
                 }
             }

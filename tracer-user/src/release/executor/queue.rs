@@ -38,17 +38,20 @@ impl Place {
     }
 }
 
+/// A path, and where it goes on.
+type Waiting = (Place, Box<State>);
+
 /// The paths still to be followed.
 #[derive(Debug, Default)]
 pub struct Queue {
-    by_order: BTreeMap<(usize, u32), Vec<(Place, State)>>,
+    by_order: BTreeMap<(usize, u32), Vec<Waiting>>,
     len: usize,
 }
 
 impl Queue {
     /// Adds a path. It becomes one with a path that waits at the same place, if either came there
     /// by a branch taken without knowing.
-    pub fn push(&mut self, state: State, world: &World<'_>) {
+    pub fn push(&mut self, state: Box<State>, world: &World<'_>) {
         let order = (usize::MAX - state.returns.len(), state.at);
         let place = Place::of(&state, world);
         let waiting = self.by_order.entry(order).or_default();
@@ -69,7 +72,7 @@ impl Queue {
     }
 
     /// The next path.
-    pub fn pop(&mut self) -> Option<(Place, State)> {
+    pub fn pop(&mut self) -> Option<Waiting> {
         let mut first = self.by_order.first_entry()?;
         let next = first.get_mut().pop();
         if first.get().is_empty() {

@@ -47,6 +47,28 @@ pub enum Flags {
 }
 
 impl Flags {
+    /// The same of other terms.
+    #[must_use]
+    pub fn map(self, term: impl Fn(Term) -> Term) -> Self {
+        match self {
+            Self::Difference { left, right, width } => Self::Difference {
+                left: term(left),
+                right: term(right),
+                width,
+            },
+            Self::Result {
+                result,
+                width,
+                logical,
+            } => Self::Result {
+                result: term(result),
+                width,
+                logical,
+            },
+            Self::Unknown | Self::Zero(_) => self,
+        }
+    }
+
     /// Whether `condition` holds for what `number` says that the operands are. Whether that can be
     /// told does not depend on what they are.
     #[must_use]

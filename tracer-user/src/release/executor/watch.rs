@@ -12,7 +12,7 @@ use super::{
         sites::{AtomicEffect, LockKind},
     },
     Executor, State,
-    cells::Cell,
+    cell::Cell,
     effects::{Lock, UNKNOWN_LOCK},
     memory::World,
     queue::Place,
@@ -237,7 +237,7 @@ impl<'a> Executor<'a> {
             let mut waits = state.clone();
             waits.at = start;
             waits.forks += 1;
-            self.queue.push(waits, &self.world);
+            self.queue.push(Box::new(waits), &self.world);
         }
     }
 

@@ -7,7 +7,7 @@ mod unwind;
 use std::{rc::Rc, sync::Arc};
 
 pub use role::{Role, role};
-pub use standing::{Shape, Standing, Words};
+pub use standing::{Frames, Shape, Standing, Words};
 
 use super::{
     code::{Code, Routine},
@@ -31,10 +31,13 @@ pub struct Future {
     pub releases: Vec<PendingRelease>,
     /// Instructions that were executed to find out.
     pub steps: u64,
+    /// Whether it was followed as things stand, too, and that was too much.
+    pub in_vain: bool,
 }
 
-/// Follows the continuation of a goroutine. `trace` notes what the result depends on.
-pub fn future(standing: &Standing<'_>, trace: &Trace) -> Future {
+/// Follows the continuation of a goroutine. `trace` notes what the result depends on. What is left open
+/// is followed as things stand, too, if `as_things_stand`.
+pub fn future(standing: &Standing<'_>, trace: &Trace, as_things_stand: bool) -> Future {
     let (code, g) = (standing.code, standing.g);
     let walk = |decide| {
         let mut world = standing.world(trace);
@@ -60,15 +63,22 @@ pub fn future(standing: &Standing<'_>, trace: &Trace) -> Future {
     let all = walk(Decide::Surely);
     let mut steps = u64::from(all.executor.steps());
     let mut releases = verdict::releases(code, g, &all.executor, &all.ends);
-    if g.status.is_parked() && (all.exhausted || verdict::leaves_locks_open(&releases)) {
+    let open = all.exhausted || verdict::leaves_locks_open(&releases);
+    let mut in_vain = false;
+    if as_things_stand && g.status.is_parked() && open {
         let now = walk(Decide::AsThingsStand);
         steps += u64::from(now.executor.steps());
-        if !now.exhausted {
+        in_vain = now.exhausted;
+        if !in_vain {
             let now = verdict::releases(code, g, &now.executor, &now.ends);
             verdict::add_conditional(&mut releases, now);
         }
     }
-    Future { releases, steps }
+    Future {
+        releases,
+        steps,
+        in_vain,
+    }
 }
 
 /// What the goroutine has when it resumes: the lock it waits for, and its deferred calls.

@@ -1,17 +1,17 @@
 //! Where a goroutine stands: what its continuation begins with.
 
-use std::ops::Range;
+use std::{ops::Range, sync::Arc};
 
 use super::super::{
     code::Code,
     defers::{self, Record},
-    executor::{Term, Trace, World},
+    executor::{Surroundings, Term, Trace, World, hash_of},
 };
 use crate::{
     ids::{LoadBias, TargetAddr},
     image::WaitReason,
     memory::{Memory, MemoryExt as _, ReadError},
-    snapshot::{Goroutine, ObjectKind, Operation, StackFrame, WaitOn},
+    snapshot::{Goroutine, ObjectKind, Operation, Stack, WaitOn},
 };
 
 /// Cases of one `select` at most that are asked where they receive into.
@@ -33,13 +33,45 @@ pub struct Standing<'a> {
 /// What goroutines that stand at the same place have in common, wherever their stacks lie.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct Shape {
-    frames: Vec<StackFrame>,
+    frames: Frames,
     above: u64,
     is_parked: bool,
     wait_reason: Option<WaitReason>,
     waits: Vec<(Operation, ObjectKind)>,
     deferred: Vec<u64>,
     changing: Vec<Range<u64>>,
+}
+
+/// The frames of a stack that many goroutines share, hashed once for all of them.
+#[derive(Debug, Clone)]
+pub struct Frames {
+    stack: Arc<Stack>,
+    digest: u64,
+}
+
+impl Frames {
+    /// Those of `stack`.
+    pub fn of(stack: &Arc<Stack>) -> Self {
+        Self {
+            stack: Arc::clone(stack),
+            digest: hash_of(&stack.frames),
+        }
+    }
+}
+
+impl PartialEq for Frames {
+    fn eq(&self, other: &Self) -> bool {
+        Arc::ptr_eq(&self.stack, &other.stack)
+            || self.digest == other.digest && self.stack.frames == other.stack.frames
+    }
+}
+
+impl Eq for Frames {}
+
+impl std::hash::Hash for Frames {
+    fn hash<H: std::hash::Hasher>(&self, state: &mut H) {
+        self.digest.hash(state);
+    }
 }
 
 impl<'a> Standing<'a> {
@@ -54,7 +86,7 @@ impl<'a> Standing<'a> {
             code,
             bias,
             g,
-            deferred: deferred(memory, code, g),
+            deferred: deferred(&Words::of(memory, g, window), code, g),
             changing: received_into(memory, code, g),
             memory,
             window,
@@ -92,18 +124,22 @@ impl<'a> Standing<'a> {
 
     /// Its memory.
     pub fn world<'w>(&'w self, trace: &'w Trace) -> World<'w> {
+        World::new(self.surroundings(), self.g.sp.0, trace)
+    }
+
+    /// The same without what is noted of it.
+    pub fn surroundings(&self) -> Surroundings<'a> {
         let (lo, hi) = self.g.stack_bounds;
-        World::new(
+        Surroundings::new(
             (self.memory, self.bias),
             self.code,
             lo.0..hi.0,
             (self.g.sp.0, self.window),
-            trace,
         )
     }
 
-    /// What it has in common with others.
-    pub fn shape(&self) -> Shape {
+    /// What it has in common with others; `frames` are its own.
+    pub fn shape(&self, frames: Frames) -> Shape {
         let below = |at: u64| at.wrapping_sub(self.g.sp.0);
         let on_stack = |range: &&Range<u64>| {
             let (lo, hi) = self.g.stack_bounds;
@@ -116,7 +152,7 @@ impl<'a> Standing<'a> {
         // The cases of a `select` are linked by the addresses of their channels.
         changing.sort_by_key(|range| range.start);
         Shape {
-            frames: self.g.stack.frames.clone(),
+            frames,
             above: below(self.g.stack_bounds.1.0),
             is_parked: self.g.status.is_parked(),
             wait_reason: self.g.wait_reason,
@@ -160,6 +196,18 @@ pub struct Words<'a> {
     at: TargetAddr,
     window: &'a [u8],
     memory: &'a dyn Memory,
+}
+
+impl<'a> Words<'a> {
+    /// The `memory` around `g`, as it is now: what was copied of the stack of one that was sampled is
+    /// older.
+    const fn of(memory: &'a dyn Memory, g: &Goroutine, window: &'a [u8]) -> Self {
+        Self {
+            at: g.sp,
+            window: if g.sampled.is_none() { window } else { &[] },
+            memory,
+        }
+    }
 }
 
 impl Memory for Words<'_> {

@@ -47,6 +47,19 @@ impl Lookup {
         ground.look_up(self.type_at, number(self.map), key)
     }
 
+    /// The same of other terms.
+    pub(super) fn map(&self, term: impl Fn(Term) -> Term) -> Self {
+        Self {
+            type_at: self.type_at,
+            map: term(self.map),
+            key: match &self.key {
+                Key::Word(word, width) => Key::Word(term(*word), *width),
+                Key::Text(at, len) => Key::Text(term(*at), term(*len)),
+                Key::Bytes(bytes) => Key::Bytes(Arc::clone(bytes)),
+            },
+        }
+    }
+
     pub(super) fn terms(&self) -> [Term; 3] {
         match self.key {
             Key::Word(word, _) => [self.map, word, word],

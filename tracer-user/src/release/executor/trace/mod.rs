@@ -8,6 +8,8 @@
 //! the same, and the same addresses coincide, then its execution would take the same course, and
 //! its result is the same with its own numbers.
 
+mod apart;
+mod arrange;
 mod dependence;
 mod lookup;
 mod operation;
@@ -22,7 +24,7 @@ use std::{cell::RefCell, cmp::Ordering};
 pub use dependence::Dependence;
 pub use lookup::{Key, Lookup};
 pub use operation::Compute;
-pub use question::Ground;
+pub use question::{Field, Ground};
 pub use term::Term;
 
 use dependence::Input;

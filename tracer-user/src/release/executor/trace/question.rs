@@ -1,11 +1,16 @@
 //! What an execution concludes from numbers that may be others for another goroutine.
 
+use std::ops::Range;
+
 use super::super::{
     super::{isa::Condition, maps::Found},
     state::Flags,
     value::truncate,
 };
-use super::{lookup::Key, term::Term};
+use super::{
+    lookup::Key,
+    term::{Origin, Term},
+};
 use crate::memory::MIN_POINTER;
 
 /// A question about numbers alone.
@@ -54,6 +59,17 @@ impl Relation {
         }
     }
 
+    fn map(self, term: impl Fn(Term) -> Term) -> Self {
+        match self {
+            Self::Number(of) => Self::Number(term(of)),
+            Self::Equal(left, right) => Self::Equal(term(left), term(right)),
+            Self::Holds(flags, condition) => Self::Holds(flags.map(term), condition),
+            Self::IsZero(of, width) => Self::IsZero(term(of), width),
+            Self::IsSet(of, bit) => Self::IsSet(term(of), bit),
+            Self::IsAddress(of) => Self::IsAddress(term(of)),
+        }
+    }
+
     fn terms(self) -> [Term; 2] {
         let none = Term::fixed(0);
         match self {
@@ -72,12 +88,32 @@ impl Relation {
 }
 
 impl Question {
+    /// The same of other terms.
+    pub(super) fn map(self, term: impl Fn(Term) -> Term) -> Self {
+        match self {
+            Self::Relation(relation) => Self::Relation(relation.map(term)),
+            Self::OnStack(of) => Self::OnStack(term(of)),
+            Self::IsFunction(of) => Self::IsFunction(term(of)),
+        }
+    }
+
     /// The answer, where `number` says what the terms are and `ground` what they point to.
     pub(super) fn answer(self, number: impl Fn(Term) -> u64, ground: &impl Ground) -> u64 {
         match self {
             Self::Relation(relation) => relation.answer(number),
             Self::OnStack(term) => ground.on_stack(number(term)).unwrap_or(ELSEWHERE),
             Self::IsFunction(term) => u64::from(ground.is_function(number(term))),
+        }
+    }
+
+    /// The address that is the same for every goroutine and was asked whether it is on the stack.
+    pub(super) const fn of_fixed_place(&self) -> Option<u64> {
+        match self {
+            Self::OnStack(Term {
+                bits,
+                origin: Origin::Fixed,
+            }) => Some(*bits),
+            _ => None,
         }
     }
 
@@ -96,6 +132,9 @@ pub trait Ground {
     /// own stack.
     fn on_stack(&self, at: u64) -> Option<u64>;
 
+    /// The parts of its own stack.
+    fn stacks(&self) -> [Range<u64>; 2];
+
     /// Whether a function of the image begins at `at`.
     fn is_function(&self, at: u64) -> bool;
 
@@ -104,4 +143,31 @@ pub trait Ground {
 
     /// The word at `at`, and whether others can write it; `None` if it cannot be read.
     fn word(&self, at: u64) -> Option<(u64, bool)>;
+
+    /// Adds the words `fields` of what lies at `at` to `words`; whether all of them can be read, are not
+    /// on the stack, and can be written by those whom the field says.
+    fn fields(&self, at: u64, fields: &[Field], words: &mut Vec<u64>) -> bool {
+        fields.iter().all(|field| {
+            let at = at.wrapping_add(field.offset);
+            let word = self.word(at).filter(|_| self.on_stack(at).is_none());
+            let known = word.filter(|(_, loaded)| *loaded == field.loaded);
+            words.extend(known.map(|(bits, _)| bits));
+            known.is_some()
+        })
+    }
+}
+
+/// A word of an object.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Field {
+    /// Where it lies in the object.
+    pub offset: u64,
+    /// Whether others can write it.
+    pub loaded: bool,
+}
+
+impl Field {
+    /// How far from the first of several fields that are read together the last one begins at most, in
+    /// bytes.
+    pub const REACH: u64 = 512;
 }

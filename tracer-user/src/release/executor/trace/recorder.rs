@@ -6,6 +6,7 @@ use std::ops::Range;
 use rustc_hash::FxHashMap;
 
 use super::{
+    arrange::Noted,
     dependence::{Dependence, Input},
     operation::Compute,
     question::{Question, Relation},
@@ -208,7 +209,7 @@ impl Recorder {
         }
         let input = Input::Word {
             at,
-            on_stack,
+            on_stack: on_stack.then(|| at.bits.wrapping_sub(self.sp)),
             loaded,
         };
         self.input(input, bits)
@@ -242,16 +243,17 @@ impl Recorder {
         }
         let used = self.used();
         let inputs = self.inputs.into_iter().zip(used);
-        Some(Dependence {
+        let noted = Noted {
             sp: self.sp,
             reach: self.reach,
             inputs: inputs
-                .map(|((input, bits), used)| (used.then_some(input), bits))
+                .map(|((input, bits), used)| (input, bits, used))
                 .collect(),
-            answers: self.answers.into_iter().collect(),
+            answers: self.answers,
             written: self.written,
             objects: self.objects,
-        })
+        };
+        Some(noted.arranged())
     }
 
     /// Which inputs anything depends on. What these were taken for becomes an answer.
@@ -268,12 +270,8 @@ impl Recorder {
                 continue;
             };
             *new = true;
-            match self.inputs.get(number as usize) {
-                Some((Input::Word { at, .. }, _)) => open.push(*at),
-                Some((Input::Computed(_, left, right), _)) => open.extend([*left, *right]),
-                Some((Input::LookedUp(lookup, _), _)) => open.extend(lookup.terms()),
-                Some((Input::Given(_), _)) | None => {}
-            }
+            let input = self.inputs.get(number as usize);
+            open.extend(input.into_iter().flat_map(|(input, _)| input.terms()));
             for (left, right) in self.met.remove(&number).unwrap_or_default() {
                 self.answers.insert(equal(left, right), 1);
                 open.extend([left, right]);

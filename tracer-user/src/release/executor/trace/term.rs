@@ -48,9 +48,56 @@ impl Term {
         }
     }
 
+    /// After how many inputs it is known.
+    pub(super) const fn known_after(self) -> usize {
+        match self.origin {
+            Origin::Fixed | Origin::Stack => 0,
+            Origin::Input(input) => input as usize + 1,
+        }
+    }
+
     /// Whether it is the same for every goroutine.
     #[inline]
     pub(super) fn is_fixed(self) -> bool {
         self.origin == Origin::Fixed
+    }
+}
+
+/// What the terms of one goroutine are counted from, where they are displacements.
+#[derive(Debug)]
+pub(super) struct Bases {
+    sp: u64,
+    inputs: Vec<u64>,
+}
+
+impl Bases {
+    /// Those of a goroutine with the stack pointer `sp` before its `inputs`, so many, are known.
+    pub(super) fn new(sp: u64, inputs: usize) -> Self {
+        Self {
+            sp,
+            inputs: Vec::with_capacity(inputs),
+        }
+    }
+
+    /// Adds what the next input is.
+    #[inline]
+    pub(super) fn add(&mut self, input: u64) {
+        self.inputs.push(input);
+    }
+
+    /// What the inputs are, to add to.
+    pub(super) const fn inputs(&mut self) -> &mut Vec<u64> {
+        &mut self.inputs
+    }
+
+    /// What lies so far from its origin as `term` says.
+    #[inline]
+    pub(super) fn number(&self, term: Term) -> u64 {
+        let base = match term.origin {
+            Origin::Fixed => 0,
+            Origin::Stack => self.sp,
+            Origin::Input(input) => self.inputs.get(input as usize).copied().unwrap_or(0),
+        };
+        base.wrapping_add(term.bits)
     }
 }

@@ -27,6 +27,10 @@ impl Ground for Fake {
             .then(|| at - self.sp)
     }
 
+    fn stacks(&self) -> [std::ops::Range<u64>; 2] {
+        [self.sp..self.sp + 4096, 0..0]
+    }
+
     fn is_function(&self, _: u64) -> bool {
         false
     }
