@@ -8,6 +8,7 @@ pub mod ids;
 
 pub mod cancellation;
 pub mod clock;
+pub mod descriptors;
 pub mod scheduling;
 
 pub mod graph;

@@ -72,6 +72,11 @@ pub fn is_gone(error: &LookError) -> bool {
     }
 }
 
+/// Whether there is no look for want of a file descriptor of ours.
+pub fn is_shortage(error: &LookError) -> bool {
+    matches!(error, LookError::Untraceable(error) if error.is_shortage())
+}
+
 fn next_step(error: &LookError) -> Option<&'static str> {
     match error {
         LookError::Untraceable(error) => Some(error.next_step()),

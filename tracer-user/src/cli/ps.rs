@@ -26,7 +26,7 @@ use crate::{
     },
     finding::LookError,
     ids::Pid,
-    process::{GoProcesses, ImageCache, Process, cpu_limit},
+    process::{GoProcesses, ImageCache, ImageLimits, Process, cpu_limit},
     snapshot::{self, Target},
 };
 
@@ -101,7 +101,7 @@ enum Known {
 pub fn run(options: &Options) -> Result<ExitCode, Failure> {
     let followed = ask(options)?;
     let (processes, failed) = GoProcesses::new().scan();
-    let images = ImageCache::new();
+    let images = ImageCache::new(ImageLimits::of_daemon(None));
     let rows: Vec<Row> = processes
         .iter()
         .map(|process| row(process, &images, &followed))

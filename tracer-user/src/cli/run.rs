@@ -23,6 +23,7 @@ use super::{
     walking,
 };
 use crate::{
+    descriptors,
     export::{
         board::Board,
         document::Document,
@@ -31,7 +32,7 @@ use crate::{
     },
     finding::{self, Looker, MemoryBudget},
     ids::Pid,
-    process::{Pods, follow, own_memory_limit},
+    process::{ImageLimits, Pods, follow, own_memory_limit},
 };
 
 const AFTER_HELP: &str = "\
@@ -107,6 +108,7 @@ pub fn run(options: &Options) -> Result<ExitCode, Failure> {
     let token = options.token_file.as_deref().map(token).transpose()?;
     let certificate = certificate(options)?;
     let access = Access::new(token, options.listen);
+    descriptors::raise_limit_or_say();
     if let Err(error) = keep_only_needed(options.listen.port()) {
         tracing::warn!(%error, "cannot give up privileges that tracing does not take");
     }
@@ -165,10 +167,12 @@ async fn daemon(
     let pods = Arc::new(Pods::of_node(node(options)));
     let naming = Arc::clone(&pods);
     tokio::spawn(async move { follow(&naming).await });
+    let memory = own_memory_limit();
     let looker = Looker::new(finding::Options {
         stuck_after: options.stuck_after,
         reach: walking::of_many(options.no_reach),
-        budget: own_memory_limit().map_or_else(MemoryBudget::default, MemoryBudget::within),
+        budget: memory.map_or_else(MemoryBudget::default, MemoryBudget::within),
+        images: ImageLimits::of_daemon(memory),
         ..finding::Options::default()
     });
     let shared = Shared {

@@ -26,6 +26,7 @@ use super::{
     walking,
 };
 use crate::{
+    descriptors,
     export::{
         board::Board,
         document::Document,
@@ -35,7 +36,7 @@ use crate::{
     },
     finding::{self, LookError, Looker},
     ids::Pid,
-    process::Pods,
+    process::{ImageLimits, Pods},
 };
 
 const AFTER_HELP: &str = "\
@@ -89,9 +90,11 @@ pub fn run(options: &Options) -> Result<ExitCode, Failure> {
         ));
     }
     let ending = Ending::watch(None)?;
+    descriptors::raise_limit_or_say();
     let looker = Looker::new(finding::Options {
         stuck_after: options.stuck_after,
         reach: walking::of_many(options.no_reach),
+        images: ImageLimits::of_daemon(None),
         ..finding::Options::default()
     });
     let shared = Shared {

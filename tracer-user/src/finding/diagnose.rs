@@ -28,7 +28,7 @@ use super::{
 use crate::{
     graph::{Cause, Disposition, GoroutineNode, Requirement, Verdicts},
     ids::{Goid, TargetAddr},
-    process::{CpuLimit, ProcessKey},
+    process::{CpuLimit, ImageLimits, ProcessKey},
     reach,
     release::{LockHolders, PendingRelease},
     snapshot::{Goroutine, Incomplete, Snapshot},
@@ -71,6 +71,8 @@ pub struct Options {
     pub hold: Option<Duration>,
     /// How many goroutines are taken in.
     pub budget: MemoryBudget,
+    /// How much of executables is read and kept.
+    pub images: ImageLimits,
 }
 
 impl Default for Options {
@@ -80,6 +82,7 @@ impl Default for Options {
             reach: Some(reach::Options::default()),
             hold: None,
             budget: MemoryBudget::default(),
+            images: ImageLimits::default(),
         }
     }
 }

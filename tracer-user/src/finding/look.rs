@@ -119,6 +119,7 @@ impl Looker {
     #[must_use]
     pub fn new(options: Options) -> Self {
         Self {
+            images: ImageCache::new(options.images.clone()),
             options,
             ..Self::default()
         }
@@ -303,11 +304,13 @@ impl Looker {
         &self.options
     }
 
-    /// The image of `process`, from the same cache.
+    /// The image of `process`, from the same cache. Reading it ends when no more looks are wanted, and
+    /// when the process does.
     ///
     /// # Errors
     /// [`Untraceable`].
     pub fn image_of(&self, process: &Process) -> Result<Arc<Image>, Untraceable> {
+        let _cutting = self.cancellation.begin(Some(process.pid()));
         self.images.image_of(process)
     }
 

@@ -1,6 +1,6 @@
 //! The build information that the Go linker leaves in every binary (`debug/buildinfo`).
 
-use super::{build_version::build_version, elf::Elf};
+use super::{build_version::build_version, elf::Elf, file::Refusal};
 use crate::ids::ImageAddr;
 
 /// `internal/buildinfo`: the 14 magic bytes, then pointer size, then flags.
@@ -55,11 +55,12 @@ impl BuildInfo {
 
     /// What the runtime itself says of a program that was built without build information: the
     /// version alone.
-    pub(super) fn of_runtime(elf: &Elf) -> Option<Self> {
-        Some(Self {
-            go_version: build_version(elf)?,
+    pub(super) fn of_runtime(elf: &Elf) -> Result<Option<Self>, Refusal> {
+        let version = build_version(elf)?;
+        Ok(version.map(|go_version| Self {
+            go_version,
             ..Self::default()
-        })
+        }))
     }
 
     fn parse(go_version: String, modules: &str) -> Self {

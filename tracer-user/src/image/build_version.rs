@@ -5,7 +5,9 @@
 //! no build information repeats it, any string variable may be it whose text is a Go version; there
 //! must not be two different ones.
 
-use super::{elf::Elf, version::GoVersion};
+use std::ops::ControlFlow;
+
+use super::{elf::Elf, file::Refusal, version::GoVersion};
 use crate::ids::ImageAddr;
 
 /// Where the Go linker puts the table of functions: without and with relocations in it.
@@ -14,23 +16,54 @@ const PCLNTAB: [&str; 2] = [".gopclntab", ".data.rel.ro.gopclntab"];
 const LENGTHS: std::ops::RangeInclusive<u64> = 6..=200;
 /// How much of a segment is searched: the linker puts initialised data first.
 const MAX_SCAN: u64 = 64 << 20;
+/// So many strings are read.
+const MAX_STRINGS: u32 = 1 << 20;
 
 /// The version that the runtime itself would say; `None` when it cannot be told.
-pub(super) fn build_version(elf: &Elf) -> Option<String> {
-    PCLNTAB.iter().find_map(|name| elf.section(name))?;
-    let mut found = None;
+pub(super) fn build_version(elf: &Elf) -> Result<Option<String>, Refusal> {
+    if PCLNTAB.iter().all(|name| elf.section(name).is_none()) {
+        return Ok(None);
+    }
+    let mut versions = Versions::default();
     for segment in elf.segments.iter().filter(|segment| segment.writable) {
-        let words = segment.file_size.min(MAX_SCAN) / 8;
-        for word in 0..words.saturating_sub(1) {
-            let Some(version) = version_at(elf, ImageAddr(segment.addr).offset(8 * word)) else {
-                continue;
-            };
-            if found.get_or_insert_with(|| version.clone()) != &version {
-                return None;
+        let (start, mut before) = (ImageAddr(segment.addr), None);
+        elf.scan_words(start, segment.file_size.min(MAX_SCAN), |at, word| {
+            let variable = before.replace(at);
+            let is_length = LENGTHS.contains(&word);
+            match variable.filter(|variable| is_length && variable.offset(8) == at) {
+                Some(variable) => versions.take(version_at(elf, variable)),
+                None => ControlFlow::Continue(()),
             }
+        })?;
+    }
+    Ok(versions.only_one())
+}
+
+/// The versions that string variables hold.
+#[derive(Default)]
+struct Versions {
+    found: Option<String>,
+    /// Whether there are two different ones, or too many variables to tell.
+    unclear: bool,
+    tried: u32,
+}
+
+impl Versions {
+    fn take(&mut self, version: Option<String>) -> ControlFlow<()> {
+        self.tried += 1;
+        if let Some(version) = version {
+            self.unclear |= self.found.get_or_insert_with(|| version.clone()) != &version;
+        }
+        self.unclear |= self.tried == MAX_STRINGS;
+        match self.unclear {
+            true => ControlFlow::Break(()),
+            false => ControlFlow::Continue(()),
         }
     }
-    found
+
+    fn only_one(self) -> Option<String> {
+        self.found.filter(|_| !self.unclear)
+    }
 }
 
 /// The Go version that the string variable at `at` holds.

@@ -1,15 +1,15 @@
 //! The ELF file: segments, sections, relocations, and the bytes at an address.
 
-use std::{borrow::Cow, fs::File, path::Path};
+use std::{borrow::Cow, fs::File, ops::ControlFlow, path::Path};
 
-use object::{
-    Architecture, Object as _, ObjectSection as _, ObjectSegment as _, ReadCache, SegmentFlags,
-    elf,
-    read::elf::{ElfFile64, FileHeader as _, Rela as _, SectionHeader as _},
+use object::elf;
+
+use super::{
+    error::ImageError,
+    file::{FileBytes, ImageBounds, Refusal, SharedMemory},
+    headers::{Headers, Section},
+    relocations::Relocations,
 };
-use rustc_hash::FxHashMap;
-
-use super::{error::ImageError, file_bytes::FileBytes};
 use crate::ids::{FileOffset, ImageAddr};
 
 /// The machines whose Go binaries can be read.
@@ -29,16 +29,8 @@ pub(super) struct Segment {
     pub(super) writable: bool,
 }
 
-#[derive(Debug, Clone)]
-pub(super) struct Section {
-    pub(super) name: String,
-    pub(super) addr: u64,
-    pub(super) size: u64,
-}
-
-/// More sections, segments or relocations than any linker makes.
-const MAX_SECTIONS: usize = 4096;
-const MAX_RELOCATIONS: usize = 16_000_000;
+/// Linkers make half a dozen.
+const MAX_LOADED: usize = 64;
 
 /// An opened ELF file.
 #[derive(Debug)]
@@ -50,72 +42,67 @@ pub(super) struct Elf {
     pub(super) segments: Vec<Segment>,
     pub(super) sections: Vec<Section>,
     pub(super) build_id: Option<Vec<u8>>,
-    /// `R_*_RELATIVE`: what the loader stores at an address, before the bias.
-    relative: FxHashMap<u64, u64>,
+    pub(super) bounds: ImageBounds,
+    relative: Relocations,
 }
 
 impl Elf {
     /// Reads the headers and the relative relocations of a position-independent executable.
-    pub(super) fn open(path: &Path) -> Result<Self, ImageError> {
-        let io = |source| ImageError::Io {
-            path: path.to_owned(),
-            source,
+    pub(super) fn open(
+        path: &Path,
+        bounds: &ImageBounds,
+        shared: &SharedMemory,
+    ) -> Result<Self, ImageError> {
+        Self::read(path, bounds, shared).map_err(|refusal| ImageError::of(path, refusal))
+    }
+
+    fn read(path: &Path, bounds: &ImageBounds, shared: &SharedMemory) -> Result<Self, Refusal> {
+        let bytes = FileBytes::new(File::open(path)?, path, bounds, shared)?;
+        bytes.check_len()?;
+        let headers = Headers::read(&bytes)?;
+        let arch = match headers.machine {
+            elf::EM_X86_64 => Arch::Amd64,
+            elf::EM_AARCH64 => Arch::Arm64,
+            other => return Err(Refusal::unfit(format!("machine {other} is not supported"))),
         };
-        let broken = |reason: String| ImageError::Elf {
-            path: path.to_owned(),
-            reason,
+        let pie = headers.kind == elf::ET_DYN;
+        let relative = if pie {
+            Relocations::read(&bytes, &headers, arch, bounds)?
+        } else {
+            Relocations::default()
         };
-        let file = File::open(path).map_err(io)?;
-        if !file.metadata().map_err(io)?.is_file() {
-            return Err(broken("not a regular file".into()));
+        let loaded = headers.segments.iter().filter(|s| s.kind == elf::PT_LOAD);
+        if loaded.clone().count() > MAX_LOADED {
+            let reason = format!("it has more than {MAX_LOADED} segments that are loaded");
+            return Err(Refusal::unfit(reason));
         }
-        let bytes = FileBytes::new(file).map_err(io)?;
-        let cache = ReadCache::new(bytes.file());
-        let elf = ElfFile64::<object::LittleEndian, _>::parse(&cache)
-            .map_err(|error| broken(error.to_string()))?;
-        let arch = match elf.architecture() {
-            Architecture::X86_64 => Arch::Amd64,
-            Architecture::Aarch64 => Arch::Arm64,
-            other => return Err(broken(format!("{other:?} is not supported"))),
-        };
-        let pie = elf.elf_header().e_type(object::LittleEndian) == elf::ET_DYN;
-        let segments = elf.segments().take(MAX_SECTIONS).map(|segment| {
-            let (offset, file_size) = segment.file_range();
-            // A header may promise more than the file holds.
-            let file_size = file_size.min(bytes.len().saturating_sub(offset));
-            let writable = matches!(segment.flags(), SegmentFlags::Elf { p_flags } if p_flags & elf::PF_W != 0);
-            Segment { addr: segment.address(), offset, file_size, writable }
+        let segments = loaded.map(|segment| Segment {
+            addr: segment.addr,
+            offset: segment.offset,
+            file_size: segment.file_size,
+            writable: segment.flags & elf::PF_W != 0,
         });
-        let sections = elf.sections().take(MAX_SECTIONS).map(|section| Section {
-            name: section.name().unwrap_or_default().to_owned(),
-            addr: section.address(),
-            size: section.size(),
-        });
-        let sections: Vec<_> = sections.collect();
         Ok(Self {
             arch,
             pie,
-            has_symbols: elf.section_by_name(".symtab").is_some(),
+            has_symbols: headers.sections.iter().any(|s| s.kind == elf::SHT_SYMTAB),
             segments: segments.collect(),
-            sections,
-            build_id: elf.build_id().ok().flatten().map(<[u8]>::to_vec),
-            relative: if pie {
-                relative_relocations(&elf, arch)
-            } else {
-                FxHashMap::default()
-            },
+            build_id: build_id(&bytes, &headers),
+            sections: headers.sections,
+            bounds: bounds.clone(),
+            relative,
             bytes,
         })
     }
 
-    /// The file's length in bytes.
-    pub(super) fn len(&self) -> u64 {
-        self.bytes.len()
+    /// The file, for tables that are in no segment.
+    pub(super) const fn file(&self) -> &FileBytes {
+        &self.bytes
     }
 
-    /// A fresh view through the `object` crate, for symbol tables and DWARF.
-    pub(super) fn reader(&self) -> ReadCache<&File> {
-        ReadCache::new(self.bytes.file())
+    /// All that is read at once has been read.
+    pub(super) fn parsed(&mut self) {
+        self.bytes.parsed();
     }
 
     fn segment(&self, addr: u64) -> Option<&Segment> {
@@ -134,6 +121,12 @@ impl Elf {
             .map(FileOffset)
     }
 
+    /// How many bytes the file has from `addr` on.
+    pub(super) fn room(&self, addr: ImageAddr) -> u64 {
+        let segment = self.segment(addr.0);
+        segment.map_or(0, |segment| segment.file_size - (addr.0 - segment.addr))
+    }
+
     /// `len` bytes at `addr`, if one segment of the file holds them all.
     pub(super) fn get(&self, addr: ImageAddr, len: usize) -> Option<Cow<'_, [u8]>> {
         let segment = self.segment(addr.0)?;
@@ -144,13 +137,23 @@ impl Elf {
         self.bytes.get(segment.offset.checked_add(skip)?, len)
     }
 
-    /// The bytes from `addr` on, at least one and up to an implementation-chosen length.
-    pub(super) fn tail(&self, addr: ImageAddr) -> Option<&[u8]> {
+    /// The bytes from `addr` on, at least one and at most `most`.
+    pub(super) fn tail(&self, addr: ImageAddr, most: usize) -> Option<Cow<'_, [u8]>> {
         let segment = self.segment(addr.0)?;
         let skip = addr.0 - segment.addr;
-        let tail = self.bytes.tail(segment.offset.checked_add(skip)?)?;
         let within = usize::try_from(segment.file_size - skip).ok()?;
-        Some(&tail[..tail.len().min(within)])
+        let offset = segment.offset.checked_add(skip)?;
+        self.bytes.tail(offset, most.min(within))
+    }
+
+    /// The bytes from `addr` on, at most `most` of them, while the file is parsed; nothing is kept for
+    /// it. `None` when there are none.
+    pub(super) fn glance(&self, addr: ImageAddr, most: usize) -> Result<Option<Vec<u8>>, Refusal> {
+        let Some(offset) = self.file_offset(addr) else {
+            return Ok(None);
+        };
+        let room = usize::try_from(self.room(addr)).unwrap_or(usize::MAX);
+        self.bytes.glance(offset.0, most.min(room))
     }
 
     pub(super) fn u32(&self, addr: ImageAddr) -> Option<u32> {
@@ -165,18 +168,38 @@ impl Elf {
 
     /// The pointer that the loader leaves at `addr`, before the bias.
     pub(super) fn pointer(&self, addr: ImageAddr) -> Option<ImageAddr> {
-        match self.relative.get(&addr.0) {
-            Some(&target) => Some(ImageAddr(target)),
+        match self.relative.at(addr.0) {
+            Some(target) => Some(ImageAddr(target)),
             None => self.u64(addr).map(ImageAddr),
         }
     }
 
-    /// The addresses at which the loader stores a pointer to `target`.
-    pub(super) fn relocated_to(&self, target: ImageAddr) -> impl Iterator<Item = ImageAddr> {
-        self.relative
-            .iter()
-            .filter(move |&(_, &to)| to == target.0)
-            .map(|(&at, _)| ImageAddr(at))
+    /// Where the loader stores which pointers.
+    pub(super) fn relocations(&self) -> impl Iterator<Item = (ImageAddr, ImageAddr)> {
+        let wrap = |(at, to)| (ImageAddr(at), ImageAddr(to));
+        self.relative.iter().map(wrap)
+    }
+
+    /// Hands the aligned words of `len` bytes at `start` to `each` with their addresses, until that
+    /// breaks off: as far as one segment goes, and as somebody wrote them.
+    pub(super) fn scan_words(
+        &self,
+        start: ImageAddr,
+        len: u64,
+        mut each: impl FnMut(ImageAddr, u64) -> ControlFlow<()>,
+    ) -> Result<(), Refusal> {
+        let start = start.0.checked_next_multiple_of(8).map(ImageAddr);
+        let Some((start, offset)) = start.and_then(|at| Some((at, self.file_offset(at)?))) else {
+            return Ok(());
+        };
+        let len = len.min(self.room(start)) / 8 * 8;
+        self.bytes.scan(offset.0, len, 8, |at, piece| {
+            let first = start.offset(at - offset.0);
+            for (index, word) in piece.as_chunks::<8>().0.iter().enumerate() {
+                each(first.offset(8 * index as u64), u64::from_le_bytes(*word))?;
+            }
+            ControlFlow::Continue(())
+        })
     }
 
     pub(super) fn section(&self, name: &str) -> Option<&Section> {
@@ -184,31 +207,16 @@ impl Elf {
     }
 }
 
-fn relative_relocations<'data, R: object::ReadRef<'data>>(
-    file: &ElfFile64<'data, object::LittleEndian, R>,
-    arch: Arch,
-) -> FxHashMap<u64, u64> {
-    let endian = object::LittleEndian;
-    let kind = match arch {
-        Arch::Amd64 => elf::R_X86_64_RELATIVE,
-        Arch::Arm64 => elf::R_AARCH64_RELATIVE,
-    };
-    let mut relocations = FxHashMap::default();
-    for section in file.elf_section_table().iter() {
-        let Ok(Some((entries, _))) = section.rela(endian, file.data()) else {
-            continue;
-        };
-        for entry in entries {
-            if relocations.len() >= MAX_RELOCATIONS {
-                return relocations;
-            }
-            if entry.r_type(endian, false) == kind {
-                relocations.insert(
-                    entry.r_offset(endian),
-                    entry.r_addend(endian).cast_unsigned(),
-                );
-            }
-        }
-    }
-    relocations
+/// What the linker's note says (`NT_GNU_BUILD_ID`).
+fn build_id(bytes: &FileBytes, headers: &Headers) -> Option<Vec<u8>> {
+    const MAX_NOTE: u64 = 256;
+    let note = headers.section(".note.gnu.build-id")?;
+    let note = bytes
+        .table("build id", note.offset, note.size, MAX_NOTE)
+        .ok()?;
+    // The lengths of the name and of the id, the kind, the name `GNU`.
+    let word = |at: usize| Some(u32::from_le_bytes(note.get(at..at + 4)?.try_into().ok()?));
+    let (name, len) = (word(0)? as usize, word(4)? as usize);
+    let start = 12 + name.next_multiple_of(4);
+    Some(note.get(start..start.checked_add(len)?)?.to_vec())
 }

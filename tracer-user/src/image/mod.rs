@@ -5,13 +5,16 @@ mod build_info;
 mod build_version;
 mod elf;
 mod error;
-mod file_bytes;
+mod file;
 pub mod globals;
+mod go_marker;
+mod headers;
 pub mod layout;
 mod moduledata;
 mod pc_value;
 mod pclntab;
 mod probe_site;
+mod relocations;
 mod symbolize;
 mod type_name;
 mod version;
@@ -22,7 +25,9 @@ use std::{borrow::Cow, ops::Range, path::Path};
 pub use build_info::BuildInfo;
 pub use elf::Arch;
 pub use error::ImageError;
+pub use file::{ImageBounds, SharedMemory};
 pub use globals::{Globals, SEMTABLE_ENTRIES, semtable_stride};
+pub use go_marker::is_go;
 pub use layout::{Layout, LayoutSource};
 pub use moduledata::ModuleData;
 pub use pclntab::Function;
@@ -51,13 +56,30 @@ pub struct Image {
 }
 
 impl Image {
-    /// Opens and parses an executable; `path` may be `/proc/PID/exe`.
+    /// Opens and parses an executable within the bounds for a command; `path` may be
+    /// `/proc/PID/exe`.
     ///
     /// # Errors
     /// [`ImageError`] says what was wrong: not readable, not ELF, not Go, too old, or broken.
     pub fn open(path: &Path) -> Result<Self, ImageError> {
-        let elf = elf::Elf::open(path)?;
-        let build_info = BuildInfo::read(&elf).or_else(|| BuildInfo::of_runtime(&elf));
+        Self::open_within(path, &ImageBounds::COMMAND, &SharedMemory::default())
+    }
+
+    /// Likewise within `bounds`, and as one of those that keep what they keep in `shared`. Ends early
+    /// when the work that the calling thread is at is cut short.
+    ///
+    /// # Errors
+    /// [`ImageError`].
+    pub fn open_within(
+        path: &Path,
+        bounds: &ImageBounds,
+        shared: &SharedMemory,
+    ) -> Result<Self, ImageError> {
+        let mut elf = elf::Elf::open(path, bounds, shared)?;
+        let build_info = match BuildInfo::read(&elf) {
+            Some(info) => Some(info),
+            None => BuildInfo::of_runtime(&elf).map_err(|why| ImageError::of(path, why))?,
+        };
         let build_info = build_info.ok_or_else(|| ImageError::NotGo {
             path: path.to_owned(),
         })?;
@@ -69,21 +91,16 @@ impl Image {
         if !version.at_least(19) {
             return Err(unsupported());
         }
-        let broken = |table: &'static str| {
-            move |reason| ImageError::Table {
-                path: path.to_owned(),
-                table,
-                reason,
-            }
-        };
+        let broken = |table: &'static str| move |why| ImageError::in_table(path, table, why);
         let (layout, layout_source) =
             layout::load(&elf, &version).map_err(broken("runtime layout"))?;
         let (table, module) = pclntab::PcLineTable::find(&elf, layout.moduledata.gofunc)
             .map_err(broken("pclntab"))?;
-        let globals = Globals::find(&elf, &table, &module, &layout);
-        let wait_reasons = wait_reason::WaitReasonTable::find(&elf, &module)
-            .ok_or_else(|| "runtime.waitReasonStrings was not found".to_owned())
-            .map_err(broken("wait reasons"))?;
+        let globals = Globals::find(&elf, &table, &module, &layout)
+            .map_err(|why| ImageError::of(path, why))?;
+        let wait_reasons =
+            wait_reason::WaitReasonTable::find(&elf, &module).map_err(broken("wait reasons"))?;
+        elf.parsed();
         Ok(Self {
             elf,
             version,
@@ -95,6 +112,11 @@ impl Image {
             globals,
             wait_reasons,
         })
+    }
+
+    /// Where the file is found from now on: another process runs it, too.
+    pub(crate) fn found_at(&self, path: &Path) {
+        self.elf.file().found_at(path);
     }
 
     /// The Go version that built it.

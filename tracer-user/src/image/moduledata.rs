@@ -1,8 +1,8 @@
 //! `runtime.moduledata`, found by the pointer to the pclntab with which it begins.
 
-use std::ops::Range;
+use std::ops::{ControlFlow, Range};
 
-use super::elf::Elf;
+use super::{elf::Elf, file::Refusal};
 use crate::ids::ImageAddr;
 
 /// The ranges of a Go module that `runtime.moduledata` names, as linked.
@@ -44,23 +44,31 @@ const fn types_words(gofunc: u64) -> (u64, u64) {
     }
 }
 
+/// More pointers to the tables than any program has that has one.
+const MAX_POINTERS: usize = 4096;
+
+/// What may be a pclntab: its own address, and that of the names in it.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Candidate {
+    pub(super) pclntab: ImageAddr,
+    pub(super) funcnametab: ImageAddr,
+}
+
 impl ModuleData {
-    /// `pclntab` and `funcnametab` are the table's own addresses; `gofunc` is the byte offset of
-    /// the field in this Go version.
+    /// The module that points to one of `tables`, and which one that is. `gofunc` is the byte offset
+    /// of the field in this Go version.
     pub(super) fn find(
         elf: &Elf,
-        pclntab: ImageAddr,
-        funcnametab: ImageAddr,
+        tables: &[Candidate],
         gofunc: u64,
-    ) -> Option<Self> {
-        let is_module = |at: &ImageAddr| {
-            elf.pointer(*at) == Some(pclntab)
-                && elf.pointer(at.offset(8 * FUNCNAMETAB)) == Some(funcnametab)
+    ) -> Result<Option<(usize, Self)>, Refusal> {
+        let Some((index, at)) = pointer_to_one(elf, tables)? else {
+            return Ok(None);
         };
-        let at = elf
-            .relocated_to(pclntab)
-            .find(is_module)
-            .or_else(|| scan(elf, pclntab).find(is_module))?;
+        Ok(Self::read(elf, at, gofunc).map(|module| (index, module)))
+    }
+
+    fn read(elf: &Elf, at: ImageAddr, gofunc: u64) -> Option<Self> {
         let word = |index: u64| elf.pointer(at.offset(8 * index));
         let range = |index: u64| {
             let range = word(index)?..word(index + 1)?;
@@ -80,31 +88,46 @@ impl ModuleData {
     }
 }
 
-/// Aligned words equal to `needle`: the likely sections first, else every writable segment.
-fn scan(elf: &Elf, needle: ImageAddr) -> impl Iterator<Item = ImageAddr> {
+/// Where a module begins that belongs to one of `tables`: the loader's own pointers first, then the
+/// likely sections, else every segment.
+fn pointer_to_one(elf: &Elf, tables: &[Candidate]) -> Result<Option<(usize, ImageAddr)>, Refusal> {
+    let mut left = MAX_POINTERS;
+    let mut found = None;
+    let mut try_word = |at: ImageAddr, word: ImageAddr| {
+        for (index, table) in tables.iter().enumerate() {
+            if table.pclntab != word {
+                continue;
+            }
+            let names = elf.pointer(at.offset(8 * FUNCNAMETAB));
+            if names == Some(table.funcnametab) && elf.pointer(at) == Some(word) {
+                found = Some((index, at));
+                return ControlFlow::Break(());
+            }
+            left = left.saturating_sub(1);
+            if left == 0 {
+                return ControlFlow::Break(());
+            }
+        }
+        ControlFlow::Continue(())
+    };
+    for (at, to) in elf.relocations() {
+        if try_word(at, to).is_break() {
+            return Ok(found);
+        }
+    }
     let named = [".go.module", ".noptrdata", ".data.rel.ro", ".data"]
         .into_iter()
         .filter_map(|name| elf.section(name).map(|s| (s.addr, s.size)));
     let segments = elf.segments.iter().map(|s| (s.addr, s.file_size));
-    named
-        .chain(segments)
-        .flat_map(move |(start, size)| words_equal(elf, start, size, needle.0))
-}
-
-fn words_equal(elf: &Elf, start: u64, size: u64, needle: u64) -> Vec<ImageAddr> {
-    const PIECE: u64 = 1 << 20;
-    let mut found = Vec::new();
-    for skip in (0..size).step_by(1 << 20) {
-        let at = ImageAddr(start).offset(skip);
-        let Ok(len) = usize::try_from((size - skip).min(PIECE)) else {
+    for (start, size) in named.chain(segments) {
+        let mut over = ControlFlow::Continue(());
+        elf.scan_words(ImageAddr(start), size, |at, word| {
+            over = try_word(at, ImageAddr(word));
+            over
+        })?;
+        if over.is_break() {
             break;
-        };
-        let Some(bytes) = elf.get(at, len) else { break };
-        for (index, word) in bytes.chunks_exact(8).enumerate() {
-            if word == needle.to_le_bytes() {
-                found.push(at.offset(8 * index as u64));
-            }
         }
     }
-    found
+    Ok(found)
 }

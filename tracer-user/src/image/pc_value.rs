@@ -9,6 +9,11 @@ pub(super) struct Run {
     pub(super) value: i32,
 }
 
+/// Most runs of one table: no function has so many instructions.
+const MAX_RUNS: u32 = 1 << 18;
+/// Most of them that hold for no instruction at all: the compiler writes none.
+const MAX_EMPTY: u32 = 64;
+
 /// Decodes one function's table from `bytes`, which begin at the table and may go on beyond it.
 #[derive(Debug)]
 pub(super) struct Runs<B> {
@@ -17,6 +22,8 @@ pub(super) struct Runs<B> {
     pc: u64,
     value: i32,
     first: bool,
+    runs_left: u32,
+    empty_left: u32,
 }
 
 impl<B: Iterator<Item = u8>> Runs<B> {
@@ -28,6 +35,8 @@ impl<B: Iterator<Item = u8>> Runs<B> {
             pc: 0,
             value: -1,
             first: true,
+            runs_left: MAX_RUNS,
+            empty_left: MAX_EMPTY,
         }
     }
 
@@ -64,6 +73,10 @@ impl<B: Iterator<Item = u8>> Iterator for Runs<B> {
             .value
             .wrapping_add(if delta & 1 != 0 { !step } else { step });
         let advance = self.varint()?;
+        self.runs_left = self.runs_left.checked_sub(1)?;
+        if advance == 0 {
+            self.empty_left = self.empty_left.checked_sub(1)?;
+        }
         self.pc = self
             .pc
             .checked_add(u64::from(advance).checked_mul(self.quantum)?)?;
@@ -93,6 +106,14 @@ mod tests {
         );
         assert_eq!(Runs::new(table.into_iter(), 1).at(13), Some(8));
         assert_eq!(Runs::new(table.into_iter(), 1).at(16), None);
+    }
+
+    #[test]
+    fn a_table_that_does_not_get_on_ends() {
+        let standing = Runs::new([2, 0].into_iter().cycle(), 1);
+        assert_eq!(standing.count(), MAX_EMPTY as usize);
+        let creeping = Runs::new([2, 1].into_iter().cycle(), 1);
+        assert_eq!(creeping.count(), MAX_RUNS as usize);
     }
 
     #[test]

@@ -1,10 +1,10 @@
 //! `runtime.waitReason` without its numbering, which differs by Go version.
 
-use std::fmt;
+use std::{fmt, ops::ControlFlow};
 
 use serde::{Deserialize, Serialize};
 
-use super::{elf::Elf, moduledata::ModuleData};
+use super::{elf::Elf, file::Refusal, moduledata::ModuleData};
 use crate::ids::ImageAddr;
 
 /// Why a goroutine is parked (`runtime/runtime2.go`, `waitReasonStrings`).
@@ -165,31 +165,45 @@ pub(super) struct WaitReasonTable(Vec<WaitReason>);
 const MAX_TEXT: u64 = 64;
 const MAX_REASONS: u64 = 256;
 const STRING: u64 = 16;
+/// So many places that look like the table are tried.
+const MAX_PLACES: u32 = 4096;
 
 impl WaitReasonTable {
     /// The array lies in the module's data and begins, in every version, with the strings
     /// "", "GC assist marking" and "IO wait".
-    pub(super) fn find(elf: &Elf, module: &ModuleData) -> Option<Self> {
+    pub(super) fn find(elf: &Elf, module: &ModuleData) -> Result<Self, Refusal> {
         let start = module.noptrdata.start.min(module.data.start);
         let end = module.noptrdata.end.max(module.data.end);
-        let len = usize::try_from(end.0.checked_sub(start.0)?).ok()?;
-        let bytes = elf.get(start, len)?;
-        let lengths = |at: usize, index: usize| -> Option<u64> {
-            let from = at + index * 16 + 8;
-            Some(u64::from_le_bytes(
-                bytes.get(from..from + 8)?.try_into().ok()?,
-            ))
-        };
-        (0..len).step_by(8).find_map(|at| {
-            let plausible = lengths(at, 0)? == 0 && lengths(at, 1)? == 17 && lengths(at, 2)? == 7;
-            if !plausible {
-                return None;
+        let mut left = MAX_PLACES;
+        let mut found = None;
+        // The last six words: three string headers. What was never written is zero.
+        let mut window = [0; 6];
+        let mut behind = start;
+        elf.scan_words(start, end.0.saturating_sub(start.0), |at, word| {
+            if at != behind {
+                window = [0; 6];
             }
-            let table = start.offset(at as u64);
-            let known = text(elf, table.offset(STRING))? == "GC assist marking"
-                && text(elf, table.offset(2 * STRING))? == "IO wait";
-            known.then(|| Self::read(elf, table))
-        })
+            behind = at.offset(8);
+            window.rotate_left(1);
+            window[5] = word;
+            if [window[1], window[3], window[5]] != [0, 17, 7] {
+                return ControlFlow::Continue(());
+            }
+            let table = ImageAddr(at.0.wrapping_sub(5 * 8));
+            let is = |index, words| {
+                text(elf, table.offset(index * STRING)).is_some_and(|text| text == words)
+            };
+            left -= 1;
+            if is(1, "GC assist marking") && is(2, "IO wait") {
+                found = Some(table);
+            }
+            match found.is_some() || left == 0 {
+                true => ControlFlow::Break(()),
+                false => ControlFlow::Continue(()),
+            }
+        })?;
+        let found = found.map(|table| Self::read(elf, table));
+        found.ok_or_else(|| Refusal::unfit("runtime.waitReasonStrings was not found"))
     }
 
     fn read(elf: &Elf, table: ImageAddr) -> Self {

@@ -17,7 +17,10 @@ use aya::{
 use rustc_hash::FxHashMap;
 
 use super::{bpf_call, error::ProbeError, multi, object::OBJECT};
-use crate::ids::{FileOffset, Pid};
+use crate::{
+    descriptors::Permit,
+    ids::{FileOffset, Pid},
+};
 
 /// The uprobe programs.
 pub(super) const PROGRAMS: [&str; 4] = ["go_park", "go_ready", "go_semacquire", "go_newm"];
@@ -44,7 +47,13 @@ pub enum AttachMethod {
 }
 
 /// An attached probe; detached when dropped.
-pub(super) enum Link {
+pub(super) struct Link {
+    _attached: Attached,
+    /// After the descriptors that it is for.
+    _permit: Permit,
+}
+
+enum Attached {
     Multi { _descriptor: OwnedFd },
     Perf { _link: UProbeLink },
 }
@@ -134,9 +143,15 @@ impl Programs {
     ) -> Result<Link, ProbeError> {
         if let Self::Multi(programs) = self {
             let program = programs.get(name).ok_or(ProbeError::Missing(name))?;
+            let permit = ProbeError::permit(1)?;
             let link = multi::attach(program.as_fd(), path, &[site], process)?;
-            return Ok(Link::Multi { _descriptor: link });
+            return Ok(Link {
+                _attached: Attached::Multi { _descriptor: link },
+                _permit: permit,
+            });
         }
+        // The event, and the link that leads from it to the program.
+        let permit = ProbeError::permit(2)?;
         let scope = match process.and_then(|pid| NonZeroU32::new(pid.0)) {
             Some(pid) => UProbeScope::OneProcess(pid),
             None => UProbeScope::AllProcesses,
@@ -150,7 +165,10 @@ impl Programs {
             .attach(point, path, scope)
             .and_then(|id| program.take_link(id))
             .map_err(|source| ProbeError::of_perf_event(name, source))?;
-        Ok(Link::Perf { _link: link })
+        Ok(Link {
+            _attached: Attached::Perf { _link: link },
+            _permit: permit,
+        })
     }
 }
 

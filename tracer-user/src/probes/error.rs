@@ -1,11 +1,17 @@
 //! What can go wrong with probes, and what is missing.
 
-use std::{io, path::PathBuf};
+use std::{
+    io,
+    path::{Path, PathBuf},
+};
 
 use aya::programs::ProgramError;
 use thiserror::Error;
 
-use crate::ids::Pid;
+use crate::{
+    descriptors::{self, Permit, Use},
+    ids::Pid,
+};
 
 /// Why probes could not be loaded, attached or read.
 #[derive(Debug, Error)]
@@ -88,6 +94,15 @@ pub enum ProbeError {
     /// The image's file holds other instructions than those that were found in it.
     #[error("{0}: another program than was looked at; it is looked at again when it is found next")]
     Changed(PathBuf),
+    /// No descriptor is left for another probe.
+    #[error(
+        "no file descriptors are left for its probes (the limit is {limit}): it is looked at by \
+         intervals"
+    )]
+    NoDescriptors {
+        /// How many this process may have (`RLIMIT_NOFILE`).
+        limit: usize,
+    },
     /// No room for another target.
     #[error("{limit} processes are traced already, the limit of this run")]
     TooManyTargets {
@@ -100,25 +115,69 @@ pub enum ProbeError {
 }
 
 impl ProbeError {
+    /// Leave to hold `number` descriptors open.
+    pub(super) fn permit(number: usize) -> Result<Permit, Self> {
+        Permit::take(Use::Probes, number).ok_or_else(Self::no_descriptors)
+    }
+
+    fn no_descriptors() -> Self {
+        Self::NoDescriptors {
+            limit: descriptors::limit(),
+        }
+    }
+
+    /// Whether there were no descriptors left.
+    #[must_use]
+    pub const fn is_shortage(&self) -> bool {
+        matches!(self, Self::NoDescriptors { .. })
+    }
+
     /// Why a program could not be attached by a perf event.
     pub(super) fn of_perf_event(program: &'static str, source: ProgramError) -> Self {
         if is_denied(&source) {
             return Self::NoPerfPrivilege;
         }
+        if cause(&source).is_some_and(descriptors::is_shortage) {
+            return Self::no_descriptors();
+        }
         Self::Program { program, source }
+    }
+
+    /// Why the file at `path` could not be opened, or no link be made to it by `call`.
+    pub(super) fn of_file(path: &Path, call: Option<&'static str>, source: io::Error) -> Self {
+        if descriptors::is_shortage(&source) {
+            return Self::no_descriptors();
+        }
+        match call {
+            Some(_) if source.kind() == io::ErrorKind::PermissionDenied => Self::NoPrivilege,
+            Some(call) => Self::Call {
+                call,
+                subject: path.display().to_string(),
+                source,
+            },
+            None => Self::Image {
+                path: path.to_owned(),
+                source,
+            },
+        }
     }
 }
 
 /// Whether the kernel denied something for want of a privilege (`EPERM`, `EACCES`).
 pub(super) fn is_denied(error: &(dyn std::error::Error + 'static)) -> bool {
-    let mut cause = Some(error);
-    while let Some(at) = cause {
-        if let Some(io) = at.downcast_ref::<io::Error>() {
-            return io.kind() == io::ErrorKind::PermissionDenied;
+    cause(error).is_some_and(|io| io.kind() == io::ErrorKind::PermissionDenied)
+}
+
+/// The kernel's answer that is behind an error.
+fn cause<'a>(error: &'a (dyn std::error::Error + 'static)) -> Option<&'a io::Error> {
+    let mut at = Some(error);
+    while let Some(error) = at {
+        if let Some(io) = error.downcast_ref::<io::Error>() {
+            return Some(io);
         }
-        cause = at.source();
+        at = error.source();
     }
-    false
+    None
 }
 
 #[cfg(test)]

@@ -8,7 +8,7 @@ use std::{
 };
 
 use super::error::ProbeError;
-use crate::image::ProbeSite;
+use crate::{descriptors::Permit, image::ProbeSite};
 
 /// Identity of a file, as `stat` tells it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -32,15 +32,14 @@ pub(super) struct ImageFile {
     file: File,
     key: FileKey,
     name: PathBuf,
+    _permit: Permit,
 }
 
 impl ImageFile {
     /// Opens the file at `path`, such as `/proc/PID/exe`.
     pub fn open(path: &Path) -> Result<Self, ProbeError> {
-        let failed = |source| ProbeError::Image {
-            path: path.to_owned(),
-            source,
-        };
+        let failed = |source| ProbeError::of_file(path, None, source);
+        let permit = ProbeError::permit(1)?;
         let file = File::open(path).map_err(failed)?;
         let metadata = file.metadata().map_err(failed)?;
         Ok(Self {
@@ -50,6 +49,7 @@ impl ImageFile {
             },
             file,
             name: path.to_owned(),
+            _permit: permit,
         })
     }
 

@@ -14,6 +14,7 @@ use aya::Ebpf;
 
 use super::{
     attachment::{Link, Programs},
+    closing::Closer,
     error::ProbeError,
     governor::Level,
     image_file::ImageFile,
@@ -61,6 +62,8 @@ enum Placed {
 pub(super) struct Attacher<'a> {
     pub programs: &'a Programs,
     pub ebpf: &'a mut Ebpf,
+    /// Closes what processes leave that have ended.
+    pub closer: &'a Closer,
 }
 
 impl ImageProbes {
@@ -128,6 +131,11 @@ impl ImageProbes {
 
     pub fn remove(&mut self, attacher: &mut Attacher<'_>, pid: Pid) -> Result<(), ProbeError> {
         self.members.remove(&pid);
+        let is_last = self.members.is_empty();
+        for group in [&mut self.threads, &mut self.locks, &mut self.waits] {
+            // Nobody is left to be hit by them, so they may go when it suits.
+            attacher.closer.close(group.leave(pid, is_last));
+        }
         self.settle(attacher)
     }
 
@@ -151,6 +159,15 @@ impl ImageProbes {
 }
 
 impl Group {
+    /// Gives up what was attached for `pid` alone, or all when it `is_last`.
+    fn leave(&mut self, pid: Pid, is_last: bool) -> Vec<Link> {
+        match &mut self.placed {
+            Placed::Own(own) => own.remove(&pid).unwrap_or_default(),
+            Placed::Shared(links) if is_last => std::mem::take(links),
+            Placed::Shared(_) | Placed::Off => Vec::new(),
+        }
+    }
+
     /// What was attached stays until what takes its place is: a hit may run twice for a moment, and none
     /// is missed.
     fn settle(
@@ -216,7 +233,7 @@ impl Group {
         path: &Path,
         process: Option<Pid>,
     ) -> Result<Vec<Link>, ProbeError> {
-        let Attacher { programs, ebpf } = attacher;
+        let Attacher { programs, ebpf, .. } = attacher;
         self.sites
             .iter()
             .map(|(name, site)| programs.attach(ebpf, name, path, *site, process))

@@ -7,6 +7,7 @@
 mod attachment;
 mod bpf_call;
 mod calibration;
+mod closing;
 mod error;
 mod event;
 mod governor;

@@ -160,16 +160,9 @@ pub fn attach(
     sites: &[FileOffset],
     process: Option<Pid>,
 ) -> Result<OwnedFd, ProbeError> {
-    link(program, path, sites, process.map_or(0, |pid| pid.0)).map_err(|source| {
-        if source.kind() == io::ErrorKind::PermissionDenied {
-            return ProbeError::NoPrivilege;
-        }
-        ProbeError::Call {
-            call: "attaching uprobes (BPF_LINK_CREATE)",
-            subject: path.display().to_string(),
-            source,
-        }
-    })
+    let call = Some("attaching uprobes (BPF_LINK_CREATE)");
+    link(program, path, sites, process.map_or(0, |pid| pid.0))
+        .map_err(|source| ProbeError::of_file(path, call, source))
 }
 
 fn link(

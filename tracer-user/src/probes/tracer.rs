@@ -10,6 +10,7 @@ use tracer_common::{Park, Record, flags, park_slot};
 use super::{
     attachment::{AttachMethod, ProgramFacts, Programs},
     calibration::{self, HitCost},
+    closing::Closer,
     error::ProbeError,
     event::Event,
     governor::Level,
@@ -42,6 +43,7 @@ pub struct Probes {
     options: Options,
     ebpf: Ebpf,
     programs: Programs,
+    closer: Closer,
     maps: Maps,
     logger: Option<EbpfLogger<&'static dyn log::Log>>,
     traced: FxHashMap<Pid, Traced>,
@@ -69,6 +71,7 @@ impl Probes {
             left_slots: FxHashSet::default(),
             ebpf,
             programs,
+            closer: Closer::default(),
             options,
         })
     }
@@ -179,6 +182,7 @@ impl Probes {
         let mut attacher = Attacher {
             programs: &self.programs,
             ebpf: &mut self.ebpf,
+            closer: &self.closer,
         };
         let changed = change(image, &mut attacher);
         let mut off = FxHashSet::default();

@@ -6,6 +6,7 @@ use procfs::ProcError;
 
 use super::Process;
 use crate::{
+    descriptors,
     ids::{Pid, Tid},
     image::ImageError,
 };
@@ -37,6 +38,16 @@ pub enum ProcessError {
         pid: Pid,
         /// The file below `/proc/PID`.
         what: &'static str,
+    },
+    /// We have no file descriptor left: no fault of the process.
+    #[error(
+        "cannot look at process {pid}: gostuck has no file descriptor left (the limit is {limit})"
+    )]
+    NoDescriptors {
+        /// The process.
+        pid: Pid,
+        /// How many we may have (`RLIMIT_NOFILE`).
+        limit: usize,
     },
     /// A file below `/proc/PID` does not say what it should.
     #[error("cannot read {what} of process {pid}: {reason}")]
@@ -72,6 +83,10 @@ impl ProcessError {
         if error.kind() == io::ErrorKind::PermissionDenied {
             return Self::Denied { pid, what };
         }
+        if descriptors::is_shortage(error) {
+            let limit = descriptors::limit();
+            return Self::NoDescriptors { pid, limit };
+        }
         Self::Unreadable {
             pid,
             what,
@@ -87,6 +102,9 @@ impl ProcessError {
             Self::Thread { .. } => "give the process's id instead of the thread's",
             Self::Kernel(_) => "give the pid of a Go program; `gostuck ps` lists them",
             Self::Denied { .. } => "run as root, or with CAP_SYS_PTRACE and CAP_DAC_READ_SEARCH",
+            Self::NoDescriptors { .. } => {
+                "raise the hard limit: ulimit -Hn, LimitNOFILE= of the unit"
+            }
             Self::Unreadable { .. } => "try again; if it persists, check that /proc is mounted",
         }
     }
@@ -119,6 +137,16 @@ impl From<ProcessError> for Untraceable {
 }
 
 impl Untraceable {
+    /// Whether it is for want of a file descriptor of ours, and not the process's fault.
+    #[must_use]
+    pub fn is_shortage(&self) -> bool {
+        match self {
+            Self::Image { error } => error.is_shortage(),
+            Self::Process(error) => matches!(**error, ProcessError::NoDescriptors { .. }),
+            Self::NotGo { .. } => false,
+        }
+    }
+
     pub(super) fn from_image(process: &Process, error: &Arc<ImageError>) -> Self {
         match **error {
             ImageError::NotGo { .. } => Self::NotGo {

@@ -2,8 +2,8 @@
 
 use rustc_hash::FxHashMap;
 
-use super::{FileIdentity, Process, ProcessError, go_marker};
-use crate::ids::Pid;
+use super::{FileIdentity, Process, ProcessError};
+use crate::{ids::Pid, image::is_go};
 
 /// Most processes looked at: the kernel's own upper bound (`PID_MAX_LIMIT`).
 const PROCESS_LIMIT: usize = 1 << 22;
@@ -57,9 +57,10 @@ impl GoProcesses {
         if let Some(known) = self.remembered.get(&process.exe.file) {
             return Ok(*known);
         }
-        let file = std::fs::File::open(process.exe_for_us())
+        let path = process.exe_for_us();
+        let file = std::fs::File::open(&path)
             .map_err(|error| ProcessError::from_io(&error, process.pid(), "exe"))?;
-        let check = if go_marker::is_go(&file) {
+        let check = if is_go(file, &path) {
             GoCheck::Go
         } else {
             GoCheck::Other

@@ -95,6 +95,9 @@ impl Discovery {
             Ok(process) => process,
             Err(error) => {
                 tracing::debug!(%error, "passed over");
+                if matches!(error, ProcessError::NoDescriptors { .. }) {
+                    self.forget(pid);
+                }
                 None
             }
         }
@@ -126,6 +129,8 @@ impl Discovery {
                 Ok(Some(process)) => seen.running.push(process),
                 Ok(None) => seen.gone.extend(key_of(members, pid)),
                 Err(ProcessError::Gone(_) | ProcessError::Kernel(_)) => {}
+                // That is our trouble: it is looked at another time.
+                Err(ProcessError::NoDescriptors { .. }) => self.forget(pid),
                 Err(error) => {
                     tracing::debug!(%error, "passed over");
                     seen.failed += 1;

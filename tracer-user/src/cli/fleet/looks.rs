@@ -14,7 +14,11 @@ use super::{
     todo::{Order, Urgency},
 };
 use crate::{
-    cli::{failure::is_gone, follow::entry_of_unseen},
+    cli::{
+        failure::{is_gone, is_shortage},
+        follow::entry_of_unseen,
+    },
+    clock::own_cpu_time,
     export::{
         board::Probed,
         metrics::{ErrorKind, Outcome},
@@ -46,10 +50,17 @@ impl Fleet {
         let Ok(mut process) = Process::open(key.pid) else {
             return;
         };
+        if process.key != key {
+            return;
+        }
+        let before = own_cpu_time();
+        let image = self.shared.looker.image_of(&process);
+        // Reading a file that no other process runs costs, too; the process pays once it was looked at.
+        if let Some(member) = self.members.get_mut(&key) {
+            member.owed = own_cpu_time().saturating_sub(before);
+        }
         // What is wrong with an image the look will tell.
-        if process.key == key
-            && let Ok(image) = self.shared.looker.image_of(&process)
-        {
+        if let Ok(image) = image {
             self.probing.attach(key.pid, &process.exe_for_us(), &image);
             let member = self.members.get_mut(&key).filter(|m| m.is_unseen());
             if let Some(member) = member {
@@ -128,13 +139,14 @@ impl Fleet {
             member.savings.spend(cost);
         }
         if member.looked.is_none() {
-            self.firsts.spend(Pace::of_first_look(cost));
+            self.firsts.spend(Pace::of_first_look(cost + member.owed));
         }
         member.can_glance = done.past.can_glance();
         let walked = member.past.take_back(done.past);
         member.cost = cost.max(Duration::from_micros(1));
         member.looked = Some(done.began);
-        member.due = now + self.pace.after(cost, share);
+        let owed = std::mem::take(&mut member.owed);
+        member.due = now + self.pace.after(cost + owed, share);
         if walked {
             // The next look tells of it, even where nobody has moved.
             (member.due, member.cpu_time) = (Instant::now(), None);
@@ -243,6 +255,10 @@ impl Fleet {
         let Some(member) = self.members.get_mut(&key) else {
             return;
         };
+        if is_shortage(error) {
+            member.due = Instant::now() + self.pace.after_failures(1);
+            return;
+        }
         if member.failures == 0 {
             tracing::warn!(pid = %key.pid, %error, "cannot look at the process");
         }

@@ -52,6 +52,8 @@ pub struct Member {
     pub glanced: Option<Duration>,
     /// CPU time that the last look took us.
     pub cost: Duration,
+    /// CPU time that reading its executable took us, until a look made that up.
+    pub owed: Duration,
     /// What looks may cost that are made before their time, whatever those of others cost.
     pub savings: Allowance,
     /// When it was found.
@@ -89,6 +91,7 @@ impl Member {
             can_glance: false,
             glanced: None,
             cost: Duration::ZERO,
+            owed: Duration::ZERO,
             savings,
             found: SystemTime::now(),
             fruitless: 0,

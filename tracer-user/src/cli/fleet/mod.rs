@@ -15,6 +15,7 @@ mod member;
 mod pace;
 mod plan;
 mod selection;
+mod shortage;
 mod todo;
 mod walks;
 
@@ -32,6 +33,7 @@ use self::{
     member::Member,
     pace::{Allowance, Pace},
     plan::{Candidate, Plan},
+    shortage::Shortage,
     todo::Urgency,
     walks::WalkOrder,
 };
@@ -120,6 +122,7 @@ pub struct Fleet {
     /// What walks may cost; `None` where heaps are not walked.
     walks: Option<(Walker<WalkOrder>, Allowance)>,
     show_due: Instant,
+    shortage: Shortage,
 }
 
 impl Fleet {
@@ -159,6 +162,7 @@ impl Fleet {
             savings: Allowance::with_reserves(quarter / 2.0, now),
             glance_due: now,
             show_due: now,
+            shortage: Shortage::default(),
             options,
         })
     }
@@ -213,6 +217,7 @@ impl Fleet {
             self.show_probed();
         }
         self.tell_unseen();
+        self.shortage.tell(now, &self.shared);
     }
 
     /// Tells of processes that nobody has looked at: at the start of all, later only of those for which

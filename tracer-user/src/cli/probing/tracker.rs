@@ -99,7 +99,11 @@ impl Tracker {
             }
             Err(error) => {
                 tracing::warn!(%pid, %error, "no probes on this process");
-                self.own.count_error(ErrorKind::Attach);
+                let kind = match error.is_shortage() {
+                    true => ErrorKind::Descriptors,
+                    false => ErrorKind::Attach,
+                };
+                self.own.count_error(kind);
                 Governed::refused()
             }
         };
@@ -322,6 +326,8 @@ impl Tracker {
             self.lost = statistics.lost();
             self.own.set_irregularities(&statistics.irregularities);
         }
+        let refused = self.governed.values().filter(|g| g.level().is_none());
+        self.own.set_unprobed(refused.count());
         self.own.set_probes_attached(self.probes.attached() as u64);
     }
 }

@@ -21,6 +21,8 @@ pub struct Health {
     unseen: AtomicUsize,
     /// Why there are no probes, once that is known.
     no_probes: OnceLock<String>,
+    /// Whether we lately had no file descriptors left.
+    shortage: AtomicBool,
 }
 
 impl Default for Health {
@@ -31,6 +33,7 @@ impl Default for Health {
             ready: AtomicBool::new(false),
             unseen: AtomicUsize::new(0),
             no_probes: OnceLock::new(),
+            shortage: AtomicBool::new(false),
         }
     }
 }
@@ -58,6 +61,17 @@ impl Health {
     pub fn set_no_probes(&self, why: &str) {
         // Said once: the first reason stands.
         let _ = self.no_probes.set(why.to_owned());
+    }
+
+    /// Whether we lately had no file descriptors left, so that something was not looked at.
+    pub fn set_shortage(&self, shortage: bool) {
+        self.shortage.store(shortage, Ordering::Relaxed);
+    }
+
+    /// Whether we lately had no file descriptors left.
+    #[must_use]
+    pub fn has_shortage(&self) -> bool {
+        self.shortage.load(Ordering::Relaxed)
     }
 
     /// Why there are no probes; `None` when there are, or before that is known.

@@ -34,6 +34,7 @@ use super::{
     board::{Board, ProcessList},
     metrics::{Format, Metrics},
 };
+use crate::descriptors;
 
 /// Longest request body: nothing we serve takes any.
 const BODY_LIMIT: usize = 1 << 10;
@@ -156,6 +157,13 @@ async fn alive(State(health): State<Arc<Health>>) -> (StatusCode, &'static str) 
 async fn ready(State(health): State<Arc<Health>>) -> (StatusCode, String) {
     if !health.is_ready() {
         let said = "looking around\n".to_owned();
+        return (StatusCode::SERVICE_UNAVAILABLE, said);
+    }
+    if health.has_shortage() {
+        let limit = descriptors::limit();
+        let said = format!(
+            "no file descriptors left (the limit is {limit}): raise the hard limit of gostuck\n"
+        );
         return (StatusCode::SERVICE_UNAVAILABLE, said);
     }
     let unseen = health.unseen();

@@ -15,7 +15,7 @@ use prometheus_client::{
     registry::Registry,
 };
 
-use crate::probes::Irregularities;
+use crate::{descriptors, probes::Irregularities};
 
 /// How a look at a process ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -41,6 +41,8 @@ pub enum ErrorKind {
     Discover,
     /// Answering a request.
     Http,
+    /// There were no file descriptors left.
+    Descriptors,
 }
 
 /// Whether a Go process is traced.
@@ -65,6 +67,7 @@ pub struct Own {
     snapshot_duration: Histogram,
     errors: ByLabel<Counter>,
     processes: ByLabel<Gauge>,
+    unprobed: Gauge<u64, AtomicU64>,
     probes_attached: Gauge<u64, AtomicU64>,
     probes_usable: Gauge<u64, AtomicU64>,
 }
@@ -79,6 +82,7 @@ impl Default for Own {
             snapshot_duration: Histogram::new(exponential_buckets(1e-4, 4.0, 10)),
             errors: Family::default(),
             processes: Family::default(),
+            unprobed: Gauge::default(),
             probes_attached: Gauge::default(),
             probes_usable: Gauge::default(),
         }
@@ -131,6 +135,7 @@ impl Own {
             ErrorKind::Image => "image",
             ErrorKind::Discover => "discover",
             ErrorKind::Http => "http",
+            ErrorKind::Descriptors => "descriptors",
         };
         self.errors.get_or_create(&[("kind", kind)]).inc();
     }
@@ -145,6 +150,11 @@ impl Own {
         self.processes
             .get_or_create(&[("state", state)])
             .set(number);
+    }
+
+    /// Says how many followed processes could not be probed, and are looked at by intervals.
+    pub fn set_unprobed(&self, number: usize) {
+        self.unprobed.set(number as u64);
     }
 
     /// Says how many uprobes are in place.
@@ -199,6 +209,11 @@ impl Own {
             self.processes.clone(),
         );
         registry.register(
+            "gostuck_processes_unprobed",
+            "Followed processes that could not be probed, and are looked at by intervals",
+            self.unprobed.clone(),
+        );
+        registry.register(
             "gostuck_probes_attached",
             "Uprobes in place",
             self.probes_attached.clone(),
@@ -231,6 +246,22 @@ impl Collector for OwnProcess {
         let metric = memory.metric_type();
         let name = "process_resident_memory_bytes";
         memory.encode(encoder.encode_descriptor(name, help, None, metric)?)?;
+        for (name, help, number) in [
+            (
+                "process_open_fds",
+                "File descriptors of gostuck",
+                open_descriptors(),
+            ),
+            (
+                "process_max_fds",
+                "File descriptors that gostuck may have",
+                descriptors::limit() as u64,
+            ),
+        ] {
+            let gauge = ConstGauge::new(number);
+            let metric = gauge.metric_type();
+            gauge.encode(encoder.encode_descriptor(name, help, None, metric)?)?;
+        }
         let since = self.started.duration_since(SystemTime::UNIX_EPOCH);
         let started = ConstGauge::new(since.map_or(0.0, |since| since.as_secs_f64()));
         let help = "When gostuck started";
@@ -253,6 +284,12 @@ fn cpu_seconds() -> f64 {
     getrusage(UsageWho::RUSAGE_SELF).map_or(0.0, |usage| {
         seconds(usage.user_time()) + seconds(usage.system_time())
     })
+}
+
+fn open_descriptors() -> u64 {
+    let open = std::fs::read_dir("/proc/self/fd");
+    // One of them is that of the folder itself.
+    open.map_or(0, |open| open.count().saturating_sub(1) as u64)
 }
 
 fn resident_bytes() -> u64 {

@@ -4,7 +4,9 @@
 mod code;
 mod symbols;
 
-use super::{Arch, GoVersion, Layout, elf::Elf, moduledata::ModuleData, pclntab::PcLineTable};
+use super::{
+    Arch, GoVersion, Layout, elf::Elf, file::Refusal, moduledata::ModuleData, pclntab::PcLineTable,
+};
 use crate::ids::ImageAddr;
 
 /// Addresses of the runtime's globals, as linked. What could not be found is `None`.
@@ -60,15 +62,15 @@ impl Globals {
         table: &PcLineTable,
         module: &ModuleData,
         layout: &Layout,
-    ) -> Self {
+    ) -> Result<Self, Refusal> {
         if elf.has_symbols
-            && let Some(globals) = symbols::read(elf)
+            && let Some(globals) = symbols::read(elf)?
         {
-            return globals;
+            return Ok(globals);
         }
-        match elf.arch {
+        Ok(match elf.arch {
             Arch::Amd64 => code::read(elf, table, module, layout),
             Arch::Arm64 => Self::default(),
-        }
+        })
     }
 }

@@ -14,7 +14,11 @@ pub use fields::{
 
 use std::path::Path;
 
-use super::{GoVersion, elf::Elf};
+use super::{
+    GoVersion,
+    elf::Elf,
+    file::{ImageBounds, Refusal, SharedMemory},
+};
 
 /// Where a layout comes from, and so how far it can be trusted.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -27,19 +31,37 @@ pub enum LayoutSource {
     Nearest(String),
 }
 
-/// The layout of `version`'s runtime; `Err` names the struct or field that nobody knows.
-pub(super) fn load(elf: &Elf, version: &GoVersion) -> Result<(Layout, LayoutSource), String> {
-    if let Some(structs) = dwarf::read(elf)
-        && let Ok(layout) = Layout::new(&structs, version)
-    {
-        return Ok((layout, LayoutSource::Dwarf));
+/// The layout of `version`'s runtime; the refusal names the struct or field that nobody knows.
+///
+/// Debug information that is refused is no reason not to use the table, which knows the same of all
+/// versions but a few.
+pub(super) fn load(elf: &Elf, version: &GoVersion) -> Result<(Layout, LayoutSource), Refusal> {
+    let refused = match dwarf::read(elf) {
+        Ok(Some(structs)) => match Layout::new(&structs, version) {
+            Ok(layout) => return Ok((layout, LayoutSource::Dwarf)),
+            Err(_) => None,
+        },
+        Ok(None) => None,
+        Err(refusal @ (Refusal::Cut | Refusal::NoMemory)) => return Err(refusal),
+        Err(refusal) => Some(refusal),
+    };
+    if let Some(refusal) = &refused {
+        tracing::debug!(%refusal, "debug information is left aside");
     }
-    let (structs, source) = table::lookup(version)?;
-    Ok((Layout::new(&structs, version)?, source))
+    let unknown = |reason: String| {
+        Refusal::Unfit(match &refused {
+            Some(refusal) => format!("{reason}; but {refusal}"),
+            None => reason,
+        })
+    };
+    let (structs, source) = table::lookup(version).map_err(unknown)?;
+    let layout = Layout::new(&structs, version).map_err(unknown)?;
+    Ok((layout, source))
 }
 
 /// The wanted structs by a file's debug information alone: what the table is made of.
 #[must_use]
 pub fn from_debug_information(path: &Path) -> Option<StructOffsets> {
-    dwarf::read(&Elf::open(path).ok()?)
+    let elf = Elf::open(path, &ImageBounds::COMMAND, &SharedMemory::default());
+    dwarf::read(&elf.ok()?).ok()?
 }

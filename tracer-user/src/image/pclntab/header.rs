@@ -1,6 +1,14 @@
 //! Finding the table in a file.
 
-use crate::{ids::ImageAddr, image::elf::Elf};
+use std::ops::ControlFlow;
+
+use crate::{
+    ids::ImageAddr,
+    image::{elf::Elf, file::Refusal},
+};
+
+/// So many places that look like a table are tried. A sound program has one.
+const MAX_CANDIDATES: usize = 16;
 
 /// Go 1.18 and 1.19, then Go 1.20 and later.
 pub(super) const MAGIC_1_18: u32 = 0xffff_fff0;
@@ -37,32 +45,36 @@ pub(super) fn read_header(elf: &Elf, at: ImageAddr) -> Option<Header> {
     })
 }
 
-/// Where a table may begin: its own section under any of its names, else wherever the magic is.
-pub(super) fn candidates(elf: &Elf) -> impl Iterator<Item = ImageAddr> {
+/// The tables that have a section of their own, under any of its names.
+pub(super) fn named(elf: &Elf) -> Vec<Header> {
     let named = elf
         .sections
         .iter()
-        .filter(|s| s.name.ends_with("gopclntab"))
-        .map(|s| ImageAddr(s.addr));
-    let scanned = elf.segments.iter().flat_map(move |segment| {
-        let pieces = (0..segment.file_size).step_by(1 << 20);
-        pieces.flat_map(move |skip| {
-            let at = ImageAddr(segment.addr).offset(skip);
-            let len = usize::try_from((segment.file_size - skip).min(1 << 20)).unwrap_or(0);
-            let bytes = elf.get(at, len).unwrap_or_default().into_owned();
-            let hits: Vec<_> = bytes
-                .chunks_exact(8)
-                .enumerate()
-                .filter(|(_, word)| {
-                    (word[0] == 0xf0 || word[0] == 0xf1)
-                        && word[1..6] == [0xff, 0xff, 0xff, 0, 0]
-                        && matches!(word[6], 1 | 4)
-                        && word[7] == 8
-                })
-                .map(|(index, _)| at.offset(8 * index as u64))
-                .collect();
-            hits
-        })
-    });
-    named.chain(scanned)
+        .filter(|s| s.name.ends_with("gopclntab"));
+    let named = named.filter_map(|s| read_header(elf, ImageAddr(s.addr)));
+    named.take(MAX_CANDIDATES).collect()
+}
+
+/// What looks like a table, wherever it lies.
+pub(super) fn scanned(elf: &Elf) -> Result<Vec<Header>, Refusal> {
+    let mut found = Vec::new();
+    for segment in &elf.segments {
+        elf.scan_words(ImageAddr(segment.addr), segment.file_size, |at, word| {
+            if begins_header(word.to_le_bytes()) {
+                found.extend(read_header(elf, at));
+            }
+            match found.len() < MAX_CANDIDATES {
+                true => ControlFlow::Continue(()),
+                false => ControlFlow::Break(()),
+            }
+        })?;
+    }
+    Ok(found)
+}
+
+fn begins_header(word: [u8; 8]) -> bool {
+    matches!(word[0], 0xf0 | 0xf1)
+        && word[1..6] == [0xff, 0xff, 0xff, 0, 0]
+        && matches!(word[6], 1 | 4)
+        && word[7] == 8
 }

@@ -3,26 +3,34 @@
 
 mod function;
 mod header;
+mod names;
+mod remembered;
 
-use std::{
-    ops::Range,
-    sync::{Arc, OnceLock, RwLock},
-};
-
-use rustc_hash::{FxHashMap, FxHasher};
+use std::{borrow::Cow, ops::Range, sync::Arc};
 
 pub use function::{Function, Record};
-use header::{Header, MAGIC_1_18, candidates, read_header};
+use header::MAGIC_1_18;
 
+use self::{header::Header, names::NameIndex, remembered::Remembered};
 use super::{
     elf::Elf,
-    moduledata::ModuleData,
+    file::Refusal,
+    moduledata::{Candidate, ModuleData},
     pc_value::{Run, Runs},
 };
 use crate::ids::ImageAddr;
 
-const MAX_NAME: usize = 64 << 10;
+/// Longest name, in bytes; of a longer one this much is read.
+const MAX_NAME: usize = 16 << 10;
 const NO_FUNCDATA: u32 = u32::MAX;
+/// Bytes of an entry of the function table.
+const FUNCTION_ENTRY: u64 = 8;
+/// More functions than any program has: the largest known have some hundred thousand.
+const MAX_FUNCTIONS: u64 = 4 << 20;
+/// More functions of one name than there are: assembly has two.
+const MAX_OF_ONE_NAME: usize = 8;
+/// The piece in which byte-wise decoders are served.
+const TAIL: usize = 4 << 10;
 
 /// Where the table's parts are.
 #[derive(Debug)]
@@ -37,59 +45,79 @@ pub(super) struct PcLineTable {
     pc_table: ImageAddr,
     functions: ImageAddr,
     gofunc: ImageAddr,
-    by_name: OnceLock<FxHashMap<u64, Vec<u32>>>,
-    decoded: RwLock<FxHashMap<u32, Function>>,
-    files: RwLock<FxHashMap<u32, Arc<str>>>,
+    by_name: NameIndex,
+    decoded: Remembered<Function>,
+    files: Remembered<Arc<str>>,
 }
 
 impl PcLineTable {
     /// Finds the table and the module that points to it. `gofunc` is the offset of
     /// `moduledata.gofunc` in this Go version.
-    pub(super) fn find(elf: &Elf, gofunc: u64) -> Result<(Self, ModuleData), String> {
-        let mut reason = "no table found".to_owned();
-        for at in candidates(elf) {
-            let Some(header) = read_header(elf, at) else {
-                continue;
-            };
-            let name_table = at.offset(header.words[3]);
-            match ModuleData::find(elf, at, name_table, gofunc) {
-                Some(module) => return Ok((Self::new(elf, header, &module)?, module)),
-                None => reason = format!("no runtime.moduledata points to the table at {at}"),
-            }
-        }
-        Err(reason)
+    pub(super) fn find(elf: &Elf, gofunc: u64) -> Result<(Self, ModuleData), Refusal> {
+        let named = header::named(elf);
+        let found = match Self::one_of(elf, &named, gofunc)? {
+            Some(found) => Some(found),
+            None => Self::one_of(elf, &header::scanned(elf)?, gofunc)?,
+        };
+        found.ok_or_else(|| Refusal::unfit("no table found that a runtime.moduledata points to"))
     }
 
-    fn new(elf: &Elf, header: Header, module: &ModuleData) -> Result<Self, String> {
+    fn one_of(
+        elf: &Elf,
+        headers: &[Header],
+        gofunc: u64,
+    ) -> Result<Option<(Self, ModuleData)>, Refusal> {
+        if headers.is_empty() {
+            return Ok(None);
+        }
+        let candidate = |header: &Header| Candidate {
+            pclntab: header.at,
+            funcnametab: header.at.offset(header.words[3]),
+        };
+        let tables: Vec<_> = headers.iter().map(candidate).collect();
+        let Some((index, module)) = ModuleData::find(elf, &tables, gofunc)? else {
+            return Ok(None);
+        };
+        Ok(Some((Self::new(elf, headers[index], &module)?, module)))
+    }
+
+    fn new(elf: &Elf, header: Header, module: &ModuleData) -> Result<Self, Refusal> {
         let Header {
             at,
             magic,
             quantum,
             words,
         } = header;
-        // Each takes eight bytes of the function table and more elsewhere.
-        if words[0] > elf.len() / 8 {
-            return Err(format!(
-                "{} functions are more than the file can hold",
-                words[0]
-            ));
+        let (count, functions) = (words[0], at.offset(words[7]));
+        let room = elf.room(functions);
+        let len = count.saturating_mul(FUNCTION_ENTRY);
+        if count > MAX_FUNCTIONS || len > room {
+            return Err(Refusal::unfit(format!(
+                "{count} functions are more than the file holds"
+            )));
         }
-        Ok(Self {
+        if let Some(offset) = elf.file_offset(functions) {
+            let what = "table of functions";
+            elf.file().check_table(what, offset.0, len, room)?;
+        }
+        let mut table = Self {
             magic,
             quantum,
-            function_count: u32::try_from(words[0]).unwrap_or(0),
+            function_count: u32::try_from(count).unwrap_or(0),
             // pcHeader.textStart is unused and 0 since Go 1.26.
             text: module.text.start,
             name_table: at.offset(words[3]),
             cu_table: at.offset(words[4]),
             file_table: at.offset(words[5]),
             pc_table: at.offset(words[6]),
-            functions: at.offset(words[7]),
+            functions,
             gofunc: module.gofunc,
-            by_name: OnceLock::new(),
-            decoded: RwLock::default(),
-            files: RwLock::default(),
-        })
+            by_name: NameIndex::default(),
+            decoded: Remembered::default(),
+            files: Remembered::default(),
+        };
+        table.by_name = NameIndex::read(elf, &table)?;
+        Ok(table)
     }
 
     pub(super) fn function_count(&self) -> u32 {
@@ -120,28 +148,34 @@ impl PcLineTable {
 
     /// The functions called `name`: none, one, or two where assembly has both ABIs.
     pub(super) fn named(&self, elf: &Elf, name: &str) -> Vec<Function> {
-        let index = self.by_name.get_or_init(|| self.index_names(elf));
-        index
-            .get(&hash(name.as_bytes()))
-            .into_iter()
-            .flatten()
-            .filter_map(|&i| self.function(elf, i))
+        self.by_name
+            .alike(name)
+            .filter_map(|index| self.function(elf, index))
             .filter(|f| &*f.name == name)
+            .take(MAX_OF_ONE_NAME)
             .collect()
     }
 
-    fn index_names(&self, elf: &Elf) -> FxHashMap<u64, Vec<u32>> {
-        let mut index: FxHashMap<u64, Vec<u32>> = FxHashMap::default();
-        for i in 0..self.function_count {
-            let name = self.record(elf, i).and_then(|at| {
-                let offset = elf.u32(at.offset(4))?;
-                self.name_bytes(elf, offset)
-            });
-            if let Some(name) = name {
-                index.entry(hash(&name)).or_default().push(i);
+    /// The name in the record at `offset` from the functions. Nothing of the file is kept for it.
+    fn name_of_record(&self, elf: &Elf, offset: u32) -> Result<Option<Cow<'_, [u8]>>, Refusal> {
+        let record = self.functions.offset(u64::from(offset));
+        let Some(name) = elf.glance(record.offset(4), 4)? else {
+            return Ok(None);
+        };
+        let Ok(name) = <[u8; 4]>::try_from(&*name).map(u32::from_le_bytes) else {
+            return Ok(None);
+        };
+        let at = self.name_table.offset(u64::from(name));
+        for most in [64, 1024, MAX_NAME] {
+            let Some(mut bytes) = elf.glance(at, most)? else {
+                return Ok(None);
+            };
+            if let Some(end) = bytes.iter().position(|byte| *byte == 0) {
+                bytes.truncate(end);
+                return Ok(Some(bytes.into()));
             }
         }
-        index
+        Ok(None)
     }
 
     fn record(&self, elf: &Elf, index: u32) -> Option<ImageAddr> {
@@ -154,11 +188,13 @@ impl PcLineTable {
         if index >= self.function_count {
             return None;
         }
-        if let Some(function) = self.decoded.read().ok()?.get(&index) {
-            return Some(function.clone());
+        if let Some(function) = self.decoded.get(index) {
+            return Some(function);
         }
         let function = Function(Arc::new(self.decode(elf, index)?));
-        self.decoded.write().ok()?.insert(index, function.clone());
+        let offsets = function.pcdata.len() + function.funcdata.len();
+        let bytes = size_of::<Record>() + function.name.len() + 4 * offsets;
+        self.decoded.insert(index, function.clone(), bytes);
         Some(function)
     }
 
@@ -195,16 +231,8 @@ impl PcLineTable {
         })
     }
 
-    fn name_bytes<'elf>(
-        &self,
-        elf: &'elf Elf,
-        offset: u32,
-    ) -> Option<std::borrow::Cow<'elf, [u8]>> {
-        c_string(elf, self.name_table.offset(u64::from(offset)))
-    }
-
     pub(super) fn name(&self, elf: &Elf, offset: u32) -> Option<Arc<str>> {
-        let bytes = self.name_bytes(elf, offset)?;
+        let bytes = c_string(elf, self.name_table.offset(u64::from(offset)))?;
         Some(String::from_utf8_lossy(&bytes).into())
     }
 
@@ -277,12 +305,12 @@ impl PcLineTable {
         let line = u32::try_from(self.value(elf, f, f.pcln, pc)?).ok()?;
         let slot = u64::from(f.cu_offset) + u64::from(file);
         let offset = elf.u32(self.cu_table.offset(4 * slot))?;
-        if let Some(name) = self.files.read().ok()?.get(&offset) {
-            return Some((Arc::clone(name), line));
+        if let Some(name) = self.files.get(offset) {
+            return Some((name, line));
         }
         let bytes = c_string(elf, self.file_table.offset(u64::from(offset)))?;
         let name: Arc<str> = String::from_utf8_lossy(&bytes).into();
-        self.files.write().ok()?.insert(offset, Arc::clone(&name));
+        self.files.insert(offset, Arc::clone(&name), name.len());
         Some((name, line))
     }
 
@@ -310,29 +338,24 @@ impl PcLineTable {
 /// All bytes from `at` on, to the end of the segment.
 fn bytes_from(elf: &Elf, at: ImageAddr) -> impl Iterator<Item = u8> + use<'_> {
     let mut next = at;
+    let mut tail: Cow<'_, [u8]> = Cow::Borrowed(&[]);
+    let mut used = 0;
     std::iter::from_fn(move || {
-        let tail = elf.tail(next)?;
-        next = next.offset(tail.len() as u64);
-        Some(tail.iter().copied())
+        if used == tail.len() {
+            tail = elf.tail(next, TAIL)?;
+            next = next.offset(tail.len() as u64);
+            used = 0;
+        }
+        used += 1;
+        tail.get(used - 1).copied()
     })
-    .flatten()
 }
 
-fn c_string(elf: &Elf, at: ImageAddr) -> Option<std::borrow::Cow<'_, [u8]>> {
-    let tail = elf.tail(at)?;
-    if let Some(end) = tail.iter().take(MAX_NAME).position(|&b| b == 0) {
+fn c_string(elf: &Elf, at: ImageAddr) -> Option<Vec<u8>> {
+    let tail = elf.tail(at, TAIL)?;
+    if let Some(end) = tail.iter().position(|&b| b == 0) {
         return Some(tail[..end].into());
     }
-    let bytes: Vec<u8> = bytes_from(elf, at)
-        .take(MAX_NAME)
-        .take_while(|&b| b != 0)
-        .collect();
-    Some(bytes.into())
-}
-
-fn hash(name: &[u8]) -> u64 {
-    use std::hash::Hasher as _;
-    let mut hasher = FxHasher::default();
-    hasher.write(name);
-    hasher.finish()
+    let bytes = bytes_from(elf, at).take(MAX_NAME);
+    Some(bytes.take_while(|&b| b != 0).collect())
 }

@@ -5,16 +5,19 @@
 //! Where the section headers were removed too, `debug/buildinfo` searches the first writable segment
 //! for the 14 byte magic at a 16 byte boundary, and so does this.
 
-use std::{fs::File, os::unix::fs::FileExt as _};
+use std::{fs::File, path::Path};
 
-use object::{
-    Endianness, ReadCache, ReadCacheOps, ReadRef, elf,
-    read::elf::{FileHeader, ProgramHeader as _},
+use object::elf;
+
+use super::{
+    ImageBounds, SharedMemory,
+    file::{FileBytes, Refusal},
+    headers::Headers,
 };
 
 /// The sections the linker puts build information in, and the table of functions (the latter under
 /// another name where it is relocated).
-const SECTIONS: [&[u8]; 3] = [b".go.buildinfo", b".gopclntab", b".data.rel.ro.gopclntab"];
+const SECTIONS: [&str; 3] = [".go.buildinfo", ".gopclntab", ".data.rel.ro.gopclntab"];
 /// What the information begins with (`debug/buildinfo.buildInfoMagic`).
 const MAGIC: &[u8] = b"\xff Go buildinf:";
 /// Alignment of the information in its segment (`debug/buildinfo.buildInfoAlign`).
@@ -23,40 +26,38 @@ const ALIGN: usize = 16;
 /// information first.
 const SEARCH_LIMIT: u64 = 64 << 10;
 
-/// Whether `file` is an ELF executable that Go's linker made. Malformed files are not.
-pub(super) fn is_go(file: &File) -> bool {
-    let cache = ReadCache::new(file);
-    has_section(&cache).unwrap_or(false) || has_magic(&cache, file).unwrap_or(false)
+/// Whether `file`, which was opened at `path`, is an ELF executable that Go's linker made. Malformed
+/// files are not, unless they say that they are: opening them as an [`Image`](super::Image) tells
+/// what is wrong.
+#[must_use]
+pub fn is_go(file: File, path: &Path) -> bool {
+    marked(file, path).unwrap_or_else(|refusal| {
+        tracing::debug!(path = %path.display(), %refusal, "no Go program");
+        false
+    })
 }
 
-fn header<R: ReadCacheOps>(
-    cache: &ReadCache<R>,
-) -> Option<(&elf::FileHeader64<Endianness>, Endianness)> {
-    let header = elf::FileHeader64::<Endianness>::parse(cache).ok()?;
-    Some((header, header.endian().ok()?))
+fn marked(file: File, path: &Path) -> Result<bool, Refusal> {
+    let bytes = FileBytes::new(file, path, &ImageBounds::DAEMON, &SharedMemory::default())?;
+    let headers = match Headers::read(&bytes) {
+        // Opening such a file as an image tells what is wrong with its sections.
+        Err(Refusal::Unfit(_)) => Headers::of_segments(&bytes)?,
+        read => read?,
+    };
+    let has_section = SECTIONS.iter().any(|name| headers.section(name).is_some());
+    Ok(has_section || has_magic(&bytes, &headers)?)
 }
 
-fn has_section<R: ReadCacheOps>(cache: &ReadCache<R>) -> Option<bool> {
-    let (header, endian) = header(cache)?;
-    let sections = header.sections(endian, cache).ok()?;
-    let named = |name: &&[u8]| sections.section_by_name(endian, name).is_some();
-    Some(SECTIONS.iter().any(named))
-}
-
-fn has_magic<R: ReadCacheOps>(cache: &ReadCache<R>, file: &File) -> Option<bool> {
-    let (header, endian) = header(cache)?;
-    let segments = header.program_headers(endian, cache).ok()?;
-    let data = segments.iter().find(|segment| {
-        segment.p_type(endian) == elf::PT_LOAD && segment.p_flags(endian) & elf::PF_W != 0
-    })?;
-    let len = data
-        .p_filesz(endian)
-        .min(SEARCH_LIMIT)
-        .min(cache.len().ok()?);
-    let mut bytes = vec![0; usize::try_from(len).ok()?];
-    let read = file.read_at(&mut bytes, data.p_offset(endian)).ok()?;
-    let mut places = bytes.get(..read)?.chunks(ALIGN);
-    Some(places.any(|place| place.starts_with(MAGIC)))
+fn has_magic(bytes: &FileBytes, headers: &Headers) -> Result<bool, Refusal> {
+    let mut segments = headers.segments.iter();
+    let data = segments.find(|s| s.kind == elf::PT_LOAD && s.flags & elf::PF_W != 0);
+    let Some(data) = data else {
+        return Ok(false);
+    };
+    let len = data.file_size.min(SEARCH_LIMIT) as usize;
+    let start = bytes.glance(data.offset, len)?.unwrap_or_default();
+    let mut places = start.chunks(ALIGN);
+    Ok(places.any(|place| place.starts_with(MAGIC)))
 }
 
 #[cfg(test)]
@@ -66,9 +67,9 @@ mod tests {
     use super::*;
 
     fn check(bytes: &[u8]) -> bool {
-        let mut file = tempfile::tempfile().unwrap();
+        let mut file = tempfile::NamedTempFile::new().unwrap();
         file.write_all(bytes).unwrap();
-        is_go(&file)
+        is_go(file.reopen().unwrap(), file.path())
     }
 
     #[test]
