@@ -15,7 +15,7 @@ pub use exposition::Format;
 pub use figures::Figures;
 pub use found::{FoundFindings, FoundSeries};
 use labels::{Identity, Label};
-pub use own::{ErrorKind, Outcome, Own, Traced};
+pub use own::{ErrorKind, Outcome, Own, Traced, TurnedAway};
 
 use super::board::Board;
 
