@@ -9,6 +9,7 @@ use crate::{
     process::{ProcessError, Untraceable},
     reach::freeze::FreezeError,
     snapshot::SnapshotError,
+    target_text::clean,
 };
 
 /// What the user reads when a command fails.
@@ -117,7 +118,7 @@ fn one_line(error: &(dyn Error + 'static)) -> String {
         }
         cause = error.source();
     }
-    line.replace('\n', "; ")
+    clean(&line.replace('\n', "; ")).into_owned()
 }
 
 #[cfg(test)]

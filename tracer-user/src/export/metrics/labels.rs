@@ -67,18 +67,18 @@ impl Identity {
         // Twelve digits of a container's id tell it apart, as in `docker ps`.
         let short_id = identity
             .container_id
-            .as_deref()
-            .map(|id| id.get(..12).unwrap_or(id));
-        let container = identity.container.as_deref().or(short_id);
-        let pid = match container {
+            .as_ref()
+            .map(|id| id.raw().get(..12).unwrap_or(id.raw()).into());
+        let container = identity.container.or(short_id);
+        let pid = match &container {
             Some(_) => String::new(),
             None => process.pid.to_string(),
         };
         Self::new(
-            &process.command,
-            identity.namespace.as_deref().unwrap_or_default(),
-            identity.pod.as_deref().unwrap_or_default(),
-            container.unwrap_or_default(),
+            &process.command.clean(),
+            &identity.namespace.unwrap_or_default().clean(),
+            &identity.pod.unwrap_or_default().clean(),
+            &container.unwrap_or_default().clean(),
             &pid,
         )
     }

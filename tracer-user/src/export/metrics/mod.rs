@@ -69,7 +69,7 @@ mod tests {
     fn encode(format: Format) -> String {
         let board = Arc::new(Board::default());
         let (key, mut entry) = example::entry();
-        entry.listed.process.command = "a\"b\\c".to_owned();
+        entry.listed.process.command = "a\"b\\c".into();
         board.count(&entry.listed.process, &document::example::cycle());
         board.show(key, entry);
         let own = Own::default();
