@@ -61,7 +61,10 @@ pub fn from_look(error: LookError) -> Failure {
 pub fn is_gone(error: &LookError) -> bool {
     match error {
         LookError::Untraceable(Untraceable::Process(error)) => {
-            matches!(**error, ProcessError::Gone(_) | ProcessError::Replaced(_))
+            matches!(
+                **error,
+                ProcessError::Gone(_) | ProcessError::Zombie(_) | ProcessError::Replaced(_)
+            )
         }
         LookError::Snapshot(SnapshotError::Memory(ReadError::Gone))
         | LookError::Cut(Cut::Ended) => true,
