@@ -65,11 +65,7 @@ pub fn clean_fields() -> impl for<'writer> FormatFields<'writer> + Send + Sync +
     format::debug_fn(clean_field).delimited(" ")
 }
 
-fn clean_field(
-    out: &mut format::Writer<'_>,
-    field: &Field,
-    value: &dyn Debug,
-) -> fmt::Result {
+fn clean_field(out: &mut format::Writer<'_>, field: &Field, value: &dyn Debug) -> fmt::Result {
     let name = field.name();
     if name == "message" {
         return write!(CleanWriter(out), "{value:?}");

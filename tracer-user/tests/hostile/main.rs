@@ -13,11 +13,12 @@ mod listener;
 )]
 #[path = "../system/running.rs"]
 mod running;
+mod text;
 
 use libtest_mimic::{Arguments, Trial};
 
 fn main() {
-    let trials = [listener::trials()];
+    let trials = [listener::trials(), text::trials()];
     let trials = trials.into_iter().flatten().collect();
     libtest_mimic::run(&Arguments::from_args(), trials).exit();
 }

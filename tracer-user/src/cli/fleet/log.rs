@@ -97,7 +97,11 @@ mod tests {
     };
 
     use super::*;
-    use crate::{cli::{fleet::fixture, logging::clean_fields}, export::document::example, finding::FindingId};
+    use crate::{
+        cli::{fleet::fixture, logging::clean_fields},
+        export::document::example,
+        finding::FindingId,
+    };
 
     /// What is written to it.
     #[derive(Clone, Default)]

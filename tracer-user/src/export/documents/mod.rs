@@ -259,6 +259,14 @@ impl Documents {
         self.written(key, cost);
     }
 
+    /// Whether somebody waits for the document of the process `key`.
+    #[cfg(test)]
+    pub(super) fn is_awaited(&self, key: ProcessKey) -> bool {
+        let desk = self.desk();
+        let asked = desk.processes.get(&key);
+        asked.is_some_and(|asked| !asked.waiting.is_empty())
+    }
+
     /// The process `key` could not be looked at.
     pub fn fail(&self, key: ProcessKey, why: String) {
         let mut desk = self.desk();

@@ -10,11 +10,15 @@ use tokio::{
 };
 
 use super::{Access, Health, Hosts, Service};
-use crate::export::{
-    board::{self, Board},
-    document::example,
-    metrics::{Metrics, Own},
-    view::View,
+use crate::{
+    export::{
+        board::{self, Board},
+        document::example,
+        metrics::{Metrics, Own},
+        view::View,
+    },
+    ids::Pid,
+    process::ProcessKey,
 };
 
 struct Server {
@@ -57,7 +61,8 @@ async fn start(access: Access) -> Server {
 /// Has the example for whoever asks for a document, as the tracing side would.
 async fn answer_documents(board: Arc<Board>) {
     loop {
-        if let Some(key) = board.documents.take_wanted() {
+        let wanted = board.documents.take_wanted();
+        if let Some(key) = wanted.filter(|key| key.pid == Pid(4711)) {
             let document = example::document();
             board.documents.answer_with(key, &document, Duration::ZERO);
         }
@@ -208,6 +213,24 @@ async fn a_document_is_compressed_for_those_who_take_that() {
         .await;
     assert!(profile.starts_with("HTTP/1.1 200"), "{profile}");
     assert!(!profile.contains("content-encoding"), "{profile}");
+}
+
+#[tokio::test]
+async fn who_goes_away_is_not_waited_for() {
+    let server = start(Access::Open).await;
+    let (key, entry) = board::example::entry();
+    // Nobody looks at this one.
+    let key = ProcessKey { pid: Pid(7), ..key };
+    server.board.show(key, entry);
+    let documents = &server.board.documents;
+    let client = server.request("/api/v1/processes/7", HOST).await;
+    while !documents.is_awaited(key) {
+        sleep(Duration::from_millis(10)).await;
+    }
+    drop(client);
+    while documents.is_awaited(key) {
+        sleep(Duration::from_millis(10)).await;
+    }
 }
 
 #[tokio::test]

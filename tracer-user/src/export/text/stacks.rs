@@ -242,7 +242,9 @@ fn visible(stack: &[Frame], all: bool) -> &[Frame] {
     if all {
         return stack;
     }
-    let own = stack.iter().position(|frame| !is_plumbing(frame.function.raw()));
+    let own = stack
+        .iter()
+        .position(|frame| !is_plumbing(frame.function.raw()));
     let Some(own) = own else {
         return stack;
     };

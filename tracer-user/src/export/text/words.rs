@@ -171,7 +171,10 @@ mod tests {
 
     #[test]
     fn names_are_shortened_without_losing_the_reader() {
-        assert_eq!(short_path(&"/home/me/shop/cart/cart.go".into()), "cart/cart.go");
+        assert_eq!(
+            short_path(&"/home/me/shop/cart/cart.go".into()),
+            "cart/cart.go"
+        );
         assert_eq!(short_path(&"main.go".into()), "main.go");
         assert_eq!(
             short_function(&"net/http.(*conn).serve".into()),
