@@ -1,7 +1,7 @@
 //! Who may have a connection, and for what: places of several kinds, each with a number of its own.
 //!
-//! A connection is accepted in any case, and then has a place by what it is at. Where all places of a
-//! kind are taken, a newcomer gets the place of another connection: of the peer that has most of
+//! A connection is accepted before it is known what it is for, and then has a place by what it is at.
+//! Where all places of a kind are taken, a newcomer gets the place of another connection: of the peer that has most of
 //! them, the one that has been there longest. So each peer that wants them has an even share, one that
 //! takes many takes them from itself, and whoever asks at once and reads the answer is done long before
 //! its place is wanted.
@@ -9,7 +9,10 @@
 use std::{
     collections::{BTreeMap, HashMap},
     net::IpAddr,
-    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    sync::{
+        Arc, Mutex, MutexGuard, PoisonError,
+        atomic::{AtomicBool, Ordering},
+    },
     time::{Duration, Instant},
 };
 
@@ -35,7 +38,7 @@ impl Kind {
     /// Most connections that can be at this.
     const fn limit(self) -> usize {
         match self {
-            Self::Arriving => 128,
+            Self::Arriving => 256,
             Self::Vital | Self::Stream => 16,
             Self::Answer => 48,
         }
@@ -44,7 +47,9 @@ impl Kind {
     /// How long a place is its holder's own, if its peer has no more of them than another that wants one.
     const fn own_for(self) -> Duration {
         match self {
-            Self::Arriving | Self::Vital => Duration::ZERO,
+            // For a request that is on its way.
+            Self::Arriving => Duration::from_millis(100),
+            Self::Vital => Duration::ZERO,
             Self::Answer => Duration::from_secs(10),
             Self::Stream => Duration::from_secs(60),
         }
@@ -92,7 +97,26 @@ struct Taken {
     peer: Peer,
     kind: Kind,
     since: Instant,
-    leave: Arc<Notify>,
+    signals: Arc<Signals>,
+}
+
+impl Taken {
+    /// Whether the place is another one's if that wants it.
+    fn is_due(&self, now: Instant) -> bool {
+        now.saturating_duration_since(self.since) >= self.kind.own_for()
+            && (self.kind != Kind::Arriving || self.signals.read.load(Ordering::Relaxed))
+    }
+}
+
+/// What a connection and its place tell each other.
+#[derive(Debug, Default)]
+struct Signals {
+    /// Another connection has got the place.
+    leave: Notify,
+    /// All that the peer had sent was read: what it wants would be known by now.
+    read: AtomicBool,
+    /// The last request is answered, as soon as that is sent.
+    answered: AtomicBool,
 }
 
 #[derive(Debug, Default)]
@@ -122,11 +146,11 @@ impl Seats {
             .taken
             .iter()
             .filter(|(_, one)| one.kind == kind && shares.get(&one.peer) == Some(&most))
-            .filter(|(_, one)| greedy || now.saturating_duration_since(one.since) >= kind.own_for())
+            .filter(|(_, one)| greedy || one.is_due(now))
             .min_by_key(|(_, one)| one.since)
             .map(|(id, _)| *id);
         let left = oldest.and_then(|id| self.taken.remove(&id)).ok_or(Full)?;
-        left.leave.notify_one();
+        left.signals.leave.notify_one();
         Ok(())
     }
 
@@ -158,27 +182,29 @@ impl Places {
     }
 
     /// A place for a new connection of `peer`.
-    pub fn arrive(&self, peer: IpAddr) -> Arc<Seat> {
+    ///
+    /// # Errors
+    /// [`Full`], for a moment: connections that have just come are read first.
+    pub fn arrive(&self, peer: IpAddr) -> Result<Arc<Seat>, Full> {
         let (peer, now) = (Peer::from(peer), Instant::now());
         let mut seats = self.seats();
-        // Nobody who arrives has a place of its own.
-        let _ = seats.make_room(Kind::Arriving, peer, now);
+        seats.make_room(Kind::Arriving, peer, now)?;
         let id = seats.next;
         seats.next += 1;
-        let leave = Arc::new(Notify::new());
+        let signals = Arc::new(Signals::default());
         let taken = Taken {
             peer,
             kind: Kind::Arriving,
             since: now,
-            leave: Arc::clone(&leave),
+            signals: Arc::clone(&signals),
         };
         seats.taken.insert(id, taken);
-        Arc::new(Seat {
+        Ok(Arc::new(Seat {
             places: self.clone(),
             id,
-            leave,
+            signals,
             opened: now,
-        })
+        }))
     }
 
     /// Whether so many connections wait for their next request that none should be kept for one.
@@ -192,17 +218,18 @@ impl Places {
 pub struct Seat {
     places: Places,
     id: u64,
-    leave: Arc<Notify>,
+    signals: Arc<Signals>,
     opened: Instant,
 }
 
 impl Seat {
-    /// Has a place of `kind` until what is returned is dropped, and then one for the next request.
+    /// Has a place of `kind` until what is returned is dropped and [`Seat::set_sent`] is called.
     ///
     /// # Errors
     /// [`Full`].
     pub fn enter(self: Arc<Self>, kind: Kind) -> Result<Sitting, Full> {
         self.places.seats().change(self.id, kind, Instant::now())?;
+        self.signals.answered.store(false, Ordering::Relaxed);
         Ok(Sitting(self))
     }
 
@@ -219,7 +246,25 @@ impl Seat {
 
     /// Resolves when another connection has got this place.
     pub async fn wanted(&self) {
-        self.leave.notified().await;
+        self.signals.leave.notified().await;
+    }
+
+    /// All that is to be sent by now was sent: after an answer, the place is one for the next request.
+    pub fn set_sent(&self) {
+        if !self.signals.answered.swap(false, Ordering::Relaxed) {
+            return;
+        }
+        let mut seats = self.places.seats();
+        let back = seats.change(self.id, Kind::Arriving, Instant::now());
+        // Where there is no place for that, the connection ends.
+        if back.is_err() && seats.taken.remove(&self.id).is_some() {
+            self.signals.leave.notify_one();
+        }
+    }
+
+    /// All that the peer has sent by now was read.
+    pub fn set_read(&self) {
+        self.signals.read.store(true, Ordering::Relaxed);
     }
 }
 
@@ -229,18 +274,14 @@ impl Drop for Seat {
     }
 }
 
-/// A place of another kind than for those who arrive, given back when dropped.
+/// A place of another kind than for those who arrive. When this is dropped, the connection keeps it until
+/// all of the answer is sent.
 #[derive(Debug)]
 pub struct Sitting(Arc<Seat>);
 
 impl Drop for Sitting {
     fn drop(&mut self) {
-        let seat = &self.0;
-        // It has no place to go back to where it had to leave.
-        let _ = seat
-            .places
-            .seats()
-            .change(seat.id, Kind::Arriving, Instant::now());
+        self.0.signals.answered.store(true, Ordering::Relaxed);
     }
 }
 
@@ -264,41 +305,79 @@ mod tests {
         Ipv4Addr::new(10, 0, 0, last).into()
     }
 
+    /// A connection of `peer` of which all was read that it has sent.
+    fn read(places: &Places, peer: IpAddr) -> Result<Arc<Seat>, Full> {
+        places.arrive(peer).inspect(|seat| seat.set_read())
+    }
+
     #[test]
     fn who_arrives_gets_a_place_of_the_greediest_peer() {
         let places = Places::default();
-        let modest = places.arrive(peer(1));
-        let greedy: Vec<_> = (0..1_000).map(|_| places.arrive(peer(2))).collect();
-        assert_eq!(places.seats().taken.len(), Kind::Arriving.limit());
-        assert!(modest.at().is_some() && !is_ready(modest.wanted()));
+        let limit = Kind::Arriving.limit();
+        let modest = read(&places, peer(1)).unwrap();
+        let greedy: Vec<_> = (1..limit)
+            .map(|_| read(&places, peer(2)).unwrap())
+            .collect();
+        // Its own connections have just come; one of another peer need not wait for that.
+        assert_eq!(places.arrive(peer(2)).unwrap_err(), Full);
+        let another = read(&places, peer(3)).unwrap();
         assert!(greedy[0].at().is_none() && is_ready(greedy[0].wanted()));
-        assert!(greedy[999].at().is_some() && places.are_scarce());
-        let another = places.arrive(peer(3));
-        assert!(modest.at().is_some() && another.at().is_some());
+        assert!(greedy[1].at().is_some() && places.are_scarce());
+        std::thread::sleep(Kind::Arriving.own_for());
+        assert!(read(&places, peer(2)).is_ok());
+        assert!(greedy[1].at().is_none() && greedy[2].at().is_some());
+        assert!(modest.at().is_some() && !is_ready(modest.wanted()));
         drop(greedy);
+        assert!(modest.at().is_some() && another.at().is_some());
         assert_eq!(places.seats().taken.len(), 2);
         assert!(!places.are_scarce());
+    }
+
+    #[test]
+    fn a_connection_that_nobody_has_read_from_keeps_its_place() {
+        let places = Places::default();
+        let unread: Vec<_> = (0..Kind::Arriving.limit())
+            .map(|_| places.arrive(peer(2)).unwrap())
+            .collect();
+        std::thread::sleep(Kind::Arriving.own_for());
+        assert_eq!(places.arrive(peer(2)).unwrap_err(), Full);
+        unread[7].set_read();
+        assert!(places.arrive(peer(2)).is_ok());
+        assert!(unread[7].at().is_none() && unread[0].at().is_some());
     }
 
     #[test]
     fn places_of_one_kind_are_none_of_another() {
         let places = Places::default();
         let streams: Vec<_> = (0..20)
-            .map(|_| places.arrive(peer(2)).enter(Kind::Stream))
+            .map(|_| places.arrive(peer(2)).unwrap().enter(Kind::Stream))
             .collect();
         let held = streams.iter().filter(|place| place.is_ok()).count();
         assert_eq!(held, Kind::Stream.limit());
         let answers: Vec<_> = (0..100)
-            .map(|_| places.arrive(peer(2)).enter(Kind::Answer))
+            .map(|_| places.arrive(peer(2)).unwrap().enter(Kind::Answer))
             .collect();
         let held = answers.iter().filter(|place| place.is_ok()).count();
         assert_eq!(held, Kind::Answer.limit());
         // Even where others hold all of its kind: they are done, or had to be.
         let vital: Vec<_> = (0..100)
-            .map(|_| places.arrive(peer(2)).enter(Kind::Vital))
+            .map(|_| places.arrive(peer(2)).unwrap().enter(Kind::Vital))
             .collect();
         assert!(vital.iter().all(Result::is_ok));
         assert_eq!(places.seats().count(Kind::Vital), Kind::Vital.limit());
+    }
+
+    #[test]
+    fn a_place_is_kept_until_the_answer_is_sent() {
+        let places = Places::default();
+        let seat = places.arrive(peer(1)).unwrap();
+        let kind = || seat.at().map(|(kind, _)| kind);
+        let place = Arc::clone(&seat).enter(Kind::Vital).unwrap();
+        seat.set_sent();
+        drop(place);
+        assert_eq!(kind(), Some(Kind::Vital));
+        seat.set_sent();
+        assert_eq!(kind(), Some(Kind::Arriving));
     }
 
     #[test]
@@ -310,7 +389,7 @@ mod tests {
                 peer: peer(last).into(),
                 kind: Kind::Stream,
                 since,
-                leave: Arc::default(),
+                signals: Arc::default(),
             };
             seats.taken.insert(id, taken);
         };

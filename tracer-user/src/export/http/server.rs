@@ -18,7 +18,7 @@ use tokio::{
 
 use super::{
     connection::Connection,
-    places::{Places, Seat},
+    places::{Full, Places, Seat},
     tls::Certificate,
 };
 use crate::export::metrics::{Own, TurnedAway};
@@ -31,6 +31,8 @@ const HANDSHAKE_TIMEOUT: Duration = Duration::from_secs(10);
 const FAREWELL: Duration = Duration::from_millis(100);
 /// How long to wait when the process or the host has no room for another connection.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(200);
+/// How long those that have just come are read before there may be a place for the next one.
+const ARRIVAL_PAUSE: Duration = Duration::from_millis(5);
 /// Longest header of a request, and the most that is kept of an answer to be sent.
 const BUFFER: usize = 64 << 10;
 
@@ -62,12 +64,12 @@ impl Server {
         loop {
             tokio::select! {
                 () = &mut stop => break,
-                accepted = accept(&listener) => {
-                    let (stream, seat) = accepted.map(|(stream, peer)| (stream, places.arrive(peer)))?;
+                accepted = arrival(&listener, &places) => {
+                    let (stream, seat) = accepted?;
                     connections.spawn(self.clone().connection(stream, seat, stopped.clone()));
                 }
-                Some(_) = connections.join_next() => {}
             }
+            while connections.try_join_next().is_some() {}
         }
         drop(listener);
         // There may be none left who hears it.
@@ -130,6 +132,17 @@ impl ConnectionError {
                 let source = source.and_then(|source| source.downcast_ref::<io::Error>());
                 error.is_timeout() || source.is_some_and(timed_out)
             }
+        }
+    }
+}
+
+/// The next connection, with a place. While there is none, those that come wait in the kernel.
+async fn arrival(listener: &TcpListener, places: &Places) -> io::Result<(TcpStream, Arc<Seat>)> {
+    let (stream, peer) = accept(listener).await?;
+    loop {
+        match places.arrive(peer) {
+            Ok(seat) => return Ok((stream, seat)),
+            Err(Full) => sleep(ARRIVAL_PAUSE).await,
         }
     }
 }
