@@ -6,6 +6,8 @@
 
 pub mod ids;
 
+pub mod target_text;
+
 pub mod cancellation;
 pub mod clock;
 pub mod descriptors;

@@ -12,6 +12,7 @@ use crate::{
     export::{
         board::Mode,
         document::{self, Document},
+        json,
         text::{self, Paint, Style},
     },
     finding::{Change, Look, Origin},
@@ -113,14 +114,14 @@ impl Report {
                     finding: Some(&finding),
                     seen_for_seconds: seen_for,
                 };
-                serde_json::to_writer(&mut out, &line)?;
+                json::write(&mut out, &line)?;
                 writeln!(out)?;
             } else if finding.cause.is_none() {
                 // Of a queue its cause tells.
                 let heading = format!(
                     "{} {} (pid {}): {event}",
                     time_of(look),
-                    text::clean(&document.process.command),
+                    document.process.command,
                     document.process.pid
                 );
                 self.text(&mut out, &document, &heading, &finding, seen_for)?;
@@ -143,7 +144,7 @@ impl Report {
                 out,
                 "{heading} after {}: {}  {}",
                 text::duration(seen_for),
-                text::clean(&finding.summary),
+                finding.summary,
                 self.paint.style(Style::Faint, &finding.id)
             );
         }
@@ -169,7 +170,7 @@ impl Report {
                 on_trial: switch.is_trial(),
                 cost_ratio: switch.cost_ratio,
             };
-            serde_json::to_writer(&mut out, &line)?;
+            json::write(&mut out, &line)?;
             writeln!(out)?;
         } else {
             let text = format!("{} process {pid}: {switch}", now());
@@ -189,7 +190,7 @@ impl Report {
                 finding: None,
                 seen_for_seconds: None,
             };
-            serde_json::to_writer(&mut out, &line)?;
+            json::write(&mut out, &line)?;
             return writeln!(out);
         }
         let text = format!("{} process {pid} has ended", now());
@@ -214,7 +215,7 @@ impl Report {
                 findings,
                 waits,
             };
-            serde_json::to_writer(&mut out, &summary)?;
+            json::write(&mut out, &summary)?;
             return writeln!(out);
         }
         let (style, text) = match findings {

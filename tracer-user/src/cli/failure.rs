@@ -9,6 +9,7 @@ use crate::{
     process::{ProcessError, Untraceable},
     reach::freeze::FreezeError,
     snapshot::SnapshotError,
+    target_text::clean,
 };
 
 /// What the user reads when a command fails.
@@ -60,7 +61,10 @@ pub fn from_look(error: LookError) -> Failure {
 pub fn is_gone(error: &LookError) -> bool {
     match error {
         LookError::Untraceable(Untraceable::Process(error)) => {
-            matches!(**error, ProcessError::Gone(_) | ProcessError::Replaced(_))
+            matches!(
+                **error,
+                ProcessError::Gone(_) | ProcessError::Zombie(_) | ProcessError::Replaced(_)
+            )
         }
         LookError::Snapshot(SnapshotError::Memory(ReadError::Gone))
         | LookError::Cut(Cut::Ended) => true,
@@ -122,7 +126,7 @@ fn one_line(error: &(dyn Error + 'static)) -> String {
         }
         cause = error.source();
     }
-    line.replace('\n', "; ")
+    clean(&line.replace('\n', "; ")).into_owned()
 }
 
 #[cfg(test)]

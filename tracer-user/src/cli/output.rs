@@ -9,7 +9,7 @@ use super::{Failure, changes};
 use crate::{
     export::{
         document::Document,
-        dot, folded, pprof,
+        dot, folded, json, pprof,
         text::{self, Paint},
     },
     finding::Look,
@@ -142,7 +142,7 @@ fn print(
     match format {
         Format::Text => text::write(out, document, options),
         Format::Json => {
-            serde_json::to_writer(&mut *out, document)?;
+            json::write(&mut *out, document)?;
             writeln!(out)
         }
         Format::Dot => dot::write(out, document),

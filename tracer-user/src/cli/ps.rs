@@ -22,12 +22,14 @@ use crate::{
     export::{
         board::Mode,
         document::{Clock, ImageFacts, Process as Facts, command, key_text},
-        text::{ago, clean, count},
+        json,
+        text::{ago, count},
     },
     finding::LookError,
     ids::Pid,
     process::{GoProcesses, ImageCache, ImageLimits, Process, cpu_limit},
     snapshot::{self, Target},
+    target_text::TargetText,
 };
 
 const AFTER_HELP: &str = "\
@@ -71,7 +73,7 @@ enum Format {
 struct Row {
     traceable: bool,
     /// Why it cannot be traced.
-    why_not: Option<String>,
+    why_not: Option<TargetText>,
     /// How the daemon follows it; `None` where none does.
     mode: Option<Mode>,
     /// What the daemon's probes cost it, as a share of one CPU.
@@ -81,7 +83,7 @@ struct Row {
     #[serde(flatten)]
     known: Known,
     #[serde(skip)]
-    command: String,
+    command: TargetText,
 }
 
 /// What is known of a process.
@@ -110,7 +112,7 @@ pub fn run(options: &Options) -> Result<ExitCode, Failure> {
     match options.format {
         Format::Text => write_table(&mut out, &rows)?,
         Format::Json => {
-            serde_json::to_writer_pretty(&mut out, &rows)?;
+            json::write_pretty(&mut out, &rows)?;
             writeln!(out)?;
         }
     }
@@ -121,7 +123,7 @@ pub fn run(options: &Options) -> Result<ExitCode, Failure> {
             count(failed.len(), "other process").replace("processs", "processes")
         );
         for error in failed {
-            tracing::info!("{error}");
+            tracing::info!(%error, "passed over");
         }
     }
     Ok(ExitCode::SUCCESS)
@@ -135,7 +137,9 @@ fn ask(options: &Options) -> Result<FxHashMap<String, Followed>, Failure> {
         Ok(followed) => followed,
         Err(AskError::Absent { .. }) if options.daemon.is_none() => Vec::new(),
         Err(error) => {
-            eprintln!("PROBES and COST are not known: {error}");
+            // It may quote whoever listens there.
+            let why = TargetText::from(error.to_string());
+            eprintln!("PROBES and COST are not known: {why}");
             Vec::new()
         }
     };
@@ -148,7 +152,7 @@ fn row(process: &Process, images: &ImageCache, followed: &FxHashMap<String, Foll
     let followed = followed.get(&key_text(process.key));
     Row {
         traceable: facts.is_ok(),
-        why_not: facts.as_ref().err().map(ToString::to_string),
+        why_not: facts.as_ref().err().map(|error| error.to_string().into()),
         mode: followed.map(|followed| followed.mode),
         cost_ratio: followed.and_then(|followed| followed.cost_ratio),
         last_look_seconds_ago: followed.and_then(|followed| followed.last_look_seconds_ago),
@@ -194,13 +198,13 @@ fn write_table(out: &mut impl Write, rows: &[Row]) -> io::Result<()> {
         "FLAGS"
     )?;
     for row in rows {
-        let command: String = clean(&row.command).chars().take(20).collect();
+        let command: String = row.command.clean().chars().take(20).collect();
         match &row.known {
             Known::Facts(facts) => write_facts(out, &command, facts, row)?,
             Known::Pid { pid } => writeln!(
                 out,
                 "{pid:>7}  {command:<20} not traceable: {}",
-                clean(row.why_not.as_deref().unwrap_or_default())
+                row.why_not.clone().unwrap_or_default()
             )?,
         }
     }
@@ -217,14 +221,14 @@ fn write_facts(out: &mut impl Write, command: &str, facts: &Facts, row: &Row) ->
         .collect();
     let identity = facts.identity.as_ref();
     let container = identity.and_then(|identity| {
-        let name = identity.container.as_deref();
-        name.or_else(|| identity.container_id.as_ref()?.get(..12))
+        let name = identity.container.clone();
+        name.or_else(|| Some(identity.container_id.as_ref()?.raw().get(..12)?.into()))
     });
     writeln!(
         out,
         "{:>7}  {command:<20} {:<9} {:>10} {:>7} {:>5} {:>5}  {:<6} {:>8} {:>10}  {flags:<5} {}",
         facts.pid,
-        clean(facts.image.go_version.trim_start_matches("go")),
+        TargetText::from(facts.image.go_version.raw().trim_start_matches("go")),
         facts.goroutines,
         facts.threads,
         or_dash(facts.gomaxprocs.map(|procs| procs.to_string())),
@@ -232,6 +236,6 @@ fn write_facts(out: &mut impl Write, command: &str, facts: &Facts, row: &Row) ->
         row.mode.unwrap_or(Mode::Unprobed).cell(),
         or_dash(row.cost_ratio.map(percent)),
         ago(row.last_look_seconds_ago),
-        clean(container.unwrap_or("-")),
+        container.unwrap_or_else(|| "-".into()),
     )
 }

@@ -15,7 +15,6 @@ use tokio::net::TcpListener;
 use super::{
     Failure,
     ending::{self, Ending},
-    failure::is_gone,
     fleet::{self, Fleet, Selection, Shared},
     percent::share,
     privileges::keep_only_needed,
@@ -26,12 +25,10 @@ use crate::{
     descriptors,
     export::{
         board::Board,
-        document::Document,
-        http::{Access, Certificate, Health, Looks, Refusal, Service, Token},
+        http::{Access, Certificate, Health, Hosts, Service, Token},
         metrics::{Metrics, Own},
     },
     finding::{self, Looker, MemoryBudget},
-    ids::Pid,
     process::{ImageLimits, Pods, follow, own_memory_limit},
 };
 
@@ -61,6 +58,10 @@ pub struct Options {
     /// Allow to listen beyond this machine
     #[arg(long)]
     allow_remote: bool,
+    /// Answer also to requests that name this host, as a scrape of http://NAME:9102/metrics does. On a
+    /// loopback address only localhost and addresses are answered otherwise. Can be given several times
+    #[arg(long = "allow-host", value_name = "NAME")]
+    allow_hosts: Vec<String>,
     /// File with the bearer token that the API asks for (its first line, 16 bytes at least);
     /// /metrics, /healthz, /readyz and the page's own files need none
     #[arg(long, value_name = "FILE")]
@@ -107,7 +108,7 @@ pub fn run(options: &Options) -> Result<ExitCode, Failure> {
     }
     let token = options.token_file.as_deref().map(token).transpose()?;
     let certificate = certificate(options)?;
-    let access = Access::new(token, options.listen);
+    let access = Access::new(token);
     descriptors::raise_limit_or_say();
     if let Err(error) = keep_only_needed(options.listen.port()) {
         tracing::warn!(%error, "cannot give up privileges that tracing does not take");
@@ -118,7 +119,7 @@ pub fn run(options: &Options) -> Result<ExitCode, Failure> {
         .enable_all()
         .build()?;
     let outcome = runtime.block_on(daemon(options, access, certificate));
-    // Looks for clients that are still under way are not waited for.
+    // What is read of files for Kubernetes and of names is not waited for.
     runtime.shutdown_background();
     outcome
 }
@@ -185,11 +186,12 @@ async fn daemon(
     };
     let service = Service {
         board: Arc::clone(&shared.board),
-        metrics: Arc::new(Metrics::new(Arc::clone(&shared.board), &shared.own)),
-        looks: Arc::new(ByPid(shared.clone())),
+        metrics: Metrics::new(Arc::clone(&shared.board), &shared.own),
         health: Arc::clone(&shared.health),
         access,
+        hosts: Hosts::new(options.listen, options.allow_hosts.clone()),
         certificate,
+        own: shared.own.clone(),
     };
     let probing = Probing::start(
         Settings {
@@ -224,23 +226,4 @@ fn node(options: &Options) -> Option<String> {
     let by_variable = || std::env::var("NODE_NAME").ok();
     let node = options.node.clone().or_else(by_variable);
     node.filter(|name| !name.is_empty())
-}
-
-/// Looks at processes of the board for clients of the API.
-struct ByPid(Shared);
-
-impl Looks for ByPid {
-    fn document(&self, pid: Pid) -> Result<Document, Refusal> {
-        let not_found = || Refusal::NotFound(format!("no Go process {pid} is traced here"));
-        let key = self.0.board.key_of(pid).ok_or_else(not_found)?;
-        match self.0.looker.look(pid) {
-            Ok(mut look) if look.process.key == key => {
-                self.0.pods.name(&mut look.process);
-                Ok(Document::new(&look))
-            }
-            Ok(_) => Err(not_found()),
-            Err(error) if is_gone(&error) => Err(not_found()),
-            Err(error) => Err(Refusal::Failed(error.to_string())),
-        }
-    }
 }

@@ -12,6 +12,7 @@ use tokio::sync::watch;
 
 use super::{
     document::{self, SCHEMA},
+    documents::Documents,
     histogram::WaitHistogram,
     metrics::{Figures, FoundFindings, FoundSeries},
     view::Views,
@@ -222,6 +223,8 @@ pub struct Board {
     found: Mutex<FoundFindings>,
     /// The last looks at those processes that somebody watches.
     pub views: Views,
+    /// Documents of those processes that somebody asks for.
+    pub documents: Arc<Documents>,
     /// Counts the changes of what the list shows.
     changes: watch::Sender<u64>,
 }
@@ -232,6 +235,7 @@ impl Default for Board {
             entries: RwLock::default(),
             found: Mutex::default(),
             views: Views::default(),
+            documents: Arc::default(),
             changes: watch::Sender::new(0),
         }
     }
@@ -271,6 +275,7 @@ impl Board {
     /// Shows the process `key` no more.
     pub fn remove(&self, key: ProcessKey) {
         self.views.forget(key);
+        self.documents.forget(key);
         let before = self
             .entries
             .write()

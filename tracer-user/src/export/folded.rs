@@ -1,12 +1,10 @@
 //! Goroutines as folded stacks, the input of flame-graph tools: one line a group, frames from the
 //! outermost to the innermost, then the state, then the count.
 
-use std::{
-    borrow::Cow,
-    io::{self, Write},
-};
+use std::io::{self, Write};
 
 use super::{document::Document, groups::groups};
+use crate::target_text::TargetText;
 
 /// Prints `document` as folded stacks.
 ///
@@ -22,14 +20,9 @@ pub fn write(out: &mut impl Write, document: &Document) -> io::Result<()> {
     Ok(())
 }
 
-/// `;` and line breaks are the format's own.
-fn plain(function: &str) -> Cow<'_, str> {
-    let reserved = |c: char| c == ';' || c.is_control();
-    if function.contains(reserved) {
-        Cow::Owned(function.replace(reserved, "_"))
-    } else {
-        Cow::Borrowed(function)
-    }
+/// `;` is the format's own.
+fn plain(function: &TargetText) -> String {
+    function.clean().replace(';', "_")
 }
 
 #[cfg(test)]

@@ -4,11 +4,13 @@
 
 pub mod board;
 pub mod document;
+pub mod documents;
 pub mod dot;
 pub mod folded;
 pub mod groups;
 pub mod histogram;
 pub mod http;
+pub mod json;
 pub mod metrics;
 pub mod pprof;
 pub mod terminal;

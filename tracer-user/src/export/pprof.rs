@@ -228,7 +228,10 @@ impl Builder {
     }
 
     fn line(&mut self, frame: &Frame) -> proto::Line {
-        let (name, filename) = (self.text(&frame.function), self.text(&frame.file));
+        let (name, filename) = (
+            self.text(&frame.function.clean()),
+            self.text(&frame.file.clean()),
+        );
         let next = self.profile.function.len() as u64 + 1;
         let function_id = *self.functions.entry((name, filename)).or_insert(next);
         if function_id == next {

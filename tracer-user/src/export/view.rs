@@ -15,7 +15,10 @@ use flate2::{Compression, write::GzEncoder};
 use serde::Serialize;
 use tokio::sync::watch;
 
-use super::document::{Member, Members, Overview, SCHEMA, StackGroup};
+use super::{
+    document::{Member, Members, Overview, SCHEMA, StackGroup},
+    json,
+};
 use crate::{
     finding::Look,
     ids::{Goid, Pid},
@@ -98,7 +101,7 @@ impl View {
         if let Some(known) = cell.get() {
             return Ok(known.clone());
         }
-        let plain = serde_json::to_vec(&self.overview)?;
+        let plain = json::to_vec(&self.overview)?;
         let bytes = Bytes::from(if gzip { compressed(&plain)? } else { plain });
         Ok(cell.get_or_init(|| bytes).clone())
     }

@@ -17,6 +17,11 @@ pub enum ProcessError {
     /// No process has this pid, or the one that had it is gone.
     #[error("no process {0}")]
     Gone(Pid),
+    /// It has ended, and only its pid is left, until its parent asks how.
+    #[error(
+        "process {0} is a zombie: it has ended, and its parent has not waited for it; its memory is gone"
+    )]
+    Zombie(Pid),
     /// The pid is a thread of another process.
     #[error("{thread} is a thread of process {process}")]
     Thread {
@@ -98,7 +103,9 @@ impl ProcessError {
     #[must_use]
     pub const fn next_step(&self) -> &'static str {
         match self {
-            Self::Gone(_) | Self::Replaced(_) => "list the Go processes with `gostuck ps`",
+            Self::Gone(_) | Self::Zombie(_) | Self::Replaced(_) => {
+                "list the Go processes with `gostuck ps`"
+            }
             Self::Thread { .. } => "give the process's id instead of the thread's",
             Self::Kernel(_) => "give the pid of a Go program; `gostuck ps` lists them",
             Self::Denied { .. } => "run as root, or with CAP_SYS_PTRACE and CAP_DAC_READ_SEARCH",

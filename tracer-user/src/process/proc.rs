@@ -80,6 +80,9 @@ impl Process {
             pid,
             start_time: StartTime(stat.starttime),
         };
+        if has_ended(&stat) {
+            return Err(ProcessError::Zombie(pid));
+        }
         // PF_KTHREAD (include/linux/sched.h).
         if stat.flags & 0x0020_0000 != 0 {
             return Err(ProcessError::Kernel(pid));
@@ -150,8 +153,7 @@ impl Process {
         if stat.starttime != self.key.start_time.0 {
             return Err(ProcessError::Replaced(pid));
         }
-        // A zombie has no executable left, and no memory either.
-        if matches!(stat.state, 'Z' | 'X') {
+        if has_ended(&stat) {
             return Err(ProcessError::Gone(pid));
         }
         if executable(&handle, pid)?.file.same_inode(&self.exe.file) {
@@ -196,6 +198,11 @@ impl Process {
     pub fn tasks(&self) -> Result<Vec<Task>, ProcessError> {
         tasks::list(self.key.pid)
     }
+}
+
+/// Whether a process is a zombie: it has no executable left, and no memory either.
+const fn has_ended(stat: &procfs::process::Stat) -> bool {
+    matches!(stat.state, 'Z' | 'X')
 }
 
 pub(super) fn handle(pid: Pid) -> Result<procfs::process::Process, ProcessError> {
@@ -302,6 +309,13 @@ mod tests {
         ));
         process.key.start_time.0 -= 1;
         child.kill().unwrap();
+        let zombie = loop {
+            match Process::open(process.pid()) {
+                Ok(_) => std::thread::yield_now(),
+                Err(error) => break error,
+            }
+        };
+        assert!(matches!(zombie, ProcessError::Zombie(_)), "{zombie}");
         child.wait().unwrap();
         assert!(matches!(process.check_same(), Err(ProcessError::Gone(_))));
         assert!(matches!(

@@ -42,7 +42,9 @@ impl GoProcesses {
         for pid in all_pids() {
             match Process::open(pid).and_then(|process| Ok((self.check(&process)?, process))) {
                 Ok((GoCheck::Go, process)) => found.push(process),
-                Ok((GoCheck::Other, _)) | Err(ProcessError::Gone(_) | ProcessError::Kernel(_)) => {}
+                Ok((GoCheck::Other, _))
+                | Err(ProcessError::Gone(_) | ProcessError::Zombie(_) | ProcessError::Kernel(_)) => {
+                }
                 Err(error) => failed.push(error),
             }
         }

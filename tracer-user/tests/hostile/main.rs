@@ -8,17 +8,24 @@ mod descriptors;
 #[path = "../support/go.rs"]
 mod go;
 mod images;
+mod listener;
 #[allow(
     dead_code,
     reason = "each test binary uses its own part of the shared module"
 )]
 #[path = "../system/running.rs"]
 mod running;
+mod text;
 
 use libtest_mimic::{Arguments, Trial};
 
 fn main() {
-    let trials = [descriptors::trials(), images::trials()];
+    let trials = [
+        descriptors::trials(),
+        images::trials(),
+        listener::trials(),
+        text::trials(),
+    ];
     let trials = trials.into_iter().flatten().collect();
     libtest_mimic::run(&Arguments::from_args(), trials).exit();
 }

@@ -17,3 +17,11 @@ helm.sh/chart: {{ printf "%s-%s" .Chart.Name .Chart.Version }}
 {{- define "gostuck.serviceAccountName" -}}
 {{- default (ternary (include "gostuck.fullname" .) "default" .Values.serviceAccount.create) .Values.serviceAccount.name }}
 {{- end }}
+
+{{- define "gostuck.generatesToken" -}}
+{{- and .Values.generateToken (not .Values.tokenSecret) }}
+{{- end }}
+
+{{- define "gostuck.tokenSecret" -}}
+{{- if .Values.tokenSecret }}{{ .Values.tokenSecret }}{{ else if .Values.generateToken }}{{ include "gostuck.fullname" . | trunc 57 }}-token{{ end -}}
+{{- end }}

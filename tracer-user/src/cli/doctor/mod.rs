@@ -17,6 +17,7 @@ use clap::{Args, ValueEnum};
 
 use self::check::{Check, Host, State};
 use super::Failure;
+use crate::{export::json, target_text::clean};
 
 const AFTER_HELP: &str = "\
 Examples:
@@ -65,7 +66,7 @@ pub fn run(options: &Options) -> Result<ExitCode, Failure> {
     match options.format {
         Format::Text => write_text(&mut out, &checks)?,
         Format::Json => {
-            serde_json::to_writer_pretty(&mut out, &checks)?;
+            json::write_pretty(&mut out, &checks)?;
             writeln!(out)?;
         }
     }
@@ -84,7 +85,7 @@ fn write_text(out: &mut impl Write, checks: &[Check]) -> io::Result<()> {
             State::Limited => "limited",
             State::Missing => "MISSING",
         };
-        writeln!(out, "{mark}  {:<16} {}", check.subject, check.found)?;
+        writeln!(out, "{mark}  {:<16} {}", check.subject, clean(&check.found))?;
         if let Some(cost) = &check.cost {
             writeln!(out, "{:26} cost: {cost}", "")?;
         }

@@ -11,7 +11,9 @@ use serde::Serialize;
 use super::Format;
 use crate::{
     cli::Failure,
+    export::json,
     image::{Image, ProbeSite, SiteKind},
+    target_text::clean,
 };
 
 /// Why a site is a good one.
@@ -80,10 +82,11 @@ pub fn run(path: &Path, format: Format) -> Result<ExitCode, Failure> {
     ];
     let mut out = io::stdout().lock();
     if format == Format::Json {
-        serde_json::to_writer_pretty(&mut out, &choices)?;
+        json::write_pretty(&mut out, &choices)?;
         writeln!(out)?;
     } else {
-        writeln!(out, "{}: {}", path.display(), image.go_version())?;
+        let (path, version) = (path.to_string_lossy(), image.go_version().to_string());
+        writeln!(out, "{}: {}", clean(&path), clean(&version))?;
         for choice in &choices {
             let offset = choice.offset.as_deref().unwrap_or("-");
             let instruction = choice.instruction.unwrap_or("-");

@@ -128,7 +128,7 @@ impl Discovery {
             match self.open_go(pid) {
                 Ok(Some(process)) => seen.running.push(process),
                 Ok(None) => seen.gone.extend(key_of(members, pid)),
-                Err(ProcessError::Gone(_) | ProcessError::Kernel(_)) => {}
+                Err(ProcessError::Gone(_) | ProcessError::Zombie(_) | ProcessError::Kernel(_)) => {}
                 // That is our trouble: it is looked at another time.
                 Err(ProcessError::NoDescriptors { .. }) => self.forget(pid),
                 Err(error) => {

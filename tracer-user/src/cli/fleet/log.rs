@@ -4,11 +4,12 @@
 use crate::{
     export::{
         document::{Identity, command, seconds},
-        text::{clean, duration},
+        text::duration,
     },
     finding::{Change, Finding},
     ids::Pid,
     process::Process,
+    target_text::{TargetText, clean},
 };
 
 /// Most characters of a story.
@@ -18,7 +19,7 @@ const MAX_STORY: usize = 4_000;
 #[derive(Debug, Clone)]
 pub struct Name {
     pid: Pid,
-    command: String,
+    command: TargetText,
     container: Option<Identity>,
 }
 
@@ -68,15 +69,16 @@ impl Name {
     fn warn(&self, finding: &Finding, what: &str) {
         let container = self.container.as_ref();
         // As many digits of its id as `docker ps` shows.
-        let id = container.and_then(|c| c.container_id.as_deref()?.get(..12));
+        let id = container.and_then(|c| c.container_id.as_ref()?.raw().get(..12));
+        let text = |text: Option<&TargetText>| text.map(|text| text.clean().into_owned());
         let story = finding.story.join(" ");
         let story: String = clean(&story).chars().take(MAX_STORY).collect();
         tracing::warn!(
-            command = self.command,
+            command = ?self.command,
             pid = %self.pid,
-            namespace = container.and_then(|c| c.namespace.as_deref()),
-            pod = container.and_then(|c| c.pod.as_deref()),
-            container = container.and_then(|c| c.container.as_deref()).or(id),
+            namespace = text(container.and_then(|c| c.namespace.as_ref())),
+            pod = text(container.and_then(|c| c.pod.as_ref())),
+            container = text(container.and_then(|c| c.container.as_ref())).as_deref().or(id),
             verdict = %finding.verdict,
             kind = %finding.kind,
             id = %finding.id,
@@ -95,7 +97,11 @@ mod tests {
     };
 
     use super::*;
-    use crate::{cli::fleet::fixture, export::document::example, finding::FindingId};
+    use crate::{
+        cli::{fleet::fixture, logging::clean_fields},
+        export::document::example,
+        finding::FindingId,
+    };
 
     /// What is written to it.
     #[derive(Clone, Default)]
@@ -119,13 +125,14 @@ mod tests {
         let subscriber = tracing_subscriber::fmt()
             .with_max_level(tracing::Level::WARN)
             .with_ansi(false)
+            .fmt_fields(clean_fields())
             .with_writer(move || writer.clone())
             .finish();
         let name = Name {
             container: Some(Identity {
-                namespace: Some("shop".to_owned()),
-                pod: Some("ledger-7d9f".to_owned()),
-                container_id: Some("0123456789abcdef".to_owned()),
+                namespace: Some("shop".into()),
+                pod: Some("ledger-7d9f".into()),
+                container_id: Some("0123456789abcdef".into()),
                 ..Identity::default()
             }),
             ..Name::of(&fixture::process(7, 1, 100))

@@ -102,9 +102,15 @@ impl Fleet {
 
     /// Has those processes looked at now that viewers wait for.
     pub(super) fn heed_viewers(&mut self) {
-        for key in self.shared.board.views.take_wanted() {
-            let member = self.members.get_mut(&key);
-            if member.is_some_and(|member| member.past.here().is_some()) {
+        let board = &self.shared.board;
+        let mut wanted = board.views.take_wanted();
+        wanted.extend(board.documents.take_wanted());
+        for key in wanted {
+            let Some(member) = self.members.get_mut(&key) else {
+                self.shared.board.documents.forget(key);
+                continue;
+            };
+            if member.past.here().is_some() {
                 self.look(key, Urgency::Urgent);
             } else {
                 self.lookers.hurry(key);
@@ -224,6 +230,7 @@ impl Fleet {
             member.name.log(change, counted);
         }
         self.shared.board.show(key, entry);
+        self.shared.board.documents.hand_over(key, look, cost);
     }
 
     /// Shows what the probes tell where that has changed since the last look.
@@ -265,6 +272,7 @@ impl Fleet {
         self.shared.own.count_error(ErrorKind::Look);
         member.failures = member.failures.saturating_add(1);
         member.due = Instant::now() + self.pace.after_failures(member.failures);
+        self.shared.board.documents.fail(key, error.to_string());
         self.shared.board.remove(key);
     }
 }

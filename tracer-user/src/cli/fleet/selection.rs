@@ -76,7 +76,8 @@ impl Selection {
 
     fn takes_process(&self, process: &Process) -> bool {
         let command = command(process);
-        let by_command = self.commands.is_empty() || self.commands.contains(&command);
+        let by_command =
+            self.commands.is_empty() || self.commands.iter().any(|known| command == known.as_str());
         let by_user = self.users.is_empty() || self.users.contains(&process.uid);
         let by_cgroup =
             self.cgroups.is_empty() || self.cgroups.iter().any(|text| in_cgroup(process, text));

@@ -2,7 +2,7 @@
 
 use serde::Serialize;
 
-use crate::finding::Detector;
+use crate::{finding::Detector, target_text::TargetText};
 
 /// Whether `runtime.checkdead` could fire in this process, and why.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
@@ -14,7 +14,7 @@ pub struct DeadlockDetector {
     /// The terms of its formula.
     pub terms: Terms,
     /// One sentence.
-    pub reason: String,
+    pub reason: TargetText,
 }
 
 /// `checkdead`'s formula: silent while `running` = `threads` − `idle` − `idle_locked` − `system`
@@ -58,7 +58,7 @@ impl From<&Detector> for DeadlockDetector {
                 cgo: scheduler.is_cgo,
                 library: scheduler.is_library,
             },
-            reason: detector.reason.clone(),
+            reason: detector.reason.as_str().into(),
         }
     }
 }

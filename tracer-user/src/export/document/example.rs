@@ -269,10 +269,10 @@ fn look() -> (Process, Diagnosis, Clock) {
         start_time: Some(clock.wall_text(0)),
         uptime_seconds: Some(1_000),
         file: None,
-        command: "bank".to_owned(),
-        exe: "/usr/bin/bank".to_owned(),
+        command: "bank".into(),
+        exe: "/usr/bin/bank".into(),
         image: ImageFacts {
-            go_version: "go1.27.3".to_owned(),
+            go_version: "go1.27.3".into(),
             cgo: true,
             stripped: true,
         },

@@ -8,6 +8,7 @@ use super::{Address, Site, clock::Clock, seconds};
 use crate::{
     finding::{self, FindingKind, Verdict},
     ids::Goid,
+    target_text::TargetText,
 };
 
 /// One finding.
@@ -33,11 +34,11 @@ pub struct Finding {
     /// Who waits for whom.
     pub edges: Vec<Edge>,
     /// One line.
-    pub summary: String,
+    pub summary: TargetText,
     /// Who waits for whom, since when, where, and what would free it.
-    pub story: Vec<String>,
+    pub story: Vec<TargetText>,
     /// What is missing for `proven`.
-    pub doubts: Vec<String>,
+    pub doubts: Vec<TargetText>,
     /// The finding that tells why they wait, of those that are queued behind it; else `null`.
     pub cause: Option<String>,
     /// Goroutines that are not concerned themselves but wait behind those that are.
@@ -93,6 +94,12 @@ impl Group {
     }
 }
 
+/// Sentences, which quote names of the target.
+pub(super) fn texts(sentences: &[String]) -> Vec<TargetText> {
+    let sentences = sentences.iter();
+    sentences.map(|text| text.as_str().into()).collect()
+}
+
 impl Finding {
     /// `finding` with its times told by `clock`.
     pub fn new(finding: &finding::Finding, clock: &Clock) -> Self {
@@ -118,9 +125,9 @@ impl Finding {
                     to: edge.to,
                 })
                 .collect(),
-            summary: finding.summary.clone(),
-            story: finding.story.clone(),
-            doubts: finding.doubts.clone(),
+            summary: finding.summary.as_str().into(),
+            story: texts(&finding.story),
+            doubts: texts(&finding.doubts),
             cause: finding.cause.map(|cause| cause.to_string()),
             waiting_behind: finding.waiting_behind,
             since: finding.since_ns.map(|ns| clock.wall_text(ns)),

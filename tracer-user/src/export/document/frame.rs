@@ -12,17 +12,16 @@ use crate::{
     ids::ImageAddr,
     image::{Image, SourceFrame},
     snapshot::Stack,
+    target_text::TargetText,
 };
 
 /// One line of a stack.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize)]
 pub struct Frame {
     /// Full name, for example `main.(*Server).handle`.
-    #[serde(serialize_with = "text")]
-    pub function: Arc<str>,
+    pub function: TargetText,
     /// Path as the compiler recorded it; empty where unknown.
-    #[serde(serialize_with = "text")]
-    pub file: Arc<str>,
+    pub file: TargetText,
     /// Line; 0 where unknown.
     pub line: u32,
     /// Program counter, as linked.
@@ -35,11 +34,9 @@ pub struct Frame {
 #[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize)]
 pub struct Site {
     /// Full name of the function.
-    #[serde(serialize_with = "text")]
-    pub function: Arc<str>,
+    pub function: TargetText,
     /// Path as the compiler recorded it; empty where unknown.
-    #[serde(serialize_with = "text")]
-    pub file: Arc<str>,
+    pub file: TargetText,
     /// Line; 0 where unknown.
     pub line: u32,
 }
@@ -47,8 +44,8 @@ pub struct Site {
 impl From<&Frame> for Site {
     fn from(frame: &Frame) -> Self {
         Self {
-            function: Arc::clone(&frame.function),
-            file: Arc::clone(&frame.file),
+            function: frame.function.clone(),
+            file: frame.file.clone(),
             line: frame.line,
         }
     }
@@ -57,8 +54,8 @@ impl From<&Frame> for Site {
 impl From<&finding::Site> for Site {
     fn from(site: &finding::Site) -> Self {
         Self {
-            function: Arc::clone(&site.function),
-            file: Arc::clone(&site.file),
+            function: Arc::clone(&site.function).into(),
+            file: Arc::clone(&site.file).into(),
             line: site.line,
         }
     }
@@ -81,10 +78,6 @@ pub(super) fn shared_site<S: Serializer>(
     serializer: S,
 ) -> Result<S::Ok, S::Error> {
     site.as_deref().serialize(serializer)
-}
-
-fn text<S: Serializer>(text: &Arc<str>, serializer: S) -> Result<S::Ok, S::Error> {
-    serializer.serialize_str(text)
 }
 
 /// What turns program counters into lines: an image, or a table in tests.
@@ -111,8 +104,8 @@ impl Symbols for Image {
 impl From<SourceFrame> for Frame {
     fn from(frame: SourceFrame) -> Self {
         Self {
-            function: frame.function,
-            file: frame.file,
+            function: frame.function.into(),
+            file: frame.file.into(),
             line: frame.line,
             pc: frame.pc.into(),
             inlined: frame.inlined,
@@ -207,7 +200,7 @@ impl<'a> Symbolizer<'a> {
 }
 
 fn own_line(lines: &[Frame]) -> Site {
-    let own = lines.iter().find(|line| !is_plumbing(&line.function));
+    let own = lines.iter().find(|line| !is_plumbing(line.function.raw()));
     own.or(lines.first()).map_or_else(Site::unknown, Site::from)
 }
 

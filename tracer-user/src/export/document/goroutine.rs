@@ -82,7 +82,7 @@ impl Goroutine {
                 .created_at
                 .map(|pc| symbolizer.innermost(pc, true))
                 // The runtime makes the first goroutine in assembly (rt0_go); that is no `go`.
-                .filter(|site| &*site.function != "runtime.newproc"),
+                .filter(|site| site.function != "runtime.newproc"),
             parent_id: goroutine.parent,
             waits_on: goroutine
                 .waits_on
@@ -104,7 +104,7 @@ impl Goroutine {
     pub fn place(&self) -> Option<&Frame> {
         self.stack
             .iter()
-            .find(|frame| !is_plumbing(&frame.function))
+            .find(|frame| !is_plumbing(frame.function.raw()))
             .or_else(|| self.stack.first())
     }
 }

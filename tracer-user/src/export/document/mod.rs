@@ -24,6 +24,7 @@ use crate::{
     finding::{Diagnosis, Look, Origin},
     ids::Goid,
     snapshot,
+    target_text::TargetText,
 };
 
 pub use address::Address;
@@ -67,9 +68,9 @@ pub struct Document {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Incomplete {
     /// What is missing.
-    pub what: String,
+    pub what: TargetText,
     /// Why.
-    pub why: String,
+    pub why: TargetText,
 }
 
 impl Document {
@@ -111,8 +112,8 @@ impl Document {
     fn incomplete(diagnosis: &Diagnosis) -> impl Iterator<Item = Incomplete> + '_ {
         let incomplete = diagnosis.incomplete.iter();
         incomplete.map(|missing| Incomplete {
-            what: missing.what.clone(),
-            why: missing.why.clone(),
+            what: missing.what.as_str().into(),
+            why: missing.why.as_str().into(),
         })
     }
 

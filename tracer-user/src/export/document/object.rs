@@ -4,11 +4,12 @@ use std::sync::Arc;
 
 use serde::Serialize;
 
-use super::{Address, Site, Symbolizer, frame::shared_site};
+use super::{Address, Site, Symbolizer, finding::texts, frame::shared_site};
 use crate::{
     ids::{Goid, ImageAddr},
     release::{Certainty, Held, LockHolders, PendingRelease, ReleaseKind},
     snapshot::{self, MutexState, ObjectKind, ObjectState, SyncObject},
+    target_text::TargetText,
 };
 
 /// One object.
@@ -25,7 +26,7 @@ pub struct Object {
     /// Who has to release it.
     pub holders: Vec<Holder>,
     /// Why `holders` may lack somebody, in words; empty when it is complete.
-    pub doubts: Vec<String>,
+    pub doubts: Vec<TargetText>,
 }
 
 /// A goroutine that has to release an object.
@@ -74,7 +75,7 @@ pub enum State {
         /// Whether that timer does not run.
         timer_stopped: bool,
         /// The type of its elements; `null` when not known.
-        element: Option<String>,
+        element: Option<TargetText>,
     },
     /// A mutex.
     Mutex(Mutex),
@@ -150,7 +151,7 @@ impl From<&ObjectState> for State {
                 closed,
                 timer,
                 timer_stopped: stopped,
-                element: element.type_name.as_deref().map(str::to_owned),
+                element: element.type_name.as_deref().map(TargetText::from),
             },
             ObjectState::Mutex(state) => Self::Mutex(state.into()),
             ObjectState::RwMutex {
@@ -195,7 +196,7 @@ impl Object {
             holders: candidates
                 .map(|(goid, release)| Holder::new(*goid, release, goroutine(*goid), symbolizer))
                 .collect(),
-            doubts: holders.map_or_else(Vec::new, |holders| holders.doubts.clone()),
+            doubts: holders.map_or_else(Vec::new, |holders| texts(&holders.doubts)),
         }
     }
 }

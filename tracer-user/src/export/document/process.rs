@@ -10,13 +10,14 @@ use crate::{
     image::Image,
     process::{self, Container, CpuLimit, ProcessKey},
     snapshot::Snapshot,
+    target_text::TargetText,
 };
 
 /// What one executable says of itself.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct ImageFacts {
     /// For example `go1.27.3`.
-    pub go_version: String,
+    pub go_version: TargetText,
     /// Whether it was built with cgo.
     pub cgo: bool,
     /// Whether it has no symbol table.
@@ -35,12 +36,12 @@ pub struct Process {
     /// For how long it had run, in seconds; `null` of a file that it left.
     pub uptime_seconds: Option<u64>,
     /// The core file or recording that it was read from; `null` of a process that runs.
-    pub file: Option<String>,
+    pub file: Option<TargetText>,
     /// Base name of its first argument, else the kernel's name for it. Arguments are left out:
     /// they often hold secrets.
-    pub command: String,
+    pub command: TargetText,
     /// Path of its executable, in its own mount namespace.
-    pub exe: String,
+    pub exe: TargetText,
     /// What its image says.
     #[serde(flatten)]
     pub image: ImageFacts,
@@ -60,15 +61,15 @@ pub struct Process {
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
 pub struct Identity {
     /// Kubernetes namespace.
-    pub namespace: Option<String>,
+    pub namespace: Option<TargetText>,
     /// Kubernetes pod.
-    pub pod: Option<String>,
+    pub pod: Option<TargetText>,
     /// Name of the container.
-    pub container: Option<String>,
+    pub container: Option<TargetText>,
     /// Id of the container as its runtime gave it.
-    pub container_id: Option<String>,
+    pub container_id: Option<TargetText>,
     /// Kubernetes node.
-    pub node: Option<String>,
+    pub node: Option<TargetText>,
 }
 
 impl ImageFacts {
@@ -86,7 +87,7 @@ impl ImageFacts {
     /// What `image` says of itself alone.
     fn of_file(image: &Image) -> Self {
         Self {
-            go_version: image.go_version().raw.clone(),
+            go_version: image.go_version().raw.as_str().into(),
             cgo: image.build_info().setting("CGO_ENABLED") == Some("1"),
             stripped: image.is_stripped(),
         }
@@ -127,7 +128,7 @@ impl Process {
             uptime_seconds: Some(clock.uptime(process.key.start_time).as_secs()),
             file: None,
             command: command(process),
-            exe: process.exe.path.to_string_lossy().into_owned(),
+            exe: process.exe.path.to_string_lossy().into(),
             image,
             gomaxprocs: None,
             cpu_limit: None,
@@ -143,7 +144,7 @@ impl Process {
         Self {
             start_time: None,
             uptime_seconds: None,
-            file: Some(file.to_string_lossy().into_owned()),
+            file: Some(file.to_string_lossy().into()),
             ..self
         }
     }
@@ -153,11 +154,11 @@ impl From<&Container> for Identity {
     fn from(container: &Container) -> Self {
         let names = container.names.as_deref();
         Self {
-            namespace: names.map(|names| names.namespace.clone()),
-            pod: names.map(|names| names.pod.clone()),
-            container: names.and_then(|names| names.container.clone()),
-            container_id: Some(container.id.as_str().to_owned()),
-            node: names.map(|names| names.node.clone()),
+            namespace: names.map(|names| names.namespace.as_str().into()),
+            pod: names.map(|names| names.pod.as_str().into()),
+            container: names.and_then(|names| Some(names.container.as_deref()?.into())),
+            container_id: Some(container.id.as_str().into()),
+            node: names.map(|names| names.node.as_str().into()),
         }
     }
 }
@@ -170,10 +171,10 @@ pub fn key_text(key: ProcessKey) -> String {
 
 /// What a person calls the process.
 #[must_use]
-pub fn command(process: &process::Process) -> String {
+pub fn command(process: &process::Process) -> TargetText {
     let first = process.cmdline.first().map(Path::new);
     first.and_then(Path::file_name).map_or_else(
-        || process.comm.clone(),
-        |name| name.to_string_lossy().into_owned(),
+        || process.comm.as_str().into(),
+        |name| name.to_string_lossy().into(),
     )
 }

@@ -7,15 +7,20 @@ use axum::{
     extract::State,
     response::sse::{Event, KeepAlive, Sse},
 };
-use tokio::{sync::mpsc, time::sleep};
+use tokio::{
+    sync::mpsc,
+    time::{sleep, timeout},
+};
 use tokio_stream::{Stream, wrappers::ReceiverStream};
 
-use crate::export::board::Board;
+use crate::export::{board::Board, json};
 
 /// How long changes are gathered into one event.
 const PACE: Duration = Duration::from_secs(1);
 /// The list is sent so often in any case: what it says of when processes were looked at grows old.
 const LONGEST: Duration = Duration::from_secs(5);
+/// A stream ends after so long, so that its place can be another one's; clients ask again.
+const MAX_LIFE: Duration = Duration::from_secs(3_600);
 /// A comment so often, so that idle streams are not taken for dead ones.
 const KEEP_ALIVE: Duration = Duration::from_secs(15);
 
@@ -24,7 +29,7 @@ pub async fn events(
     State(board): State<Arc<Board>>,
 ) -> Sse<impl Stream<Item = Result<Event, Infallible>>> {
     let (sender, receiver) = mpsc::channel(1);
-    tokio::spawn(follow(board, sender));
+    tokio::spawn(timeout(MAX_LIFE, follow(board, sender)));
     Sse::new(ReceiverStream::new(receiver)).keep_alive(KeepAlive::new().interval(KEEP_ALIVE))
 }
 
@@ -33,9 +38,10 @@ async fn follow(board: Arc<Board>, client: mpsc::Sender<Result<Event, Infallible
     loop {
         changes.mark_unchanged();
         // Numbers and strings always serialise.
-        let Ok(event) = Event::default().event("processes").json_data(board.list()) else {
+        let Ok(list) = json::to_string(&board.list()) else {
             return;
         };
+        let event = Event::default().event("processes").data(list);
         if client.send(Ok(event)).await.is_err() {
             return;
         }

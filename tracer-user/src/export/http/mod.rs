@@ -1,86 +1,89 @@
 //! The daemon's HTTP side: metrics, health, JSON API, event stream, web page.
 //!
 //! It only reads the board and asks for looks. Connections, requests and looks are limited, so that
-//! clients, slow or many, cannot hold up the tracing.
+//! clients, slow or many, cannot hold up the tracing, and nobody can keep those out who ask whether the
+//! daemon works or for its metrics.
 
 mod access;
 mod connection;
 mod document;
+mod door;
 mod events;
 mod health;
 mod page;
+mod places;
+mod scrape;
+mod server;
 mod tls;
 mod view;
 
-use std::{io, net::SocketAddr, sync::Arc, time::Duration};
+use std::{io, sync::Arc};
 
 use axum::{
-    Json, Router,
+    Router,
     extract::{DefaultBodyLimit, State},
-    http::{HeaderMap, StatusCode, header},
+    http::{StatusCode, header},
     middleware,
     response::{IntoResponse, Response},
     routing::get,
-    serve::Listener,
 };
-use tokio::{net::TcpListener, time::timeout};
+use tokio::net::TcpListener;
 
 pub use access::{Access, Token};
-pub use document::{Looks, Refusal};
+pub use door::Hosts;
 pub use health::Health;
 pub use tls::{Certificate, TlsError};
 
 use super::{
-    board::{Board, ProcessList},
-    metrics::{Format, Metrics},
+    board::Board,
+    json,
+    metrics::{Metrics, Own},
 };
 use crate::descriptors;
 
 /// Longest request body: nothing we serve takes any.
 const BODY_LIMIT: usize = 1 << 10;
-/// How long open connections may take to finish when the daemon stops.
-const FAREWELL: Duration = Duration::from_millis(100);
 
 /// What is served.
 pub struct Service {
     /// The processes.
     pub board: Arc<Board>,
     /// The metrics.
-    pub metrics: Arc<Metrics>,
-    /// Looks at processes.
-    pub looks: Arc<dyn Looks>,
+    pub metrics: Metrics,
     /// Whether the daemon works.
     pub health: Arc<Health>,
     /// Who may read the API.
     pub access: Access,
+    /// Which hosts requests may name.
+    pub hosts: Hosts,
     /// What the listener proves itself with; without it, connections are not encrypted.
     pub certificate: Option<Certificate>,
+    /// Where clients that are turned away are counted.
+    pub own: Own,
 }
 
 impl Service {
     fn routes(self) -> Router {
+        // A place is taken last: it may be another one's.
+        let place = middleware::from_fn_with_state(self.own, door::take_place);
         let api = Router::new()
             .route("/api/v1/processes", get(processes))
+            .route("/api/v1/processes/{pid}", get(document::document))
             .route("/api/v1/events", get(events::events))
-            .with_state(Arc::clone(&self.board))
-            .merge(
-                Router::new()
-                    .route("/api/v1/processes/{pid}", get(document::document))
-                    .with_state(document::Looking::new(self.looks, self.board)),
-            )
+            .with_state(self.board)
+            .layer(place.clone())
             .layer(middleware::from_fn_with_state(self.access, access::guard));
-        Router::new()
-            .route("/metrics", get(metrics))
-            .with_state(self.metrics)
-            .merge(
-                Router::new()
-                    .route("/healthz", get(alive))
-                    .route("/readyz", get(ready))
-                    .with_state(self.health),
-            )
-            .merge(api)
+        let open = Router::new()
+            .route("/healthz", get(alive))
+            .route("/readyz", get(ready))
+            .with_state(self.health)
+            .merge(scrape::routes(self.metrics))
             .merge(page::routes())
+            .layer(place);
+        let hosts = Arc::new(self.hosts);
+        api.merge(open)
             .layer(DefaultBodyLimit::max(BODY_LIMIT))
+            .layer(middleware::from_fn_with_state(hosts, door::pass))
     }
 
     /// Serves on `listener` until `stop` resolves, and a little longer for those being served.
@@ -90,53 +93,22 @@ impl Service {
     pub async fn serve(
         self,
         listener: TcpListener,
-        stop: impl Future<Output = ()> + Send + 'static,
+        stop: impl Future<Output = ()> + Send,
     ) -> io::Result<()> {
-        let certificate = self.certificate.clone();
-        let listener = connection::LimitedListener::new(listener);
-        match certificate {
-            None => serve(listener, self.routes(), stop).await,
-            Some(certificate) => {
-                let listener = tls::TlsListener::new(listener, certificate);
-                serve(listener, self.routes(), stop).await
-            }
-        }
+        let server = server::Server {
+            certificate: self.certificate.clone(),
+            own: self.own.clone(),
+            routes: self.routes(),
+        };
+        server.serve(listener, stop).await
     }
 }
 
-async fn serve<L: Listener<Addr = SocketAddr>>(
-    listener: L,
-    routes: Router,
-    stop: impl Future<Output = ()> + Send + 'static,
-) -> io::Result<()> {
-    let (stopped, stopping) = tokio::sync::oneshot::channel();
-    let serving = axum::serve(listener, routes).with_graceful_shutdown(async {
-        stop.await;
-        // The receiver waits for this below; it cannot be gone while the server runs.
-        let _ = stopped.send(());
-    });
-    let mut serving = std::pin::pin!(serving.into_future());
-    tokio::select! {
-        ended = &mut serving => return ended,
-        _ = stopping => {}
-    }
-    // Event streams never end by themselves.
-    timeout(FAREWELL, serving).await.unwrap_or(Ok(()))
-}
-
-async fn processes(State(board): State<Arc<Board>>) -> Json<ProcessList> {
-    Json(board.list())
-}
-
-async fn metrics(State(metrics): State<Arc<Metrics>>, headers: HeaderMap) -> Response {
-    let accept = headers
-        .get(header::ACCEPT)
-        .and_then(|accept| accept.to_str().ok());
-    let format = Format::accepted(accept);
-    match metrics.encode(format) {
-        Ok(text) => ([(header::CONTENT_TYPE, format.content_type())], text).into_response(),
+async fn processes(State(board): State<Arc<Board>>) -> Response {
+    match json::to_vec(&board.list()) {
+        Ok(list) => ([(header::CONTENT_TYPE, "application/json")], list).into_response(),
         Err(error) => {
-            tracing::error!(%error, "cannot encode the metrics");
+            tracing::error!(%error, "cannot write the list of processes");
             StatusCode::INTERNAL_SERVER_ERROR.into_response()
         }
     }

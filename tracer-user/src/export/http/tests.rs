@@ -6,29 +6,20 @@ use tokio::{
     io::{AsyncReadExt as _, AsyncWriteExt as _},
     net::{TcpListener, TcpStream},
     sync::oneshot,
+    time::sleep,
 };
 
-use super::{Access, Health, Looks, Refusal, Service};
+use super::{Access, Health, Hosts, Service};
 use crate::{
     export::{
         board::{self, Board},
-        document::{Document, example},
+        document::example,
         metrics::{Metrics, Own},
         view::View,
     },
     ids::Pid,
+    process::ProcessKey,
 };
-
-struct ExampleLooks;
-
-impl Looks for ExampleLooks {
-    fn document(&self, pid: Pid) -> Result<Document, Refusal> {
-        match pid {
-            Pid(4711) => Ok(example::document()),
-            _ => Err(Refusal::NotFound(format!("no process {pid}"))),
-        }
-    }
-}
 
 struct Server {
     address: SocketAddr,
@@ -49,12 +40,14 @@ async fn start(access: Access) -> Server {
     let (stop, stopping) = oneshot::channel::<()>();
     let service = Service {
         board: Arc::clone(&board),
-        metrics: Arc::new(Metrics::new(Arc::clone(&board), &Own::default())),
-        looks: Arc::new(ExampleLooks),
+        metrics: Metrics::new(Arc::clone(&board), &Own::default()),
         health: Arc::new(Health::default()),
         access,
+        hosts: Hosts::new(address, Vec::new()),
         certificate: None,
+        own: Own::default(),
     };
+    tokio::spawn(answer_documents(Arc::clone(&board)));
     tokio::spawn(service.serve(listener, async {
         let _ = stopping.await;
     }));
@@ -62,6 +55,18 @@ async fn start(access: Access) -> Server {
         address,
         board,
         _stop: stop,
+    }
+}
+
+/// Has the example for whoever asks for a document, as the tracing side would.
+async fn answer_documents(board: Arc<Board>) {
+    loop {
+        let wanted = board.documents.take_wanted();
+        if let Some(key) = wanted.filter(|key| key.pid == Pid(4711)) {
+            let document = example::document();
+            board.documents.answer_with(key, &document, Duration::ZERO);
+        }
+        sleep(Duration::from_millis(10)).await;
     }
 }
 
@@ -86,7 +91,7 @@ const HOST: &str = "Host: localhost\r\n";
 
 #[tokio::test]
 async fn the_last_look_is_served_in_groups_with_its_age() {
-    let server = start(Access::Local).await;
+    let server = start(Access::Open).await;
     let path = "/api/v1/processes/4711";
     let overview = server.get(&format!("{path}?view=groups"), HOST).await;
     assert!(overview.starts_with("HTTP/1.1 200"), "{overview}");
@@ -110,7 +115,7 @@ async fn the_last_look_is_served_in_groups_with_its_age() {
 
 #[tokio::test]
 async fn the_list_and_a_document_are_served() {
-    let server = start(Access::Local).await;
+    let server = start(Access::Open).await;
     let list = server.get("/api/v1/processes", HOST).await;
     assert!(list.starts_with("HTTP/1.1 200"), "{list}");
     assert!(list.contains(r#""schema":"gostuck/1""#), "{list}");
@@ -140,9 +145,11 @@ async fn the_api_wants_the_token_and_the_rest_does_not() {
         let answer = server.get(path, HOST).await;
         assert!(answer.starts_with("HTTP/1.1 401"), "{path}: {answer}");
     }
-    let token = format!("{HOST}Authorization: Bearer correct horse battery\r\n");
-    let answer = server.get("/api/v1/processes", &token).await;
-    assert!(answer.starts_with("HTTP/1.1 200"), "{answer}");
+    for scheme in ["Bearer", "bearer", "BEARER"] {
+        let token = format!("{HOST}Authorization: {scheme} correct horse battery\r\n");
+        let answer = server.get("/api/v1/processes", &token).await;
+        assert!(answer.starts_with("HTTP/1.1 200"), "{answer}");
+    }
     for path in ["/", "/app.js", "/app.css", "/metrics", "/healthz"] {
         let answer = server.get(path, HOST).await;
         assert!(answer.starts_with("HTTP/1.1 200"), "{path}: {answer}");
@@ -151,7 +158,7 @@ async fn the_api_wants_the_token_and_the_rest_does_not() {
 
 #[tokio::test]
 async fn readiness_and_the_content_policy_are_told() {
-    let server = start(Access::Local).await;
+    let server = start(Access::Open).await;
     assert!(
         server
             .get("/readyz", HOST)
@@ -163,14 +170,72 @@ async fn readiness_and_the_content_policy_are_told() {
         page.contains("content-security-policy: default-src 'none'"),
         "{page}"
     );
-    let metrics = "Host: x\r\nAccept: application/openmetrics-text\r\n";
+    let metrics = "Host: [::1]:9102\r\nAccept: application/openmetrics-text\r\n";
     let metrics = server.get("/metrics", metrics).await;
     assert!(metrics.trim_end().ends_with("# EOF"), "{metrics}");
 }
 
 #[tokio::test]
+async fn other_hosts_and_pages_of_others_get_nothing_and_all_answers_are_closed_to_them() {
+    let server = start(Access::Open).await;
+    for path in ["/", "/metrics", "/healthz", "/readyz", "/api/v1/processes"] {
+        for (headers, status) in [
+            (HOST, ""),
+            ("Host: evil.example\r\n", "403"),
+            ("Host: localhost\r\nSec-Fetch-Site: cross-site\r\n", "403"),
+            ("Host: localhost\r\nSec-Fetch-Site: same-origin\r\n", ""),
+        ] {
+            let answer = server.get(path, headers).await;
+            let refused = answer.starts_with("HTTP/1.1 403");
+            assert_eq!(refused, status == "403", "{path} {headers}: {answer}");
+            assert!(
+                answer.contains("x-content-type-options: nosniff\r\n"),
+                "{answer}"
+            );
+            let policy = "cross-origin-resource-policy: same-origin\r\n";
+            assert!(answer.contains(policy), "{answer}");
+        }
+    }
+    let missing = server.get("/nothing", HOST).await;
+    assert!(missing.starts_with("HTTP/1.1 404"), "{missing}");
+    assert!(missing.contains("nosniff"), "{missing}");
+}
+
+#[tokio::test]
+async fn a_document_is_compressed_for_those_who_take_that() {
+    let server = start(Access::Open).await;
+    let headers = format!("{HOST}Accept-Encoding: gzip\r\n");
+    let answer = server.get("/api/v1/processes/4711", &headers).await;
+    assert!(answer.contains("content-encoding: gzip\r\n"), "{answer}");
+    assert!(answer.contains("age: 0\r\n"), "{answer}");
+    let profile = server
+        .get("/api/v1/processes/4711?format=pprof", &headers)
+        .await;
+    assert!(profile.starts_with("HTTP/1.1 200"), "{profile}");
+    assert!(!profile.contains("content-encoding"), "{profile}");
+}
+
+#[tokio::test]
+async fn who_goes_away_is_not_waited_for() {
+    let server = start(Access::Open).await;
+    let (key, entry) = board::example::entry();
+    // Nobody looks at this one.
+    let key = ProcessKey { pid: Pid(7), ..key };
+    server.board.show(key, entry);
+    let documents = &server.board.documents;
+    let client = server.request("/api/v1/processes/7", HOST).await;
+    while !documents.is_awaited(key) {
+        sleep(Duration::from_millis(10)).await;
+    }
+    drop(client);
+    while documents.is_awaited(key) {
+        sleep(Duration::from_millis(10)).await;
+    }
+}
+
+#[tokio::test]
 async fn changes_of_the_list_are_streamed() {
-    let server = start(Access::Local).await;
+    let server = start(Access::Open).await;
     let mut stream = server.request("/api/v1/events", HOST).await;
     let mut seen = String::new();
     let mut buffer = [0; 4096];

@@ -1,9 +1,7 @@
 //! TLS on the listener.
 
-use std::{io, net::SocketAddr, path::Path, sync::Arc, time::Duration};
+use std::{path::Path, sync::Arc};
 
-use axum::serve::Listener;
-use tokio::{task::JoinSet, time::timeout};
 use tokio_rustls::{
     TlsAcceptor,
     rustls::{
@@ -11,11 +9,8 @@ use tokio_rustls::{
         crypto::ring,
         pki_types::{CertificateDer, PrivateKeyDer, pem, pem::PemObject as _},
     },
-    server::TlsStream,
 };
 
-/// How long a client may take to shake hands.
-const HANDSHAKE_LIMIT: Duration = Duration::from_secs(10);
 /// The only protocol spoken above TLS (ALPN).
 const HTTP_1: &[u8] = b"http/1.1";
 
@@ -55,57 +50,9 @@ impl Certificate {
         config.alpn_protocols = vec![HTTP_1.to_vec()];
         Ok(Self(Arc::new(config)))
     }
-}
 
-/// The outcome of a handshake with a client of `L`.
-type Shaken<L> = io::Result<(TlsStream<<L as Listener>::Io>, <L as Listener>::Addr)>;
-
-/// A listener whose connections are encrypted. Handshakes go on beside each other, so that a client
-/// that does not finish its own keeps nobody waiting.
-pub struct TlsListener<L: Listener> {
-    listener: L,
-    acceptor: TlsAcceptor,
-    handshakes: JoinSet<Shaken<L>>,
-}
-
-impl<L: Listener> TlsListener<L> {
-    /// Encrypts the connections of `listener`.
-    pub fn new(listener: L, certificate: Certificate) -> Self {
-        Self {
-            listener,
-            acceptor: TlsAcceptor::from(certificate.0),
-            handshakes: JoinSet::new(),
-        }
-    }
-}
-
-impl<L> Listener for TlsListener<L>
-where
-    L: Listener<Addr = SocketAddr>,
-{
-    type Io = TlsStream<L::Io>;
-    type Addr = SocketAddr;
-
-    async fn accept(&mut self) -> (Self::Io, SocketAddr) {
-        loop {
-            tokio::select! {
-                (stream, peer) = self.listener.accept() => {
-                    let acceptor = self.acceptor.clone();
-                    self.handshakes.spawn(async move {
-                        let shaken = timeout(HANDSHAKE_LIMIT, acceptor.accept(stream)).await;
-                        Ok((shaken.map_err(|_| io::ErrorKind::TimedOut)??, peer))
-                    });
-                }
-                Some(shaken) = self.handshakes.join_next() => match shaken {
-                    Ok(Ok(connection)) => return connection,
-                    Ok(Err(error)) => tracing::debug!(%error, "no TLS handshake"),
-                    Err(error) => tracing::debug!(%error, "a TLS handshake broke off"),
-                },
-            }
-        }
-    }
-
-    fn local_addr(&self) -> io::Result<SocketAddr> {
-        self.listener.local_addr()
+    /// What shakes hands with clients.
+    pub(super) fn acceptor(&self) -> TlsAcceptor {
+        TlsAcceptor::from(Arc::clone(&self.0))
     }
 }

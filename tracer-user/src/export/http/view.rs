@@ -14,10 +14,11 @@ use axum::{
 use serde::Deserialize;
 use tokio::time::{Instant, timeout_at};
 
-use super::document::{Refusal, refused};
+use super::document::not_found;
 use crate::{
     export::{
         board::Board,
+        json,
         view::{MAX_PAGE, View, compressed},
     },
     ids::{Goid, Pid},
@@ -88,7 +89,7 @@ pub async fn view(board: &Board, pid: Pid, question: &Question, headers: &Header
 }
 
 fn written(page: &impl serde::Serialize, gzip: bool) -> std::io::Result<Bytes> {
-    let plain = serde_json::to_vec(page)?;
+    let plain = json::to_vec(page)?;
     Ok(Bytes::from(if gzip { compressed(&plain)? } else { plain }))
 }
 
@@ -135,8 +136,7 @@ async fn current(board: &Board, pid: Pid, fresh: bool) -> Result<Arc<View>, Resp
     let mut old = None;
     loop {
         let Some(key) = board.key_of(pid) else {
-            let why = format!("no Go process {pid} is traced here");
-            return Err(refused(Refusal::NotFound(why)));
+            return Err(not_found(pid));
         };
         kept.mark_unchanged();
         let (view, wanted) = board.views.watch(key, fresh && old.is_none());

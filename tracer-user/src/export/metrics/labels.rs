@@ -1,10 +1,10 @@
-//! Labels of metrics. Their values come from targets: they are escaped, and short.
+//! Labels of metrics. Their values come from targets: they are clean, escaped, and short.
 
 use std::fmt::{self, Write as _};
 
 use prometheus_client::encoding::{EncodeLabel, LabelEncoder};
 
-use crate::export::document::Process;
+use crate::{export::document::Process, target_text::clean};
 
 /// Longest label value; the rest is cut off.
 const VALUE_LIMIT: usize = 200;
@@ -17,11 +17,11 @@ pub struct Label {
 }
 
 impl Label {
-    /// The label `key` with the value `value`, cut to a bearable length.
+    /// The label `key` with the value `value`, clean and cut to a bearable length.
     pub fn new(key: &'static str, value: &str) -> Self {
         Self {
             key,
-            value: value.chars().take(VALUE_LIMIT).collect(),
+            value: clean(value).chars().take(VALUE_LIMIT).collect(),
         }
     }
 
@@ -67,18 +67,18 @@ impl Identity {
         // Twelve digits of a container's id tell it apart, as in `docker ps`.
         let short_id = identity
             .container_id
-            .as_deref()
-            .map(|id| id.get(..12).unwrap_or(id));
-        let container = identity.container.as_deref().or(short_id);
-        let pid = match container {
+            .as_ref()
+            .map(|id| id.raw().get(..12).unwrap_or(id.raw()).into());
+        let container = identity.container.or(short_id);
+        let pid = match &container {
             Some(_) => String::new(),
             None => process.pid.to_string(),
         };
         Self::new(
-            &process.command,
-            identity.namespace.as_deref().unwrap_or_default(),
-            identity.pod.as_deref().unwrap_or_default(),
-            container.unwrap_or_default(),
+            process.command.raw(),
+            identity.namespace.unwrap_or_default().raw(),
+            identity.pod.unwrap_or_default().raw(),
+            container.unwrap_or_default().raw(),
             &pid,
         )
     }

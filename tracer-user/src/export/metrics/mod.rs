@@ -15,7 +15,7 @@ pub use exposition::Format;
 pub use figures::Figures;
 pub use found::{FoundFindings, FoundSeries};
 use labels::{Identity, Label};
-pub use own::{ErrorKind, Outcome, Own, Traced};
+pub use own::{ErrorKind, Outcome, Own, Traced, TurnedAway};
 
 use super::board::Board;
 
@@ -69,7 +69,7 @@ mod tests {
     fn encode(format: Format) -> String {
         let board = Arc::new(Board::default());
         let (key, mut entry) = example::entry();
-        entry.listed.process.command = "a\"b\\c".to_owned();
+        entry.listed.process.command = "a\"b\\c".into();
         board.count(&entry.listed.process, &document::example::cycle());
         board.show(key, entry);
         let own = Own::default();

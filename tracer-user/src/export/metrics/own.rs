@@ -45,6 +45,17 @@ pub enum ErrorKind {
     Descriptors,
 }
 
+/// Why a client of the listener was turned away.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum TurnedAway {
+    /// Its place was given to another one.
+    GaveWay,
+    /// It took too long to send its next request, or to take its answer.
+    Late,
+    /// There was no place for its request.
+    NoPlace,
+}
+
 /// Whether a Go process is traced.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Traced {
@@ -66,6 +77,7 @@ pub struct Own {
     snapshots: ByLabel<Counter>,
     snapshot_duration: Histogram,
     errors: ByLabel<Counter>,
+    turned_away: ByLabel<Counter>,
     processes: ByLabel<Gauge>,
     unprobed: Gauge<u64, AtomicU64>,
     probes_attached: Gauge<u64, AtomicU64>,
@@ -81,6 +93,7 @@ impl Default for Own {
             snapshots: Family::default(),
             snapshot_duration: Histogram::new(exponential_buckets(1e-4, 4.0, 10)),
             errors: Family::default(),
+            turned_away: Family::default(),
             processes: Family::default(),
             unprobed: Gauge::default(),
             probes_attached: Gauge::default(),
@@ -138,6 +151,16 @@ impl Own {
             ErrorKind::Descriptors => "descriptors",
         };
         self.errors.get_or_create(&[("kind", kind)]).inc();
+    }
+
+    /// Counts a client of the listener that was turned away.
+    pub fn count_turned_away(&self, why: TurnedAway) {
+        let why = match why {
+            TurnedAway::GaveWay => "gave-way",
+            TurnedAway::Late => "late",
+            TurnedAway::NoPlace => "no-place",
+        };
+        self.turned_away.get_or_create(&[("reason", why)]).inc();
     }
 
     /// Says how many Go processes there are.
@@ -203,6 +226,11 @@ impl Own {
             self.snapshot_duration.clone(),
         );
         registry.register("gostuck_errors", "What went wrong", self.errors.clone());
+        registry.register(
+            "gostuck_http_turned_away",
+            "Clients of the listener that were turned away",
+            self.turned_away.clone(),
+        );
         registry.register(
             "gostuck_processes",
             "Go processes seen",

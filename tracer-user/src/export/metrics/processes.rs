@@ -68,7 +68,7 @@ impl Merged {
         self.age = self.age.max(entry.age().as_secs_f64());
         let yes = |value| if value { "true" } else { "false" };
         self.info = vec![
-            Label::new("go_version", &process.image.go_version),
+            Label::new("go_version", process.image.go_version.raw()),
             Label::new("cgo", yes(process.image.cgo)),
             Label::new("stripped", yes(process.image.stripped)),
         ];

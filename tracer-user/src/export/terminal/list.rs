@@ -9,9 +9,9 @@ use ratatui::{
     widgets::{Row, Table, TableState},
 };
 
-use crate::export::{
-    board::Listed,
-    text::{self, clean},
+use crate::{
+    export::{board::Listed, text},
+    target_text::TargetText,
 };
 
 /// The list with its selection, which follows the process and not the row.
@@ -150,8 +150,8 @@ fn row(listed: &Listed) -> Row<'static> {
         .map_or_else(|| "-".to_owned(), |slope| format!("{slope:+.0}"));
     Row::new([
         process.pid.to_string(),
-        clean(&process.command).into_owned(),
-        process.image.go_version.trim_start_matches("go").to_owned(),
+        process.command.to_string(),
+        TargetText::from(process.image.go_version.raw().trim_start_matches("go")).to_string(),
         listed.findings.proven.to_string(),
         listed.findings.suspected.to_string(),
         listed.goroutines_total.to_string(),

@@ -15,7 +15,7 @@ use crate::{
     export::{
         document::Document,
         groups::groups,
-        text::{self, Paint, clean, count, duration, place, short_function},
+        text::{self, Paint, count, duration, place, short_function},
     },
     ids::Pid,
 };
@@ -196,7 +196,7 @@ impl ProcessView {
                     "{:>8} {:<20} {wait:>10}  {}",
                     group.members.len(),
                     group.state(),
-                    clean(&place)
+                    place
                 );
                 let style = if row == self.selected {
                     Style::new().add_modifier(Modifier::REVERSED)
@@ -249,10 +249,10 @@ fn place_text(frame: &crate::export::document::Frame) -> String {
 
 fn heading(document: &Document) -> Line<'static> {
     let process = &document.process;
-    let name = format!("{} (pid {})", clean(&process.command), process.pid);
+    let name = format!("{} (pid {})", process.command, process.pid);
     #[expect(clippy::cast_precision_loss, reason = "an uptime in seconds")]
     let uptime = duration(process.uptime_seconds.unwrap_or(0) as f64);
-    let rest = format!("  {}, up {uptime}", clean(&process.image.go_version));
+    let rest = format!("  {}, up {uptime}", process.image.go_version);
     Line::from(vec![
         ratatui::text::Span::styled(name, Style::new().add_modifier(Modifier::BOLD)),
         ratatui::text::Span::raw(rest),

@@ -38,7 +38,7 @@ fn the_stuck_process_comes_first_and_stays_selected() {
     let mut healthy = listed();
     healthy.process.pid = Pid(1);
     healthy.process.key = "1-1".to_owned();
-    healthy.process.command = "healthy".to_owned();
+    healthy.process.command = "healthy".into();
     healthy.findings = board::Findings::default();
     let mut view = View::default();
     view.set_processes(vec![healthy.clone(), listed()]);

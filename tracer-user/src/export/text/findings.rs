@@ -3,7 +3,7 @@
 use std::io::{self, Write};
 
 use super::{
-    Options, Style, clean, count, duration,
+    Options, Style, count, duration,
     stacks::{self, Printed},
     wrap,
 };
@@ -14,6 +14,7 @@ use crate::{
     },
     finding::{FindingKind, Verdict},
     ids::Goid,
+    target_text::TargetText,
 };
 
 /// Most stacks printed below one finding.
@@ -93,14 +94,24 @@ pub fn finding(out: &mut impl Write, finding: &Finding, options: Options) -> io:
         paragraph(out, line, "    ", options)?;
     }
     for doubt in &finding.doubts {
-        paragraph(out, &format!("Not certain: {doubt}"), "    ", options)?;
+        paragraph(
+            out,
+            &format!("Not certain: {doubt}").into(),
+            "    ",
+            options,
+        )?;
     }
     Ok(())
 }
 
-fn paragraph(out: &mut impl Write, text: &str, indent: &str, options: Options) -> io::Result<()> {
+fn paragraph(
+    out: &mut impl Write,
+    text: &TargetText,
+    indent: &str,
+    options: Options,
+) -> io::Result<()> {
     let width = options.width.saturating_sub(indent.len());
-    for line in wrap(&clean(text), width) {
+    for line in wrap(text, width) {
         writeln!(out, "{indent}{line}")?;
     }
     Ok(())
@@ -141,7 +152,7 @@ fn members(
             .collect();
         if !others.is_empty() {
             let line = format!("and {} there: {}", others.len(), listed(&others));
-            paragraph(out, &line, "      ", options)?;
+            paragraph(out, &line.into(), "      ", options)?;
         }
     }
     if groups.len() > limit {

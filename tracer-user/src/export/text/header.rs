@@ -2,13 +2,13 @@
 
 use std::io::{self, Write};
 
-use super::{Options, Style, clean, count, duration};
+use super::{Options, Style, count, duration};
 use crate::export::document::Document;
 
 /// Prints the process in one or two lines.
 pub fn write(out: &mut impl Write, document: &Document, options: Options) -> io::Result<()> {
     let process = &document.process;
-    let name = format!("{} (pid {})", clean(&process.command), process.pid);
+    let name = format!("{} (pid {})", process.command, process.pid);
     #[expect(clippy::cast_precision_loss, reason = "an uptime in seconds")]
     let since = match process.uptime_seconds {
         Some(seconds) => format!("up {}", duration(seconds as f64)),
@@ -18,11 +18,11 @@ pub fn write(out: &mut impl Write, document: &Document, options: Options) -> io:
         out,
         "{}  {}, {since}, {}, {}",
         options.paint.style(Style::Heading, name),
-        clean(&process.image.go_version),
+        process.image.go_version,
         count(process.goroutines, "goroutine"),
         count(process.threads, "thread"),
     )?;
-    let mut facts = vec![clean(&process.exe).into_owned()];
+    let mut facts = vec![process.exe.to_string()];
     if process.image.stripped {
         facts.push("stripped".to_owned());
     }
@@ -30,13 +30,14 @@ pub fn write(out: &mut impl Write, document: &Document, options: Options) -> io:
         facts.push("cgo".to_owned());
     }
     if let Some(identity) = &process.identity {
-        let id = identity.container_id.as_deref().unwrap_or("?");
-        let name = identity.container.as_deref().unwrap_or(id);
+        let unknown = "?".into();
+        let id = identity.container_id.as_ref().unwrap_or(&unknown);
+        let name = identity.container.as_ref().unwrap_or(id);
         match (&identity.namespace, &identity.pod) {
             (Some(namespace), Some(pod)) => {
-                facts.push(clean(&format!("pod {namespace}/{pod}, container {name}")).into_owned())
+                facts.push(format!("pod {namespace}/{pod}, container {name}"));
             }
-            _ => facts.push(format!("container {}", clean(name))),
+            _ => facts.push(format!("container {}", name)),
         }
     }
     let facts = facts.join(", ");

@@ -11,7 +11,7 @@ mod words;
 use std::io::{self, Write};
 
 pub use findings::{finding, kind, verdict, with_stacks as finding_with_stacks, write as findings};
-pub use paint::{Paint, Painted, Style, clean};
+pub use paint::{Paint, Painted, Style};
 pub use stacks::one_at_margin as goroutine;
 pub use threads::write as threads;
 pub use words::{ago, brief, count, duration, place, short_function, short_path, wrap};
@@ -62,7 +62,7 @@ fn incomplete(out: &mut impl Write, document: &Document, options: Options) -> io
         INCOMPLETE_LIMIT
     };
     for missing in document.incomplete.iter().take(limit) {
-        writeln!(out, "  {}: {}", clean(&missing.what), clean(&missing.why))?;
+        writeln!(out, "  {}: {}", missing.what, missing.why)?;
     }
     if number > limit {
         writeln!(out, "  and {} more (--all prints them)", number - limit)?;

@@ -1,6 +1,6 @@
-//! Colour, and text that cannot steer the terminal.
+//! Colour.
 
-use std::{borrow::Cow, fmt};
+use std::fmt;
 
 /// Whether to colour, and how.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -67,29 +67,9 @@ impl<T: fmt::Display> fmt::Display for Painted<T> {
     }
 }
 
-/// `text` without control characters: names come out of the target's image, and a hostile one could
-/// hold escape sequences.
-#[must_use]
-pub fn clean(text: &str) -> Cow<'_, str> {
-    // U+202A to U+202E and U+2066 to U+2069 reorder the text around them.
-    let harmful =
-        |c: char| c.is_control() || matches!(c, '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}');
-    if text.contains(harmful) {
-        Cow::Owned(text.replace(harmful, "\u{fffd}"))
-    } else {
-        Cow::Borrowed(text)
-    }
-}
-
 #[cfg(test)]
 mod tests {
-    use super::{Paint, Style, clean};
-
-    #[test]
-    fn escape_sequences_of_a_target_are_disarmed() {
-        assert_eq!(clean("main.\x1b[2Jf"), "main.\u{fffd}[2Jf");
-        assert_eq!(clean("main.世界·f"), "main.世界·f");
-    }
+    use super::{Paint, Style};
 
     #[test]
     fn plain_text_stays_plain() {

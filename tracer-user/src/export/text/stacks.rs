@@ -1,7 +1,6 @@
 //! Goroutines and their stacks: by groups, or all of them.
 
 use std::{
-    borrow::Cow,
     collections::hash_map::Entry,
     io::{self, Write},
     sync::Arc,
@@ -9,7 +8,7 @@ use std::{
 
 use rustc_hash::FxHashMap;
 
-use super::{Options, Style, clean, count, duration, place, short_function};
+use super::{Options, Style, count, duration, place, short_function};
 use crate::{
     export::{
         document::{Document, Frame, Goroutine, Precision},
@@ -17,6 +16,7 @@ use crate::{
     },
     finding::is_plumbing,
     ids::Goid,
+    target_text::TargetText,
 };
 
 /// Most groups printed without `--all`.
@@ -221,14 +221,14 @@ fn frames(
     }
     if let Some(site) = &goroutine.created_by {
         let file = if options.all {
-            &site.file
+            site.file.clone()
         } else {
             super::short_path(&site.file)
         };
         let text = format!(
             "{indent}created by {} {}:{}",
-            clean(&function(&site.function, options)),
-            clean(file),
+            function(&site.function, options),
+            file,
             site.line
         );
         writeln!(out, "{}", options.paint.style(Style::Faint, text))?;
@@ -242,7 +242,9 @@ fn visible(stack: &[Frame], all: bool) -> &[Frame] {
     if all {
         return stack;
     }
-    let own = stack.iter().position(|frame| !is_plumbing(&frame.function));
+    let own = stack
+        .iter()
+        .position(|frame| !is_plumbing(frame.function.raw()));
     let Some(own) = own else {
         return stack;
     };
@@ -250,7 +252,7 @@ fn visible(stack: &[Frame], all: bool) -> &[Frame] {
     let called = own.saturating_sub(1);
     let named = stack
         .get(called)
-        .is_some_and(|frame| !frame.function.starts_with("runtime."));
+        .is_some_and(|frame| !frame.function.raw().starts_with("runtime."));
     stack
         .get(if named { called } else { own }..)
         .unwrap_or(stack)
@@ -260,14 +262,14 @@ fn line(out: &mut impl Write, indent: &str, frame: &Frame, options: Options) -> 
     writeln!(
         out,
         "{indent}{}  {}",
-        clean(&function(&frame.function, options)),
+        function(&frame.function, options),
         options.paint.style(Style::Faint, place(frame, options.all)),
     )
 }
 
-fn function(name: &str, options: Options) -> Cow<'_, str> {
+fn function(name: &TargetText, options: Options) -> TargetText {
     if options.all {
-        Cow::Borrowed(name)
+        name.clone()
     } else {
         short_function(name)
     }

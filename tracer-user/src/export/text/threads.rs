@@ -2,7 +2,7 @@
 
 use std::io::{self, Write};
 
-use super::{Options, Style, clean, count, short_function, short_path, wrap};
+use super::{Options, Style, count, short_function, short_path, wrap};
 use crate::export::document::{Document, SiteCount};
 
 /// Most sites listed.
@@ -57,7 +57,7 @@ pub fn write(out: &mut impl Write, document: &Document, options: Options) -> io:
     };
     let heading = options.paint.style(Style::Heading, "Go's own detector");
     writeln!(out, "{heading}: {state}")?;
-    for line in wrap(&clean(&detector.reason), options.width.saturating_sub(2)) {
+    for line in wrap(&detector.reason, options.width.saturating_sub(2)) {
         writeln!(out, "  {line}")?;
     }
     Ok(())
@@ -69,10 +69,10 @@ fn sites(out: &mut impl Write, sites: &[SiteCount], options: Options) -> io::Res
         writeln!(
             out,
             "{count:>7} {}  {}",
-            clean(&short_function(&site.function)),
+            short_function(&site.function),
             options.paint.style(
                 Style::Faint,
-                format_args!("{}:{}", clean(short_path(&site.file)), site.line)
+                format_args!("{}:{}", short_path(&site.file), site.line)
             ),
         )?;
     }

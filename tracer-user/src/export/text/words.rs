@@ -1,9 +1,8 @@
 //! Durations, counts, places and paragraphs as a person reads them.
 
-use std::{borrow::Cow, time::Duration};
+use std::time::Duration;
 
-use super::paint::clean;
-use crate::{export::document::Frame, finding::without_type_arguments};
+use crate::{export::document::Frame, finding::without_type_arguments, target_text::TargetText};
 
 /// A duration by its two largest units: `3.2 s`, `42 s`, `3 m 12 s`, `4 h 10 m`, `3 d 4 h`.
 #[must_use]
@@ -73,23 +72,26 @@ pub fn count(number: usize, noun: &str) -> String {
 
 /// The last two parts of a path: enough to find the file, short enough for a line.
 #[must_use]
-pub fn short_path(path: &str) -> &str {
+pub fn short_path(path: &TargetText) -> TargetText {
+    let path = path.raw();
     let mut separators = path.rmatch_indices('/');
     separators.next();
     separators
         .next()
         .map_or(path, |(at, _)| path.get(at + 1..).unwrap_or(path))
+        .into()
 }
 
 /// A function without the path of its package and without type arguments: `http.(*conn).serve` of
 /// `net/http.(*conn).serve`.
 #[must_use]
-pub fn short_function(function: &str) -> Cow<'_, str> {
+pub fn short_function(function: &TargetText) -> TargetText {
+    let function = function.raw();
     // A generic's type arguments may hold slashes of their own.
     let end = function.find('[').unwrap_or(function.len());
     let package_end = function.get(..end).and_then(|head| head.rfind('/'));
     let name = package_end.map_or(function, |at| function.get(at + 1..).unwrap_or(function));
-    without_type_arguments(name)
+    without_type_arguments(name).into()
 }
 
 /// `file.go:31` of a frame, shortened unless `full`.
@@ -98,17 +100,17 @@ pub fn place(frame: &Frame, full: bool) -> String {
     if frame.file.is_empty() {
         return String::new();
     }
-    let file = if full {
-        &frame.file
+    if full {
+        format!("{}:{}", frame.file, frame.line)
     } else {
-        short_path(&frame.file)
-    };
-    format!("{}:{}", clean(file), frame.line)
+        format!("{}:{}", short_path(&frame.file), frame.line)
+    }
 }
 
-/// `text` in lines of at most `width` columns, broken at spaces. Longer words stay whole.
+/// `text`, clean, in lines of at most `width` columns, broken at spaces. Longer words stay whole.
 #[must_use]
-pub fn wrap(text: &str, width: usize) -> Vec<String> {
+pub fn wrap(text: &TargetText, width: usize) -> Vec<String> {
+    let text = text.clean();
     let mut lines = Vec::new();
     let mut line = String::new();
     let mut columns = 0;
@@ -169,22 +171,25 @@ mod tests {
 
     #[test]
     fn names_are_shortened_without_losing_the_reader() {
-        assert_eq!(short_path("/home/me/shop/cart/cart.go"), "cart/cart.go");
-        assert_eq!(short_path("main.go"), "main.go");
         assert_eq!(
-            short_function("net/http.(*conn).serve"),
+            short_path(&"/home/me/shop/cart/cart.go".into()),
+            "cart/cart.go"
+        );
+        assert_eq!(short_path(&"main.go".into()), "main.go");
+        assert_eq!(
+            short_function(&"net/http.(*conn).serve".into()),
             "http.(*conn).serve"
         );
         assert_eq!(
-            short_function("example.com/a/pool.Get[go.shape.*example.com/b.T]"),
+            short_function(&"example.com/a/pool.Get[go.shape.*example.com/b.T]".into()),
             "pool.Get[…]"
         );
     }
 
     #[test]
     fn paragraphs_break_at_spaces() {
-        assert_eq!(wrap("one two three", 7), ["one two", "three"]);
-        assert_eq!(wrap("unbreakable word", 5), ["unbreakable", "word"]);
-        assert!(wrap("  ", 5).is_empty());
+        assert_eq!(wrap(&"one two three".into(), 7), ["one two", "three"]);
+        assert_eq!(wrap(&"unbreakable word".into(), 5), ["unbreakable", "word"]);
+        assert!(wrap(&"  ".into(), 5).is_empty());
     }
 }
