@@ -14,12 +14,14 @@ use tokio::net::TcpListener;
 
 use super::{
     Failure,
+    attendance::{Attendance, Subject},
     ending::{self, Ending},
     failure::is_gone,
     fleet::{self, Fleet, Selection, Shared},
     percent::share,
     privileges::keep_only_needed,
     probing::{Probing, Settings},
+    service::ServiceManager,
     walking,
 };
 use crate::{
@@ -29,9 +31,9 @@ use crate::{
         http::{Access, Certificate, Health, Looks, Refusal, Service, Token},
         metrics::{Metrics, Own},
     },
-    finding::{self, Looker, MemoryBudget},
+    finding::{self, Looker},
     ids::Pid,
-    process::{Pods, follow, own_memory_limit},
+    process::{Pods, follow},
 };
 
 const AFTER_HELP: &str = "\
@@ -168,7 +170,7 @@ async fn daemon(
     let looker = Looker::new(finding::Options {
         stuck_after: options.stuck_after,
         reach: walking::of_many(options.no_reach),
-        budget: own_memory_limit().map_or_else(MemoryBudget::default, MemoryBudget::within),
+        budget: walking::budget_of_daemon(),
         ..finding::Options::default()
     });
     let shared = Shared {
@@ -178,6 +180,7 @@ async fn daemon(
         own: Own::default(),
         health: Arc::new(Health::default()),
         stop: ending.cancellation(),
+        attendance: Attendance::default(),
     };
     let service = Service {
         board: Arc::clone(&shared.board),
@@ -204,12 +207,27 @@ async fn daemon(
             selection: options.selection.clone(),
         },
     )?;
+    let manager = ServiceManager::of_environment();
+    let health = Arc::clone(&shared.health);
     let tracing_side = thread::Builder::new()
         .name("gostuck-fleet".to_owned())
         .spawn(|| fleet.run())?;
-    service
-        .serve(listener, async move { ending.asked().await })
-        .await?;
+    if let Some(manager) = &manager {
+        manager.ready();
+    }
+    let alive = async {
+        match &manager {
+            Some(manager) => manager.watch(health).await,
+            None => std::future::pending().await,
+        }
+    };
+    tokio::select! {
+        served = service.serve(listener, async move { ending.asked().await }) => served?,
+        () = alive => {}
+    }
+    if let Some(manager) = &manager {
+        manager.stopping();
+    }
     // If that takes too long, the kernel takes the probes off.
     ending::join(tracing_side)?;
     tracing::info!("ended");
@@ -229,7 +247,15 @@ impl Looks for ByPid {
     fn document(&self, pid: Pid) -> Result<Document, Refusal> {
         let not_found = || Refusal::NotFound(format!("no Go process {pid} is traced here"));
         let key = self.0.board.key_of(pid).ok_or_else(not_found)?;
-        match self.0.looker.look(pid) {
+        let subject = Subject {
+            pid,
+            owner: None,
+            file: None,
+        };
+        let looker = Arc::clone(&self.0.looker);
+        let look = move || looker.look(pid);
+        let looked = self.0.attendance.have_done(subject, look);
+        match looked.and_then(|look| look) {
             Ok(mut look) if look.process.key == key => {
                 self.0.pods.name(&mut look.process);
                 Ok(Document::new(&look))

@@ -26,16 +26,26 @@ impl FileKey {
     }
 }
 
+/// What `fstatfs(2)` says of a file system that a program serves (`FUSE_SUPER_MAGIC`,
+/// `include/uapi/linux/magic.h`).
+const FUSE: i64 = 0x6573_5546;
+
 /// The file that probes are placed on.
 #[derive(Debug)]
-pub(super) struct ImageFile {
+pub struct ImageFile {
     file: File,
     key: FileKey,
     name: PathBuf,
 }
 
 impl ImageFile {
-    /// Opens the file at `path`, such as `/proc/PID/exe`.
+    /// Opens the file at `path`, such as `/proc/PID/exe`. On a file system that a program serves it
+    /// waits for that program, as long as that likes.
+    ///
+    /// # Errors
+    /// [`ProbeError::Image`] when it cannot be opened, [`ProbeError::Served`] when a program serves its
+    /// file system: whoever places a probe there, or takes it off, may wait for that program while
+    /// nobody else can.
     pub fn open(path: &Path) -> Result<Self, ProbeError> {
         let failed = |source| ProbeError::Image {
             path: path.to_owned(),
@@ -43,6 +53,10 @@ impl ImageFile {
         };
         let file = File::open(path).map_err(failed)?;
         let metadata = file.metadata().map_err(failed)?;
+        let system = nix::sys::statfs::fstatfs(&file).map_err(|errno| failed(errno.into()))?;
+        if system.filesystem_type().0 == FUSE {
+            return Err(ProbeError::Served(path.to_owned()));
+        }
         Ok(Self {
             key: FileKey {
                 device: metadata.dev(),
@@ -53,18 +67,26 @@ impl ImageFile {
         })
     }
 
-    pub const fn key(&self) -> FileKey {
+    /// The path that it was opened by.
+    pub(super) fn name(&self) -> &Path {
+        &self.name
+    }
+
+    pub(super) const fn key(&self) -> FileKey {
         self.key
     }
 
     /// A path of ours that leads to this very file.
-    pub fn path(&self) -> PathBuf {
+    pub(super) fn path(&self) -> PathBuf {
         format!("/proc/self/fd/{}", self.file.as_raw_fd()).into()
     }
 
     /// Checks that the instructions at `sites` are those that were found in the image: a breakpoint in
     /// the midst of another would be the end of its process.
-    pub fn verify(&self, sites: impl IntoIterator<Item = ProbeSite>) -> Result<(), ProbeError> {
+    pub(super) fn verify(
+        &self,
+        sites: impl IntoIterator<Item = ProbeSite>,
+    ) -> Result<(), ProbeError> {
         for site in sites {
             let mut there = site.bytes;
             let read = self.file.read_exact_at(&mut there, site.offset.0);

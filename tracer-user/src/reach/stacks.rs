@@ -19,6 +19,10 @@ const GROUP: usize = 512;
 const BATCH_BYTES: u64 = 1 << 20;
 /// A longer stack is read word by word, in pieces.
 const MAX_PLANNED_BYTES: u64 = 1 << 20;
+/// How much is read word by word in one walk: so much, and so much more for each goroutine each time that
+/// it is read. A stack that is longer than what is left of that is left out.
+const WHOLE_BYTES: u64 = 256 << 20;
+const WHOLE_BYTES_EACH: u64 = 64 << 10;
 
 /// Reads stacks and hands what they refer to to a [`Marker`].
 #[derive(Debug)]
@@ -29,6 +33,8 @@ pub struct StackReader {
     /// The words of one goroutine's `g` and deferred calls.
     words: Vec<u64>,
     broken: u64,
+    /// How much may still be read word by word.
+    whole_bytes: u64,
 }
 
 /// A parked goroutine whose stack maps apply.
@@ -48,7 +54,19 @@ impl StackReader {
             gather: Gather::new(),
             words: Vec::new(),
             broken: 0,
+            whole_bytes: WHOLE_BYTES,
         }
+    }
+
+    /// Leaves out of `ranges` what is more than may be read.
+    fn afford(&mut self, ranges: &mut Vec<Range>) {
+        let before = ranges.len();
+        ranges.retain(|range| {
+            let left = self.whole_bytes.checked_sub(range.len);
+            self.whole_bytes = left.unwrap_or(self.whole_bytes);
+            left.is_some()
+        });
+        self.broken += (before - ranges.len()) as u64;
     }
 
     /// How many goroutines had something that could not be read whole, since this was last asked.
@@ -74,6 +92,8 @@ impl StackReader {
         goroutines: &[GoroutineNow],
         marker: &mut Marker,
     ) -> Result<(), ReadError> {
+        let each = WHOLE_BYTES_EACH.saturating_mul(goroutines.len() as u64);
+        self.whole_bytes = self.whole_bytes.saturating_add(each);
         for group in goroutines.chunks(GROUP) {
             self.scan_group(memory, layout, group, marker)?;
         }
@@ -152,6 +172,7 @@ impl StackReader {
             };
             self.broken += follower.follow(gather, batch, &mut whole)?;
         }
+        self.afford(&mut whole);
         self.reader
             .read(memory, &whole, |_, bytes| marker.words(bytes))
     }

@@ -7,6 +7,7 @@ use std::{
 
 use super::{
     Choice, Fleet,
+    errands::{self, Errand, Prepared},
     log::Name,
     lookers::Done,
     member::{Member, probed},
@@ -14,14 +15,14 @@ use super::{
     todo::{Order, Urgency},
 };
 use crate::{
-    cli::{failure::is_gone, follow::entry_of_unseen},
+    cli::{attendance::Subject, failure::is_gone, follow::entry_of_unseen},
     export::{
         board::Probed,
         metrics::{ErrorKind, Outcome},
         view::View,
     },
     finding::{Change, Look, LookError},
-    process::{Process, ProcessKey},
+    process::{Owner, ProcessKey},
 };
 
 impl Fleet {
@@ -41,24 +42,44 @@ impl Fleet {
         }
     }
 
-    /// Places the probes on the process, and lists it, though nothing is known of it yet.
+    /// Has it found out what the process executes.
     fn probe(&mut self, key: ProcessKey) {
-        let Ok(mut process) = Process::open(key.pid) else {
+        let Some(member) = self.members.get(&key) else {
             return;
         };
-        // What is wrong with an image the look will tell.
-        if process.key == key
-            && let Ok(image) = self.shared.looker.image_of(&process)
-        {
-            self.probing.attach(key.pid, &process.exe_for_us(), &image);
-            let member = self.members.get_mut(&key).filter(|m| m.is_unseen());
-            if let Some(member) = member {
-                self.shared.pods.name(&mut process);
-                let probed = probed(&self.probing, key.pid);
-                member.probed = Some(probed.clone());
-                let entry = entry_of_unseen(&process, &image, probed, member.found);
-                self.shared.board.show(key, entry);
-            }
+        let (process, serial) = (Box::new(member.process.clone()), member.serial);
+        let subject = Subject {
+            pid: key.pid,
+            owner: Some(Owner::of(&process)),
+            file: Some(process.exe.file),
+        };
+        if self.may_be_visited(key, &subject) {
+            let member = errands::Member { key, serial };
+            self.errands.send(Errand::Prepare(member, process));
+        }
+    }
+
+    /// Places the probes on the process, and lists it, though nothing is known of it yet. What is wrong
+    /// with an image the look will tell.
+    pub(super) fn prepared(&mut self, of: errands::Member, prepared: Option<Box<Prepared>>) {
+        let key = of.key;
+        let member = self.members.get_mut(&key);
+        let member = member.filter(|member| member.serial == of.serial);
+        let (Some(member), Some(prepared)) = (member, prepared) else {
+            return;
+        };
+        let Prepared {
+            mut process,
+            image,
+            file,
+        } = *prepared;
+        self.probing.attach_to(key.pid, file, &image);
+        if member.is_unseen() {
+            self.shared.pods.name(&mut process);
+            let probed = probed(&self.probing, key.pid);
+            member.probed = Some(probed.clone());
+            let entry = entry_of_unseen(&process, &image, probed, member.found);
+            self.shared.board.show(key, entry);
         }
     }
 
@@ -68,11 +89,26 @@ impl Fleet {
             return;
         };
         let cpu_time = pace::cpu_time_of(key.pid);
+        if member.is_silent() {
+            return;
+        }
         let rests = member.is_idle(cpu_time) && urgency == Urgency::Routine;
         if rests && member.looked.is_some_and(|at| !self.pace.is_stale(at)) {
             member.due = Instant::now() + self.pace.idle();
             return;
         }
+        let owner = Owner::of(&member.process);
+        let subject = Subject {
+            pid: key.pid,
+            owner: Some(owner.clone()),
+            file: None,
+        };
+        if !self.may_be_visited(key, &subject) {
+            return;
+        }
+        let Some(member) = self.members.get_mut(&key) else {
+            return;
+        };
         if let Some(mut past) = member.past.lend() {
             if let Some(parked) = self.probing.parked(key.pid) {
                 past.state.apply_parked(parked);
@@ -85,7 +121,7 @@ impl Fleet {
                 early: member.due > Instant::now(),
                 costly: member.is_costly(key.pid),
             };
-            self.lookers.begin(order, past);
+            self.lookers.begin(order, owner, past);
         }
     }
 
@@ -95,6 +131,9 @@ impl Fleet {
             let member = self.members.get_mut(&key);
             if member.is_some_and(|member| member.past.here().is_some()) {
                 self.look(key, Urgency::Urgent);
+            } else if self.is_glanced_at(key) {
+                // That takes no time: the next turn looks.
+                self.shared.board.views.want(key);
             } else {
                 self.lookers.hurry(key);
             }
@@ -216,7 +255,8 @@ impl Fleet {
 
     /// Shows what the probes tell where that has changed since the last look.
     pub(super) fn show_probed(&mut self) {
-        for (key, member) in &mut self.members {
+        let answering = self.members.iter_mut().filter(|(_, m)| !m.is_silent());
+        for (key, member) in answering {
             let standing = self.probing.standing(key.pid);
             let same = |shown: &Probed| {
                 shown.mode == standing.mode
@@ -246,7 +286,10 @@ impl Fleet {
         if member.failures == 0 {
             tracing::warn!(pid = %key.pid, %error, "cannot look at the process");
         }
-        self.shared.own.count_error(ErrorKind::Look);
+        self.shared.own.count_error(match error {
+            LookError::Broken => ErrorKind::Fault,
+            _ => ErrorKind::Look,
+        });
         member.failures = member.failures.saturating_add(1);
         member.due = Instant::now() + self.pace.after_failures(member.failures);
         self.shared.board.remove(key);

@@ -41,6 +41,8 @@ pub enum ErrorKind {
     Discover,
     /// Answering a request.
     Http,
+    /// A fault of gostuck's own: something panicked.
+    Fault,
 }
 
 /// Whether a Go process is traced.
@@ -50,6 +52,8 @@ pub enum Traced {
     Watched,
     /// It cannot be.
     Untraceable,
+    /// Its memory or its executable does not answer.
+    Unresponsive,
 }
 
 /// A family told apart by one label with few values.
@@ -65,6 +69,8 @@ pub struct Own {
     snapshot_duration: Histogram,
     errors: ByLabel<Counter>,
     processes: ByLabel<Gauge>,
+    lost_threads: Gauge<u64, AtomicU64>,
+    refused: ByLabel<Counter>,
     probes_attached: Gauge<u64, AtomicU64>,
     probes_usable: Gauge<u64, AtomicU64>,
 }
@@ -79,6 +85,8 @@ impl Default for Own {
             snapshot_duration: Histogram::new(exponential_buckets(1e-4, 4.0, 10)),
             errors: Family::default(),
             processes: Family::default(),
+            lost_threads: Gauge::default(),
+            refused: Family::default(),
             probes_attached: Gauge::default(),
             probes_usable: Gauge::default(),
         }
@@ -131,6 +139,7 @@ impl Own {
             ErrorKind::Image => "image",
             ErrorKind::Discover => "discover",
             ErrorKind::Http => "http",
+            ErrorKind::Fault => "fault",
         };
         self.errors.get_or_create(&[("kind", kind)]).inc();
     }
@@ -141,10 +150,22 @@ impl Own {
         let state = match state {
             Traced::Watched => "watched",
             Traced::Untraceable => "untraceable",
+            Traced::Unresponsive => "unresponsive",
         };
         self.processes
             .get_or_create(&[("state", state)])
             .set(number);
+    }
+
+    /// Says how many threads of ours wait for targets that do not answer.
+    pub fn set_lost_threads(&self, number: usize) {
+        self.lost_threads.set(number as u64);
+    }
+
+    /// Counts a process that was not looked at because others like it do not answer; `why` is one of
+    /// few words.
+    pub fn count_refused(&self, why: &'static str) {
+        self.refused.get_or_create(&[("why", why)]).inc();
     }
 
     /// Says how many uprobes are in place.
@@ -197,6 +218,16 @@ impl Own {
             "gostuck_processes",
             "Go processes seen",
             self.processes.clone(),
+        );
+        registry.register(
+            "gostuck_lost_threads",
+            "Threads of gostuck that wait for targets whose memory or executable does not answer",
+            self.lost_threads.clone(),
+        );
+        registry.register(
+            "gostuck_processes_refused",
+            "Processes not looked at because others like them do not answer",
+            self.refused.clone(),
         );
         registry.register(
             "gostuck_probes_attached",
