@@ -8,7 +8,7 @@ use std::{
 };
 
 use super::error::ProbeError;
-use crate::image::ProbeSite;
+use crate::image::{Image, ProbeSite};
 
 /// Identity of a file, as `stat` tells it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -39,14 +39,21 @@ pub struct ImageFile {
 }
 
 impl ImageFile {
-    /// Opens the file at `path`, such as `/proc/PID/exe`. On a file system that a program serves it
-    /// waits for that program, as long as that likes.
+    /// Opens the file at `path`, such as `/proc/PID/exe`, of which `image` was read, and checks that the
+    /// instructions where probes go are still there. On a file system that a program serves it waits for
+    /// that program, as long as that likes.
     ///
     /// # Errors
-    /// [`ProbeError::Image`] when it cannot be opened, [`ProbeError::Served`] when a program serves its
-    /// file system: whoever places a probe there, or takes it off, may wait for that program while
-    /// nobody else can.
-    pub fn open(path: &Path) -> Result<Self, ProbeError> {
+    /// [`ProbeError::Image`] when it cannot be opened, [`ProbeError::Changed`] when it is not that
+    /// image's, [`ProbeError::Served`] when a program serves its file system: whoever places a probe
+    /// there, or takes it off, may wait for that program, and everybody else for him.
+    pub fn of_image(path: &Path, image: &Image) -> Result<Self, ProbeError> {
+        let file = Self::open(path)?;
+        file.verify(image.probe_sites().all())?;
+        Ok(file)
+    }
+
+    fn open(path: &Path) -> Result<Self, ProbeError> {
         let failed = |source| ProbeError::Image {
             path: path.to_owned(),
             source,
@@ -83,10 +90,7 @@ impl ImageFile {
 
     /// Checks that the instructions at `sites` are those that were found in the image: a breakpoint in
     /// the midst of another would be the end of its process.
-    pub(super) fn verify(
-        &self,
-        sites: impl IntoIterator<Item = ProbeSite>,
-    ) -> Result<(), ProbeError> {
+    fn verify(&self, sites: impl IntoIterator<Item = ProbeSite>) -> Result<(), ProbeError> {
         for site in sites {
             let mut there = site.bytes;
             let read = self.file.read_exact_at(&mut there, site.offset.0);

@@ -96,7 +96,7 @@ impl Probes {
         if self.traced.contains_key(&pid) {
             return Ok(());
         }
-        self.attach_to(pid, ImageFile::open(exe)?, image)
+        self.attach_to(pid, ImageFile::of_image(exe, image)?, image)
     }
 
     /// As [`Probes::attach`], where the process runs the image from `file`: waits for nothing that
@@ -160,7 +160,7 @@ impl Probes {
         self.maps.enter(pid, target)?;
         let key = file.key();
         if let Entry::Vacant(place) = self.images.entry(key) {
-            place.insert(ImageProbes::new(file, sites)?);
+            place.insert(ImageProbes::new(file, sites));
             self.meet_twins(key)?;
         }
         self.settle(key, |image, attacher| image.set(attacher, pid, Level::All))

@@ -263,7 +263,7 @@ impl Desk {
     fn prepare(&self, key: ProcessKey) -> Option<Prepared> {
         let process = Process::open(key.pid).ok()?;
         let image = self.looker.image_of(&process).ok()?;
-        let file = ImageFile::open(&process.exe_for_us());
+        let file = ImageFile::of_image(&process.exe_for_us(), &image);
         (process.key == key).then_some(Prepared {
             process,
             image,

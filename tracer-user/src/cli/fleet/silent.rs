@@ -7,8 +7,7 @@ use super::{
     Choice, Fleet, Member,
     custody::Custody,
     errands::{Brought, Errand},
-    log::Name,
-    pace::{Allowance, cpu_time_of},
+    pace::Allowance,
 };
 use crate::{
     cli::{
@@ -42,6 +41,8 @@ impl Fleet {
                 Brought::Prepared(of, prepared) => self.prepared(of, prepared),
                 Brought::Glanced(of, past, cost) => self.glanced(of, *past, cost),
             }
+            // Where many start at once, attaching to all of them takes a while.
+            self.shared.health.beat();
         }
     }
 
@@ -167,8 +168,6 @@ impl Fleet {
         }
         member.past = Custody::new();
         member.due = now + PAUSE;
-        member.name = Name::of(&member.process);
-        member.cpu_time = cpu_time_of(key.pid).filter(|_| member.looked.is_none());
         self.shared.board.remove(key);
     }
 

@@ -110,7 +110,7 @@ impl Probing {
     /// stays so; one that could not be attached to is not tried again.
     pub fn attach(&self, pid: Pid, exe: &Path, image: &Arc<Image>) {
         if self.work.is_ok() {
-            self.attach_to(pid, ImageFile::open(exe), image);
+            self.attach_to(pid, ImageFile::of_image(exe, image), image);
         }
     }
 
