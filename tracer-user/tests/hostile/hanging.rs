@@ -29,7 +29,7 @@ use crate::{
 };
 
 /// How long the daemon may take to end. It takes less than a second on an idle machine.
-const ENDING: Duration = Duration::from_secs(5);
+const ENDING: Duration = Duration::from_secs(10);
 /// Commands give up after some five seconds; nothing else ends them.
 const GIVEN_UP: Duration = Duration::from_secs(60);
 /// What the log, and commands, say.
@@ -88,6 +88,23 @@ fn fuse(kind: &str) -> Result<Hostile, String> {
         pid,
         holds_for_good: true,
     })
+}
+
+/// The daemon, which follows the programs of these tests and nobody else.
+pub(crate) fn daemon(arguments: &[&str]) -> Result<Daemon, String> {
+    let mut all = arguments.to_vec();
+    let programs = [
+        abba()?,
+        built("hostile/userfault", Flavour::Plain)?,
+        built("hostile/tables", Flavour::Plain)?,
+        // As the server calls it.
+        "program".into(),
+    ];
+    let names = programs
+        .iter()
+        .filter_map(|program| program.file_name()?.to_str());
+    all.extend(names.flat_map(|name| ["--command", name]));
+    Daemon::start(&all, &[])
 }
 
 fn abba() -> Result<std::path::PathBuf, String> {
@@ -167,7 +184,7 @@ fn others_are_followed(
     // Ended after the hostile one: until then nothing may end it.
     let mut slot = None;
     let hostile = hostile()?;
-    let daemon = slot.insert(Daemon::start(arguments, &[])?);
+    let daemon = slot.insert(daemon(arguments)?);
     is_proven(daemon, before.pid())?;
     is_named(daemon, hostile.pid)?;
     assert!(metric(daemon, "gostuck_processes{state=\"unresponsive\"}") >= Some(1.0));
@@ -176,7 +193,7 @@ fn others_are_followed(
     let after = Running::ready(&abba()?)?;
     is_proven(daemon, after.pid())?;
     assert_eq!(daemon.get("/healthz").as_deref(), Some("ok\n"));
-    assert!(daemon.get("/readyz").is_some(), "not ready");
+    wait_for("the daemon to be ready", || Ok(daemon.get("/readyz")))?;
     let document = daemon.get(&format!("/api/v1/processes/{}", after.pid()));
     assert!(document.is_some(), "no document of the other process");
     if hostile.holds_for_good {
@@ -186,7 +203,7 @@ fn others_are_followed(
 }
 
 fn many() -> Result<(), String> {
-    let daemon = Daemon::start(&["--no-probes"], &[])?;
+    let daemon = daemon(&["--no-probes"])?;
     let before = Running::ready(&abba()?)?;
     is_proven(&daemon, before.pid())?;
     let hostile: Result<Vec<Hostile>, String> = (0..12).map(|_| userfault("treap")).collect();
@@ -215,7 +232,7 @@ fn many() -> Result<(), String> {
 }
 
 fn answers_again() -> Result<(), String> {
-    let daemon = Daemon::start(&["--no-probes"], &[])?;
+    let daemon = daemon(&["--no-probes"])?;
     let program = built("hostile/userfault", Flavour::Plain)?;
     let mut command = dying_with_us(program.as_os_str());
     let hostile = Running::ready_by(command.args(["treap", "15"]))?;
@@ -228,13 +245,18 @@ fn answers_again() -> Result<(), String> {
     ends(&daemon)
 }
 
-/// The command refuses with one clear line, in time.
+/// The command says that the process is silent, in time.
 fn gives_up(arguments: &[&str]) -> Result<(), String> {
+    refuses(arguments, SILENT)
+}
+
+/// The command refuses with a line that says `what`, in time.
+fn refuses(arguments: &[&str], what: &str) -> Result<(), String> {
     let began = Instant::now();
     let output = output(GOSTUCK, arguments)?;
     let said = String::from_utf8_lossy(&output.stderr);
     let in_time = began.elapsed() < GIVEN_UP;
-    if output.status.code() == Some(1) && said.contains(SILENT) && in_time {
+    if output.status.code() == Some(1) && said.contains(what) && in_time {
         return Ok(());
     }
     let status = output.status;
@@ -252,8 +274,9 @@ fn commands() -> Result<(), String> {
     let folder = tempfile::tempdir().map_err(|error| error.to_string())?;
     let file = folder.path().join("recording");
     let file = file.to_string_lossy();
-    gives_up(&["record", &pid, "-o", &file])?;
-    gives_up(&["record", "--for", "5s", &pid, "-o", &file])?;
+    // What is held still is copied without waiting for pages that are not there: it may refuse sooner.
+    refuses(&["record", &pid, "-o", &file], "gostuck: ")?;
+    refuses(&["record", "--for", "5s", &pid, "-o", &file], "gostuck: ")?;
     let list = output(GOSTUCK, &["ps"])?;
     let list = String::from_utf8_lossy(&list.stdout);
     let row = list.lines().find(|row| row.trim_start().starts_with(&pid));

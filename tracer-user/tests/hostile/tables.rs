@@ -7,8 +7,8 @@ use libtest_mimic::Trial;
 
 use crate::{
     go::Flavour,
-    hanging::{ends, is_proven},
-    running::{Daemon, Running, built, dying_with_us},
+    hanging::{daemon, ends, is_proven},
+    running::{Running, built, dying_with_us},
     trial,
 };
 
@@ -42,7 +42,7 @@ fn others_are_followed(table: &str, number: u32) -> Result<(), String> {
     let program = built("hostile/tables", Flavour::Plain)?;
     let mut command = dying_with_us(program.as_os_str());
     let hostile = Running::ready_by(command.args([table, &number.to_string()]))?;
-    let daemon = Daemon::start(&[], &[])?;
+    let daemon = daemon(&[])?;
     // Its look comes first.
     let looked_at = daemon.listed(hostile.pid());
     let other = Running::ready(&built("abba", Flavour::Stripped)?)?;

@@ -25,6 +25,9 @@ use crate::{
     process::{Owner, ProcessKey},
 };
 
+/// When it is seen again whether a file has been read that is being read for another process.
+const AGAIN: Duration = Duration::from_millis(100);
+
 impl Fleet {
     /// Places the probes on new processes: before the first look, so that no wait falls between the
     /// two.
@@ -53,10 +56,26 @@ impl Fleet {
             owner: Some(Owner::of(&process)),
             file: Some(process.exe.file),
         };
-        if self.may_be_visited(key, &subject) {
-            let member = errands::Member { key, serial };
-            self.errands.send(Errand::Prepare(member, process));
+        if !self.may_be_visited(key, &subject) {
+            return;
         }
+        let file = process.exe.file;
+        let is_being_read =
+            |member: &Member| member.is_being_read && member.process.exe.file == file;
+        let is_read_for_another = self.members.values().any(is_being_read);
+        let Some(member) = self.members.get_mut(&key) else {
+            return;
+        };
+        if is_read_for_another {
+            // What is found there serves this one, too.
+            let again = Instant::now() + AGAIN;
+            member.probe_due = Some(again);
+            member.due = member.due.max(again);
+            return;
+        }
+        member.is_being_read = true;
+        let of = errands::Member { key, serial };
+        self.errands.send(Errand::Prepare(of, process));
     }
 
     /// Places the probes on the process, and lists it, though nothing is known of it yet. What is wrong
@@ -64,8 +83,11 @@ impl Fleet {
     pub(super) fn prepared(&mut self, of: errands::Member, prepared: Option<Box<Prepared>>) {
         let key = of.key;
         let member = self.members.get_mut(&key);
-        let member = member.filter(|member| member.serial == of.serial);
-        let (Some(member), Some(prepared)) = (member, prepared) else {
+        let Some(member) = member.filter(|member| member.serial == of.serial) else {
+            return;
+        };
+        member.is_being_read = false;
+        let Some(prepared) = prepared else {
             return;
         };
         let Prepared {
@@ -89,7 +111,7 @@ impl Fleet {
             return;
         };
         let cpu_time = pace::cpu_time_of(key.pid);
-        if member.is_silent() {
+        if !member.may_be_looked_at() {
             return;
         }
         let rests = member.is_idle(cpu_time) && urgency == Urgency::Routine;

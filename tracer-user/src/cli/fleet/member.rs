@@ -42,8 +42,10 @@ pub struct Member {
     pub followed: Followed,
     /// What earlier looks leave to the next.
     pub past: Custody,
-    /// When to place its probes; `None` once that is done.
+    /// When to place its probes; `None` once that is done, or being done.
     pub probe_due: Option<Instant>,
+    /// Whether its executable is being read: whoever looked at it would wait for that.
+    pub is_being_read: bool,
     /// When it is to be looked at.
     pub due: Instant,
     /// When it was last looked at.
@@ -89,6 +91,7 @@ impl Member {
             past: Custody::new(),
             followed: Followed::new(Growth::default()),
             probe_due: Some(probe_due),
+            is_being_read: false,
             due,
             looked: None,
             cpu_time: None,
@@ -123,6 +126,11 @@ impl Member {
     /// Whether its memory or its executable does not answer: nobody is sent there.
     pub fn is_silent(&self) -> bool {
         self.silent.is_some()
+    }
+
+    /// Whether somebody may be sent there.
+    pub fn may_be_looked_at(&self) -> bool {
+        !self.is_silent() && !self.is_being_read
     }
 
     /// Whether nothing but glances tells soon who waits for locks: its park and wake probes are off.

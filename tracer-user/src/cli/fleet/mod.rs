@@ -268,7 +268,7 @@ impl Fleet {
             };
             let affordable = for_all || member.savings.has_any(now);
             let soon = affordable && member.looked.is_some() && member.failures == 0;
-            if member.is_silent() {
+            if !member.may_be_looked_at() {
                 continue;
             }
             let Some(past) = member.past.here() else {

@@ -167,6 +167,7 @@ impl Fleet {
             return;
         }
         member.past = Custody::new();
+        member.is_being_read = false;
         member.due = now + PAUSE;
         self.shared.board.remove(key);
     }
