@@ -94,7 +94,7 @@ mod tests {
         assert_eq!(refused(&lost[..3], &another, true), None);
         // One that has answered so far is no newcomer.
         assert_eq!(refused(&lost, &another, false), None);
-        let many: Vec<_> = (1..=16).map(|pid| subject(pid, 1000, None)).collect();
+        let many: Vec<_> = (101..=116).map(|pid| subject(pid, 1000, None)).collect();
         assert_eq!(refused(&many, &another, false), Some(Refused::Owner));
         assert_eq!(refused(&lost, &subject(9, 1001, None), true), None);
         assert_eq!(refused(&lost, &lost[0], false), Some(Refused::Silent));
