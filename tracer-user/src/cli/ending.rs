@@ -27,6 +27,9 @@ const BY_SIGNAL: i32 = 128;
 const STEP: Duration = Duration::from_millis(50);
 /// How long what is under way may take to end by itself; after that it is left behind.
 const GRACE: Duration = Duration::from_millis(100);
+/// Likewise where probes are taken off: as long as a thread waits in the kernel for a process that does
+/// not answer, the kernel does not do it for us.
+const TAKING_OFF: Duration = Duration::from_millis(700);
 
 /// Tells when the command is to end.
 #[derive(Debug, Clone)]
@@ -135,7 +138,7 @@ async fn after(limit: Option<Duration>) {
 /// When the thread broke off.
 pub fn join(thread: JoinHandle<()>) -> Result<(), Failure> {
     all_as_usual();
-    let end = Instant::now() + GRACE;
+    let end = Instant::now() + TAKING_OFF;
     while !thread.is_finished() {
         if end <= Instant::now() {
             return Ok(());

@@ -72,7 +72,9 @@ pub fn is_gone(error: &LookError) -> bool {
         | LookError::Core(_)
         | LookError::Snapshot(_)
         | LookError::Held(_)
-        | LookError::Cut(Cut::Unwanted) => false,
+        | LookError::Silent
+        | LookError::Broken
+        | LookError::Cut(Cut::Unwanted | Cut::Late) => false,
     }
 }
 
@@ -100,7 +102,13 @@ fn next_step(error: &LookError) -> Option<&'static str> {
         LookError::Held(FreezeError::Expired { .. } | FreezeError::Stubborn { .. }) => {
             Some("let it be held longer (--hold 10s), or record less (--no-reach)")
         }
-        LookError::Snapshot(_) | LookError::Held(_) | LookError::Cut(Cut::Unwanted) => None,
+        LookError::Silent => Some(
+            "see who serves its memory or its executable: userfaultfd, FUSE or a network file system",
+        ),
+        LookError::Snapshot(_)
+        | LookError::Held(_)
+        | LookError::Broken
+        | LookError::Cut(Cut::Unwanted | Cut::Late) => None,
     }
 }
 

@@ -135,9 +135,20 @@ pub fn entry_of_unseen(
     probed: Probed,
     found_at: SystemTime,
 ) -> Entry {
+    let facts = Facts::unread(process, image, &Clock::at(monotonic_ns()));
+    entry_of(facts, probed, found_at)
+}
+
+/// What the board shows of a process of which nothing can be read.
+pub fn entry_of_silent(process: &Process, probed: Probed, found_at: SystemTime) -> Entry {
+    let facts = Facts::silent(process, &Clock::at(monotonic_ns()));
+    entry_of(facts, probed, found_at)
+}
+
+fn entry_of(process: Facts, probed: Probed, found_at: SystemTime) -> Entry {
     let mut entry = Entry {
         listed: Listed {
-            process: Facts::unread(process, image, &Clock::at(monotonic_ns())),
+            process,
             goroutines_total: 0,
             threads_total: 0,
             findings: Findings::default(),

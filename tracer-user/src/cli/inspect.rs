@@ -4,7 +4,14 @@ use std::{path::PathBuf, process::ExitCode, time::Duration};
 
 use clap::Args;
 
-use super::{EXIT_FINDING, Failure, failure::from_look, output, threshold::FailOn, walking};
+use super::{
+    EXIT_FINDING, Failure,
+    answering::{PATIENCE, answer},
+    failure::from_look,
+    output,
+    threshold::FailOn,
+    walking,
+};
 use crate::{
     finding::{self, Looker, Still},
     ids::Pid,
@@ -74,19 +81,21 @@ pub fn run(options: &Options) -> Result<ExitCode, Failure> {
             ..reach::Options::default()
         }),
         hold: options.freeze,
+        budget: walking::budget_of_command(),
         ..finding::Options::default()
     });
     if let (Some(limit), Some(pid)) = (options.freeze, options.pid) {
         walking::announce_freeze(pid, limit);
     }
-    let look = match (&options.core, options.pid) {
+    let (core, exe, pid) = (options.core.clone(), options.exe.clone(), options.pid);
+    let look = answer(PATIENCE, move || match (core, pid) {
         (Some(core), _) => {
-            let core = Still::of_core(core, options.exe.as_deref());
+            let core = Still::of_core(&core, exe.as_deref());
             core.and_then(|core| looker.look_at_still(core))
         }
         (None, pid) => looker.look(Pid(pid.unwrap_or_default())),
-    }
-    .map_err(from_look)?;
+    });
+    let look = look.and_then(|look| look).map_err(from_look)?;
     options.report.print(&look)?;
     let failed = options
         .fail_on

@@ -1,5 +1,7 @@
 //! The commands, one file each. They only wire the other rooms together.
 
+mod answering;
+mod attendance;
 mod changes;
 mod daemon;
 mod doctor;
@@ -17,6 +19,7 @@ mod ps;
 mod record;
 mod run;
 mod series;
+mod service;
 mod threshold;
 mod top;
 mod waits;

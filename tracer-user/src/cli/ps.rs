@@ -14,6 +14,7 @@ use serde::Serialize;
 
 use super::{
     Failure,
+    answering::{PATIENCE, answer},
     daemon::{self, AskError, Followed},
     percent::percent,
     run::{LISTEN, token},
@@ -27,7 +28,9 @@ use crate::{
     },
     finding::LookError,
     ids::Pid,
-    process::{GoProcesses, ImageCache, ImageLimits, Process, cpu_limit},
+    process::{
+        GoCheck, GoProcesses, ImageCache, ImageLimits, Process, ProcessError, all_pids, cpu_limit,
+    },
     snapshot::{self, Target},
     target_text::TargetText,
 };
@@ -102,12 +105,7 @@ enum Known {
 /// When standard output cannot be written.
 pub fn run(options: &Options) -> Result<ExitCode, Failure> {
     let followed = ask(options)?;
-    let (processes, failed) = GoProcesses::new().scan();
-    let images = ImageCache::new(ImageLimits::of_daemon(None));
-    let rows: Vec<Row> = processes
-        .iter()
-        .map(|process| row(process, &images, &followed))
-        .collect();
+    let (rows, failed) = rows(&followed);
     let mut out = io::stdout().lock();
     match options.format {
         Format::Text => write_table(&mut out, &rows)?,
@@ -147,8 +145,62 @@ fn ask(options: &Options) -> Result<FxHashMap<String, Followed>, Failure> {
     Ok(by_key.collect())
 }
 
-fn row(process: &Process, images: &ImageCache, followed: &FxHashMap<String, Followed>) -> Row {
-    let facts = facts(process, images);
+/// All Go processes, and what went wrong with others. One whose memory or executable does not answer is
+/// listed, whatever it executes.
+fn rows(followed: &FxHashMap<String, Followed>) -> (Vec<Row>, Vec<ProcessError>) {
+    let images = Arc::new(ImageCache::new(ImageLimits::of_daemon(None)));
+    let mut scanner = Some(GoProcesses::new());
+    let (mut rows, mut failed) = (Vec::new(), Vec::new());
+    let mut patience = PATIENCE;
+    for pid in all_pids() {
+        let (images, mut own) = (Arc::clone(&images), scanner.take().unwrap_or_default());
+        let read = answer(patience, move || {
+            let read = read(pid, &mut own, &images);
+            (read, own)
+        });
+        match read {
+            Ok((read, own)) => {
+                scanner = Some(own);
+                match read {
+                    Ok(Some((process, facts))) => rows.push(row(&process, facts, followed)),
+                    Ok(None) | Err(ProcessError::Gone(_) | ProcessError::Kernel(_)) => {}
+                    Err(error) => failed.push(error),
+                }
+            }
+            Err(silent) => {
+                // Others of the kind need not be waited for as long.
+                patience = PATIENCE / 10;
+                if let Ok(process) = Process::glimpse(pid) {
+                    rows.push(row(&process, Err(silent), followed));
+                }
+            }
+        }
+    }
+    (rows, failed)
+}
+
+/// A Go process, and what it says of itself.
+type Read = (Process, Result<Facts, LookError>);
+
+/// What the Go process is that has `pid`; `None` where that is no Go process.
+fn read(
+    pid: Pid,
+    scanner: &mut GoProcesses,
+    images: &ImageCache,
+) -> Result<Option<Read>, ProcessError> {
+    let process = Process::open(pid)?;
+    if scanner.check(&process)? == GoCheck::Other {
+        return Ok(None);
+    }
+    let facts = facts(&process, images);
+    Ok(Some((process, facts)))
+}
+
+fn row(
+    process: &Process,
+    facts: Result<Facts, LookError>,
+    followed: &FxHashMap<String, Followed>,
+) -> Row {
     let followed = followed.get(&key_text(process.key));
     Row {
         traceable: facts.is_ok(),

@@ -9,7 +9,12 @@ use std::{
 
 use clap::Args;
 
-use super::{Failure, failure::from_look, output, series};
+use super::{
+    Failure,
+    answering::{PATIENCE, answer},
+    failure::from_look,
+    output, series,
+};
 use crate::{
     finding::{self, Looker, Verdict},
     ids::Pid,
@@ -31,7 +36,7 @@ as walked, with whatever secrets lie there. Look at it before you hand it on; --
 out of it.";
 
 /// Options of `gostuck record`.
-#[derive(Debug, Args)]
+#[derive(Debug, Clone, Args)]
 #[command(after_help = AFTER_RECORD)]
 pub struct RecordOptions {
     /// The process
@@ -90,7 +95,9 @@ pub fn record(options: &RecordOptions) -> Result<ExitCode, Failure> {
     if let Some(length) = options.duration {
         return series::record(looker, options, how, length);
     }
-    let recorded = recording::record(&looker, Pid(options.pid), &options.output, how);
+    let (pid, output) = (Pid(options.pid), options.output.clone());
+    let record = move || recording::record(&looker, pid, &output, how);
+    let recorded = answer(PATIENCE, record).map_err(from_look)?;
     let recorded = recorded.map_err(from_recording)?;
     let findings = &recorded.look.diagnosis.findings;
     let proven = findings.iter().filter(|f| f.verdict == Verdict::Proven);

@@ -14,11 +14,13 @@ use tokio::net::TcpListener;
 
 use super::{
     Failure,
+    attendance::Attendance,
     ending::{self, Ending},
     fleet::{self, Fleet, Selection, Shared},
     percent::share,
     privileges::keep_only_needed,
     probing::{Probing, Settings},
+    service::ServiceManager,
     walking,
 };
 use crate::{
@@ -28,7 +30,7 @@ use crate::{
         http::{Access, Certificate, Health, Hosts, Service, Token},
         metrics::{Metrics, Own},
     },
-    finding::{self, Looker, MemoryBudget},
+    finding::{self, Looker},
     process::{ImageLimits, Pods, follow, own_memory_limit},
 };
 
@@ -172,7 +174,7 @@ async fn daemon(
     let looker = Looker::new(finding::Options {
         stuck_after: options.stuck_after,
         reach: walking::of_many(options.no_reach),
-        budget: memory.map_or_else(MemoryBudget::default, MemoryBudget::within),
+        budget: walking::budget_of_daemon(),
         images: ImageLimits::of_daemon(memory),
         ..finding::Options::default()
     });
@@ -183,6 +185,7 @@ async fn daemon(
         own: Own::default(),
         health: Arc::new(Health::default()),
         stop: ending.cancellation(),
+        attendance: Attendance::default(),
     };
     let service = Service {
         board: Arc::clone(&shared.board),
@@ -210,12 +213,27 @@ async fn daemon(
             selection: options.selection.clone(),
         },
     )?;
+    let manager = ServiceManager::of_environment();
+    let health = Arc::clone(&shared.health);
     let tracing_side = thread::Builder::new()
         .name("gostuck-fleet".to_owned())
         .spawn(|| fleet.run())?;
-    service
-        .serve(listener, async move { ending.asked().await })
-        .await?;
+    if let Some(manager) = &manager {
+        manager.ready();
+    }
+    let alive = async {
+        match &manager {
+            Some(manager) => manager.watch(health).await,
+            None => std::future::pending().await,
+        }
+    };
+    tokio::select! {
+        served = service.serve(listener, async move { ending.asked().await }) => served?,
+        () = alive => {}
+    }
+    if let Some(manager) = &manager {
+        manager.stopping();
+    }
     // If that takes too long, the kernel takes the probes off.
     ending::join(tracing_side)?;
     tracing::info!("ended");

@@ -8,8 +8,10 @@ use std::{
 
 use super::{
     Failure,
+    answering::answer_until,
     changes::Findings,
     ending::{Ending, ended},
+    failure::from_look,
     follow::Followed,
     probing::{Probing, Settings},
     record::{RecordOptions, ReplayOptions, from_recording},
@@ -53,10 +55,13 @@ pub fn record(
             "record for a shorter time, or less often (--every 10s)",
         ));
     }
-    let tally = tokio::runtime::Builder::new_current_thread()
+    let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
-        .build()?
-        .block_on(series(looker, options, how, length))?;
+        .build()?;
+    let ending = Ending::watch(None)?;
+    let (asked, own) = (ending.clone(), options.clone());
+    let series = move || runtime.block_on(series(looker, asked, &own, how, length));
+    let tally = answer_until(&ending, series).map_err(from_look)??;
     writeln!(
         io::stdout(),
         "recorded {} moments, {} events and {} KiB of memory in {}; held the process for {:.1} ms at most{}",
@@ -72,16 +77,18 @@ pub fn record(
 
 async fn series(
     looker: Looker,
+    mut ending: Ending,
     options: &RecordOptions,
     how: recording::Options,
     length: Duration,
 ) -> Result<Tally, Failure> {
-    let mut ending = Ending::watch(None)?;
     let looker = looker.until(ending.cancellation());
     let pid = Pid(options.pid);
     let lifeline = Lifeline::of(pid);
+    let beginning = ending.cancellation().begin(None);
     let recorder = Recorder::begin(&looker, pid, &options.output, how);
     let mut recorder = recorder.map_err(from_recording)?;
+    drop(beginning);
     let settings = Settings {
         wanted: !options.no_probes,
         budget: BUDGET,

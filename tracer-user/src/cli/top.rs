@@ -19,6 +19,7 @@ use ratatui::{
 
 use super::{
     Failure,
+    attendance::{Attendance, Subject},
     ending::{self, Ending},
     fleet::{self, Fleet, Selection, Shared},
     percent::share,
@@ -95,6 +96,7 @@ pub fn run(options: &Options) -> Result<ExitCode, Failure> {
         stuck_after: options.stuck_after,
         reach: walking::of_many(options.no_reach),
         images: ImageLimits::of_daemon(None),
+        budget: walking::budget_of_daemon(),
         ..finding::Options::default()
     });
     let shared = Shared {
@@ -104,6 +106,7 @@ pub fn run(options: &Options) -> Result<ExitCode, Failure> {
         pods: Arc::new(Pods::of_node(None)),
         health: Arc::new(Health::default()),
         stop: ending.cancellation(),
+        attendance: Attendance::default(),
     };
     let probing = Probing::start(
         Settings {
@@ -125,7 +128,7 @@ pub fn run(options: &Options) -> Result<ExitCode, Failure> {
     let looking = thread::Builder::new()
         .name("gostuck-fleet".to_owned())
         .spawn(|| fleet.run())?;
-    let opened = Opened::start(Arc::clone(&shared.looker))?;
+    let opened = Opened::start(Arc::clone(&shared.looker), shared.attendance.clone())?;
     let mut terminal = ratatui::try_init()?;
     let outcome = show(&mut terminal, &shared, opened);
     ratatui::restore();
@@ -163,6 +166,18 @@ fn show(terminal: &mut DefaultTerminal, shared: &Shared, mut opened: Opened) -> 
     Ok(())
 }
 
+/// One look at the process that is open.
+fn look(looker: &Arc<Looker>, attendance: &Attendance, pid: Pid) -> Result<Document, LookError> {
+    let subject = Subject {
+        pid,
+        owner: None,
+        file: None,
+    };
+    let looker = Arc::clone(looker);
+    let look = attendance.have_done(subject, move || looker.look(pid))?;
+    look.map(|look| Document::new(&look))
+}
+
 /// The process that is open, looked at beside the drawing: keys work meanwhile.
 struct Opened {
     pid: Option<Pid>,
@@ -175,14 +190,14 @@ struct Opened {
 }
 
 impl Opened {
-    fn start(looker: Arc<Looker>) -> io::Result<Self> {
+    fn start(looker: Arc<Looker>, attendance: Attendance) -> io::Result<Self> {
         let (wanted, pids) = channel();
         let (say, said) = channel();
         thread::Builder::new()
             .name("gostuck-opened".to_owned())
             .spawn(move || {
                 for pid in pids {
-                    let look = looker.look(pid).map(|look| Document::new(&look));
+                    let look = look(&looker, &attendance, pid);
                     if say.send((pid, look)).is_err() {
                         return;
                     }

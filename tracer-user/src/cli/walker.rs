@@ -3,6 +3,7 @@
 
 use std::{
     io,
+    panic::{AssertUnwindSafe, catch_unwind},
     sync::{
         Arc,
         mpsc::{Receiver, Sender, channel},
@@ -11,10 +12,12 @@ use std::{
     time::Duration,
 };
 
+use super::attendance::{Attendance, Place, Subject};
 use crate::{
     clock::own_cpu_time,
-    finding::{Looker, Past},
+    finding::{LookError, Looker, Past},
     ids::Pid,
+    process::Owner,
     scheduling::only_when_idle,
 };
 
@@ -36,6 +39,7 @@ pub struct Walker<T> {
 /// A walk that is wanted.
 struct Job<T> {
     pid: Pid,
+    owner: Owner,
     order: T,
     past: Past,
 }
@@ -51,11 +55,16 @@ pub struct Done<T> {
 }
 
 impl<T: Send + 'static> Walker<T> {
-    /// Starts the thread. It ends when this is dropped, after the walk that it is at.
+    /// Starts the thread. It ends when this is dropped, after the walk that it is at; also when it is
+    /// lost by `attendance`, where it is watched.
     ///
     /// # Errors
     /// When there can be no thread.
-    pub fn start(looker: Arc<Looker>, manners: Manners) -> io::Result<Self> {
+    pub fn start(
+        looker: Arc<Looker>,
+        manners: Manners,
+        attendance: Option<Attendance>,
+    ) -> io::Result<Self> {
         let (jobs, todo) = channel::<Job<T>>();
         let (tell, done) = channel();
         thread::Builder::new()
@@ -64,16 +73,33 @@ impl<T: Send + 'static> Walker<T> {
                 if manners == Manners::Idle {
                     only_when_idle();
                 }
-                for Job {
-                    pid,
-                    order,
-                    mut past,
-                } in todo
-                {
+                for job in todo {
+                    let Job {
+                        pid,
+                        owner,
+                        order,
+                        mut past,
+                    } = job;
+                    let subject = Subject {
+                        pid,
+                        owner: Some(owner),
+                        file: None,
+                    };
+                    let presence = attendance.as_ref();
+                    let presence = presence.map(|all| all.enter(subject, Place::Walks));
                     let before = own_cpu_time();
-                    if let Err(error) = looker.look_again(pid, &mut past) {
+                    let walk = AssertUnwindSafe(|| looker.look_again(pid, &mut past));
+                    match catch_unwind(walk) {
+                        Ok(Ok(_)) => {}
                         // The next look will tell of it, if that is worth telling.
-                        tracing::debug!(%pid, %error, "cannot walk the heap");
+                        Ok(Err(error)) => tracing::debug!(%pid, %error, "cannot walk the heap"),
+                        Err(_) => {
+                            tracing::error!(%pid, "a walk: {}", LookError::Broken);
+                            past = Past::walked_elsewhere();
+                        }
+                    }
+                    if presence.is_some_and(|presence| !presence.end()) {
+                        return;
                     }
                     let cost = own_cpu_time().saturating_sub(before);
                     let done = Done { order, past, cost };
@@ -85,10 +111,15 @@ impl<T: Send + 'static> Walker<T> {
         Ok(Self { jobs, done })
     }
 
-    /// Has the heap of a process walked, with what [`Past::for_walk`] gave.
-    pub fn begin(&self, pid: Pid, order: T, past: Past) {
+    /// Has the heap of a process of this owner walked, with what [`Past::for_walk`] gave.
+    pub fn begin(&self, (pid, owner): (Pid, Owner), order: T, past: Past) {
         // The thread ends only after us.
-        let _ = self.jobs.send(Job { pid, order, past });
+        let _ = self.jobs.send(Job {
+            pid,
+            owner,
+            order,
+            past,
+        });
     }
 
     /// The walks that have ended since this was last asked.

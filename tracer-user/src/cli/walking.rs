@@ -1,9 +1,29 @@
-//! What a walk of a target's heap has to say, on standard error, and how followed processes are
-//! walked.
+//! What a walk of a target's heap has to say, on standard error, how followed processes are walked, and
+//! how much looks may take in.
 
 use std::time::Duration;
 
-use crate::reach::{self, Progress};
+use crate::{
+    finding::MemoryBudget,
+    process::{host_memory, own_memory_limit},
+    reach::{self, Progress},
+};
+
+/// How much a command may take in: as fits into the memory limit of its cgroup, else into half of this
+/// host's memory.
+pub fn budget_of_command() -> MemoryBudget {
+    budget(2)
+}
+
+/// Likewise a daemon, which runs beside all others: without a limit a quarter.
+pub fn budget_of_daemon() -> MemoryBudget {
+    budget(4)
+}
+
+fn budget(part: u64) -> MemoryBudget {
+    let limit = own_memory_limit().or_else(|| Some(host_memory()? / part));
+    limit.map_or_else(MemoryBudget::default, MemoryBudget::within)
+}
 
 /// Tells how far a walk has got that takes long.
 pub fn tell(progress: Progress) {

@@ -29,16 +29,19 @@ pub enum Mode {
     Snapshots,
     /// Not yet.
     Unprobed,
+    /// Not at all: its memory or its executable does not answer.
+    Unresponsive,
 }
 
 impl Mode {
-    /// How a table shows it: `events`, `looks` or `-`.
+    /// How a table shows it: `events`, `looks`, `silent` or `-`.
     #[must_use]
     pub const fn cell(self) -> &'static str {
         match self {
             Self::Events => "events",
             Self::Snapshots => "looks",
             Self::Unprobed => "-",
+            Self::Unresponsive => "silent",
         }
     }
 }

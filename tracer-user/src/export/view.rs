@@ -220,6 +220,14 @@ impl Views {
             .collect()
     }
 
+    /// The look that was wanted could not be begun: it still is.
+    pub fn want(&self, key: ProcessKey) {
+        let mut watched = self.watched();
+        if let Some(known) = watched.get_mut(&key.pid).filter(|known| known.key == key) {
+            known.wanted = true;
+        }
+    }
+
     /// Wakes whenever a look has been kept.
     #[must_use]
     pub fn kept(&self) -> watch::Receiver<u64> {

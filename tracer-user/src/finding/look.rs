@@ -56,6 +56,12 @@ pub enum LookError {
     /// It was cut short.
     #[error("{0}")]
     Cut(Cut),
+    /// What it read did not come.
+    #[error("its memory or its executable does not answer: whatever serves it is silent")]
+    Silent,
+    /// It panicked.
+    #[error("the look broke off: a fault in gostuck, please report it")]
+    Broken,
     /// It could not be held still.
     #[error(transparent)]
     Held(#[from] FreezeError),

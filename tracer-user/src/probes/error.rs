@@ -91,6 +91,9 @@ pub enum ProbeError {
         /// Why.
         source: io::Error,
     },
+    /// A program serves the file system that the image lies on.
+    #[error("{} lies on a file system that a program serves (FUSE): no probes there", .0.display())]
+    Served(PathBuf),
     /// The image's file holds other instructions than those that were found in it.
     #[error("{0}: another program than was looked at; it is looked at again when it is found next")]
     Changed(PathBuf),

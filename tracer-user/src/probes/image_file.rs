@@ -8,7 +8,10 @@ use std::{
 };
 
 use super::error::ProbeError;
-use crate::{descriptors::Permit, image::ProbeSite};
+use crate::{
+    descriptors::Permit,
+    image::{Image, ProbeSite},
+};
 
 /// Identity of a file, as `stat` tells it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -26,9 +29,13 @@ impl FileKey {
     }
 }
 
+/// What `fstatfs(2)` says of a file system that a program serves (`FUSE_SUPER_MAGIC`,
+/// `include/uapi/linux/magic.h`).
+const FUSE: i64 = 0x6573_5546;
+
 /// The file that probes are placed on.
 #[derive(Debug)]
-pub(super) struct ImageFile {
+pub struct ImageFile {
     file: File,
     key: FileKey,
     name: PathBuf,
@@ -36,12 +43,29 @@ pub(super) struct ImageFile {
 }
 
 impl ImageFile {
-    /// Opens the file at `path`, such as `/proc/PID/exe`.
-    pub fn open(path: &Path) -> Result<Self, ProbeError> {
+    /// Opens the file at `path`, such as `/proc/PID/exe`, of which `image` was read, and checks that the
+    /// instructions where probes go are still there. On a file system that a program serves it waits for
+    /// that program, as long as that likes.
+    ///
+    /// # Errors
+    /// [`ProbeError::Image`] when it cannot be opened, [`ProbeError::Changed`] when it is not that
+    /// image's, [`ProbeError::Served`] when a program serves its file system: whoever places a probe
+    /// there, or takes it off, may wait for that program, and everybody else for him.
+    pub fn of_image(path: &Path, image: &Image) -> Result<Self, ProbeError> {
+        let file = Self::open(path)?;
+        file.verify(image.probe_sites().all())?;
+        Ok(file)
+    }
+
+    fn open(path: &Path) -> Result<Self, ProbeError> {
         let failed = |source| ProbeError::of_file(path, None, source);
         let permit = ProbeError::permit(1)?;
         let file = File::open(path).map_err(failed)?;
         let metadata = file.metadata().map_err(failed)?;
+        let system = nix::sys::statfs::fstatfs(&file).map_err(|errno| failed(errno.into()))?;
+        if system.filesystem_type().0 == FUSE {
+            return Err(ProbeError::Served(path.to_owned()));
+        }
         Ok(Self {
             key: FileKey {
                 device: metadata.dev(),
@@ -53,18 +77,23 @@ impl ImageFile {
         })
     }
 
-    pub const fn key(&self) -> FileKey {
+    /// The path that it was opened by.
+    pub(super) fn name(&self) -> &Path {
+        &self.name
+    }
+
+    pub(super) const fn key(&self) -> FileKey {
         self.key
     }
 
     /// A path of ours that leads to this very file.
-    pub fn path(&self) -> PathBuf {
+    pub(super) fn path(&self) -> PathBuf {
         format!("/proc/self/fd/{}", self.file.as_raw_fd()).into()
     }
 
     /// Checks that the instructions at `sites` are those that were found in the image: a breakpoint in
     /// the midst of another would be the end of its process.
-    pub fn verify(&self, sites: impl IntoIterator<Item = ProbeSite>) -> Result<(), ProbeError> {
+    fn verify(&self, sites: impl IntoIterator<Item = ProbeSite>) -> Result<(), ProbeError> {
         for site in sites {
             let mut there = site.bytes;
             let read = self.file.read_exact_at(&mut there, site.offset.0);

@@ -30,6 +30,7 @@ pub use calibration::HitCost;
 pub use error::ProbeError;
 pub use event::Event;
 pub use governor::{Budget, Governor, Level};
+pub use image_file::ImageFile;
 pub use multi::has_links as has_multi_links;
 pub use object::OBJECT;
 pub use options::Options;

@@ -99,17 +99,33 @@ impl Probes {
         if self.traced.contains_key(&pid) {
             return Ok(());
         }
+        self.attach_to(pid, ImageFile::of_image(exe, image)?, image)
+    }
+
+    /// As [`Probes::attach`], where the process runs the image from `file`: waits for nothing that
+    /// serves it.
+    ///
+    /// # Errors
+    /// [`ProbeError`]; the process is no target then.
+    pub fn attach_to(
+        &mut self,
+        pid: Pid,
+        file: ImageFile,
+        image: &Arc<Image>,
+    ) -> Result<(), ProbeError> {
+        if self.traced.contains_key(&pid) {
+            return Ok(());
+        }
         let sites = image.probe_sites();
         for (site, function) in [
             (sites.park, "runtime.gopark"),
             (sites.ready, "runtime.ready"),
         ] {
             if site.is_none() {
-                let path = exe.to_owned();
+                let path = file.name().to_owned();
                 return Err(ProbeError::NoSite { path, function });
             }
         }
-        let file = ImageFile::open(exe)?;
         let slot = self.take_slot()?;
         let traced = Traced {
             image: Arc::clone(image),
@@ -118,7 +134,7 @@ impl Probes {
             told_probing: true,
         };
         self.traced.insert(pid, traced);
-        let attached = self.begin(pid, exe, image, file, slot);
+        let attached = self.begin(pid, image, file, slot);
         if attached.is_err() {
             // The attachment's error says more than one of the clean-up would.
             let _ = self.detach(pid);
@@ -138,17 +154,16 @@ impl Probes {
     fn begin(
         &mut self,
         pid: Pid,
-        exe: &Path,
         image: &Image,
         file: ImageFile,
         slot: u32,
     ) -> Result<(), ProbeError> {
         let sites = image.probe_sites();
-        self.maps
-            .enter(pid, describe(image, exe, &sites, slot, &self.options)?)?;
+        let target = describe(image, file.name(), &sites, slot, &self.options)?;
+        self.maps.enter(pid, target)?;
         let key = file.key();
         if let Entry::Vacant(place) = self.images.entry(key) {
-            place.insert(ImageProbes::new(file, sites)?);
+            place.insert(ImageProbes::new(file, sites));
             self.meet_twins(key)?;
         }
         self.settle(key, |image, attacher| image.set(attacher, pid, Level::All))

@@ -20,6 +20,14 @@ pub struct FileIdentity {
 }
 
 impl FileIdentity {
+    /// Of no file.
+    pub(super) const UNKNOWN: Self = Self {
+        device: 0,
+        inode: 0,
+        size: 0,
+        changed_ns: 0,
+    };
+
     /// The file that has this metadata.
     pub(crate) fn of(file: &std::fs::Metadata) -> Self {
         Self {

@@ -30,6 +30,17 @@ pub fn own_memory_limit() -> Option<u64> {
     limits.min()
 }
 
+/// The memory of this host in bytes; `None` when the kernel does not tell.
+#[must_use]
+pub fn host_memory() -> Option<u64> {
+    let told = fs::read_to_string("/proc/meminfo").ok()?;
+    let total = told
+        .lines()
+        .find_map(|line| line.strip_prefix("MemTotal:"))?;
+    let kib: u64 = total.trim().strip_suffix("kB")?.trim().parse().ok()?;
+    kib.checked_mul(1 << 10)
+}
+
 /// The limit of one cgroup alone.
 fn limit_of(group: &Path, unified: bool) -> Option<u64> {
     let file = if unified {
@@ -44,6 +55,11 @@ fn limit_of(group: &Path, unified: bool) -> Option<u64> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_host_has_some_memory() {
+        assert!(host_memory().unwrap() > 1 << 20);
+    }
 
     #[test]
     fn no_limit_is_said_in_two_ways() {

@@ -87,7 +87,7 @@ impl Process {
         if stat.flags & 0x0020_0000 != 0 {
             return Err(ProcessError::Kernel(pid));
         }
-        refuse_thread(&handle, pid)?;
+        let uid = real_user(&handle, pid)?;
         let exe = executable(&handle, pid)?;
         let cgroups = CgroupMembership::read(&handle).unwrap_or_default();
         Ok(Self {
@@ -95,12 +95,46 @@ impl Process {
             comm: stat.comm,
             cmdline: cmdline(&handle),
             exe,
-            uid: handle
-                .uid()
-                .map_err(|e| ProcessError::from_proc(e, pid, "owner"))?,
+            uid,
             container: Container::of(&cgroups),
             cgroups,
         })
+    }
+
+    /// What the kernel alone says of the process that has `pid` now: nothing of its memory is read,
+    /// and nothing of its executable, so the identity of that file is not known and its arguments are
+    /// not there.
+    ///
+    /// # Errors
+    /// [`ProcessError`], for example when there is none.
+    pub fn glimpse(pid: Pid) -> Result<Self, ProcessError> {
+        let handle = handle(pid)?;
+        let stat = handle
+            .stat()
+            .map_err(|e| ProcessError::from_proc(e, pid, "stat"))?;
+        let cgroups = CgroupMembership::read(&handle).unwrap_or_default();
+        Ok(Self {
+            key: ProcessKey {
+                pid,
+                start_time: StartTime(stat.starttime),
+            },
+            comm: stat.comm,
+            cmdline: Vec::new(),
+            exe: Executable {
+                path: handle.exe().unwrap_or_default(),
+                deleted: false,
+                file: FileIdentity::UNKNOWN,
+            },
+            uid: real_user(&handle, pid)?,
+            container: Container::of(&cgroups),
+            cgroups,
+        })
+    }
+
+    /// Whether it is what [`Process::glimpse`] gave.
+    #[must_use]
+    pub fn is_glimpse(&self) -> bool {
+        self.exe.file == FileIdentity::UNKNOWN
     }
 
     /// The process that left a core file or a recording; it executed `path`, of which we have the
@@ -210,8 +244,9 @@ pub(super) fn handle(pid: Pid) -> Result<procfs::process::Process, ProcessError>
     procfs::process::Process::new(number).map_err(|e| ProcessError::from_proc(e, pid, "directory"))
 }
 
-/// `/proc/TID` exists for every thread although it is not listed: tell the user.
-fn refuse_thread(handle: &procfs::process::Process, pid: Pid) -> Result<(), ProcessError> {
+/// The real user id of a process. Not the owner of its directory: that is root for processes that do not
+/// let themselves be dumped. `/proc/TID` exists for every thread although it is not listed: tell the user.
+fn real_user(handle: &procfs::process::Process, pid: Pid) -> Result<u32, ProcessError> {
     let status = handle
         .status()
         .map_err(|e| ProcessError::from_proc(e, pid, "status"))?;
@@ -220,7 +255,7 @@ fn refuse_thread(handle: &procfs::process::Process, pid: Pid) -> Result<(), Proc
             thread: Tid(pid.0),
             process: Pid(tgid),
         }),
-        _ => Ok(()),
+        _ => Ok(status.ruid),
     }
 }
 

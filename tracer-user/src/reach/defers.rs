@@ -27,9 +27,17 @@ pub(super) fn read(
     };
     let mut defer = TargetAddr(head);
     let size = usize::try_from(layout.defer_size).unwrap_or(MAX_DEFER_BYTES);
-    for _ in 0..MAX_DEFERS {
+    // Of a list that leads back into itself every loop is seen sooner or later (Brent).
+    let mut earlier = TargetAddr(0);
+    for number in 0..MAX_DEFERS {
         if defer.is_nil() {
             return true;
+        }
+        if defer == earlier {
+            return false;
+        }
+        if number.is_power_of_two() {
+            earlier = defer;
         }
         into.push(defer.0);
         let here = usize::try_from(defer.0.wrapping_sub(stack.0.0)).unwrap_or(usize::MAX);

@@ -1,5 +1,7 @@
 //! Why a walk could not be made.
 
+use std::time::Duration;
+
 use crate::{memory::ReadError, snapshot::SnapshotError};
 
 /// Why a walk could not be made. The waits concerned stay `suspected`.
@@ -19,6 +21,9 @@ pub enum ReachError {
         /// Why it failed.
         source: ReadError,
     },
+    /// It took too long.
+    #[error("the walk was given up after {} s", .0.as_secs())]
+    TooLong(Duration),
     /// The goroutines could not be read a second time.
     #[error("reading the goroutines again: {0}")]
     Snapshot(SnapshotError),

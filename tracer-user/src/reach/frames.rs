@@ -23,8 +23,8 @@ const ARGS_SIZE_UNKNOWN: i32 = i32::MIN;
 const MAX_OBJECTS: u64 = 1 << 16;
 const MAX_BITS: usize = 1 << 20;
 
-/// Stacks at places where the snapshot did not find them of which the plans are kept at most.
-const MAX_ANEW: usize = 1 << 16;
+/// Frames of stacks at places where the snapshot did not find them that are kept at most: 24 MiB.
+const MAX_FRAMES_ANEW: usize = 1 << 20;
 
 /// The plans of all parked goroutines of a snapshot, and of where they are parked later.
 #[derive(Debug)]
@@ -83,10 +83,11 @@ impl FrameMaps {
     pub fn plan_anew(&mut self, now: &GoroutineNow, bytes: &[u8]) -> Option<&StackPlan> {
         let bias = self.snapshot.bias;
         let place = (now.pc, now.sp);
-        let stack = self.unwinder.parked((&self.image, bias), place, bytes)?;
-        if self.anew.len() >= MAX_ANEW {
+        if self.unwinder.frames() >= MAX_FRAMES_ANEW {
+            self.unwinder = Unwinder::default();
             self.anew.clear();
         }
+        let stack = self.unwinder.parked((&self.image, bias), place, bytes)?;
         let plan = self.anew.entry(stack);
         let plan = plan.or_insert_with_key(|stack| StackPlan::new(&self.image, bias, stack));
         plan.as_ref()

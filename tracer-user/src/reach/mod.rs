@@ -16,6 +16,7 @@ pub mod heap;
 mod looks;
 mod machines;
 pub mod mark;
+mod planned;
 mod progress;
 mod proof;
 mod quiet;

@@ -23,6 +23,7 @@ use super::{
     walk::{HeapWalk, Retained},
 };
 use crate::{
+    cancellation::{Cancellation, Cut, Work},
     graph::{GoroutineNode, Verdicts},
     ids::Goid,
     scheduling::Niceness,
@@ -31,6 +32,9 @@ use crate::{
 
 /// How much nicer than usual a walk is that gives way (nice(2)).
 const NICER: i32 = 10;
+
+/// A walk is given up after so many times what it may take.
+const LONGEST: u32 = 2;
 
 /// How a walk is made.
 #[derive(Debug, Clone, Copy)]
@@ -143,13 +147,34 @@ impl<'t> Prover<'t> {
     /// # Errors
     /// As [`Self::prove`].
     pub fn glance(&mut self, nodes: &[GoroutineNode]) -> Result<&Verdicts, ReachError> {
+        let work = self.limited();
+        let begun = self.first_look(nodes);
+        let begun = self.in_time(&work, begun)?;
+        Ok(self.begun.insert(begun).looks.verdicts())
+    }
+
+    fn first_look(&self, nodes: &[GoroutineNode]) -> Result<Begun<'t>, ReachError> {
         let _low = self
             .options
             .low_priority
             .then(|| Niceness::raised_by(NICER));
         let mut begun = self.begin(Instant::now(), nodes)?;
         begun.looks.solve()?;
-        Ok(self.begun.insert(begun).looks.verdicts())
+        Ok(begun)
+    }
+
+    /// Work that is late when a walk which ends by itself as it should has long ended.
+    fn limited(&self) -> Work {
+        let limit = self.options.limit.saturating_mul(LONGEST);
+        Cancellation::default().begin_until(Instant::now() + limit)
+    }
+
+    /// What came of `work`, unless it was late.
+    fn in_time<T>(&self, work: &Work, done: Result<T, ReachError>) -> Result<T, ReachError> {
+        match work.cut() {
+            Some(Cut::Late) => Err(ReachError::TooLong(self.options.limit * LONGEST)),
+            _ => done,
+        }
     }
 
     /// A later snapshot of the same target takes the place of the first.
@@ -190,6 +215,12 @@ impl<'t> Prover<'t> {
     /// # Errors
     /// When the image's layout is not known well enough, or the target cannot be read.
     pub fn prove(&mut self, nodes: &[GoroutineNode]) -> Result<Proof, ReachError> {
+        let work = self.limited();
+        let proof = self.prove_in_time(nodes);
+        self.in_time(&work, proof)
+    }
+
+    fn prove_in_time(&mut self, nodes: &[GoroutineNode]) -> Result<Proof, ReachError> {
         let (target, options) = (self.target, &self.options);
         let now = Instant::now();
         let _low = options.low_priority.then(|| Niceness::raised_by(NICER));
@@ -230,6 +261,7 @@ impl<'t> Prover<'t> {
     /// # Errors
     /// When the target is gone.
     pub fn retained(&mut self, goroutines: &[Goid]) -> Result<Retained, ReachError> {
+        let _work = self.limited();
         let Some(looks) = &mut self.last else {
             return Ok(Retained::default());
         };

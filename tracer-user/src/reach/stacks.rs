@@ -3,14 +3,14 @@
 use std::{thread, time::Duration};
 
 use super::{
-    defers,
-    frames::{FrameMaps, StackPlan},
+    frames::FrameMaps,
     goroutine::{self, Doing, GoroutineLayout, GoroutineNow},
     mark::{Marker, Range, RangeReader},
+    planned::{Follower, Planned, batch_of, read_together},
 };
 use crate::{
     ids::TargetAddr,
-    memory::{Gather, Memory, ReadError, words},
+    memory::{Gather, Memory, ReadError},
 };
 
 /// How often a stack that moves away under the reader is chased within one look.
@@ -22,14 +22,16 @@ const STOP_STEP: Duration = Duration::from_micros(100);
 const STOP_STEPS: usize = 8;
 /// and for so long in all in one walk.
 const STOP_LIMIT: Duration = Duration::from_millis(50);
-/// So many goroutines' stacks are dealt with at once,
+/// So many goroutines' stacks are dealt with at once.
 const GROUP: usize = 512;
-/// and read in batches of about this many bytes.
-const BATCH_BYTES: u64 = 1 << 20;
 /// A longer stack is read word by word, in pieces.
 const MAX_PLANNED_BYTES: u64 = 1 << 20;
 /// The same of a stack whose frames have yet to be found.
 const MAX_UNWOUND_BYTES: u64 = 256 << 10;
+/// How much is read word by word in one walk: so much, and so much more for each goroutine each time that
+/// it is read. A stack that is longer than what is left of that is left out.
+const WHOLE_BYTES: u64 = 256 << 20;
+const WHOLE_BYTES_EACH: u64 = 64 << 10;
 
 /// Reads stacks and hands what they refer to to a [`Marker`].
 #[derive(Debug)]
@@ -42,13 +44,8 @@ pub struct StackReader {
     broken: u64,
     /// How long goroutines that run were waited for.
     waited: Duration,
-}
-
-/// A parked goroutine whose stack maps apply.
-struct Planned<'p> {
-    now: GoroutineNow,
-    plan: &'p StackPlan,
-    range: Range,
+    /// How much may still be read word by word.
+    whole_bytes: u64,
 }
 
 impl StackReader {
@@ -62,7 +59,19 @@ impl StackReader {
             words: Vec::new(),
             broken: 0,
             waited: Duration::ZERO,
+            whole_bytes: WHOLE_BYTES,
         }
+    }
+
+    /// Leaves out of `ranges` what is more than may be read.
+    fn afford(&mut self, ranges: &mut Vec<Range>) {
+        let before = ranges.len();
+        ranges.retain(|range| {
+            let left = self.whole_bytes.checked_sub(range.len);
+            self.whole_bytes = left.unwrap_or(self.whole_bytes);
+            left.is_some()
+        });
+        self.broken += (before - ranges.len()) as u64;
     }
 
     /// How many goroutines had something that could not be read whole, since this was last asked.
@@ -88,6 +97,8 @@ impl StackReader {
         goroutines: &[GoroutineNow],
         marker: &mut Marker,
     ) -> Result<(), ReadError> {
+        let each = WHOLE_BYTES_EACH.saturating_mul(goroutines.len() as u64);
+        self.whole_bytes = self.whole_bytes.saturating_add(each);
         for group in goroutines.chunks(GROUP) {
             self.scan_group(memory, layout, group, marker)?;
         }
@@ -193,7 +204,8 @@ impl StackReader {
             };
             self.broken += follower.follow(gather, batch, &mut elsewhere)?;
         }
-        let whole = self.scan_elsewhere(memory, layout, &elsewhere, marker)?;
+        let mut whole = self.scan_elsewhere(memory, layout, &elsewhere, marker)?;
+        self.afford(&mut whole);
         self.reader
             .read(memory, &whole, |_, bytes| marker.words(bytes))
     }
@@ -248,86 +260,6 @@ impl StackReader {
             }
         }
         Ok(whole)
-    }
-}
-
-/// As many of `rest` as are read at once, one at least, and the others.
-fn batch_of<T>(rest: &[T], bytes_of: impl Fn(&T) -> u64) -> (&[T], &[T]) {
-    let mut bytes = 0;
-    let fit = rest.iter().take_while(|stack| {
-        bytes += bytes_of(stack);
-        bytes <= BATCH_BYTES
-    });
-    rest.split_at(fit.count().max(1))
-}
-
-/// Reads stacks, each with its `g` struct behind it: of each the `g`, and where and how long the stack is.
-fn read_together(
-    memory: &dyn Memory,
-    gather: &mut Gather,
-    layout: &GoroutineLayout,
-    stacks: impl Iterator<Item = (TargetAddr, TargetAddr, u64)>,
-) -> Result<(), ReadError> {
-    let size = usize::try_from(layout.size.min(4096)).unwrap_or(0);
-    let ranges = stacks.flat_map(|(g, at, len)| {
-        let len = usize::try_from(len).unwrap_or(0);
-        [(at, len), (g, size)]
-    });
-    let ranges: Vec<_> = ranges.collect();
-    gather.read(memory, &ranges)
-}
-
-/// Follows what the plans of stacks say.
-struct Follower<'f> {
-    memory: &'f dyn Memory,
-    layout: &'f GoroutineLayout,
-    marker: &'f mut Marker,
-    words: &'f mut Vec<u64>,
-}
-
-impl Follower<'_> {
-    /// Follows what the plans of `batch` say; those that they do not fit are added to `elsewhere`. Returns
-    /// how many lists of deferred calls could not be followed to their end.
-    fn follow(
-        &mut self,
-        gather: &mut Gather,
-        batch: &[Planned<'_>],
-        elsewhere: &mut Vec<GoroutineNow>,
-    ) -> Result<u64, ReadError> {
-        let stacks = batch
-            .iter()
-            .map(|stack| (stack.now.g, stack.range.at, stack.range.len));
-        read_together(self.memory, gather, self.layout, stacks)?;
-        let mut broken = 0;
-        for (index, stack) in batch.iter().enumerate() {
-            match gather.get(2 * index).zip(gather.get(2 * index + 1)) {
-                Some((bytes, g)) if stack.plan.fits(bytes) => {
-                    broken += u64::from(!self.stack(stack, bytes, g));
-                }
-                _ => elsewhere.push(stack.now),
-            }
-        }
-        Ok(broken)
-    }
-
-    /// Follows one stack, as `bytes` have it, and its `g`. Whether its deferred calls could be
-    /// followed to their end.
-    fn stack(&mut self, stack: &Planned<'_>, bytes: &[u8], g: &[u8]) -> bool {
-        // Without the bounds of its stack, as in `references`.
-        let bounds = usize::try_from(self.layout.references(stack.now.g).at.0 - stack.now.g.0);
-        let references = g.get(bounds.unwrap_or(0)..).unwrap_or(g);
-        let at = stack.range.at;
-        self.words.clear();
-        self.words.extend(words(references));
-        let complete = defers::read(self.memory, self.layout, g, (at, bytes), self.words);
-        let marker = &mut *self.marker;
-        stack
-            .plan
-            .pointers(at, bytes, self.words, |word| marker.word(word));
-        for word in &*self.words {
-            marker.word(*word);
-        }
-        complete
     }
 }
 

@@ -32,6 +32,9 @@ const CHUNK: usize = 256;
 const MAX_FOLLOWED_ANEW: usize = 1024;
 /// Of goroutines with one stack so many at most for whom that was in vain.
 const MAX_IN_VAIN: u32 = 16;
+/// A goroutine that has deferred more calls is not followed: each of them leads to places of its own, of
+/// which each keeps what has yet to run.
+const MAX_DEFERRED: usize = 1024;
 
 /// Finds pending releases. One per image: what it learns of the code serves every goroutine of
 /// every process that runs it.
@@ -172,7 +175,13 @@ impl Analyzer {
     ) -> Locks {
         let mut alike = self.courses.begin(target.bias);
         let mut left: Vec<&Goroutine> = Vec::new();
+        let mut unfollowed = Vec::new();
         self.of_all(target, goroutines, |g, standing| {
+            if standing.deferred.len() > MAX_DEFERRED {
+                unfollowed.push(g.goid);
+                each(standing, Vec::new());
+                return;
+            }
             let shape = alike.shape(standing);
             if let Some(known) = alike.known(&shape, standing) {
                 each(standing, self.with_rounds(g, known));
@@ -185,7 +194,6 @@ impl Analyzer {
         // Others come first at the next inspection.
         let first = alike.turn() % left.len().max(1);
         left.rotate_left(first);
-        let mut unfollowed = Vec::new();
         self.of_all(target, &left, |g, standing| {
             let shape = alike.shape(standing);
             if let Some(known) = alike.known(&shape, standing) {

@@ -26,6 +26,12 @@ const ATTEMPTS: usize = 4;
 const FIRST_BYTES: u64 = 16 << 10;
 /// How much of a deep stack is read at most.
 const MOST_BYTES: u64 = 8 << 20;
+/// How much of deep stacks is read of all goroutines together: so much, and so much more for each
+/// goroutine, up to a limit. What is deeper is cut off: stacks that are claimed cost nothing but whoever
+/// reads them.
+const DEEP_BYTES: u64 = 64 << 20;
+const DEEP_BYTES_EACH: u64 = 64 << 10;
+const MOST_DEEP_BYTES: u64 = 2 << 30;
 /// How many bytes of deep stacks are read at once.
 const DEEP_BATCH_BYTES: usize = 64 << 20;
 /// Most cases of one select (`reflect.Select` allows 65536).
@@ -67,6 +73,8 @@ pub(super) struct Looker<'reader> {
     pub(super) no_stack: Arc<Stack>,
     /// So many further cases of selects may still be kept.
     pub(super) room: usize,
+    /// So many bytes of deep stacks may still be read.
+    pub(super) deep_bytes: u64,
 }
 
 impl Looker<'_> {
@@ -77,6 +85,8 @@ impl Looker<'_> {
         mut found: impl FnMut(Look),
     ) -> Result<(), ReadError> {
         self.room = ENTRIES_LIMIT + CASES_EACH * list.len();
+        let each = DEEP_BYTES_EACH.saturating_mul(list.len() as u64);
+        self.deep_bytes = (DEEP_BYTES + each).min(MOST_DEEP_BYTES);
         for chunk in list.chunks(CHUNK) {
             self.read_chunk(chunk, &mut found)?;
         }
@@ -259,8 +269,10 @@ impl Looker<'_> {
         for indices in deep.chunks(batch) {
             let ranges: Vec<_> = indices
                 .iter()
-                .map(|i| range(&still[*i], MOST_BYTES))
+                .map(|i| range(&still[*i], MOST_BYTES.min(self.deep_bytes).max(FIRST_BYTES)))
                 .collect();
+            let bytes: u64 = ranges.iter().map(|(_, len)| *len as u64).sum();
+            self.deep_bytes = self.deep_bytes.saturating_sub(bytes);
             self.gather.read(&*self.target.memory, &ranges)?;
             for (place, index) in indices.iter().enumerate() {
                 let goroutine = &mut still[*index];

@@ -169,6 +169,7 @@ impl Snapshots {
     ) -> Result<(Vec<Goroutine>, Vec<Entry>), SnapshotError> {
         let mut goroutines = Vec::new();
         let mut entries = Vec::new();
+        self.unwinder.begin();
         let system = &mut self.system;
         let mut looker = Looker {
             target,
@@ -181,6 +182,7 @@ impl Snapshots {
                 innermost: InnermostPc::ReturnAddress,
             }),
             room: 0,
+            deep_bytes: 0,
         };
         looker.read(list, |look| {
             let index = u32::try_from(goroutines.len()).unwrap_or(u32::MAX);

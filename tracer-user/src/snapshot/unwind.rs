@@ -22,11 +22,18 @@ const STACKS_LIMIT: usize = 1 << 18;
 /// Most frames of one stack. Go's own limit is its size, 1 GB; recursion deeper than this is cut.
 const FRAMES_LIMIT: usize = 16 << 10;
 
+/// Most frames of all stacks that are kept together; further stacks are cut after
+/// [`FRAMES_ANYWAY`]. So many take 96 MiB.
+const ALL_FRAMES_LIMIT: usize = 4 << 20;
+const FRAMES_ANYWAY: usize = 64;
+
 /// Unwinds stacks of one image. Keeps frame sizes and shares equal stacks from look to look.
 #[derive(Debug, Default)]
 pub struct Unwinder {
     steps: FxHashMap<ImageAddr, Step>,
     stacks: FxHashSet<Arc<Stack>>,
+    /// Frames of the stacks that were made since [`Unwinder::begin`].
+    frames: usize,
     scratch: Stack,
 }
 
@@ -83,6 +90,17 @@ impl Unwinder {
         }
     }
 
+    /// Frames of all stacks that were asked for.
+    #[must_use]
+    pub const fn frames(&self) -> usize {
+        self.frames
+    }
+
+    /// Another look begins: stacks of earlier ones count no more.
+    pub(super) fn begin(&mut self) {
+        self.frames = 0;
+    }
+
     /// The stack that starts at `start`, whose contents from `start.sp` on are `bytes`. `whole`
     /// says that there are no more bytes to be had.
     pub(super) fn unwind(
@@ -118,7 +136,11 @@ impl Unwinder {
         let saves_link = image.arch() == Arch::Arm64;
         let mut pc = start.pc;
         let mut sp = 0;
-        while frames.len() < FRAMES_LIMIT {
+        let most = match self.frames < ALL_FRAMES_LIMIT {
+            true => FRAMES_LIMIT,
+            false => FRAMES_ANYWAY,
+        };
+        while frames.len() < most {
             let at = pc.in_image(bias);
             let size = match self.step(image, at) {
                 Step::Frame(size) => size,
@@ -170,6 +192,7 @@ impl Unwinder {
             return Arc::clone(shared);
         }
         let shared = Arc::new(stack.clone());
+        self.frames += shared.frames.len();
         if self.stacks.len() >= STACKS_LIMIT {
             self.stacks.retain(|stack| Arc::strong_count(stack) > 1);
         }

@@ -7,6 +7,7 @@ mod descriptors;
 )]
 #[path = "../support/go.rs"]
 mod go;
+mod hanging;
 mod images;
 mod listener;
 #[allow(
@@ -15,6 +16,7 @@ mod listener;
 )]
 #[path = "../system/running.rs"]
 mod running;
+mod tables;
 mod text;
 
 use libtest_mimic::{Arguments, Trial};
@@ -22,8 +24,10 @@ use libtest_mimic::{Arguments, Trial};
 fn main() {
     let trials = [
         descriptors::trials(),
+        hanging::trials(),
         images::trials(),
         listener::trials(),
+        tables::trials(),
         text::trials(),
     ];
     let trials = trials.into_iter().flatten().collect();

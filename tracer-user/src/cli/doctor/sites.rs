@@ -10,7 +10,11 @@ use serde::Serialize;
 
 use super::Format;
 use crate::{
-    cli::Failure,
+    cli::{
+        Failure,
+        answering::{PATIENCE, answer},
+        failure::from_look,
+    },
     export::json,
     image::{Image, ProbeSite, SiteKind},
     target_text::clean,
@@ -58,7 +62,9 @@ impl Choice {
 
 /// Prints the choices.
 pub fn run(path: &Path, format: Format) -> Result<ExitCode, Failure> {
-    let image = Image::open(path).map_err(|error| {
+    let file = path.to_owned();
+    let image = answer(PATIENCE, move || Image::open(&file)).map_err(from_look)?;
+    let image = image.map_err(|error| {
         Failure::with_next_step(
             anyhow::anyhow!("{error}"),
             "name an executable that Go's standard toolchain built",

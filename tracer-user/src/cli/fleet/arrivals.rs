@@ -2,12 +2,12 @@
 
 use std::time::Instant;
 
-use super::{Choice, Fleet, Member, member, pace::Allowance};
+use super::{Choice, Fleet, Member, discovery::Ran, member, pace::Allowance};
 use crate::{
     cli::probing::News,
     export::{document::command, metrics::Traced},
     ids::Pid,
-    process::{Process, ProcessKey},
+    process::{Process, ProcessError, ProcessKey},
     state::Event,
 };
 
@@ -28,9 +28,8 @@ impl Fleet {
             if let Some(key) = self.key_of(pid) {
                 self.remove(key);
             }
-            if let Some(process) = self.discovery.started(pid) {
-                self.found(process);
-            }
+            self.discovery.started(pid);
+            self.open(pid);
         }
         for (pid, event) in news.events {
             if let Some(member) = self.member_of(pid) {
@@ -57,7 +56,7 @@ impl Fleet {
         }
     }
 
-    fn key_of(&self, pid: Pid) -> Option<ProcessKey> {
+    pub(super) fn key_of(&self, pid: Pid) -> Option<ProcessKey> {
         member::key_of(&self.members, pid)
     }
 
@@ -71,13 +70,29 @@ impl Fleet {
         for key in seen.gone {
             self.remove(key);
         }
-        for process in seen.running {
-            self.found(process);
+        for pid in seen.unknown {
+            self.open(pid);
         }
-        let failing = self.members.values().filter(|m| m.failures > 0).count();
+        let members = self.members.values();
+        let silent = members.clone().filter(|m| m.is_silent()).count();
+        let failing = members.filter(|m| m.failures > 0 && !m.is_silent()).count();
         let own = &self.shared.own;
-        own.set_processes(Traced::Watched, self.members.len() - failing);
-        own.set_processes(Traced::Untraceable, seen.failed + failing);
+        own.set_processes(Traced::Watched, self.members.len() - failing - silent);
+        own.set_processes(Traced::Untraceable, self.discovery.failed() + failing);
+        own.set_processes(Traced::Unresponsive, silent);
+    }
+
+    /// What runs as `pid` was found out.
+    pub(super) fn opened(&mut self, pid: Pid, opened: Result<Option<Box<Process>>, ProcessError>) {
+        match self.discovery.opened(pid, opened) {
+            Ran::Go(process) => self.found(*process),
+            Ran::Other => {
+                if let Some(key) = self.key_of(pid) {
+                    self.remove(key);
+                }
+            }
+            Ran::Unknown => {}
+        }
     }
 
     /// A Go process runs. One that is a member already, and executes what it did, stays so.
@@ -126,7 +141,8 @@ impl Fleet {
     /// Whether the member `key` still executes what it did, by `now`: `exec` keeps pid and start time.
     pub(super) fn runs(&self, key: ProcessKey, now: &Process) -> bool {
         let member = self.members.get(&key);
-        now.key == key && member.is_some_and(|member| member.exe.same_inode(&now.exe.file))
+        now.key == key
+            && member.is_some_and(|member| member.process.exe.file.same_inode(&now.exe.file))
     }
 
     /// A process has ended, or executes another program.

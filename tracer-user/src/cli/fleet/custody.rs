@@ -108,6 +108,11 @@ impl Custody {
         }
     }
 
+    /// Whether it is away.
+    pub const fn is_away(&self) -> bool {
+        matches!(self, Self::Away(_))
+    }
+
     /// Whether somebody came to wait for a lock while the past was away.
     pub fn is_awaited(&self) -> bool {
         match self {

@@ -1,4 +1,4 @@
-//! Which processes came and went.
+//! Which processes came and went. Whatever opens one is left to others.
 
 use std::{
     collections::BTreeMap,
@@ -7,10 +7,9 @@ use std::{
 
 use rustc_hash::FxHashSet;
 
-use super::member::key_of;
 use crate::{
     ids::Pid,
-    process::{GoCheck, GoProcesses, Process, ProcessError, ProcessKey, all_pids},
+    process::{Process, ProcessError, ProcessKey, all_pids},
 };
 
 /// How often to look around.
@@ -34,12 +33,17 @@ const TOLD: Intervals = Intervals {
     full: Duration::from_secs(600),
 };
 
-/// Finds processes by reading the list of pids, and opens only the new ones.
+/// Finds processes by reading the list of pids, and asks to open only the new ones.
 #[derive(Debug)]
 pub struct Discovery {
-    scanner: GoProcesses,
     intervals: Intervals,
     known: FxHashSet<Pid>,
+    /// Those that are being opened.
+    asked: FxHashSet<Pid>,
+    /// Those of the first look around that are; `None` before it.
+    first: Option<FxHashSet<Pid>>,
+    /// Those that could not be looked at.
+    failed: FxHashSet<Pid>,
     due: Instant,
     full_due: Instant,
 }
@@ -47,13 +51,22 @@ pub struct Discovery {
 /// What a look around found.
 #[derive(Debug, Default)]
 pub struct Seen {
-    /// Go processes that were looked at: all that were not known, and members where everybody is
-    /// looked at again, since those may execute another program by now.
-    pub running: Vec<Process>,
-    /// Members that are no longer there, or no Go programs any more.
+    /// What is to be opened: all that were not known, and members where everybody is looked at again,
+    /// since those may execute another program by now.
+    pub unknown: Vec<Pid>,
+    /// Members that are no longer there.
     pub gone: Vec<ProcessKey>,
-    /// How many could not be looked at.
-    pub failed: usize,
+}
+
+/// What runs as a pid.
+#[derive(Debug)]
+pub enum Ran {
+    /// This Go process.
+    Go(Box<Process>),
+    /// Something else.
+    Other,
+    /// Nothing that can be told.
+    Unknown,
 }
 
 impl Discovery {
@@ -62,9 +75,11 @@ impl Discovery {
         let now = Instant::now();
         let intervals = if told { TOLD } else { UNTOLD };
         Self {
-            scanner: GoProcesses::new(),
             intervals,
             known: FxHashSet::default(),
+            asked: FxHashSet::default(),
+            first: None,
+            failed: FxHashSet::default(),
             due: now,
             full_due: now + intervals.full,
         }
@@ -87,19 +102,58 @@ impl Discovery {
         self.due = self.due.min(Instant::now() + UNTOLD.list);
     }
 
-    /// A process executed a program: what it was before matters no more. Answers the process when it
-    /// is Go's.
-    pub fn started(&mut self, pid: Pid) -> Option<Process> {
+    /// A process executed a program, and is to be opened: what it was before matters no more.
+    pub fn started(&mut self, pid: Pid) {
         self.known.insert(pid);
-        match self.open_go(pid) {
-            Ok(process) => process,
+        self.asked.insert(pid);
+    }
+
+    /// Whether some of the processes that the first look around found have yet to be opened.
+    pub fn is_looking_around(&self) -> bool {
+        self.first.as_ref().is_none_or(|first| !first.is_empty())
+    }
+
+    /// How many processes could not be looked at.
+    pub fn failed(&self) -> usize {
+        self.failed.len()
+    }
+
+    /// The process was opened, or could not be.
+    pub fn opened(&mut self, pid: Pid, opened: Result<Option<Box<Process>>, ProcessError>) -> Ran {
+        self.end_opening(pid);
+        self.failed.remove(&pid);
+        match opened {
+            Ok(Some(process)) => Ran::Go(process),
+            Ok(None) => Ran::Other,
+            Err(ProcessError::Gone(_) | ProcessError::Kernel(_)) => Ran::Unknown,
             Err(error) => {
                 tracing::debug!(%error, "passed over");
                 if matches!(error, ProcessError::NoDescriptors { .. }) {
+                    // That is our trouble: it is looked at another time.
                     self.forget(pid);
+                } else {
+                    self.failed.insert(pid);
                 }
-                None
+                Ran::Unknown
             }
+        }
+    }
+
+    /// Whoever opens the process does not come back.
+    pub fn never_opened(&mut self, pid: Pid) {
+        self.end_opening(pid);
+    }
+
+    /// Nobody is sent to open the process now; the next look around asks again.
+    pub fn not_opened(&mut self, pid: Pid) {
+        self.end_opening(pid);
+        self.known.remove(&pid);
+    }
+
+    fn end_opening(&mut self, pid: Pid) {
+        self.asked.remove(&pid);
+        if let Some(first) = &mut self.first {
+            first.remove(&pid);
         }
     }
 
@@ -112,38 +166,23 @@ impl Discovery {
         }
         let pids: FxHashSet<Pid> = all_pids().into_iter().collect();
         self.known.retain(|pid| pids.contains(pid));
-        let mut seen = Seen {
-            gone: members
-                .keys()
-                .filter(|key| !pids.contains(&key.pid))
-                .copied()
-                .collect(),
-            ..Seen::default()
-        };
+        self.asked.retain(|pid| pids.contains(pid));
+        self.failed.retain(|pid| pids.contains(pid));
+        let gone = members.keys().filter(|key| !pids.contains(&key.pid));
+        let gone = gone.copied().collect();
         let own = Pid(std::process::id());
+        let mut unknown = Vec::new();
         for pid in pids {
-            if pid == own || !self.known.insert(pid) {
-                continue;
-            }
-            match self.open_go(pid) {
-                Ok(Some(process)) => seen.running.push(process),
-                Ok(None) => seen.gone.extend(key_of(members, pid)),
-                Err(ProcessError::Gone(_) | ProcessError::Zombie(_) | ProcessError::Kernel(_)) => {}
-                // That is our trouble: it is looked at another time.
-                Err(ProcessError::NoDescriptors { .. }) => self.forget(pid),
-                Err(error) => {
-                    tracing::debug!(%error, "passed over");
-                    seen.failed += 1;
-                }
+            if pid != own && self.known.insert(pid) && self.asked.insert(pid) {
+                unknown.push(pid);
             }
         }
-        seen
-    }
-
-    fn open_go(&mut self, pid: Pid) -> Result<Option<Process>, ProcessError> {
-        let process = Process::open(pid)?;
-        let check = self.scanner.check(&process)?;
-        Ok((check == GoCheck::Go).then_some(process))
+        if let Some(first) = &mut self.first {
+            first.retain(|pid| self.asked.contains(pid));
+        } else {
+            self.first = Some(unknown.iter().copied().collect());
+        }
+        Seen { unknown, gone }
     }
 }
 
@@ -177,21 +216,36 @@ mod tests {
     }
 
     #[test]
-    fn a_member_that_is_no_go_program_any_more_is_gone_once_everybody_is_looked_at() {
-        let mut child = std::process::Command::new("sleep")
-            .arg("60")
-            .spawn()
-            .unwrap();
-        let sleeper = Process::open(Pid(child.id())).unwrap();
+    fn what_is_being_opened_is_not_asked_for_again() {
+        let pid = Pid(std::process::id()).0;
+        let parent = Pid(nix::unistd::getppid().as_raw().cast_unsigned());
+        let is_asked = |discovery: &Discovery| discovery.asked.contains(&parent);
         let mut discovery = Discovery::new(true);
-        let mut members = BTreeMap::new();
-        discovery.look_around(Instant::now(), &members);
-        members.insert(sleeper.key, ());
-        let before = discovery.look_around(Instant::now(), &members).gone;
+        let members = BTreeMap::<ProcessKey, ()>::new();
+        let unknown = discovery.look_around(Instant::now(), &members).unknown;
+        assert!(unknown.contains(&parent) && !unknown.contains(&Pid(pid)));
+        assert!(discovery.is_looking_around() && is_asked(&discovery));
         discovery.look_at_all();
-        let after = discovery.look_around(Instant::now(), &members).gone;
-        child.kill().unwrap();
-        child.wait().unwrap();
-        assert_eq!((before, after), (vec![], vec![sleeper.key]));
+        let again = discovery.look_around(Instant::now(), &members).unknown;
+        assert!(!again.contains(&parent));
+        let denied = ProcessError::Denied {
+            pid: parent,
+            what: "exe",
+        };
+        assert!(matches!(
+            discovery.opened(parent, Err(denied)),
+            Ran::Unknown
+        ));
+        assert_eq!(discovery.failed(), 1);
+        discovery.look_at_all();
+        let again = discovery.look_around(Instant::now(), &members).unknown;
+        assert!(again.contains(&parent));
+        assert!(matches!(discovery.opened(parent, Ok(None)), Ran::Other));
+        assert_eq!(discovery.failed(), 0);
+        assert!(!is_asked(&discovery));
+        for pid in unknown {
+            discovery.not_opened(pid);
+        }
+        assert!(!discovery.is_looking_around());
     }
 }

@@ -5,7 +5,10 @@ use std::{path::PathBuf, sync::Arc, time::Duration};
 use super::{Fleet, Options, Selection, Shared};
 use crate::{
     cancellation::Cancellation,
-    cli::probing::{Probing, Settings},
+    cli::{
+        attendance::Attendance,
+        probing::{Probing, Settings},
+    },
     export::{board::Board, http::Health, metrics::Own},
     finding::{self, Looker},
     ids::Pid,
@@ -26,6 +29,7 @@ pub fn fleet() -> Fleet {
         pods: Arc::new(Pods::of_node(None)),
         health: Arc::new(Health::default()),
         stop: Cancellation::default(),
+        attendance: Attendance::default(),
     };
     let options = Options {
         interval: Duration::from_secs(5),

@@ -6,6 +6,7 @@
 
 use std::{
     io,
+    panic::{AssertUnwindSafe, catch_unwind},
     sync::{
         Arc, Condvar, Mutex, MutexGuard, PoisonError,
         atomic::{AtomicBool, Ordering},
@@ -20,9 +21,11 @@ use super::{
     todo::{Job, Looking, Order, PATIENCE, THREADS, Todo, Urgency},
 };
 use crate::{
+    cli::attendance::{Attendance, Place, Subject},
     clock::own_cpu_time,
     finding::{Look, LookError, Looker, Past},
-    process::ProcessKey,
+    ids::Tid,
+    process::{Owner, ProcessKey},
     scheduling::{as_usual, may_return, only_when_idle, this_thread},
 };
 
@@ -46,6 +49,7 @@ struct Desk {
     todo: Mutex<Todo>,
     work: Condvar,
     looker: Arc<Looker>,
+    attendance: Attendance,
     /// Whether a thread that gives way can be given its share again.
     may_give_way: bool,
 }
@@ -62,7 +66,7 @@ impl Lookers {
     ///
     /// # Errors
     /// When there can be no threads.
-    pub fn start(looker: Arc<Looker>) -> io::Result<Self> {
+    pub fn start(looker: Arc<Looker>, attendance: Attendance) -> io::Result<Self> {
         let may_give_way = may_return();
         if !may_give_way {
             tracing::debug!("no RLIMIT_NICE of 20: routine looks take their share of busy CPUs");
@@ -71,6 +75,7 @@ impl Lookers {
             todo: Mutex::default(),
             work: Condvar::new(),
             looker,
+            attendance,
             may_give_way,
         });
         let (tell, done) = channel();
@@ -112,14 +117,27 @@ impl Lookers {
         }
     }
 
-    /// Has a process looked at.
-    pub fn begin(&self, order: Order, past: Past) {
+    /// A thread that makes no looks less urgent than `least` is lost: another takes its place.
+    pub fn replace(&self, least: Urgency, thread: Tid) {
+        {
+            let mut todo = self.desk.todo();
+            todo.now.retain(|look| look.thread != thread);
+            let threads = &mut todo.threads[least as usize];
+            *threads = threads.saturating_sub(1);
+        }
+        if let Err(error) = self.add_thread(least) {
+            tracing::warn!(%error, "no thread in place of one that is lost");
+        }
+    }
+
+    /// Has a process of `owner` looked at.
+    pub fn begin(&self, order: Order, owner: Owner, past: Past) {
         let mut todo = self.desk.todo();
         let queue = match order.urgency {
             Urgency::Routine => &mut todo.routine,
             Urgency::Urgent => &mut todo.urgent,
         };
-        queue.push_back(Job { order, past });
+        queue.push_back(Job { order, owner, past });
         if order.urgency == Urgency::Urgent {
             // It may wait for what a look that gives way is reading.
             todo.hurry(|_| true);
@@ -139,12 +157,18 @@ impl Lookers {
         }
     }
 
-    /// Sees to it that every look comes to its end. How long the longest has taken by now.
-    pub fn hurry_late(&self) -> Duration {
+    /// Sees to it that every look comes to its end.
+    pub fn hurry_late(&self) {
         let todo = self.desk.todo();
         todo.hurry(|look| look.since.elapsed() >= PATIENCE);
-        let taken = todo.now.iter().map(|look| look.since.elapsed());
-        taken.max().unwrap_or(Duration::ZERO)
+    }
+
+    /// Whether a look at the process is wanted or being made.
+    pub fn has(&self, key: ProcessKey) -> bool {
+        let todo = self.desk.todo();
+        let wanted = todo.routine.iter().chain(&todo.urgent);
+        let mut wanted = wanted.map(|job| job.order.key);
+        wanted.any(|one| one == key) || todo.now.iter().any(|look| look.key == key)
     }
 
     /// Whether a look at a process in which somebody waits for a lock is wanted or being made.
@@ -174,10 +198,32 @@ impl Desk {
 
     /// Makes one look after another.
     fn serve(&self, least: Urgency, tell: &Sender<Done>) {
-        while let Some(Job { order, mut past }) = self.take(least) {
+        while let Some(job) = self.take(least) {
+            let Job {
+                order,
+                owner,
+                mut past,
+            } = job;
+            let subject = Subject {
+                pid: order.key.pid,
+                owner: Some(owner),
+                file: None,
+            };
+            let presence = self.attendance.enter(subject, Place::Looks(least));
             let began = Instant::now();
             let before = own_cpu_time();
-            let outcome = self.looker.look_again(order.key.pid, &mut past);
+            let look = AssertUnwindSafe(|| self.looker.look_again(order.key.pid, &mut past));
+            let outcome = catch_unwind(look).unwrap_or_else(|_| {
+                tracing::error!(pid = %order.key.pid, "{}", LookError::Broken);
+                Err(LookError::Broken)
+            });
+            if matches!(outcome, Err(LookError::Broken)) {
+                // It may be in pieces.
+                past = Past::walked_elsewhere();
+            }
+            if !presence.end() {
+                return;
+            }
             self.return_to_usual();
             let done = Done {
                 order,
@@ -253,7 +299,11 @@ mod tests {
 
     #[test]
     fn looks_of_either_kind_are_made_and_told_of_with_what_was_wanted() {
-        let lookers = Lookers::start(Arc::new(Looker::new(Options::default()))).unwrap();
+        let lookers = Lookers::start(
+            Arc::new(Looker::new(Options::default())),
+            Attendance::default(),
+        )
+        .unwrap();
         // No Go process.
         let own = Process::open(Pid(std::process::id())).unwrap();
         for (serial, urgency) in [(7, Urgency::Routine), (8, Urgency::Urgent)] {
@@ -264,7 +314,7 @@ mod tests {
                 early: false,
                 costly: false,
             };
-            lookers.begin(order, Past::walked_elsewhere());
+            lookers.begin(order, Owner::of(&own), Past::walked_elsewhere());
         }
         let mut serials: Vec<u64> = lookers
             .done

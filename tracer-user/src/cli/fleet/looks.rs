@@ -7,6 +7,7 @@ use std::{
 
 use super::{
     Choice, Fleet,
+    errands::{self, Errand, Prepared},
     log::Name,
     lookers::Done,
     member::{Member, probed},
@@ -15,18 +16,21 @@ use super::{
 };
 use crate::{
     cli::{
+        attendance::Subject,
         failure::{is_gone, is_shortage},
         follow::entry_of_unseen,
     },
-    clock::own_cpu_time,
     export::{
         board::Probed,
         metrics::{ErrorKind, Outcome},
         view::View,
     },
     finding::{Change, Look, LookError},
-    process::{Process, ProcessKey},
+    process::{Owner, ProcessKey},
 };
+
+/// When it is seen again whether a file has been read that is being read for another process.
+const AGAIN: Duration = Duration::from_millis(100);
 
 impl Fleet {
     /// Places the probes on new processes: before the first look, so that no wait falls between the
@@ -45,31 +49,70 @@ impl Fleet {
         }
     }
 
-    /// Places the probes on the process, and lists it, though nothing is known of it yet.
+    /// Has it found out what the process executes.
     fn probe(&mut self, key: ProcessKey) {
-        let Ok(mut process) = Process::open(key.pid) else {
+        let Some(member) = self.members.get(&key) else {
             return;
         };
-        if process.key != key {
+        let (process, serial) = (Box::new(member.process.clone()), member.serial);
+        let subject = Subject {
+            pid: key.pid,
+            owner: Some(Owner::of(&process)),
+            file: Some(process.exe.file),
+        };
+        if !self.may_be_visited(key, &subject) {
             return;
         }
-        let before = own_cpu_time();
-        let image = self.shared.looker.image_of(&process);
-        // Reading a file that no other process runs costs, too; the process pays once it was looked at.
-        if let Some(member) = self.members.get_mut(&key) {
-            member.owed = own_cpu_time().saturating_sub(before);
+        let file = process.exe.file;
+        let is_being_read =
+            |member: &Member| member.is_being_read && member.process.exe.file == file;
+        let is_read_for_another = self.members.values().any(is_being_read);
+        let Some(member) = self.members.get_mut(&key) else {
+            return;
+        };
+        if is_read_for_another {
+            // What is found there serves this one, too.
+            let again = Instant::now() + AGAIN;
+            member.probe_due = Some(again);
+            member.due = member.due.max(again);
+            return;
         }
-        // What is wrong with an image the look will tell.
-        if let Ok(image) = image {
-            self.probing.attach(key.pid, &process.exe_for_us(), &image);
-            let member = self.members.get_mut(&key).filter(|m| m.is_unseen());
-            if let Some(member) = member {
-                self.shared.pods.name(&mut process);
-                let probed = probed(&self.probing, key.pid);
-                member.probed = Some(probed.clone());
-                let entry = entry_of_unseen(&process, &image, probed, member.found);
-                self.shared.board.show(key, entry);
-            }
+        member.is_being_read = true;
+        let of = errands::Member { key, serial };
+        self.errands.send(Errand::Prepare(of, process));
+    }
+
+    /// Places the probes on the process, and lists it, though nothing is known of it yet. What is wrong
+    /// with an image the look will tell. Reading a file that no other process runs costs, too: the
+    /// process pays `cost` once it was looked at.
+    pub(super) fn prepared(
+        &mut self,
+        of: errands::Member,
+        prepared: Option<Box<Prepared>>,
+        cost: Duration,
+    ) {
+        let key = of.key;
+        let member = self.members.get_mut(&key);
+        let Some(member) = member.filter(|member| member.serial == of.serial) else {
+            return;
+        };
+        member.is_being_read = false;
+        member.owed = cost;
+        let Some(prepared) = prepared else {
+            return;
+        };
+        let Prepared {
+            mut process,
+            image,
+            file,
+        } = *prepared;
+        self.probing.attach_to(key.pid, file, &image);
+        if member.is_unseen() {
+            self.shared.pods.name(&mut process);
+            let probed = probed(&self.probing, key.pid);
+            member.probed = Some(probed.clone());
+            let entry = entry_of_unseen(&process, &image, probed, member.found);
+            self.shared.board.show(key, entry);
         }
     }
 
@@ -79,11 +122,26 @@ impl Fleet {
             return;
         };
         let cpu_time = pace::cpu_time_of(key.pid);
+        if !member.may_be_looked_at() {
+            return;
+        }
         let rests = member.is_idle(cpu_time) && urgency == Urgency::Routine;
         if rests && member.looked.is_some_and(|at| !self.pace.is_stale(at)) {
             member.due = Instant::now() + self.pace.idle();
             return;
         }
+        let owner = Owner::of(&member.process);
+        let subject = Subject {
+            pid: key.pid,
+            owner: Some(owner.clone()),
+            file: None,
+        };
+        if !self.may_be_visited(key, &subject) {
+            return;
+        }
+        let Some(member) = self.members.get_mut(&key) else {
+            return;
+        };
         if let Some(mut past) = member.past.lend() {
             if let Some(parked) = self.probing.parked(key.pid) {
                 past.state.apply_parked(parked);
@@ -96,7 +154,7 @@ impl Fleet {
                 early: member.due > Instant::now(),
                 costly: member.is_costly(key.pid),
             };
-            self.lookers.begin(order, past);
+            self.lookers.begin(order, owner, past);
         }
     }
 
@@ -112,6 +170,9 @@ impl Fleet {
             };
             if member.past.here().is_some() {
                 self.look(key, Urgency::Urgent);
+            } else if self.is_glanced_at(key) {
+                // That takes no time: the next turn looks.
+                self.shared.board.views.want(key);
             } else {
                 self.lookers.hurry(key);
             }
@@ -235,7 +296,8 @@ impl Fleet {
 
     /// Shows what the probes tell where that has changed since the last look.
     pub(super) fn show_probed(&mut self) {
-        for (key, member) in &mut self.members {
+        let answering = self.members.iter_mut().filter(|(_, m)| !m.is_silent());
+        for (key, member) in answering {
             let standing = self.probing.standing(key.pid);
             let same = |shown: &Probed| {
                 shown.mode == standing.mode
@@ -269,7 +331,10 @@ impl Fleet {
         if member.failures == 0 {
             tracing::warn!(pid = %key.pid, %error, "cannot look at the process");
         }
-        self.shared.own.count_error(ErrorKind::Look);
+        self.shared.own.count_error(match error {
+            LookError::Broken => ErrorKind::Fault,
+            _ => ErrorKind::Look,
+        });
         member.failures = member.failures.saturating_add(1);
         member.due = Instant::now() + self.pace.after_failures(member.failures);
         self.shared.board.documents.fail(key, error.to_string());

@@ -7,14 +7,14 @@ use std::{
 };
 
 use crate::{
-    cli::{follow::Followed, probing::Probing},
+    cli::{attendance::Refused, follow::Followed, probing::Probing},
     export::{
         board::{Mode, Probed},
         histogram::WaitHistogram,
     },
     finding::Growth,
     ids::Pid,
-    process::{FileIdentity, Process, ProcessKey, StartTime},
+    process::{Process, ProcessKey, StartTime},
 };
 
 use super::{
@@ -32,14 +32,20 @@ pub struct Member {
     pub serial: u64,
     /// How the log names it.
     pub name: Name,
-    /// What it executes.
-    pub exe: FileIdentity,
+    /// What it is, as it was found.
+    pub process: Process,
+    /// Why nobody was sent there the last time that somebody was to be.
+    pub refused: Option<Refused>,
+    /// Since when its memory or its executable does not answer.
+    pub silent: Option<Instant>,
     /// Its findings and its growth.
     pub followed: Followed,
     /// What earlier looks leave to the next.
     pub past: Custody,
-    /// When to place its probes; `None` once that is done.
+    /// When to place its probes; `None` once that is done, or being done.
     pub probe_due: Option<Instant>,
+    /// Whether its executable is being read: whoever looked at it would wait for that.
+    pub is_being_read: bool,
     /// When it is to be looked at.
     pub due: Instant,
     /// When it was last looked at.
@@ -81,10 +87,13 @@ impl Member {
         Self {
             serial,
             name: Name::of(process),
-            exe: process.exe.file,
+            process: process.clone(),
+            refused: None,
+            silent: None,
             past: Custody::new(),
             followed: Followed::new(Growth::default()),
             probe_due: Some(probe_due),
+            is_being_read: false,
             due,
             looked: None,
             cpu_time: None,
@@ -115,6 +124,16 @@ impl Member {
     /// Whether it counts as one that nobody has looked at.
     pub fn is_unseen(&self) -> bool {
         self.looked.is_none() && self.failures == 0
+    }
+
+    /// Whether its memory or its executable does not answer: nobody is sent there.
+    pub fn is_silent(&self) -> bool {
+        self.silent.is_some()
+    }
+
+    /// Whether somebody may be sent there.
+    pub fn may_be_looked_at(&self) -> bool {
+        !self.is_silent() && !self.is_being_read
     }
 
     /// Whether nothing but glances tells soon who waits for locks: its park and wake probes are off.

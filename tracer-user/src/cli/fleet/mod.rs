@@ -5,6 +5,7 @@
 mod arrivals;
 mod custody;
 mod discovery;
+mod errands;
 #[cfg(test)]
 mod fixture;
 mod glances;
@@ -16,6 +17,7 @@ mod pace;
 mod plan;
 mod selection;
 mod shortage;
+mod silent;
 mod todo;
 mod walks;
 
@@ -26,18 +28,23 @@ use std::{
     time::{Duration, Instant},
 };
 
-pub use self::selection::{Choice, Selection};
 use self::{
     discovery::Discovery,
+    errands::Errands,
+    glances::Glances,
     lookers::Lookers,
     member::Member,
     pace::{Allowance, Pace},
     plan::{Candidate, Plan},
     shortage::Shortage,
-    todo::Urgency,
     walks::WalkOrder,
 };
+pub use self::{
+    selection::{Choice, Selection},
+    todo::Urgency,
+};
 use super::{
+    attendance::Attendance,
     probing::{News, Probing},
     walker::{Manners, Walker},
 };
@@ -57,8 +64,6 @@ const TURN: Duration = Duration::from_millis(250);
 const SHORT_TURN: Duration = Duration::from_millis(20);
 /// How often the loop sees whether it is to stop.
 const STOP_DELAY: Duration = Duration::from_millis(50);
-/// While a look takes longer than this, the tracing side is not said to be alive.
-const LONGEST_LOOK: Duration = Duration::from_secs(300);
 /// A first look that comes later than this is late.
 const LATE: Duration = Duration::from_secs(20);
 /// How often the board hears of probes between looks.
@@ -92,6 +97,8 @@ pub struct Shared {
     pub health: Arc<Health>,
     /// Ends the loop, and the looks.
     pub stop: Cancellation,
+    /// Who is at which process.
+    pub attendance: Attendance,
 }
 
 /// The processes and what is known of them.
@@ -103,6 +110,7 @@ pub struct Fleet {
     members: BTreeMap<ProcessKey, Member>,
     /// How many members there have been.
     found: u64,
+    errands: Errands,
     lookers: Lookers,
     /// Whether there was a moment at which all members had been looked at.
     seen_all: bool,
@@ -117,8 +125,7 @@ pub struct Fleet {
     early_budget: f64,
     /// What is saved up of it for whoever needs it; members have savings of their own, too.
     savings: Allowance,
-    /// When to glance at who waits for locks.
-    glance_due: Instant,
+    glances: Glances,
     /// What walks may cost; `None` where heaps are not walked.
     walks: Option<(Walker<WalkOrder>, Allowance)>,
     show_due: Instant,
@@ -141,10 +148,12 @@ impl Fleet {
         // lock, share the other.
         let [routine, firsts, quarter] = [0.375, 0.125, 0.25].map(|part| options.budget * part);
         let walks = shared.looker.walks_heaps().then(|| {
-            let walker = Walker::start(Arc::clone(&shared.looker), Manners::Idle)?;
+            let walker = Self::walker(&shared)?;
             io::Result::Ok((walker, Allowance::new(quarter, now)))
         });
-        let lookers = Lookers::start(Arc::clone(&shared.looker))?;
+        let attendance = shared.attendance.clone();
+        let errands = Errands::start(Arc::clone(&shared.looker), attendance.clone())?;
+        let lookers = Lookers::start(Arc::clone(&shared.looker), attendance)?;
         Ok(Self {
             walks: walks.transpose()?,
             shared,
@@ -152,6 +161,7 @@ impl Fleet {
             probing,
             members: BTreeMap::new(),
             found: 0,
+            errands,
             lookers,
             seen_all: false,
             crowded: false,
@@ -160,22 +170,29 @@ impl Fleet {
             firsts: Allowance::with_reserves(firsts, now),
             early_budget: quarter,
             savings: Allowance::with_reserves(quarter / 2.0, now),
-            glance_due: now,
+            glances: Glances::new(now),
             show_due: now,
             shortage: Shortage::default(),
             options,
         })
     }
 
-    /// Follows the processes until told to stop; then takes the probes off.
+    /// The thread that walks heaps.
+    fn walker(shared: &Shared) -> io::Result<Walker<WalkOrder>> {
+        let attendance = Some(shared.attendance.clone());
+        Walker::start(Arc::clone(&shared.looker), Manners::Idle, attendance)
+    }
+
+    /// Follows the processes until told to stop; then takes the probes off. Nothing that it does
+    /// itself waits for a process that is followed, or for a file of one.
     pub fn run(mut self) {
         while !self.shared.stop.is_requested() {
             let now = Instant::now();
             self.turn(now);
+            self.errands.relieve();
             self.lookers.relieve();
-            if self.lookers.hurry_late() < LONGEST_LOOK {
-                self.shared.health.beat();
-            }
+            self.lookers.hurry_late();
+            self.shared.health.beat();
             let turn = if self.crowded || self.lookers.has_urgent() {
                 SHORT_TURN
             } else {
@@ -185,6 +202,7 @@ impl Fleet {
             let news = self.wait_for_news(now + turn);
             self.hear(news);
             self.take_walks();
+            self.take_errands();
             self.take_looks();
         }
     }
@@ -194,7 +212,8 @@ impl Fleet {
         loop {
             let left = end.saturating_duration_since(Instant::now());
             let news = self.probing.wait_for_news(left.min(STOP_DELAY));
-            if left <= STOP_DELAY || !news.is_empty() || self.shared.stop.is_requested() {
+            let over = left <= STOP_DELAY || self.shared.stop.is_requested();
+            if over || !news.is_empty() || self.errands.has_any() {
                 return news;
             }
         }
@@ -204,14 +223,16 @@ impl Fleet {
         if self.discovery.is_due(now) {
             self.discover(now);
         }
+        self.see_to_the_silent(now);
         self.probe_new(now);
-        self.glance(now);
         self.heed_viewers();
         let Plan { looks, crowded } = self.plan(now);
         self.crowded = crowded;
         for (key, urgency) in looks {
             self.look(key, urgency);
         }
+        // Last: while a process is glanced at, it cannot be looked at.
+        self.glance(now);
         if self.show_due <= now {
             self.show_due = now + SHOW_PROBED;
             self.show_probed();
@@ -223,6 +244,9 @@ impl Fleet {
     /// Tells of processes that nobody has looked at: at the start of all, later only of those for which
     /// that is late. Many are gone before it is time.
     fn tell_unseen(&mut self) {
+        if self.discovery.is_looking_around() {
+            return;
+        }
         let began = self.seen_all;
         let unseen = self.members.values().filter(|member| {
             let age = member.found.elapsed().unwrap_or_default();
@@ -249,6 +273,9 @@ impl Fleet {
             };
             let affordable = for_all || member.savings.has_any(now);
             let soon = affordable && member.looked.is_some() && member.failures == 0;
+            if !member.may_be_looked_at() {
+                continue;
+            }
             let Some(past) = member.past.here() else {
                 continue;
             };

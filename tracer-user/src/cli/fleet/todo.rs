@@ -10,7 +10,12 @@ use std::{
 };
 
 use super::plan::Room;
-use crate::{finding::Past, ids::Tid, process::ProcessKey, scheduling::as_usual};
+use crate::{
+    finding::Past,
+    ids::Tid,
+    process::{Owner, ProcessKey},
+    scheduling::as_usual,
+};
 
 /// After so long a look no longer gives way to others: it must come to its end on a busy machine, too.
 pub const PATIENCE: Duration = Duration::from_millis(500);
@@ -47,6 +52,7 @@ pub struct Order {
 /// A look that is wanted, with the process's past.
 pub struct Job {
     pub order: Order,
+    pub owner: Owner,
     pub past: Past,
 }
 
@@ -163,6 +169,7 @@ mod tests {
         for (pid, urgency) in [(1, Urgency::Routine), (2, Urgency::Urgent)] {
             let job = Job {
                 order: order(pid, urgency),
+                owner: Owner::User(0),
                 past: Past::walked_elsewhere(),
             };
             match urgency {
@@ -183,6 +190,7 @@ mod tests {
         let order = order(1, Urgency::Routine);
         todo.routine.push_back(Job {
             order,
+            owner: Owner::User(0),
             past: Past::walked_elsewhere(),
         });
         assert!(todo.make_urgent(order.key));
@@ -201,6 +209,7 @@ mod tests {
         assert_eq!(todo.room(Urgency::Routine).costly, 1);
         todo.routine.push_back(Job {
             order: costly,
+            owner: Owner::User(0),
             past: Past::walked_elsewhere(),
         });
         let room = todo.room(Urgency::Routine);
@@ -226,6 +235,7 @@ mod tests {
         todo.now.push(look(now));
         todo.routine.push_back(Job {
             order: order(2, Urgency::Routine),
+            owner: Owner::User(0),
             past: Past::walked_elsewhere(),
         });
         assert!(!todo.is_held_up(Urgency::Routine));

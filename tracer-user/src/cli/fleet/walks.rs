@@ -6,7 +6,8 @@ use super::{Fleet, member::Member, pace::Allowance};
 use crate::{
     cli::walker::Walker,
     finding::{Diagnosis, Past},
-    process::ProcessKey,
+    ids::Pid,
+    process::{Owner, ProcessKey},
 };
 
 /// Which walk is wanted.
@@ -38,13 +39,30 @@ impl Member {
                 key,
                 serial: self.serial,
             };
-            walker.begin(key.pid, order, Past::for_walk(diagnosis));
+            let owner = Owner::of(&self.process);
+            walker.begin((key.pid, owner), order, Past::for_walk(diagnosis));
             self.walk_due = None;
         }
     }
 }
 
 impl Fleet {
+    /// The thread that walks is lost at the process that has `pid`: another takes its place, and
+    /// begins with nothing to do. Whoever's walk waited behind that one may have another.
+    pub(super) fn replace_walker(&mut self, pid: Pid, now: Instant) {
+        let Some((walker, _)) = &mut self.walks else {
+            return;
+        };
+        match Self::walker(&self.shared) {
+            Ok(another) => *walker = another,
+            Err(error) => tracing::warn!(%error, "no thread in place of one that is lost"),
+        }
+        let members = self.members.iter_mut();
+        for (_, member) in members.filter(|(key, _)| key.pid != pid) {
+            member.walk_due.get_or_insert(now);
+        }
+    }
+
     /// Takes in the walks that have ended.
     pub(super) fn take_walks(&mut self) {
         let Some((walker, allowance)) = &mut self.walks else {
@@ -84,7 +102,8 @@ mod tests {
     #[test]
     fn what_a_walk_found_of_the_program_before_is_dropped() {
         let mut fleet = fleet();
-        let walker = Walker::start(Arc::clone(&fleet.shared.looker), Manners::Nice).unwrap();
+        let walker = Walker::start(Arc::clone(&fleet.shared.looker), Manners::Nice, None);
+        let walker = walker.unwrap();
         // `PID_MAX_LIMIT` (include/linux/threads.h): no process has them, so the walks fail.
         let (another, same) = (
             process((1 << 22) + 1, 1, 100),
@@ -98,7 +117,8 @@ mod tests {
                 key: process.key,
                 serial: member.serial + later,
             };
-            walker.begin(process.pid(), order, Past::walked_elsewhere());
+            let whose = (process.pid(), Owner::of(process));
+            walker.begin(whose, order, Past::walked_elsewhere());
         }
         fleet.walks = Some((walker, Allowance::new(0.01, Instant::now())));
         while fleet.members[&same.key].walk_due.is_none() {

@@ -28,7 +28,7 @@ use crate::{
     },
     ids::Pid,
     image::Image,
-    probes::{Budget, Interrupter, Options, ProbeError, Probes, WaitHistogram},
+    probes::{Budget, ImageFile, Interrupter, Options, ProbeError, Probes, WaitHistogram},
     state::Parked,
 };
 
@@ -109,8 +109,15 @@ impl Probing {
     /// Attaches to a process that runs `image` from the file at `exe`. One that is probed already
     /// stays so; one that could not be attached to is not tried again.
     pub fn attach(&self, pid: Pid, exe: &Path, image: &Arc<Image>) {
+        if self.work.is_ok() {
+            self.attach_to(pid, ImageFile::of_image(exe, image), image);
+        }
+    }
+
+    /// Likewise from `file`, which was opened before: waits for nothing that serves it.
+    pub fn attach_to(&self, pid: Pid, file: Result<ImageFile, ProbeError>, image: &Arc<Image>) {
         if let Some(mut tracker) = self.tracker() {
-            tracker.attach(pid, exe, image);
+            tracker.attach(pid, file, image);
         }
     }
 

@@ -1,7 +1,6 @@
 //! All probed processes: what the reading thread does at each turn, and what others ask meanwhile.
 
 use std::{
-    path::Path,
     sync::Arc,
     time::{Duration, Instant},
 };
@@ -18,7 +17,9 @@ use crate::{
     },
     ids::Pid,
     image::Image,
-    probes::{Budget, Event, Governor, HitCost, ParkedWait, Probes, WaitHistogram},
+    probes::{
+        Budget, Event, Governor, HitCost, ImageFile, ParkedWait, ProbeError, Probes, WaitHistogram,
+    },
     state::{self, Parked},
 };
 
@@ -87,12 +88,13 @@ impl Tracker {
     }
 
     /// See [`super::Probing::attach`].
-    pub fn attach(&mut self, pid: Pid, exe: &Path, image: &Arc<Image>) {
+    pub fn attach(&mut self, pid: Pid, file: Result<ImageFile, ProbeError>, image: &Arc<Image>) {
         if self.governed.contains_key(&pid) {
             return;
         }
         let began = Instant::now();
-        let governed = match self.probes.attach(pid, exe, image) {
+        let attached = file.and_then(|file| self.probes.attach_to(pid, file, image));
+        let governed = match attached {
             Ok(()) => {
                 tracing::info!(%pid, "probes attached");
                 Governed::new(Governor::new(self.budget, self.cost), began)

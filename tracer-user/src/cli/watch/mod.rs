@@ -11,7 +11,7 @@ use tokio::task;
 
 use self::{child::Child, targets::Targets};
 use super::{
-    EXIT_FINDING, Failure,
+    EXIT_FINDING, Failure, answering,
     changes::{Findings, Report},
     ending::{Ending, ended},
     failure, output,
@@ -24,7 +24,7 @@ use super::{
 use crate::{
     cancellation::Lifeline,
     export::metrics::Own,
-    finding::{self, Looker},
+    finding::{self, LookError, Looker},
     ids::Pid,
     process::{Process, Untraceable},
 };
@@ -111,6 +111,7 @@ async fn watch(options: &Options) -> Result<ExitCode, Failure> {
     let looker = Looker::new(finding::Options {
         stuck_after: options.stuck_after,
         reach: walking::of_followed(options.no_reach),
+        budget: walking::budget_of_command(),
         ..finding::Options::default()
     });
     let looker = Arc::new(looker.until(ending.cancellation()));
@@ -123,10 +124,15 @@ async fn watch(options: &Options) -> Result<ExitCode, Failure> {
         .map_or(Pid(options.pid.unwrap_or_default()), Child::pid);
     if child.is_none() {
         // What cannot be read need not be probed: one clear line instead of two.
-        Process::open(root)
-            .map_err(Untraceable::from)
-            .and_then(|process| looker.image_of(&process))
-            .map_err(|error| failure::from_look(error.into()))?;
+        let looker = Arc::clone(&looker);
+        let opened = answering::answer(answering::PATIENCE, move || {
+            Process::open(root)
+                .map_err(Untraceable::from)
+                .and_then(|process| looker.image_of(&process))
+        });
+        opened
+            .and_then(|opened| Ok(opened?))
+            .map_err(failure::from_look)?;
     }
     let settings = Settings {
         wanted: !options.no_probes,
@@ -135,7 +141,7 @@ async fn watch(options: &Options) -> Result<ExitCode, Failure> {
     let probing = Probing::start(settings, Own::default());
     let walker = looker
         .walks_heaps()
-        .then(|| Walker::start(Arc::clone(&looker), Manners::Nice));
+        .then(|| Walker::start(Arc::clone(&looker), Manners::Nice, None));
     let mut targets = Targets::new(
         looker,
         walker.transpose()?,
@@ -159,6 +165,13 @@ async fn watch(options: &Options) -> Result<ExitCode, Failure> {
         });
         let turned = tokio::select! {
             turned = turn => turned,
+            () = answering::silent() => {
+                eprintln!("{}", failure::from_look(LookError::Silent));
+                return match child {
+                    Some(child) => child.wait().await,
+                    None => Ok(ExitCode::FAILURE),
+                };
+            }
             () = ending.overdue() => {
                 let report = Report::new(json, of_command, options.output.paint());
                 report.summary(standing, &[])?;

@@ -22,7 +22,7 @@ use crate::{
     finding::{Change, Finding, Growth, Look, LookError, Looker, Past, Verdict},
     ids::Pid,
     probes::WaitHistogram,
-    process::{GoCheck, GoProcesses, Process, ProcessKey, all_pids},
+    process::{GoCheck, GoProcesses, Owner, Process, ProcessKey, all_pids},
     state::Schedule,
 };
 
@@ -173,7 +173,8 @@ impl Targets {
             && self.pasts.get(&key.pid).is_some_and(due)
             && self.walking.insert(key)
         {
-            walker.begin(key.pid, key, Past::for_walk(&look.diagnosis));
+            let whose = (key.pid, Owner::of(&look.process));
+            walker.begin(whose, key, Past::for_walk(&look.diagnosis));
         }
     }
 

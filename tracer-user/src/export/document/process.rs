@@ -119,6 +119,17 @@ impl Process {
         Self::from_outside(process, ImageFacts::of_file(image), clock)
     }
 
+    /// `process` where neither its memory nor its executable answers.
+    #[must_use]
+    pub fn silent(process: &process::Process, clock: &Clock) -> Self {
+        let image = ImageFacts {
+            go_version: "".into(),
+            cgo: false,
+            stripped: false,
+        };
+        Self::from_outside(process, image, clock)
+    }
+
     /// What is known without reading its memory.
     fn from_outside(process: &process::Process, image: ImageFacts, clock: &Clock) -> Self {
         Self {

@@ -9,7 +9,9 @@ use std::{
 };
 
 /// How long the tracing side may be silent before the daemon counts as hung.
-const SILENCE_LIMIT: Duration = Duration::from_secs(120);
+///
+/// Nothing that it does itself waits for a process that is followed.
+const SILENCE_LIMIT: Duration = Duration::from_secs(20);
 
 /// What the tracing side says of itself.
 #[derive(Debug)]

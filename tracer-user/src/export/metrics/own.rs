@@ -43,6 +43,8 @@ pub enum ErrorKind {
     Http,
     /// There were no file descriptors left.
     Descriptors,
+    /// A fault of gostuck's own: something panicked.
+    Fault,
 }
 
 /// Why a client of the listener was turned away.
@@ -63,6 +65,8 @@ pub enum Traced {
     Watched,
     /// It cannot be.
     Untraceable,
+    /// Its memory or its executable does not answer.
+    Unresponsive,
 }
 
 /// A family told apart by one label with few values.
@@ -80,6 +84,8 @@ pub struct Own {
     turned_away: ByLabel<Counter>,
     processes: ByLabel<Gauge>,
     unprobed: Gauge<u64, AtomicU64>,
+    lost_threads: Gauge<u64, AtomicU64>,
+    refused: ByLabel<Counter>,
     probes_attached: Gauge<u64, AtomicU64>,
     probes_usable: Gauge<u64, AtomicU64>,
 }
@@ -96,6 +102,8 @@ impl Default for Own {
             turned_away: Family::default(),
             processes: Family::default(),
             unprobed: Gauge::default(),
+            lost_threads: Gauge::default(),
+            refused: Family::default(),
             probes_attached: Gauge::default(),
             probes_usable: Gauge::default(),
         }
@@ -149,6 +157,7 @@ impl Own {
             ErrorKind::Discover => "discover",
             ErrorKind::Http => "http",
             ErrorKind::Descriptors => "descriptors",
+            ErrorKind::Fault => "fault",
         };
         self.errors.get_or_create(&[("kind", kind)]).inc();
     }
@@ -169,6 +178,7 @@ impl Own {
         let state = match state {
             Traced::Watched => "watched",
             Traced::Untraceable => "untraceable",
+            Traced::Unresponsive => "unresponsive",
         };
         self.processes
             .get_or_create(&[("state", state)])
@@ -178,6 +188,17 @@ impl Own {
     /// Says how many followed processes could not be probed, and are looked at by intervals.
     pub fn set_unprobed(&self, number: usize) {
         self.unprobed.set(number as u64);
+    }
+
+    /// Says how many threads of ours wait for targets that do not answer.
+    pub fn set_lost_threads(&self, number: usize) {
+        self.lost_threads.set(number as u64);
+    }
+
+    /// Counts a process that was not looked at because others like it do not answer; `why` is one of
+    /// few words.
+    pub fn count_refused(&self, why: &'static str) {
+        self.refused.get_or_create(&[("why", why)]).inc();
     }
 
     /// Says how many uprobes are in place.
@@ -240,6 +261,16 @@ impl Own {
             "gostuck_processes_unprobed",
             "Followed processes that could not be probed, and are looked at by intervals",
             self.unprobed.clone(),
+        );
+        registry.register(
+            "gostuck_lost_threads",
+            "Threads of gostuck that wait for targets whose memory or executable does not answer",
+            self.lost_threads.clone(),
+        );
+        registry.register(
+            "gostuck_processes_refused",
+            "Processes not looked at because others like them do not answer",
+            self.refused.clone(),
         );
         registry.register(
             "gostuck_probes_attached",

@@ -99,7 +99,7 @@ impl HeapWalk<'_> {
         self.stacks
             .scan(self.memory, layout, goroutines, &mut self.marker)?;
         if self.stacks.take_broken() > 0 {
-            self.flaw = Some("deferred calls");
+            self.flaw = Some("some stacks or deferred calls");
         }
         let Some(vectors) = self.anatomy.vectors else {
             return Ok(());

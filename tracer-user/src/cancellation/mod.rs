@@ -5,50 +5,90 @@
 //! can; whoever [began](Cancellation::begin) it asks [`Work::cut`] at its end, and uses nothing of
 //! what it says if it was.
 
+mod lifeline;
+mod stillness;
+
 use std::{
     cell::{Cell, RefCell},
     fmt,
-    os::fd::{AsRawFd as _, FromRawFd as _, OwnedFd},
     sync::{
-        Arc,
-        atomic::{AtomicBool, AtomicU8, Ordering},
+        Arc, Mutex, PoisonError, Weak,
+        atomic::{AtomicU8, Ordering},
     },
     thread,
     time::{Duration, Instant},
 };
 
-use crate::ids::Pid;
+pub use self::{
+    lifeline::Lifeline,
+    stillness::{Motion, Stillness, motion_of},
+};
+use crate::{
+    ids::{Pid, Tid},
+    scheduling::this_thread,
+};
 
-/// The kernel is asked whether the process has ended each time so many questions were answered.
+/// The kernel is asked what time it is, and whether the process has ended, each time so many questions
+/// were answered.
 const QUESTIONS: u32 = 256;
 /// A sleep asks this often.
 const NAP: Duration = Duration::from_millis(20);
 
 /// Says to all work that was begun with it, or with a clone, that it is not wanted any more.
 #[derive(Debug, Clone, Default)]
-pub struct Cancellation(Arc<AtomicBool>);
+pub struct Cancellation(Arc<AtomicU8>);
 
 impl Cancellation {
     /// From now on no work is wanted.
     pub fn request(&self) {
-        self.0.store(true, Ordering::Relaxed);
+        self.0.store(UNWANTED, Ordering::Relaxed);
+    }
+
+    /// From now on no work is wanted, because it has taken too long.
+    pub fn expire(&self) {
+        let (success, failure) = (Ordering::Relaxed, Ordering::Relaxed);
+        // Whoever does not want it at all says more.
+        let _ = self.0.compare_exchange(WHOLE, LATE, success, failure);
     }
 
     /// Whether no work is wanted any more.
     #[must_use]
     pub fn is_requested(&self) -> bool {
-        self.0.load(Ordering::Relaxed)
+        self.0.load(Ordering::Relaxed) != WHOLE
     }
 
     /// Begins work on the calling thread, of which [`is_cut`] tells until it is dropped. It is about
-    /// the process `pid`, and over when that ends, if there is one that runs.
+    /// the process `pid`, and over when that ends, if there is one that runs. Work that the thread is
+    /// at already takes this in: it is over when that is.
     #[must_use]
     pub fn begin(&self, pid: Option<Pid>) -> Work {
-        Work::enter(Share(Arc::new(Shared {
+        self.begin_work(pid, None)
+    }
+
+    /// Likewise work on the calling thread that is late from `deadline` on.
+    #[must_use]
+    pub fn begin_until(&self, deadline: Instant) -> Work {
+        self.begin_work(None, Some(deadline))
+    }
+
+    fn begin_work(&self, pid: Option<Pid>, deadline: Option<Instant>) -> Work {
+        let within = Share::of_this_thread();
+        let outermost = within.is_none();
+        let share = Share(Arc::new(Shared {
             cancellation: self.clone(),
             process: pid.and_then(Lifeline::of),
+            deadline,
             cut: AtomicU8::new(WHOLE),
-        })))
+            within,
+            threads: Mutex::default(),
+        }));
+        if outermost {
+            UNDER_WAY
+                .lock()
+                .unwrap_or_else(PoisonError::into_inner)
+                .push(Arc::downgrade(&share.0));
+        }
+        Work::enter(share)
     }
 }
 
@@ -59,6 +99,8 @@ pub enum Cut {
     Unwanted,
     /// The process has ended.
     Ended,
+    /// It took too long.
+    Late,
 }
 
 impl fmt::Display for Cut {
@@ -66,6 +108,7 @@ impl fmt::Display for Cut {
         f.write_str(match self {
             Self::Unwanted => "this was to end before it was done",
             Self::Ended => "the process ended while it was looked at",
+            Self::Late => "given up: it took longer than it may",
         })
     }
 }
@@ -74,13 +117,20 @@ impl fmt::Display for Cut {
 const WHOLE: u8 = 0;
 const UNWANTED: u8 = 1;
 const ENDED: u8 = 2;
+const LATE: u8 = 3;
 
 #[derive(Debug)]
 struct Shared {
     cancellation: Cancellation,
     process: Option<Lifeline>,
+    /// From when on it takes too long.
+    deadline: Option<Instant>,
     /// Once some loop was told to end, the work is cut short for good.
     cut: AtomicU8,
+    /// The work that this is part of.
+    within: Option<Share>,
+    /// The threads that are at it.
+    threads: Mutex<Vec<Tid>>,
 }
 
 impl Shared {
@@ -88,6 +138,7 @@ impl Shared {
         match self.cut.load(Ordering::Relaxed) {
             WHOLE => None,
             UNWANTED => Some(Cut::Unwanted),
+            LATE => Some(Cut::Late),
             _ => Some(Cut::Ended),
         }
     }
@@ -97,16 +148,35 @@ impl Shared {
         if self.cut.load(Ordering::Relaxed) != WHOLE {
             return true;
         }
-        let unwanted = self.cancellation.is_requested();
-        if unwanted {
-            self.cut.store(UNWANTED, Ordering::Relaxed);
+        let own = self.cancellation.0.load(Ordering::Relaxed);
+        let cut = match &self.within {
+            Some(Share(outer)) if own == WHOLE && outer.is_cut() => {
+                outer.cut.load(Ordering::Relaxed)
+            }
+            _ => own,
+        };
+        if cut != WHOLE {
+            self.cut.store(cut, Ordering::Relaxed);
         }
-        unwanted
+        cut != WHOLE
     }
 
     fn ask_kernel(&self) {
         if self.process.as_ref().is_some_and(Lifeline::has_ended) {
             self.cut.store(ENDED, Ordering::Relaxed);
+        } else if self.deadline.is_some_and(|end| end <= Instant::now()) {
+            self.cancellation.expire();
+        }
+        if let Some(Share(outer)) = &self.within {
+            outer.ask_kernel();
+        }
+    }
+
+    /// Does something with the list of threads of this work, and of all work that takes it in.
+    fn for_all_threads(&self, change: &impl Fn(&mut Vec<Tid>)) {
+        change(&mut self.threads.lock().unwrap_or_else(PoisonError::into_inner));
+        if let Some(Share(outer)) = &self.within {
+            outer.for_all_threads(change);
         }
     }
 }
@@ -121,6 +191,8 @@ pub struct Work {
 
 impl Work {
     fn enter(share: Share) -> Self {
+        let thread = this_thread();
+        share.0.for_all_threads(&|threads| threads.push(thread));
         let before = CURRENT.replace(Some(share.clone()));
         Self { share, before }
     }
@@ -130,11 +202,27 @@ impl Work {
     pub fn cut(&self) -> Option<Cut> {
         self.share.0.cut()
     }
+
+    /// Itself, for whoever watches it from another thread.
+    #[must_use]
+    pub fn share(&self) -> Share {
+        self.share.clone()
+    }
 }
 
 impl Drop for Work {
     fn drop(&mut self) {
         CURRENT.set(self.before.take());
+        let thread = this_thread();
+        if self.share.0.within.is_none() {
+            forget_if_over(&self.share);
+        }
+        self.share.0.for_all_threads(&|threads| {
+            // Once: a thread may have entered the same work twice.
+            if let Some(at) = threads.iter().rposition(|one| *one == thread) {
+                threads.swap_remove(at);
+            }
+        });
     }
 }
 
@@ -154,6 +242,39 @@ impl Share {
     pub fn enter(self) -> Work {
         Work::enter(self)
     }
+
+    /// Tells it from other work, as long as it is under way.
+    #[must_use]
+    pub fn id(&self) -> usize {
+        Arc::as_ptr(&self.0).addr()
+    }
+
+    /// The threads that are at it, or at work that it takes in.
+    #[must_use]
+    pub fn threads(&self) -> Vec<Tid> {
+        let threads = self.0.threads.lock();
+        threads.unwrap_or_else(PoisonError::into_inner).clone()
+    }
+}
+
+/// All work that is part of no other.
+static UNDER_WAY: Mutex<Vec<Weak<Shared>>> = Mutex::new(Vec::new());
+
+/// Takes `share` off the list when nobody else is at it.
+fn forget_if_over(share: &Share) {
+    let mut all = UNDER_WAY.lock().unwrap_or_else(PoisonError::into_inner);
+    if Arc::strong_count(&share.0) == 1 {
+        all.retain(|work| work.as_ptr() != Arc::as_ptr(&share.0));
+    }
+    all.retain(|work| work.strong_count() > 0);
+}
+
+/// The work that is under way on any thread of this process, but for what is part of other work.
+#[must_use]
+pub fn under_way() -> Vec<Share> {
+    let mut all = UNDER_WAY.lock().unwrap_or_else(PoisonError::into_inner);
+    all.retain(|work| work.strong_count() > 0);
+    all.iter().filter_map(Weak::upgrade).map(Share).collect()
 }
 
 thread_local! {
@@ -189,34 +310,6 @@ pub fn sleep(duration: Duration) {
             return;
         }
         thread::sleep(left.min(NAP));
-    }
-}
-
-/// Tells whether a process has ended, also when its pid went to another: see `pidfd_open(2)`.
-#[derive(Debug)]
-pub struct Lifeline(OwnedFd);
-
-impl Lifeline {
-    /// Of the process that has `pid` now; `None` where the kernel gives none.
-    #[must_use]
-    pub fn of(pid: Pid) -> Option<Self> {
-        // SAFETY: takes two numbers and touches no memory of ours.
-        let fd = unsafe { libc::syscall(libc::SYS_pidfd_open, pid.0, 0) };
-        let fd = i32::try_from(fd).ok().filter(|fd| *fd >= 0)?;
-        // SAFETY: the kernel has just made it, and nobody else knows of it.
-        Some(Self(unsafe { OwnedFd::from_raw_fd(fd) }))
-    }
-
-    /// Whether the process has ended.
-    #[must_use]
-    pub fn has_ended(&self) -> bool {
-        let mut asked = libc::pollfd {
-            fd: self.0.as_raw_fd(),
-            events: libc::POLLIN,
-            revents: 0,
-        };
-        // SAFETY: `asked` is one pollfd, and lives on.
-        unsafe { libc::poll(&raw mut asked, 1, 0) == 1 }
     }
 }
 
@@ -268,6 +361,24 @@ mod tests {
             assert!(is_cut());
         }
         assert!(!is_cut());
+    }
+
+    #[test]
+    fn work_that_is_late_cuts_what_it_takes_in_short() {
+        let outer = Cancellation::default();
+        let watched = outer.begin(None);
+        let threads = || watched.share().threads();
+        assert_eq!(threads(), [this_thread()]);
+        let inner = Cancellation::default().begin(own());
+        assert_eq!(threads(), [this_thread(); 2]);
+        assert!(!is_cut());
+        outer.expire();
+        assert!(is_cut());
+        assert_eq!(inner.cut(), Some(Cut::Late));
+        drop(inner);
+        assert_eq!(threads(), [this_thread()]);
+        outer.request();
+        assert!(outer.is_requested());
     }
 
     #[test]

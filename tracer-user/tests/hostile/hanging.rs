@@ -1,0 +1,326 @@
+//! Processes whose memory or executable does not answer: each costs the daemon a thread, is named, and
+//! changes nothing for others.
+
+use std::{
+    ffi::OsStr,
+    fs,
+    io::{BufRead as _, BufReader},
+    net::TcpStream,
+    process::{Command, Stdio},
+    sync::mpsc,
+    thread,
+    time::{Duration, Instant},
+};
+
+use libtest_mimic::Trial;
+use nix::{
+    sys::{
+        signal::{Signal, kill},
+        wait::{Id, WaitPidFlag, WaitStatus, waitid},
+    },
+    unistd::Pid,
+};
+use serde_json::Value;
+
+use crate::{
+    go::Flavour,
+    running::{Daemon, GOSTUCK, Running, built, dying_with_us, json, output, wait_for},
+    trial,
+};
+
+/// How long the daemon may take to end. It takes less than a second on an idle machine.
+const ENDING: Duration = Duration::from_secs(10);
+/// Commands give up after some five seconds; nothing else ends them.
+const GIVEN_UP: Duration = Duration::from_secs(60);
+/// What the log, and commands, say.
+const SILENT: &str = "does not answer";
+
+pub(crate) fn trials() -> Vec<Trial> {
+    vec![
+        trial("the memory of one does not answer glances", || {
+            others_are_followed(&["--no-probes"], || userfault("treap"))
+        }),
+        trial("the memory of one does not answer looks", || {
+            others_are_followed(&[], || userfault("allgs"))
+        }),
+        trial("the executable of one cannot be read", || {
+            others_are_followed(&[], || fuse("read"))
+        }),
+        trial("the executable of one cannot be opened", || {
+            others_are_followed(&[], || fuse("open"))
+        }),
+        trial("many do not answer", many),
+        trial("one answers again", answers_again),
+        trial("commands say that the memory does not answer", commands),
+        trial("doctor says that the executable does not answer", doctor),
+    ]
+}
+
+/// A process that does not answer, with what keeps it.
+struct Hostile {
+    _running: Running,
+    pid: u32,
+    /// Whether the kernel ends nobody who waits for it, whatever the signal: FUSE, once the server has
+    /// taken the request (`request_wait_answer`, fs/fuse/dev.c).
+    holds_for_good: bool,
+}
+
+fn userfault(kind: &str) -> Result<Hostile, String> {
+    let program = built("hostile/userfault", Flavour::Plain)?;
+    let running = Running::ready_by(dying_with_us(program.as_os_str()).arg(kind))?;
+    let pid = running.pid();
+    Ok(Hostile {
+        _running: running,
+        pid,
+        holds_for_good: false,
+    })
+}
+
+/// A process whose executable was served until it ran.
+fn fuse(kind: &str) -> Result<Hostile, String> {
+    let served = abba()?;
+    let server = built("hostile/fuse", Flavour::Plain)?;
+    let mut command = dying_with_us(server.as_os_str());
+    let (running, pid) = Running::ready_at(command.arg(kind).arg(served))?;
+    let pid = pid.parse().map_err(|_| format!("no pid: {pid}"))?;
+    Ok(Hostile {
+        _running: running,
+        pid,
+        holds_for_good: true,
+    })
+}
+
+/// The daemon, which follows the programs of these tests and nobody else.
+pub(crate) fn daemon(arguments: &[&str]) -> Result<Daemon, String> {
+    let mut all = arguments.to_vec();
+    let programs = [
+        abba()?,
+        built("hostile/userfault", Flavour::Plain)?,
+        built("hostile/tables", Flavour::Plain)?,
+        // As the server calls it.
+        "program".into(),
+    ];
+    let names = programs
+        .iter()
+        .filter_map(|program| program.file_name()?.to_str());
+    all.extend(names.flat_map(|name| ["--command", name]));
+    Daemon::start(&all, &[])
+}
+
+fn abba() -> Result<std::path::PathBuf, String> {
+    built("abba", Flavour::Stripped)
+}
+
+/// What the list says of `pid`.
+fn listed(daemon: &Daemon, pid: u32) -> Result<Option<Value>, String> {
+    let list = daemon.get("/api/v1/processes").map(|text| json(&text));
+    Ok(list.transpose()?.and_then(|list| {
+        let mut processes = list["processes"].as_array()?.iter();
+        processes.find(|process| process["pid"] == pid).cloned()
+    }))
+}
+
+pub(crate) fn is_proven(daemon: &Daemon, pid: u32) -> Result<(), String> {
+    wait_for(&format!("the deadlock of process {pid}"), || {
+        let listed = listed(daemon, pid)?;
+        Ok(listed.filter(|process| process["findings"]["proven"] == 1))
+    })
+    .map(|_| ())
+}
+
+fn is_named(daemon: &Daemon, pid: u32) -> Result<(), String> {
+    wait_for(&format!("process {pid} to be called silent"), || {
+        let listed = listed(daemon, pid)?;
+        Ok(listed.filter(|process| process["mode"] == "unresponsive"))
+    })
+    .map(|_| ())
+}
+
+/// The value of a metric without labels, or with those that are part of its name here.
+fn metric(daemon: &Daemon, name: &str) -> Option<f64> {
+    let metrics = daemon.get("/metrics")?;
+    let line = metrics.lines().find_map(|line| line.strip_prefix(name));
+    line?.trim().parse().ok()
+}
+
+/// Ends the daemon as a service manager does.
+pub(crate) fn ends(daemon: &Daemon) -> Result<(), String> {
+    let pid = Pid::from_raw(daemon.pid().cast_signed());
+    kill(pid, Signal::SIGTERM).map_err(|error| error.to_string())?;
+    let began = Instant::now();
+    let flags = WaitPidFlag::WEXITED | WaitPidFlag::WNOHANG | WaitPidFlag::WNOWAIT;
+    while began.elapsed() < ENDING {
+        match waitid(Id::Pid(pid), flags) {
+            Ok(WaitStatus::Exited(_, 0)) => return Ok(()),
+            Ok(WaitStatus::StillAlive) => thread::sleep(Duration::from_millis(10)),
+            other => return Err(format!("the daemon ended oddly: {other:?}")),
+        }
+    }
+    Err(format!("the daemon did not end within {ENDING:?}"))
+}
+
+/// Told to end, the daemon has ended but for the thread that the kernel does not let go: nobody listens any
+/// more, and its main thread is gone.
+fn has_let_go(daemon: &Daemon) -> Result<(), String> {
+    let pid = Pid::from_raw(daemon.pid().cast_signed());
+    kill(pid, Signal::SIGTERM).map_err(|error| error.to_string())?;
+    let began = Instant::now();
+    while began.elapsed() < ENDING {
+        let status = fs::read_to_string(format!("/proc/{pid}/status"));
+        let ended = status.map_or(true, |status| status.contains("State:\tZ"));
+        if ended && TcpStream::connect(("127.0.0.1", daemon.port)).is_err() {
+            return Ok(());
+        }
+        thread::sleep(Duration::from_millis(10));
+    }
+    Err(format!("the daemon did not end within {ENDING:?}"))
+}
+
+fn others_are_followed(
+    arguments: &[&str],
+    hostile: impl Fn() -> Result<Hostile, String>,
+) -> Result<(), String> {
+    let before = Running::ready(&abba()?)?;
+    // Ended after the hostile one: until then nothing may end it.
+    let mut slot = None;
+    let hostile = hostile()?;
+    let daemon = slot.insert(daemon(arguments)?);
+    is_proven(daemon, before.pid())?;
+    is_named(daemon, hostile.pid)?;
+    assert!(metric(daemon, "gostuck_processes{state=\"unresponsive\"}") >= Some(1.0));
+    assert!(metric(daemon, "gostuck_lost_threads") >= Some(1.0));
+    // One that comes while the other hangs.
+    let after = Running::ready(&abba()?)?;
+    is_proven(daemon, after.pid())?;
+    assert_eq!(daemon.get("/healthz").as_deref(), Some("ok\n"));
+    wait_for("the daemon to be ready", || Ok(daemon.get("/readyz")))?;
+    let document = daemon.get(&format!("/api/v1/processes/{}", after.pid()));
+    assert!(document.is_some(), "no document of the other process");
+    if hostile.holds_for_good {
+        return has_let_go(daemon);
+    }
+    ends(daemon)
+}
+
+fn many() -> Result<(), String> {
+    let daemon = daemon(&["--no-probes"])?;
+    let before = Running::ready(&abba()?)?;
+    is_proven(&daemon, before.pid())?;
+    let hostile: Result<Vec<Hostile>, String> = (0..12).map(|_| userfault("treap")).collect();
+    let hostile = hostile?;
+    wait_for("some to be called silent", || {
+        let silent = metric(&daemon, "gostuck_lost_threads");
+        Ok(silent.filter(|silent| *silent >= 4.0))
+    })?;
+    wait_for("others to be left alone", || {
+        let refused = "gostuck_processes_refused_total{why=\"owner\"}";
+        Ok(metric(&daemon, refused).filter(|refused| *refused > 0.0))
+    })?;
+    let lost = metric(&daemon, "gostuck_lost_threads").unwrap_or_default();
+    assert!(lost <= hostile.len() as f64, "{lost}");
+    let tasks = fs::read_dir(format!("/proc/{}/task", daemon.pid()));
+    let threads = tasks.map_err(|error| error.to_string())?.count();
+    assert!(threads < 64, "{threads} threads");
+    // Those that have answered are looked at as before.
+    wait_for("another look at the first", || {
+        let listed = listed(&daemon, before.pid())?;
+        let age = listed.and_then(|process| process["last_look_seconds_ago"].as_u64());
+        Ok(age.filter(|age| *age < 70))
+    })?;
+    assert_eq!(daemon.get("/healthz").as_deref(), Some("ok\n"));
+    ends(&daemon)
+}
+
+fn answers_again() -> Result<(), String> {
+    let daemon = daemon(&["--no-probes"])?;
+    let program = built("hostile/userfault", Flavour::Plain)?;
+    let mut command = dying_with_us(program.as_os_str());
+    let hostile = Running::ready_by(command.args(["treap", "15"]))?;
+    is_named(&daemon, hostile.pid())?;
+    wait_for("it to answer again", || {
+        let lost = metric(&daemon, "gostuck_lost_threads");
+        let silent = metric(&daemon, "gostuck_processes{state=\"unresponsive\"}");
+        Ok((lost == Some(0.0) && silent == Some(0.0)).then_some(()))
+    })?;
+    ends(&daemon)
+}
+
+/// The command says that the process is silent, in time.
+fn gives_up(arguments: &[&str]) -> Result<(), String> {
+    refuses(arguments, SILENT)
+}
+
+/// The command refuses with a line that says `what`, in time.
+fn refuses(arguments: &[&str], what: &str) -> Result<(), String> {
+    let began = Instant::now();
+    let output = output(GOSTUCK, arguments)?;
+    let said = String::from_utf8_lossy(&output.stderr);
+    let in_time = began.elapsed() < GIVEN_UP;
+    if output.status.code() == Some(1) && said.contains(what) && in_time {
+        return Ok(());
+    }
+    let status = output.status;
+    Err(format!(
+        "{arguments:?}: {status}, {said:?}, {:?}",
+        began.elapsed()
+    ))
+}
+
+fn commands() -> Result<(), String> {
+    let hostile = userfault("allgs")?;
+    let pid = hostile.pid.to_string();
+    gives_up(&["inspect", &pid])?;
+    gives_up(&["watch", "--no-probes", &pid])?;
+    let folder = tempfile::tempdir().map_err(|error| error.to_string())?;
+    let file = folder.path().join("recording");
+    let file = file.to_string_lossy();
+    // What is held still is copied without waiting for pages that are not there: it may refuse sooner.
+    refuses(&["record", &pid, "-o", &file], "gostuck: ")?;
+    refuses(&["record", "--for", "5s", &pid, "-o", &file], "gostuck: ")?;
+    let list = output(GOSTUCK, &["ps"])?;
+    let list = String::from_utf8_lossy(&list.stdout);
+    let row = list.lines().find(|row| row.trim_start().starts_with(&pid));
+    assert!(row.is_some_and(|row| row.contains(SILENT)), "{list}");
+    a_watch_ends_when_told_to(&pid)
+}
+
+/// By the first signal, in the middle of a read that hangs.
+fn a_watch_ends_when_told_to(pid: &str) -> Result<(), String> {
+    let mut command = Command::new(GOSTUCK);
+    command.args(["watch", "--no-probes", pid]);
+    let watch = Running::spawn(command.stdout(Stdio::null()))?;
+    thread::sleep(Duration::from_secs(1));
+    let its = Pid::from_raw(watch.pid().cast_signed());
+    kill(its, Signal::SIGINT).map_err(|error| error.to_string())?;
+    let began = Instant::now();
+    let flags = WaitPidFlag::WEXITED | WaitPidFlag::WNOHANG | WaitPidFlag::WNOWAIT;
+    while waitid(Id::Pid(its), flags) == Ok(WaitStatus::StillAlive) {
+        if began.elapsed() > ENDING {
+            return Err("the watch did not end".to_owned());
+        }
+        thread::sleep(Duration::from_millis(10));
+    }
+    Ok(())
+}
+
+fn doctor() -> Result<(), String> {
+    let hostile = fuse("read")?;
+    let exe = format!("/proc/{}/exe", hostile.pid);
+    let mut command = dying_with_us(OsStr::new(GOSTUCK));
+    command.args(["doctor", "--image", &exe]);
+    command.stdout(Stdio::null()).stderr(Stdio::piped());
+    let mut doctor = command.spawn().map_err(|error| error.to_string())?;
+    let (tell, told) = mpsc::channel();
+    let errors = doctor.stderr.take().ok_or("no standard error")?;
+    thread::spawn(move || {
+        let first = BufReader::new(errors).lines().map_while(Result::ok).next();
+        let _ = tell.send(first.unwrap_or_default());
+    });
+    // It says so in time; the kernel lets it go when the server has ended.
+    let said = told.recv_timeout(GIVEN_UP);
+    drop(hostile);
+    let status = doctor.wait().map_err(|error| error.to_string())?;
+    assert!(said.is_ok_and(|said| said.contains(SILENT)));
+    assert_eq!(status.code(), Some(1));
+    Ok(())
+}
