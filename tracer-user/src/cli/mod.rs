@@ -20,6 +20,7 @@ mod record;
 mod run;
 mod series;
 mod service;
+mod stderr;
 mod threshold;
 mod top;
 mod waits;
@@ -110,7 +111,7 @@ pub fn main() -> ExitCode {
         if failure.is_broken_pipe() {
             return ExitCode::SUCCESS;
         }
-        eprintln!("{failure}");
+        stderr::say(failure);
         ExitCode::FAILURE
     })
 }

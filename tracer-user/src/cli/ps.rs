@@ -18,6 +18,7 @@ use super::{
     daemon::{self, AskError, Followed},
     percent::percent,
     run::{LISTEN, token},
+    stderr,
 };
 use crate::{
     export::{
@@ -116,10 +117,10 @@ pub fn run(options: &Options) -> Result<ExitCode, Failure> {
     }
     out.flush()?;
     if !failed.is_empty() {
-        eprintln!(
+        stderr::say(format_args!(
             "{} could not be looked at (-v says why; root may look at all)",
             count(failed.len(), "other process").replace("processs", "processes")
-        );
+        ));
         for error in failed {
             tracing::info!(%error, "passed over");
         }
@@ -137,7 +138,7 @@ fn ask(options: &Options) -> Result<FxHashMap<String, Followed>, Failure> {
         Err(error) => {
             // It may quote whoever listens there.
             let why = TargetText::from(error.to_string());
-            eprintln!("PROBES and COST are not known: {why}");
+            stderr::say(format_args!("PROBES and COST are not known: {why}"));
             Vec::new()
         }
     };

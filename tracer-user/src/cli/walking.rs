@@ -3,6 +3,7 @@
 
 use std::time::Duration;
 
+use super::stderr;
 use crate::{
     finding::MemoryBudget,
     process::{host_memory, own_memory_limit},
@@ -27,19 +28,19 @@ fn budget(part: u64) -> MemoryBudget {
 
 /// Tells how far a walk has got that takes long.
 pub fn tell(progress: Progress) {
-    eprintln!(
+    stderr::say(format_args!(
         "gostuck: walking the heap: {} MiB read in {:.0} s",
         progress.bytes_read >> 20,
         progress.took.as_secs_f64()
-    );
+    ));
 }
 
 /// Says beforehand that a process will be held still.
 pub fn announce_freeze(pid: u32, limit: Duration) {
-    eprintln!(
+    stderr::say(format_args!(
         "gostuck: holding process {pid} still for up to {} while its memory is copied",
         humantime::format_duration(limit)
-    );
+    ));
 }
 
 /// How the heap of the one process that is followed is walked: giving way to others, or not at all.

@@ -17,6 +17,7 @@ use super::{
     failure, output,
     percent::share,
     probing::{Probing, Settings},
+    stderr,
     threshold::FailOn,
     walker::{Manners, Walker},
     walking,
@@ -166,7 +167,7 @@ async fn watch(options: &Options) -> Result<ExitCode, Failure> {
         let turned = tokio::select! {
             turned = turn => turned,
             () = answering::silent() => {
-                eprintln!("{}", failure::from_look(LookError::Silent));
+                stderr::say(failure::from_look(LookError::Silent));
                 return match child {
                     Some(child) => child.wait().await,
                     None => Ok(ExitCode::FAILURE),
