@@ -25,7 +25,7 @@ use std::{
     collections::BTreeMap,
     io,
     sync::Arc,
-    time::{Duration, Instant},
+    time::{Duration, Instant, SystemTime},
 };
 
 use self::{
@@ -112,8 +112,8 @@ pub struct Fleet {
     found: u64,
     errands: Errands,
     lookers: Lookers,
-    /// Whether there was a moment at which all members had been looked at.
-    seen_all: bool,
+    /// When all processes had been found that were there at the start.
+    looked_around: Option<SystemTime>,
     /// Whether more routine looks are due than may wait.
     crowded: bool,
     pace: Pace,
@@ -163,7 +163,7 @@ impl Fleet {
             found: 0,
             errands,
             lookers,
-            seen_all: false,
+            looked_around: None,
             crowded: false,
             pace: Pace::new(options.interval, routine),
             walk_pace: Pace::new(options.interval, quarter),
@@ -241,20 +241,18 @@ impl Fleet {
         self.shortage.tell(now, &self.shared);
     }
 
-    /// Tells of processes that nobody has looked at: at the start of all, later only of those for which
-    /// that is late. Many are gone before it is time.
+    /// Tells of processes that nobody has looked at: of those that were there at the start, and of those for
+    /// which that is late. Many others are gone before it is time.
     fn tell_unseen(&mut self) {
         if self.discovery.is_looking_around() {
             return;
         }
-        let began = self.seen_all;
+        let began = *self.looked_around.get_or_insert_with(SystemTime::now);
         let unseen = self.members.values().filter(|member| {
             let age = member.found.elapsed().unwrap_or_default();
-            member.is_unseen() && (!began || age > LATE)
+            member.is_unseen() && (member.found <= began || age > LATE)
         });
-        let unseen = unseen.count();
-        self.seen_all |= unseen == 0;
-        self.shared.health.set_unseen(unseen);
+        self.shared.health.set_unseen(unseen.count());
     }
 
     /// The looks to begin now. Processes in which somebody waits for a lock do not wait for their
