@@ -13,8 +13,8 @@ use tracer_user::{
     ids::{Goid, Pid, TargetAddr},
     image::Image,
     process::Process,
-    release::{Analyzer, LockHolders, PendingRelease, holders},
-    snapshot::{self, ObjectState, Operation, Snapshot, Target},
+    release::{Analyzer, LockHolders, Locks, PendingRelease, holders},
+    snapshot::{self, Goroutine, ObjectState, Operation, Snapshot, Target},
 };
 
 /// One line of the truth.
@@ -135,27 +135,25 @@ pub(crate) fn look_at(pid: u32) -> (Target, Snapshot, Analyzer) {
 
 fn compare(pid: u32, facts: &[Fact]) -> Score {
     let (target, snapshot, analyzer) = look_at(pid);
-    let pending = analyzer.pending(&target, &snapshot.goroutines);
-    same_one_by_one(&pending, &analyzer, &target, &snapshot);
     let locks = analyzer.locks(&target, &snapshot, &snapshot.goroutines);
+    same_one_by_one(&locks, &analyzer, &target, &snapshot);
     judge(&snapshot, &holders(&snapshot, &locks), facts)
 }
 
-/// What serves for several goroutines is what each of them comes to by itself.
-fn same_one_by_one(
-    together: &FxHashMap<Goid, Vec<PendingRelease>>,
-    analyzer: &Analyzer,
-    target: &Target,
-    snapshot: &Snapshot,
-) {
+/// What serves for several goroutines is what each of them comes to by itself, but for those for which there
+/// was no time.
+fn same_one_by_one(together: &Locks, analyzer: &Analyzer, target: &Target, snapshot: &Snapshot) {
     let alone = analyzer.pending_one_by_one(target, &snapshot.goroutines);
     let sorted = |releases: Option<&Vec<PendingRelease>>| {
         let mut releases = releases.cloned().unwrap_or_default();
+        // A future alone does not say where that was taken.
+        releases.iter_mut().for_each(|r| r.acquired = None);
         releases.sort_by_key(|r| (r.evidence.frame, r.evidence.site, r.object, r.kind));
         releases
     };
-    for g in &snapshot.goroutines {
-        let (one, other) = (together.get(&g.goid), alone.get(&g.goid));
+    let followed = |g: &&Goroutine| !together.unfollowed.contains(&g.goid);
+    for g in snapshot.goroutines.iter().filter(followed) {
+        let (one, other) = (together.pending.get(&g.goid), alone.get(&g.goid));
         assert_eq!(sorted(one), sorted(other), "{}", g.goid);
     }
 }
@@ -205,7 +203,7 @@ fn draining(snapshot: &Snapshot, lock: TargetAddr) -> Vec<Goid> {
         .objects
         .get(&lock)
         .is_some_and(|o| matches!(o.state, Some(ObjectState::RwMutex { .. })));
-    let drains = |g: &&snapshot::Goroutine| {
+    let drains = |g: &&Goroutine| {
         g.waits_on
             .iter()
             .any(|w| w.object.addr == lock && w.operation == Operation::DrainReaders)
