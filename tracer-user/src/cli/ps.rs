@@ -164,7 +164,10 @@ fn rows(followed: &FxHashMap<String, Followed>) -> (Vec<Row>, Vec<ProcessError>)
                 scanner = Some(own);
                 match read {
                     Ok(Some((process, facts))) => rows.push(row(&process, facts, followed)),
-                    Ok(None) | Err(ProcessError::Gone(_) | ProcessError::Kernel(_)) => {}
+                    Ok(None)
+                    | Err(
+                        ProcessError::Gone(_) | ProcessError::Zombie(_) | ProcessError::Kernel(_),
+                    ) => {}
                     Err(error) => failed.push(error),
                 }
             }

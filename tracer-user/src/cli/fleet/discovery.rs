@@ -125,7 +125,9 @@ impl Discovery {
         match opened {
             Ok(Some(process)) => Ran::Go(process),
             Ok(None) => Ran::Other,
-            Err(ProcessError::Gone(_) | ProcessError::Kernel(_)) => Ran::Unknown,
+            Err(ProcessError::Gone(_) | ProcessError::Zombie(_) | ProcessError::Kernel(_)) => {
+                Ran::Unknown
+            }
             Err(error) => {
                 tracing::debug!(%error, "passed over");
                 if matches!(error, ProcessError::NoDescriptors { .. }) {
