@@ -73,6 +73,11 @@ impl Fleet {
         for pid in seen.unknown {
             self.open(pid);
         }
+        self.count_processes();
+    }
+
+    /// Says how many processes are watched, and how many cannot be.
+    pub(super) fn count_processes(&self) {
         let members = self.members.values();
         let silent = members.clone().filter(|m| m.is_silent()).count();
         let failing = members.filter(|m| m.failures > 0 && !m.is_silent()).count();

@@ -17,7 +17,7 @@ use crate::{
     export::{
         board::{Mode, Probed, Switches},
         document::command,
-        metrics::{ErrorKind, Traced},
+        metrics::ErrorKind,
     },
     ids::Pid,
     process::{Owner, Process, ProcessKey},
@@ -34,14 +34,21 @@ const SILENT: &str = "its memory or its executable does not answer: left alone u
 impl Fleet {
     /// Takes in what was brought.
     pub(super) fn take_errands(&mut self) {
+        let mut any_opened = false;
         for brought in self.errands.brought() {
             match brought {
-                Brought::Opened(pid, opened) => self.opened(pid, opened),
+                Brought::Opened(pid, opened) => {
+                    any_opened = true;
+                    self.opened(pid, opened);
+                }
                 Brought::Prepared(of, prepared, cost) => self.prepared(of, prepared, cost),
                 Brought::Glanced(of, past, cost) => self.glanced(of, *past, cost),
             }
             // Where many start at once, attaching to all of them takes a while.
             self.shared.health.beat();
+        }
+        if any_opened {
+            self.count_processes();
         }
     }
 
@@ -59,10 +66,9 @@ impl Fleet {
             self.replace(&lost, now);
             self.is_silent(&lost.subject, now);
         }
-        let own = &self.shared.own;
-        own.set_lost_threads(self.shared.attendance.lost());
-        let silent = self.members.values().filter(|m| m.is_silent()).count();
-        own.set_processes(Traced::Unresponsive, silent);
+        let lost = self.shared.attendance.lost();
+        self.shared.own.set_lost_threads(lost);
+        self.count_processes();
     }
 
     /// Has found out what runs as `pid`, unless too many others like it do not answer.

@@ -338,12 +338,17 @@ impl Executor<'_> {
             if !self.matters(state, closure) {
                 continue;
             }
-            let back = Some((Arc::clone(&state.routine), state.at));
-            let mut called = state.clone();
-            called.forks += 1;
-            if self.call_closure(&mut called, closure, back, Entered::Called) {
-                self.queue.push(Box::new(called), &self.world);
-            }
+            self.may_run(state, closure, Entered::Called);
+        }
+    }
+
+    /// One path more runs the closure here and then goes on as this one does.
+    fn may_run(&mut self, state: &State, closure: Value, entered: Entered) {
+        let back = Some((Arc::clone(&state.routine), state.at));
+        let mut other = state.clone();
+        other.forks += 1;
+        if self.call_closure(&mut other, closure, back, entered) {
+            self.queue.push(Box::new(other), &self.world);
         }
     }
 
@@ -367,14 +372,8 @@ impl Executor<'_> {
     /// the one that started it has taken. It has not if it takes that itself: then it waits for it.
     fn have_run(&mut self, state: &State, closure: Value) {
         let is_lock = |lock: &(LockKind, u64)| lock.0 != LockKind::Promise;
-        if !state.effects.held.iter().any(is_lock) || !self.matters(state, closure) {
-            return;
-        }
-        let back = Some((Arc::clone(&state.routine), state.at));
-        let mut ended = state.clone();
-        ended.forks += 1;
-        if self.call_closure(&mut ended, closure, back, Entered::Started) {
-            self.queue.push(Box::new(ended), &self.world);
+        if state.effects.held.iter().any(is_lock) && self.matters(state, closure) {
+            self.may_run(state, closure, Entered::Started);
         }
     }
 
