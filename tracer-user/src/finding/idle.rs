@@ -1,6 +1,9 @@
 //! Waits whose length says nothing: whoever serves others is idle most of the time.
 
-use super::scene::{MAIN, Scene};
+use super::{
+    scene::{MAIN, Scene},
+    timers::waits_for_stopped_timer,
+};
 use crate::{
     ids::Goid,
     image::WaitReason,
@@ -19,7 +22,8 @@ use crate::{
 /// - It waits for a `WaitGroup` of goroutines that are idle in turn, or for what one sends or closes
 ///   at its end: for a server to stop.
 ///
-/// A sender, or whoever wants a lock, is never idle: it has work to do and cannot go on.
+/// A sender, or whoever wants a lock, is never idle: it has work to do and cannot go on. Nor is who
+/// waits for nothing but a timer that does not run: it expects the timer to.
 pub(super) fn is_idle(scene: &Scene<'_>, g: &Goroutine) -> bool {
     match g.wait_reason {
         Some(WaitReason::ChanReceive | WaitReason::Select) => {
@@ -30,7 +34,7 @@ pub(super) fn is_idle(scene: &Scene<'_>, g: &Goroutine) -> bool {
                 && (g.goid == MAIN
                     || g.waits_on.iter().all(cancelled_by)
                     || g.waits_on.iter().any(signalled)
-                    || scene.comes_back(g)
+                    || scene.comes_back(g) && !waits_for_stopped_timer(scene, g)
                     || waits_for_an_end(scene, g))
         }
         Some(WaitReason::CondWait) => true,

@@ -11,7 +11,7 @@ use super::{
     patience::{Patience, moves_by_itself},
     phrase::{count, duration},
     scene::Scene,
-    timers::{is_timed, waits_for_stopped_timer},
+    timers::{is_timed, waits_for_stopped_timer, why_stopped},
 };
 use crate::{
     graph::Verdicts,
@@ -188,11 +188,7 @@ fn tell(scene: &Scene<'_>, members: &Members<'_>) -> Finding {
         story.push(scene.sentence(example.goid));
         story.extend(undated);
         if timer {
-            story.push(
-                "Since Go 1.23 the channel of a timer that was stopped stays empty: nothing comes \
-                 unless somebody resets it."
-                    .to_owned(),
-            );
+            story.push(why_stopped(scene, example).to_owned());
         }
         story.extend(partners(scene, example));
         for wait in &example.waits_on {

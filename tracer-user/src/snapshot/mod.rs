@@ -17,6 +17,7 @@ mod running;
 mod scheduler;
 mod semaphores;
 mod source;
+mod stopped_timers;
 mod sudog;
 mod system;
 mod take;
@@ -38,5 +39,5 @@ pub use running::{
 pub use semaphores::{SemaphoreWaiter, semaphore_waiters};
 pub use take::{Snapshots, take, take_of};
 pub use target::{Motion, Target};
-pub use timers::{Timer, TimerCode, TimerHeap, TimerLayout, Timers};
+pub use timers::{Armed, Timer, TimerCode, TimerHeap, TimerLayout, Timers};
 pub use unwind::Unwinder;

@@ -253,7 +253,8 @@ pub enum ObjectState {
         closed: bool,
         /// Whether a timer sends on it (Go 1.23 and later, `hchan.timer`).
         timer: bool,
-        /// Whether that timer is stopped, or has fired: it sends nothing unless it is reset.
+        /// Whether the timer whose channel it is, of any Go version, is stopped or has fired and was
+        /// received from: it sends nothing unless it is reset.
         stopped: bool,
         /// What it carries.
         element: ChannelElement,

@@ -22,6 +22,37 @@ pub struct TimerLayout {
     pub function: u64,
     /// `timer.arg`, an `any`.
     pub argument: u64,
+    /// What says whether a timer in the heap is going to fire.
+    pub armed: Armed,
+}
+
+/// What says whether a timer in the heap is going to fire: one that was stopped stays there for a
+/// while.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Armed {
+    /// Offset of `timer.status` (until Go 1.22), which `deltimer` changes.
+    Status(u64),
+    /// Offset of `timer.when` (since Go 1.23), which `timer.stop` clears.
+    When(u64),
+}
+
+impl Armed {
+    /// Where it lies, in a timer.
+    const fn offset(self) -> u64 {
+        match self {
+            Self::Status(offset) | Self::When(offset) => offset,
+        }
+    }
+
+    /// What `word`, read there, says.
+    const fn says(self, word: u64) -> bool {
+        match self {
+            // Not timerNoStatus, timerDeleted, timerRemoving, timerRemoved: `runtime/time.go`, Go 1.14
+            // to 1.22. A u32.
+            Self::Status(_) => !matches!(word & 0xffff_ffff, 0 | 3..=5),
+            Self::When(_) => word != 0,
+        }
+    }
 }
 
 /// The timers of all Ps.
@@ -70,6 +101,8 @@ pub struct Timer {
     pub argument: [u64; 2],
     /// The timer itself.
     pub at: TargetAddr,
+    /// Whether it is going to fire; it may have been stopped.
+    pub armed: bool,
 }
 
 impl TimerHeap {
@@ -97,7 +130,8 @@ impl TimerHeap {
                 at.extend(pointers(memory, array, len, layout.stride, MAX_TIMERS)?);
             }
         }
-        let size = usize::try_from(layout.argument + 16).unwrap_or(64);
+        let size = (layout.argument + 16).max(layout.armed.offset() + 8);
+        let size = usize::try_from(size).unwrap_or(80);
         let ranges: Vec<_> = at.iter().map(|timer| (*timer, size)).collect();
         let mut gather = Gather::new();
         gather.read(memory, &ranges)?;
@@ -126,6 +160,11 @@ impl TimerLayout {
             stride,
             function: layout.timer.f,
             argument: layout.timer.arg,
+            armed: match layout.timers {
+                Some(_) => Armed::When(layout.timer.when),
+                // After `arg`, `seq` and `nextwhen`, a word each but the first, which is an `any`.
+                None => Armed::Status(layout.timer.arg + 32),
+            },
         }
     }
 
@@ -138,6 +177,7 @@ impl TimerLayout {
             function: TargetAddr(word(self.function)?),
             argument: [word(self.argument)?, word(self.argument + 8)?],
             at,
+            armed: self.armed.says(word(self.armed.offset())?),
         })
     }
 }
@@ -173,6 +213,7 @@ mod tests {
             stride: 16,
             function: 8,
             argument: 16,
+            armed: Armed::When(0),
         };
         let mut memory = FakeMemory::new();
         memory.map_words(TargetAddr(0x100), &[0x200, 2, 2]);
@@ -180,7 +221,7 @@ mod tests {
         memory.map_words(TargetAddr(0x1000), &[0, 0, 0x3000, 1, 4]);
         memory.map_words(TargetAddr(0x2000), &[0, 0, 0, 0, 0]);
         memory.map_words(TargetAddr(0x3000), &[0x4000, 99]);
-        memory.map_words(TargetAddr(0x4000), &[0, 0xf, 0xa, 0xb]);
+        memory.map_words(TargetAddr(0x4000), &[77, 0xf, 0xa, 0xb]);
         let heap = TimerHeap {
             all_ps: TargetAddr(0x100),
         };
@@ -192,8 +233,17 @@ mod tests {
                 function: TargetAddr(0xf),
                 argument: [0xa, 0xb],
                 at: TargetAddr(0x4000),
+                armed: true,
             }]
         );
+    }
+
+    #[test]
+    fn a_timer_that_was_stopped_may_still_be_in_the_heap() {
+        let (waiting, modified_later, deleted) = (1, 8, 3);
+        assert!(Armed::Status(64).says(waiting) && Armed::Status(64).says(modified_later));
+        assert!(!Armed::Status(64).says(deleted));
+        assert!(Armed::When(8).says(1) && !Armed::When(8).says(0));
     }
 
     #[test]

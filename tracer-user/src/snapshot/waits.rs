@@ -9,7 +9,7 @@ use super::{
     caller::{SyncCall, sync_call},
     fields::Fields,
     gaps::{Gap, Gaps},
-    object_state, operation,
+    object_state, operation, stopped_timers,
     sudog::Sudog,
 };
 use crate::{
@@ -154,11 +154,11 @@ struct Channels {
     directions: FxHashMap<TargetAddr, Operation>,
 }
 
-struct Channel {
-    state: ObjectState,
+pub(super) struct Channel {
+    pub(super) state: ObjectState,
     element_type: TargetAddr,
     /// The timer that sends on it; nil where none does.
-    timer: TargetAddr,
+    pub(super) timer: TargetAddr,
     first_receiver: TargetAddr,
     first_sender: TargetAddr,
 }
@@ -212,28 +212,8 @@ impl Channels {
             directions: FxHashMap::default(),
         };
         channels.name_elements(target);
-        channels.find_stopped_timers(target)?;
+        stopped_timers::mark(target, &mut channels.states)?;
         Ok(channels)
-    }
-
-    /// A timer that is not going to fire has no time to do so (`timer.stop`, `timer.unlockAndRun` in
-    /// `runtime/time.go`).
-    fn find_stopped_timers(&mut self, target: &Target) -> Result<(), ReadError> {
-        let timers = self.states.values_mut();
-        let mut timers: Vec<&mut Channel> = timers.filter(|c| !c.timer.is_nil()).collect();
-        let when = target.image.layout().timer.when;
-        let mut gather = Gather::new();
-        for chunk in timers.chunks_mut(OBJECTS_CHUNK) {
-            let ranges: Vec<_> = chunk.iter().map(|c| (c.timer.offset(when), 8)).collect();
-            gather.read(&*target.memory, &ranges)?;
-            for (index, channel) in chunk.iter_mut().enumerate() {
-                let time = gather.get(index).map(|bytes| Fields(bytes).u64(0));
-                if let ObjectState::Channel { stopped, .. } = &mut channel.state {
-                    *stopped = time == Some(0);
-                }
-            }
-        }
-        Ok(())
     }
 
     /// Few types, many channels.
