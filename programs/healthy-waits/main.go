@@ -1,5 +1,6 @@
 // Tickers, condition variables, long sleeps, contexts with deadlines, timers, a WaitGroup that fills
-// and drains, semaphores made of channels.
+// and drains, semaphores made of channels, a channel that is used both ways, a timer that is stopped
+// most of the time.
 //
 // expect: healthy
 package main
@@ -50,6 +51,39 @@ func main() {
 			done := make(chan struct{})
 			time.AfterFunc(10*time.Millisecond, func() { close(done) })
 			<-done
+		}
+	}()
+	// One channel for both ways: each sends what the other receives.
+	both := make(chan int)
+	go func() {
+		for {
+			time.Sleep(20 * time.Millisecond)
+			both <- <-both
+		}
+	}()
+	go func() {
+		for {
+			both <- 1
+			<-both
+		}
+	}()
+	// A timer that is set only when there is something to wait for.
+	flush := time.NewTimer(time.Hour)
+	flush.Stop()
+	items := make(chan int)
+	go func() {
+		for {
+			select {
+			case <-items:
+				flush.Reset(5 * time.Millisecond)
+			case <-flush.C:
+			}
+		}
+	}()
+	go func() {
+		for {
+			items <- 1
+			time.Sleep(30 * time.Millisecond)
 		}
 	}()
 	slots := make(chan struct{}, 2)

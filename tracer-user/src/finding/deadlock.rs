@@ -12,7 +12,7 @@ use super::{
 use crate::{
     graph::{Cause, Cycle, Edge, Verdicts},
     ids::{Goid, TargetAddr},
-    snapshot::{Goroutine, ObjectKind, Snapshot},
+    snapshot::{Goroutine, ObjectKind, ObjectState, Operation, Snapshot},
 };
 
 /// One finding for each cycle in `verdicts`, in the same order.
@@ -104,6 +104,11 @@ fn summary(scene: &Scene<'_>, cycle: &Cycle, verdict: Verdict) -> String {
             Scene::name(goid),
             scene.object(object)
         ),
+        Shape::OwnReceiver(goid, object) => format!(
+            "{} waits to send on {}, from which nobody was seen to receive but itself",
+            Scene::name(goid),
+            scene.object(object)
+        ),
         Shape::RecursiveRead {
             reader,
             writer,
@@ -142,6 +147,26 @@ pub(super) fn holds_a_lock(snapshot: &Snapshot, cycle: &Cycle) -> bool {
         .edges
         .iter()
         .any(|edge| only_locks(snapshot, &[*edge]))
+}
+
+/// Whether all on `cycle` wait to send on channels without a buffer, in a look that saw what everybody
+/// does: nobody ran. A blocked sender is never idle, and who could receive would have been seen.
+pub(super) fn only_senders(snapshot: &Snapshot, cycle: &Cycle) -> bool {
+    let sends = |goid: &Goid| {
+        let g = snapshot.goroutines.iter().find(|g| g.goid == *goid);
+        matches!(g.map(|g| &g.waits_on[..]), Some([wait])
+            if wait.operation == Operation::Send && is_unbuffered(snapshot, wait.object.addr))
+    };
+    let mut others = snapshot.goroutines.iter().filter(|g| !g.system);
+    others.all(|g| g.status.is_parked()) && cycle.members.iter().all(sends)
+}
+
+fn is_unbuffered(snapshot: &Snapshot, channel: TargetAddr) -> bool {
+    let object = snapshot.objects.get(&channel);
+    matches!(
+        object.and_then(|object| object.state.as_ref()),
+        Some(ObjectState::Channel { cap: 0, .. })
+    )
 }
 
 /// How many goroutines of a cycle are told of one by one.
@@ -197,6 +222,9 @@ pub(super) fn acts(scene: &Scene<'_>, edge: &Edge) -> String {
         return sentence;
     }
     let object = scene.object(edge.object);
+    if edge.from == edge.to {
+        return format!("It receives from {object} only after this send.");
+    }
     let partner = from.and_then(|from| {
         let mut partners = scene.partners(from);
         partners.find(|(goid, _, _)| *goid == edge.to)

@@ -249,9 +249,9 @@ impl Teller<'_> {
     /// Everything there is to tell, and all goroutines of each group that waits for ever.
     fn findings(&self, cpu_limit: Option<CpuLimit>) -> (Vec<Finding>, unreachable::Leaks) {
         let (mut findings, leaks) = self.deadlocks();
-        let suspected = self.suspected_cycles();
+        let (suspected, behind) = self.suspected_cycles();
         let members = suspected.iter().flat_map(|f| f.concerned().iter().copied());
-        let members: FxHashSet<Goid> = members.collect();
+        let members: FxHashSet<Goid> = members.chain(behind).collect();
         findings.extend(suspected);
         let is_told = |goid| self.graphs.certain.fate(goid).is_some() || members.contains(&goid);
         let roots = self.graphs.current.root_blockers.iter();
@@ -341,22 +341,27 @@ impl Teller<'_> {
         (findings, leaks)
     }
 
-    /// Cycles that exist only if nobody acts but those who were seen to. In a second look, only
-    /// those that were there in the first.
-    fn suspected_cycles(&self) -> Vec<Finding> {
+    /// Cycles that exist only if nobody acts but those who were seen to, and who is queued behind them.
+    /// In a second look, only those that were there in the first.
+    fn suspected_cycles(&self) -> (Vec<Finding>, Vec<Goid>) {
         let verdicts = &self.graphs.supposed;
         let told = deadlock::cycles(&self.scene, verdicts, Proof::SeenActors);
-        let cycles = told.into_iter().zip(&verdicts.cycles);
-        cycles
-            .filter(|(_, cycle)| {
-                let members = cycle.members.iter();
-                let certain = |goid: &Goid| self.graphs.certain.fate(*goid).is_some();
-                !members.clone().all(certain)
-                    && deadlock::holds_a_lock(self.scene.snapshot, cycle)
-                    && self.lasts(cycle)
-            })
-            .map(|(finding, _)| finding)
-            .collect()
+        let cycles = told.into_iter().zip(verdicts.cycles.iter().enumerate());
+        let told = cycles.filter(|(_, (_, cycle))| {
+            let members = cycle.members.iter();
+            let certain = |goid: &Goid| self.graphs.certain.fate(*goid).is_some();
+            let snapshot = self.scene.snapshot;
+            !members.clone().all(certain)
+                && (deadlock::holds_a_lock(snapshot, cycle)
+                    || deadlock::only_senders(snapshot, cycle))
+                && self.lasts(cycle)
+        });
+        let (findings, indices): (Vec<_>, Vec<_>) =
+            told.map(|(finding, (index, _))| (finding, index)).unzip();
+        let behind = indices
+            .into_iter()
+            .flat_map(|index| verdicts.queued_behind(Cause::Cycle(index)));
+        (findings, behind.collect())
     }
 
     fn lasts(&self, cycle: &crate::graph::Cycle) -> bool {

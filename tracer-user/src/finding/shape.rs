@@ -16,6 +16,8 @@ pub(super) enum Shape {
     Upgrade(Goid, TargetAddr),
     /// A goroutine waits for what it holds itself.
     Alone(Goid, TargetAddr),
+    /// A goroutine sends to a channel from which nobody else was seen to receive.
+    OwnReceiver(Goid, TargetAddr),
     /// A goroutine read-locks again what it has read-locked, and a writer waits in between.
     RecursiveRead {
         /// Who has read-locked it and does so again.
@@ -44,6 +46,8 @@ pub(super) fn shape(scene: &Scene<'_>, cycle: &Cycle) -> Shape {
                 Shape::OnceWithinItself(edge.from, edge.object)
             } else if wants(edge) == Some(Operation::DrainReaders) {
                 Shape::Upgrade(edge.from, edge.object)
+            } else if wants(edge) == Some(Operation::Send) {
+                Shape::OwnReceiver(edge.from, edge.object)
             } else {
                 Shape::Alone(edge.from, edge.object)
             }
