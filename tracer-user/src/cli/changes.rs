@@ -38,6 +38,9 @@ struct Line<'a> {
     finding: Option<&'a document::Finding>,
     #[serde(skip_serializing_if = "Option::is_none")]
     seen_for_seconds: Option<f64>,
+    /// The ids of the findings whose place it takes.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    replaces: Vec<String>,
 }
 
 /// The last line of `--format json`.
@@ -96,14 +99,16 @@ impl Report {
         let clock = document::Clock::at(look.diagnosis.snapshot.taken_ns);
         let mut out = self.out();
         for change in changes {
-            let (event, finding, seen_for_ns) = match change {
-                Change::Appeared(finding) => ("appeared", finding, None),
-                Change::Changed(finding) => ("changed", finding, None),
+            let (event, finding, replaced, seen_for_ns) = match change {
+                Change::Appeared(finding) => ("appeared", finding, &[][..], None),
+                Change::Changed { finding, replaces } => ("changed", finding, &replaces[..], None),
                 Change::Cleared {
                     finding,
                     seen_for_ns,
-                } => ("cleared", finding, Some(*seen_for_ns)),
+                } => ("cleared", finding, &[][..], Some(*seen_for_ns)),
             };
+            let replaces = replaced.iter().map(|finding| finding.id.to_string());
+            let replaces: Vec<String> = replaces.collect();
             let finding = document::Finding::new(finding, &clock);
             let seen_for = seen_for_ns.map(document::seconds);
             if self.json {
@@ -113,13 +118,18 @@ impl Report {
                     pid: document.process.pid,
                     finding: Some(&finding),
                     seen_for_seconds: seen_for,
+                    replaces,
                 };
                 json::write(&mut out, &line)?;
                 writeln!(out)?;
             } else if finding.cause.is_none() {
                 // Of a queue its cause tells.
+                let instead = match &replaces[..] {
+                    [] => String::new(),
+                    ids => format!(", in place of {}", ids.join(" and ")),
+                };
                 let heading = format!(
-                    "{} {} (pid {}): {event}",
+                    "{} {} (pid {}): {event}{instead}",
                     time_of(look),
                     document.process.command,
                     document.process.pid
@@ -189,6 +199,7 @@ impl Report {
                 pid,
                 finding: None,
                 seen_for_seconds: None,
+                replaces: Vec::new(),
             };
             json::write(&mut out, &line)?;
             return writeln!(out);

@@ -2,6 +2,8 @@
 
 use std::{collections::BTreeMap, time::SystemTime};
 
+use rustc_hash::FxHashSet;
+
 use crate::{
     clock::monotonic_ns,
     export::{
@@ -9,7 +11,8 @@ use crate::{
         document::{Clock, ImageFacts, Process as Facts},
         metrics::Figures,
     },
-    finding::{Change, Finding, Growth, Life, Look, Readiness, Symbols, Verdict},
+    finding::{Change, Finding, FindingKind, Growth, Life, Look, Readiness, Verdict},
+    ids::Goid,
     image::Image,
     process::Process,
 };
@@ -39,12 +42,16 @@ impl Followed {
     /// new.
     pub fn take(&mut self, look: &mut Look) -> Vec<Change> {
         let diagnosis = &mut look.diagnosis;
-        self.growth.add(&diagnosis.snapshot);
+        self.growth.add(&diagnosis.snapshot, &*look.image);
         self.growth
-            .tell_of_leaks(&diagnosis.snapshot, &mut diagnosis.findings);
+            .tell_of_leaks(&diagnosis.snapshot, &*look.image, &mut diagnosis.findings);
         let growing = self
             .growth
             .findings(diagnosis.process, &diagnosis.snapshot, &*look.image);
+        let growing = growing.into_iter();
+        let growing: Vec<Finding> = growing
+            .filter(|growth| !is_told_as_leak(growth, &diagnosis.findings))
+            .collect();
         diagnosis.findings.extend(growing);
         let starved = self
             .readiness
@@ -113,8 +120,7 @@ impl Followed {
         let sites = self.growth.sites();
         for (position, site) in sites.iter().enumerate() {
             let name = if position < TOLD_SITES {
-                let place = look.image.sites(site.created_at, true).into_iter().next();
-                place.map_or_else(|| site.created_at.to_string(), |place| place.to_string())
+                site.site.place(&*look.image)
             } else {
                 "other".to_owned()
             };
@@ -126,6 +132,18 @@ impl Followed {
             overhead: None,
         }
     }
+}
+
+/// Whether most of the goroutines that grow in number are proven to leak by `findings`, which then say
+/// how fast they do.
+fn is_told_as_leak(growth: &Finding, findings: &[Finding]) -> bool {
+    let leaks = findings.iter().filter(|finding| {
+        finding.kind == FindingKind::Unreachable && finding.verdict == Verdict::Proven
+    });
+    let leaking: FxHashSet<Goid> = leaks.flat_map(Finding::concerned).copied().collect();
+    let growing = growth.concerned();
+    let told = growing.iter().filter(|goid| leaking.contains(goid)).count();
+    told * 2 > growing.len()
 }
 
 /// What the board shows of a process before the first look.

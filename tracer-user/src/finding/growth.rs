@@ -5,15 +5,15 @@ use std::{collections::VecDeque, time::Duration};
 use rustc_hash::FxHashMap;
 
 use super::{
+    creation_site::{CreationSite, CreationSites, Handed},
     identity::Identity,
     model::{Finding, FindingKind, Group},
     phrase::count,
-    site::{Site, Symbols},
+    site::Symbols,
     slope::Trend,
     thread_sites,
 };
 use crate::{
-    ids::ImageAddr,
     process::ProcessKey,
     snapshot::{Goroutine, Snapshot},
 };
@@ -36,6 +36,7 @@ const LEAST_GAIN: u64 = 20;
 #[derive(Debug)]
 pub struct Growth {
     looks: VecDeque<Counts>,
+    creation_sites: CreationSites,
     window: Duration,
 }
 
@@ -50,16 +51,16 @@ struct Counts {
     at_ns: u64,
     goroutines: u64,
     threads: u64,
-    sites: FxHashMap<ImageAddr, u64>,
+    sites: FxHashMap<CreationSite, u64>,
     /// Whether sites with few goroutines are missing in `sites`.
     cut: bool,
 }
 
 /// How the goroutines of one creation site grow.
-#[derive(Debug, Clone, Copy, PartialEq)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct SiteGrowth {
-    /// Return address of the `go` statement.
-    pub created_at: ImageAddr,
+    /// Where they come from.
+    pub site: CreationSite,
     /// How many there are now.
     pub count: u64,
     /// How many more a minute.
@@ -69,15 +70,16 @@ pub struct SiteGrowth {
 impl Growth {
     /// Growth over the last `window`.
     #[must_use]
-    pub const fn over(window: Duration) -> Self {
+    pub fn over(window: Duration) -> Self {
         Self {
             looks: VecDeque::new(),
+            creation_sites: CreationSites::default(),
             window,
         }
     }
 
     /// Remembers the counts of a look.
-    pub fn add(&mut self, snapshot: &Snapshot) {
+    pub fn add(&mut self, snapshot: &Snapshot, symbols: &dyn Symbols) {
         let window_ns = u64::try_from(self.window.as_nanos()).unwrap_or(u64::MAX);
         let oldest = snapshot.taken_ns.saturating_sub(window_ns);
         while self.looks.len() >= LOOKS
@@ -85,7 +87,8 @@ impl Growth {
         {
             self.looks.pop_front();
         }
-        self.looks.push_back(Counts::of(snapshot));
+        let counts = Counts::of(snapshot, &mut self.creation_sites, symbols);
+        self.looks.push_back(counts);
     }
 
     /// How the number of user goroutines changes a minute.
@@ -110,10 +113,10 @@ impl Growth {
         let mut growing: Vec<SiteGrowth> = last
             .sites
             .iter()
-            .filter_map(|(&created_at, &count)| {
-                let trend = self.grows(|look| look.at_site(created_at))?;
+            .filter_map(|(site, &count)| {
+                let trend = self.grows(|look| look.at_site(site))?;
                 Some(SiteGrowth {
-                    created_at,
+                    site: site.clone(),
                     count,
                     per_minute: trend.per_minute,
                 })
@@ -121,7 +124,7 @@ impl Growth {
             .collect();
         growing.sort_by(|a, b| {
             let faster = b.per_minute.total_cmp(&a.per_minute);
-            faster.then(a.created_at.cmp(&b.created_at))
+            faster.then(a.site.cmp(&b.site))
         });
         growing
     }
@@ -134,9 +137,14 @@ impl Growth {
         snapshot: &Snapshot,
         symbols: &dyn Symbols,
     ) -> Vec<Finding> {
-        let sites = self.sites().into_iter();
-        let mut findings: Vec<Finding> = sites
-            .map(|site| self.of_site(process, snapshot, symbols, site))
+        let growing = self.sites();
+        let mut members = members(snapshot, symbols, &growing);
+        let mut findings: Vec<Finding> = growing
+            .iter()
+            .map(|growth| {
+                let members = members.remove(&growth.site).unwrap_or_default();
+                self.of_site(process, symbols, growth, &members)
+            })
             .collect();
         findings.extend(self.of_threads(process, snapshot, symbols));
         findings
@@ -144,7 +152,12 @@ impl Growth {
 
     /// Writes into leaks how fast the goroutines of their creation site grow. `snapshot` is the look
     /// that was added last, and that the findings are of.
-    pub fn tell_of_leaks(&self, snapshot: &Snapshot, findings: &mut [Finding]) {
+    pub fn tell_of_leaks(
+        &mut self,
+        snapshot: &Snapshot,
+        symbols: &dyn Symbols,
+        findings: &mut [Finding],
+    ) {
         let sites = self.sites();
         if sites.is_empty() {
             return;
@@ -158,8 +171,10 @@ impl Growth {
             };
             let goroutines = &snapshot.goroutines;
             let at = goroutines.binary_search_by_key(&group.example, |g| g.goid);
-            let created_at = at.ok().and_then(|at| goroutines.get(at)?.created_at);
-            let Some(growth) = sites.iter().find(|s| Some(s.created_at) == created_at) else {
+            let example = at.ok().and_then(|at| goroutines.get(at));
+            let creation_sites = &mut self.creation_sites;
+            let site = example.and_then(|g| creation_sites.of(g, symbols, &mut Handed::default()));
+            let Some(growth) = sites.iter().find(|s| Some(&s.site) == site.as_ref()) else {
                 continue;
             };
             group.per_minute = Some(growth.per_minute);
@@ -173,25 +188,22 @@ impl Growth {
     fn of_site(
         &self,
         process: ProcessKey,
-        snapshot: &Snapshot,
         symbols: &dyn Symbols,
-        growth: SiteGrowth,
+        growth: &SiteGrowth,
+        members: &[&Goroutine],
     ) -> Finding {
         let kind = FindingKind::GoroutineGrowth;
-        let site = symbols.sites(growth.created_at, true).into_iter().next();
-        let place = site
-            .as_ref()
-            .map_or_else(|| growth.created_at.to_string(), Site::to_string);
-        let made_there = |goroutine: &&Goroutine| goroutine.created_at == Some(growth.created_at);
-        let members: Vec<&Goroutine> = snapshot.goroutines.iter().filter(made_there).collect();
-        let id = Identity::new(process, kind)
-            .number(growth.created_at.0)
-            .id();
+        let SiteGrowth { site, .. } = growth;
+        let mut id = Identity::new(process, kind).number(site.created_at.0);
+        if let Some(runs) = &site.runs {
+            id = id.text(runs);
+        }
+        let id = id.id();
         Finding {
             count: growth.count,
             group: members.first().map(|oldest| Group {
                 blocked_at: None,
-                created_at: site,
+                created_at: symbols.sites(site.created_at, true).into_iter().next(),
                 example: oldest.goid,
                 oldest_ns: None,
                 newest_ns: None,
@@ -199,8 +211,9 @@ impl Growth {
                 per_minute: Some(growth.per_minute),
             }),
             summary: format!(
-                "{} created at {place}, and {:.0} more every minute",
+                "{} created at {}, and {:.0} more every minute",
                 count(growth.count, "goroutine"),
+                site.place(symbols),
                 growth.per_minute
             ),
             story: vec![format!(
@@ -267,20 +280,49 @@ impl Growth {
     }
 }
 
+/// The goroutines of each of the `growing` sites, in order.
+fn members<'a>(
+    snapshot: &'a Snapshot,
+    symbols: &dyn Symbols,
+    growing: &[SiteGrowth],
+) -> FxHashMap<CreationSite, Vec<&'a Goroutine>> {
+    let mut members: FxHashMap<CreationSite, Vec<&Goroutine>> = FxHashMap::default();
+    if growing.is_empty() {
+        return members;
+    }
+    members.extend(
+        growing
+            .iter()
+            .map(|growth| (growth.site.clone(), Vec::new())),
+    );
+    let (mut creation_sites, mut handed) = (CreationSites::default(), Handed::default());
+    for goroutine in &snapshot.goroutines {
+        if let Some(site) = creation_sites.of(goroutine, symbols, &mut handed)
+            && let Some(members) = members.get_mut(&site)
+        {
+            members.push(goroutine);
+        }
+    }
+    members
+}
+
 impl Counts {
-    fn of(snapshot: &Snapshot) -> Self {
-        let mut sites: FxHashMap<ImageAddr, u64> = FxHashMap::default();
+    fn of(snapshot: &Snapshot, creation_sites: &mut CreationSites, symbols: &dyn Symbols) -> Self {
+        let mut sites: FxHashMap<CreationSite, u64> = FxHashMap::default();
+        let mut handed = Handed::default();
         let mut goroutines = 0;
         for goroutine in snapshot.goroutines.iter().filter(|g| !g.system) {
             goroutines += 1;
-            if let Some(created_at) = goroutine.created_at {
-                *sites.entry(created_at).or_default() += 1;
+            if let Some(site) = creation_sites.of(goroutine, symbols, &mut handed) {
+                *sites.entry(site).or_default() += 1;
             }
         }
         let cut = sites.len() > SITES;
         if cut {
-            let mut most: Vec<(u64, ImageAddr)> =
-                sites.iter().map(|(site, count)| (*count, *site)).collect();
+            let mut most: Vec<(u64, CreationSite)> = sites
+                .into_iter()
+                .map(|(site, count)| (count, site))
+                .collect();
             most.sort_unstable_by(|a, b| b.cmp(a));
             most.truncate(SITES);
             sites = most
@@ -298,8 +340,8 @@ impl Counts {
     }
 
     /// The count at a site; `None` when it may have been left out.
-    fn at_site(&self, created_at: ImageAddr) -> Option<u64> {
-        let known = self.sites.get(&created_at).copied();
+    fn at_site(&self, site: &CreationSite) -> Option<u64> {
+        let known = self.sites.get(site).copied();
         known.or((!self.cut).then_some(0))
     }
 }
@@ -330,7 +372,7 @@ mod tests {
         let mut last = look(0, 0);
         for (at, goroutines) in counts.enumerate() {
             last = look(goroutines, 2 * at as u64);
-            growth.add(&last.snapshot);
+            growth.add(&last.snapshot, &Table);
         }
         let findings = growth.findings(KEY, &last.snapshot, &Table);
         findings.into_iter().map(|finding| finding.kind).collect()
@@ -357,7 +399,7 @@ mod tests {
         let mut last = look(0, 0);
         for at in 0..20 {
             last = look(100 + 10 * at, 2 * at);
-            growth.add(&last.snapshot);
+            growth.add(&last.snapshot, &Table);
         }
         let mut leak = Finding::new(FindingKind::Unreachable, FindingId(1));
         leak.group = Some(Group {
@@ -370,7 +412,7 @@ mod tests {
             per_minute: None,
         });
         let mut findings = [leak];
-        growth.tell_of_leaks(&last.snapshot, &mut findings);
+        growth.tell_of_leaks(&last.snapshot, &Table, &mut findings);
         let [leak] = findings;
         let per_minute = leak.group.and_then(|group| group.per_minute);
         assert!((per_minute.unwrap() - 300.0).abs() < 1.0, "{per_minute:?}");

@@ -8,6 +8,7 @@ mod budget;
 mod confirm;
 mod core;
 mod coroutine;
+mod creation_site;
 mod deadlock;
 mod detector;
 mod diagnose;
@@ -50,6 +51,7 @@ mod whole_process;
 mod fixture;
 
 pub use budget::MemoryBudget;
+pub use creation_site::CreationSite;
 pub use detector::{Detector, detector};
 pub use diagnose::{Diagnosis, Evidence, Options, diagnose};
 pub use growth::{Growth, SiteGrowth};

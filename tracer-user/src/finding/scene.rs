@@ -8,7 +8,7 @@ use super::{
     coroutine::Resumers,
     disposition::satisfiers,
     phrase::{self, Age},
-    site::{Site, Symbols, is_plumbing},
+    site::{Site, Symbols, is_plumbing, is_standard},
     tenure,
 };
 use crate::{
@@ -123,8 +123,8 @@ impl<'a> Scene<'a> {
         self.snapshot.goroutines.get(at)
     }
 
-    /// Where `g` waits, as its author would say: below the runtime and the standard library's
-    /// plumbing.
+    /// Where `g` waits, as its author would say: outside the standard library, or, of a goroutine that
+    /// is all the library's, below its plumbing.
     pub(super) fn blocked_at(&self, g: &Goroutine) -> Option<Arc<Site>> {
         let key = Arc::as_ptr(&g.stack).addr();
         if let Some(known) = self.blocked_at.borrow().get(&key) {
@@ -136,16 +136,19 @@ impl<'a> Scene<'a> {
     }
 
     fn first_own_site(&self, stack: &Stack) -> Option<Site> {
-        let mut outermost = None;
+        let (mut library, mut outermost) = (None, None);
         for (depth, frame) in stack.frames.iter().enumerate() {
             for site in self.symbols.sites(frame.pc, depth > 0) {
-                if !is_plumbing(&site.function) {
+                if !is_standard(&site.function) {
                     return Some(site);
+                }
+                if library.is_none() && !is_plumbing(&site.function) {
+                    library = Some(site.clone());
                 }
                 outermost = Some(site);
             }
         }
-        outermost
+        library.or(outermost)
     }
 
     /// The `go` statement that created `g`.

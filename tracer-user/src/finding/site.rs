@@ -102,8 +102,86 @@ pub fn is_plumbing(function: &str) -> bool {
         )
 }
 
+/// Whether a `go` statement in `function` runs what others have handed over, as in
+/// `sync.(*WaitGroup).Go`, `net/http.(*Server).Serve` or `errgroup.(*Group).Go`: the standard library
+/// and the pools that are in wide use.
+pub(super) fn starts_for_others(function: &str) -> bool {
+    let package = package(function);
+    is_standard(function)
+        || package.ends_with("/errgroup")
+        || POOLS.iter().any(|pool| package.starts_with(pool))
+}
+
+/// Whether `function` is the standard library's.
+#[must_use]
+pub fn is_standard(function: &str) -> bool {
+    let first = package(function).split('/').next().unwrap_or_default();
+    STANDARD.binary_search(&first).is_ok()
+}
+
+/// First elements of the import paths of the standard library (`go list std`, Go 1.27), sorted.
+const STANDARD: [&str; 48] = [
+    "archive",
+    "bufio",
+    "bytes",
+    "cmp",
+    "compress",
+    "container",
+    "context",
+    "crypto",
+    "database",
+    "debug",
+    "embed",
+    "encoding",
+    "errors",
+    "expvar",
+    "flag",
+    "fmt",
+    "go",
+    "hash",
+    "html",
+    "image",
+    "index",
+    "internal",
+    "io",
+    "iter",
+    "log",
+    "maps",
+    "math",
+    "mime",
+    "net",
+    "os",
+    "path",
+    "plugin",
+    "reflect",
+    "regexp",
+    "runtime",
+    "slices",
+    "sort",
+    "strconv",
+    "strings",
+    "structs",
+    "sync",
+    "syscall",
+    "testing",
+    "text",
+    "time",
+    "unicode",
+    "unique",
+    "weak",
+];
+
+/// Packages whose goroutines run what they are given.
+const POOLS: [&str; 5] = [
+    "github.com/sourcegraph/conc",
+    "github.com/panjf2000/ants",
+    "github.com/alitto/pond",
+    "github.com/gammazero/workerpool",
+    "github.com/cloudwego/gopkg/concurrency",
+];
+
 /// The package path of a function's full name.
-fn package(function: &str) -> &str {
+pub(super) fn package(function: &str) -> &str {
     // Type arguments hold paths and dots of their own.
     let name = function.split('[').next().unwrap_or_default();
     let last = name.rfind('/').map_or(0, |slash| slash + 1);
@@ -149,6 +227,28 @@ mod tests {
             "runtimes.F",
         ] {
             assert!(!is_plumbing(function), "{function}");
+        }
+    }
+
+    #[test]
+    fn the_standard_library_and_pools_start_goroutines_for_others() {
+        assert!(STANDARD.is_sorted());
+        for function in [
+            "sync.(*WaitGroup).Go",
+            "net/http.(*Server).Serve",
+            "time.goFunc",
+            "golang.org/x/sync/errgroup.(*Group).Go",
+            "github.com/panjf2000/ants/v2.(*goWorker).run",
+        ] {
+            assert!(starts_for_others(function), "{function}");
+        }
+        for function in [
+            "main.main",
+            "example.com/a.F",
+            "app/worker.Start",
+            "synced.F",
+        ] {
+            assert!(!starts_for_others(function), "{function}");
         }
     }
 

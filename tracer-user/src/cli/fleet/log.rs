@@ -6,7 +6,7 @@ use crate::{
         document::{Identity, command, seconds},
         text::duration,
     },
-    finding::{Change, Finding},
+    finding::{Change, Finding, Verdict},
     ids::Pid,
     process::Process,
     target_text::{TargetText, clean},
@@ -38,15 +38,21 @@ impl Name {
         match change {
             // Its cause tells of it.
             Change::Appeared(finding)
-            | Change::Changed(finding)
+            | Change::Changed { finding, .. }
             | Change::Cleared { finding, .. }
                 if finding.cause.is_some() =>
             {
                 tracing::debug!(pid = %self.pid, id = %finding.id, "{}", clean(&finding.summary));
             }
             Change::Appeared(finding) => self.warn(finding, "found"),
-            Change::Changed(finding) if counted => self.warn(finding, "risen to proven"),
-            Change::Changed(finding) => {
+            Change::Changed { finding, .. } if counted => {
+                let what = match finding.verdict {
+                    Verdict::Proven => "risen to proven",
+                    Verdict::Suspected => "found, in place of another",
+                };
+                self.warn(finding, what);
+            }
+            Change::Changed { finding, .. } => {
                 tracing::info!(pid = %self.pid, id = %finding.id, "{}", clean(&finding.summary));
             }
             Change::Cleared {
@@ -188,12 +194,26 @@ mod tests {
             ..example::cycle()
         };
         let said = logged(|name| {
-            name.log(&Change::Changed(example::cycle()), false);
+            name.log(
+                &Change::Changed {
+                    finding: example::cycle(),
+                    replaces: Vec::new(),
+                },
+                false,
+            );
             name.log(&Change::Appeared(queue()), false);
             name.log_end([queue()].iter());
         });
         assert_eq!(said, "");
-        let said = logged(|name| name.log(&Change::Changed(example::cycle()), true));
+        let said = logged(|name| {
+            name.log(
+                &Change::Changed {
+                    finding: example::cycle(),
+                    replaces: Vec::new(),
+                },
+                true,
+            )
+        });
         assert!(said.contains("risen to proven"), "{said}");
     }
 }

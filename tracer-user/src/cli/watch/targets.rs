@@ -210,10 +210,7 @@ impl Targets {
                         .or_insert_with(|| Followed::new(Growth::over(growth_window)));
                     let changes = followed.take(&mut look);
                     report.changes(&look, &changes)?;
-                    news.extend(changes.into_iter().filter_map(|change| match change {
-                        Change::Appeared(finding) | Change::Changed(finding) => Some(finding),
-                        Change::Cleared { .. } => None,
-                    }));
+                    news.extend(changes.iter().filter_map(Change::standing).cloned());
                 }
                 Err(error) => self.failed(pid, error, report)?,
             }
