@@ -84,6 +84,9 @@ pub struct Options {
     /// From when on a wait is told of, without proof of a deadlock
     #[arg(long, value_name = "TIME", default_value = "30s", value_parser = humantime::parse_duration)]
     stuck_after: Duration,
+    /// Over which time growth is judged
+    #[arg(long, value_name = "TIME", default_value = "1h", value_parser = humantime::parse_duration)]
+    growth_window: Duration,
     /// How often to look at a process, where the budget allows
     #[arg(long, value_name = "TIME", default_value = "5s", value_parser = humantime::parse_duration)]
     interval: Duration,
@@ -209,6 +212,7 @@ async fn daemon(
         fleet::Options {
             interval: options.interval,
             stuck_after: options.stuck_after,
+            growth_window: options.growth_window,
             budget: options.budget,
             selection: options.selection.clone(),
         },

@@ -121,6 +121,7 @@ pub fn run(options: &Options) -> Result<ExitCode, Failure> {
         fleet::Options {
             interval: options.interval,
             stuck_after: options.stuck_after,
+            growth_window: finding::GROWTH_WINDOW,
             budget: options.budget,
             selection: options.selection.clone(),
         },

@@ -285,6 +285,11 @@ impl Teller<'_> {
             self.scene.snapshot,
             cpu_limit,
         ));
+        findings.extend(limits::threads(
+            self.scene.process,
+            self.scene.snapshot,
+            self.scene.symbols,
+        ));
         sort(&mut findings);
         (findings, leaks)
     }

@@ -9,7 +9,7 @@ use super::{
 };
 use crate::{
     ids::Goid,
-    snapshot::{Goroutine, Operation, Status, WaitOn},
+    snapshot::{Goroutine, ObjectState, Operation, Status, WaitOn},
 };
 
 impl Scene<'_> {
@@ -82,7 +82,19 @@ impl Scene<'_> {
         }
         match wait.operation {
             Operation::DrainReaders => format!("{verb} {object}, whose writer side it has taken,"),
+            Operation::Send => format!("{verb} {object}{}", self.full_buffer(wait)),
             _ => format!("{verb} {object}"),
+        }
+    }
+
+    /// `, buffer 5 of 5,` where somebody waits to send although there is a buffer.
+    fn full_buffer(&self, wait: WaitOn) -> String {
+        let object = self.snapshot.objects.get(&wait.object.addr);
+        match object.and_then(|object| object.state.as_ref()) {
+            Some(ObjectState::Channel { len, cap, .. }) if *cap > 0 && len == cap => {
+                format!(", buffer {len} of {cap},")
+            }
+            _ => String::new(),
         }
     }
 

@@ -1,6 +1,6 @@
 //! Growth without end: goroutines by the `go` statement that made them, and threads.
 
-use std::{collections::VecDeque, time::Duration};
+use std::{collections::VecDeque, sync::Arc, time::Duration};
 
 use rustc_hash::FxHashMap;
 
@@ -18,10 +18,10 @@ use crate::{
     snapshot::{Goroutine, Snapshot},
 };
 
-/// Most looks remembered.
+/// Most looks remembered: so many of the latest, and as many spread over the window.
 const LOOKS: usize = 60;
-/// Looks older than this are forgotten, unless asked otherwise.
-const WINDOW: Duration = Duration::from_secs(15 * 60);
+/// Looks older than this are forgotten, unless asked otherwise: a leak of one goroutine a minute shows.
+pub const GROWTH_WINDOW: Duration = Duration::from_secs(60 * 60);
 /// Most creation sites remembered of one look, those with most goroutines.
 const SITES: usize = 32;
 
@@ -35,14 +35,17 @@ const LEAST_GAIN: u64 = 20;
 /// The counts of one process over the last looks.
 #[derive(Debug)]
 pub struct Growth {
-    looks: VecDeque<Counts>,
+    /// The latest looks: what grows fast shows at once.
+    looks: VecDeque<Arc<Counts>>,
+    /// Looks at a distance from each other: what grows slowly shows, too.
+    spread: VecDeque<Arc<Counts>>,
     creation_sites: CreationSites,
     window: Duration,
 }
 
 impl Default for Growth {
     fn default() -> Self {
-        Self::over(WINDOW)
+        Self::over(GROWTH_WINDOW)
     }
 }
 
@@ -65,6 +68,8 @@ pub struct SiteGrowth {
     pub count: u64,
     /// How many more a minute.
     pub per_minute: f64,
+    /// For how long their number was seen to rise, in nanoseconds.
+    pub over_ns: u64,
 }
 
 impl Growth {
@@ -73,6 +78,7 @@ impl Growth {
     pub fn over(window: Duration) -> Self {
         Self {
             looks: VecDeque::new(),
+            spread: VecDeque::new(),
             creation_sites: CreationSites::default(),
             window,
         }
@@ -80,15 +86,14 @@ impl Growth {
 
     /// Remembers the counts of a look.
     pub fn add(&mut self, snapshot: &Snapshot, symbols: &dyn Symbols) {
+        let counts = Arc::new(Counts::of(snapshot, &mut self.creation_sites, symbols));
         let window_ns = u64::try_from(self.window.as_nanos()).unwrap_or(u64::MAX);
-        let oldest = snapshot.taken_ns.saturating_sub(window_ns);
-        while self.looks.len() >= LOOKS
-            || self.looks.front().is_some_and(|look| look.at_ns < oldest)
-        {
-            self.looks.pop_front();
+        let distance_ns = window_ns / LOOKS as u64;
+        let last = self.spread.back();
+        if last.is_none_or(|last| counts.at_ns.saturating_sub(last.at_ns) >= distance_ns) {
+            remember(&mut self.spread, Arc::clone(&counts), window_ns);
         }
-        let counts = Counts::of(snapshot, &mut self.creation_sites, symbols);
-        self.looks.push_back(counts);
+        remember(&mut self.looks, counts, window_ns);
     }
 
     /// How the number of user goroutines changes a minute.
@@ -114,11 +119,12 @@ impl Growth {
             .sites
             .iter()
             .filter_map(|(site, &count)| {
-                let trend = self.grows(|look| look.at_site(site))?;
+                let (trend, over_ns) = self.grows(|look| look.at_site(site))?;
                 Some(SiteGrowth {
                     site: site.clone(),
                     count,
                     per_minute: trend.per_minute,
+                    over_ns,
                 })
             })
             .collect();
@@ -219,7 +225,7 @@ impl Growth {
             story: vec![format!(
                 "Over the last {} the number only rose. If nothing ends these goroutines, memory \
                  runs out; look at what they wait for.",
-                super::phrase::duration(self.span_ns())
+                super::phrase::duration(growth.over_ns)
             )],
             doubts: vec!["a busy program may just be warming up".to_owned()],
             ..Finding::new(kind, id).of(members.iter().map(|g| g.goid).collect())
@@ -232,7 +238,7 @@ impl Growth {
         snapshot: &Snapshot,
         symbols: &dyn Symbols,
     ) -> Option<Finding> {
-        let trend = self.grows(|look| Some(look.threads))?;
+        let (trend, _) = self.grows(|look| Some(look.threads))?;
         let kind = FindingKind::ThreadGrowth;
         let threads = self.looks.back()?.threads;
         Some(Finding {
@@ -248,36 +254,45 @@ impl Growth {
         })
     }
 
-    fn span_ns(&self) -> u64 {
-        let ends = self.looks.front().zip(self.looks.back());
-        ends.map_or(0, |(first, last)| last.at_ns.saturating_sub(first.at_ns))
-    }
-
-    fn counts(&self, of: impl Fn(&Counts) -> Option<u64>) -> Vec<(u64, u64)> {
-        let looks = self.looks.iter();
-        looks
-            .filter_map(|look| Some((look.at_ns, of(look)?)))
-            .collect()
-    }
-
     fn trend(&self, of: impl Fn(&Counts) -> Option<u64>) -> Option<Trend> {
-        Trend::of(&self.counts(of))
+        Trend::of(&counts(&self.looks, of))
     }
 
-    /// The trend of a count that grows steadily, else nothing.
-    fn grows(&self, of: impl Fn(&Counts) -> Option<u64>) -> Option<Trend> {
-        let counts = self.counts(of);
-        let (first, last) = (counts.first()?, counts.last()?);
-        let gained = last.1.saturating_sub(first.1);
-        if counts.len() < LEAST_LOOKS
-            || last.0.saturating_sub(first.0) < LEAST_SPAN_NS
-            || gained < LEAST_GAIN.max(first.1 / 10)
-        {
-            return None;
-        }
-        Trend::of(&counts)
-            .filter(|trend| trend.steadiness >= LEAST_STEADINESS && trend.per_minute > 0.0)
+    /// The trend of a count that grows steadily, and over how many nanoseconds; else nothing.
+    fn grows(&self, of: impl Fn(&Counts) -> Option<u64>) -> Option<(Trend, u64)> {
+        grows(&counts(&self.looks, &of)).or_else(|| grows(&counts(&self.spread, &of)))
     }
+}
+
+/// Adds a look, and forgets those that are too many or too old.
+fn remember(looks: &mut VecDeque<Arc<Counts>>, counts: Arc<Counts>, window_ns: u64) {
+    let oldest = counts.at_ns.saturating_sub(window_ns);
+    while looks.len() >= LOOKS || looks.front().is_some_and(|look| look.at_ns < oldest) {
+        looks.pop_front();
+    }
+    looks.push_back(counts);
+}
+
+fn counts(looks: &VecDeque<Arc<Counts>>, of: impl Fn(&Counts) -> Option<u64>) -> Vec<(u64, u64)> {
+    let counts = looks.iter();
+    counts
+        .filter_map(|look| Some((look.at_ns, of(look)?)))
+        .collect()
+}
+
+fn grows(counts: &[(u64, u64)]) -> Option<(Trend, u64)> {
+    let (first, last) = (counts.first()?, counts.last()?);
+    let gained = last.1.saturating_sub(first.1);
+    let over_ns = last.0.saturating_sub(first.0);
+    if counts.len() < LEAST_LOOKS
+        || over_ns < LEAST_SPAN_NS
+        || gained < LEAST_GAIN.max(first.1 / 10)
+    {
+        return None;
+    }
+    let trend = Trend::of(counts)?;
+    let steady = trend.steadiness >= LEAST_STEADINESS && trend.per_minute > 0.0;
+    steady.then_some((trend, over_ns))
 }
 
 /// The goroutines of each of the `growing` sites, in order.
@@ -386,6 +401,21 @@ mod tests {
         );
         assert_eq!(findings((0..20).map(|i| (20 * i).min(100))), []);
         assert_eq!(findings((0..20).map(|i| 100 + i % 7)), []);
+    }
+
+    #[test]
+    fn one_goroutine_a_minute_shows_within_the_hour() {
+        let mut growth = Growth::default();
+        let mut told_after_minutes = None;
+        for at in 0..3600 / 5 {
+            let minutes = at * 5 / 60;
+            let last = look(100 + minutes, 5 * at);
+            growth.add(&last.snapshot, &Table);
+            if !growth.findings(KEY, &last.snapshot, &Table).is_empty() {
+                told_after_minutes.get_or_insert(minutes);
+            }
+        }
+        assert_eq!(told_after_minutes, Some(20));
     }
 
     #[test]

@@ -17,6 +17,8 @@ use crate::{
 /// - It comes back for more: a worker, an event loop.
 /// - It is main and waits for the others to end, or for the signal to.
 /// - It receives from a `chan struct{}`, as everybody does who waits for `ctx.Done()`.
+/// - It receives, and one of the things that would wake it is such a cancellation: a long poll, or
+///   whoever waits for something and for the end of its request.
 /// - It waits for a signal of the operating system.
 /// - It is in `Cond.Wait`, whose callers wait in a loop for something to do.
 /// - It waits for a `WaitGroup` of goroutines that are idle in turn, or for what one sends or closes
@@ -32,7 +34,7 @@ pub(super) fn is_idle(scene: &Scene<'_>, g: &Goroutine) -> bool {
             let cancelled_by = |wait: &WaitOn| receives(wait) && carries_nothing(scene, *wait);
             g.waits_on.iter().any(receives)
                 && (g.goid == MAIN
-                    || g.waits_on.iter().all(cancelled_by)
+                    || g.waits_on.iter().all(receives) && g.waits_on.iter().any(cancelled_by)
                     || g.waits_on.iter().any(signalled)
                     || scene.comes_back(g) && !waits_for_stopped_timer(scene, g)
                     || waits_for_an_end(scene, g))

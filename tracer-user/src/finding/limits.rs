@@ -1,8 +1,10 @@
-//! Settings that do not fit the machine.
+//! Settings that do not fit the machine, and limits that come near.
 
 use super::{
     identity::Identity,
     model::{Finding, FindingKind},
+    site::Symbols,
+    thread_sites,
 };
 use crate::{
     process::{CpuLimit, ProcessKey},
@@ -38,6 +40,41 @@ pub(super) fn gomaxprocs(
             ),
         ],
         ..Finding::new(kind, Identity::new(process, kind).id())
+    })
+}
+
+/// With more threads than this the runtime ends the program, unless `debug.SetMaxThreads` says
+/// otherwise (`schedinit` in `runtime/proc.go`: `sched.maxmcount = 10000`).
+const MAX_THREADS: usize = 10_000;
+
+/// A finding when more than half of the threads are there that a program may have.
+pub(super) fn threads(
+    process: ProcessKey,
+    snapshot: &Snapshot,
+    symbols: &dyn Symbols,
+) -> Option<Finding> {
+    let threads = snapshot
+        .threads
+        .iter()
+        .filter(|thread| thread.tid.is_some());
+    let threads = threads.count();
+    if threads <= MAX_THREADS / 2 {
+        return None;
+    }
+    let kind = FindingKind::ThreadGrowth;
+    let mut story = vec![format!(
+        "The runtime ends a program that has more than {MAX_THREADS} threads, unless it has called \
+         debug.SetMaxThreads."
+    )];
+    story.extend(thread_sites::story(snapshot, symbols));
+    Some(Finding {
+        count: threads as u64,
+        summary: format!("{threads} threads, of {MAX_THREADS} that a program may have"),
+        story,
+        ..Finding::new(
+            kind,
+            Identity::new(process, kind).number(MAX_THREADS as u64).id(),
+        )
     })
 }
 

@@ -54,7 +54,7 @@ pub use budget::MemoryBudget;
 pub use creation_site::CreationSite;
 pub use detector::{Detector, detector};
 pub use diagnose::{Diagnosis, Evidence, Options, diagnose};
-pub use growth::{Growth, SiteGrowth};
+pub use growth::{GROWTH_WINDOW, Growth, SiteGrowth};
 pub use life::{Change, Life};
 pub use look::{Look, LookError, Looker, Origin};
 pub use model::{Edge, Finding, FindingId, FindingKind, Group, MAX_LISTED, Verdict};

@@ -29,7 +29,7 @@ pub(super) struct Scene<'a> {
     /// When it was first looked at, where waits are dated by that for want of better.
     pub(super) first_look_ns: Option<u64>,
     pending: &'a FxHashMap<Goid, Vec<PendingRelease>>,
-    symbols: &'a dyn Symbols,
+    pub(super) symbols: &'a dyn Symbols,
     pub(super) resumers: &'a Resumers,
     index: FxHashMap<Goid, usize>,
     /// By address of the shared stack.

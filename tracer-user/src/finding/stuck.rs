@@ -163,6 +163,17 @@ impl Chains<'_> {
     }
 }
 
+/// That nobody was seen who would end `g`'s wait for a channel.
+fn nobody_seen(g: &Goroutine) -> Option<String> {
+    let [wait] = g.waits_on[..] else { return None };
+    let acts = match wait.operation {
+        Operation::Receive => "send on it or close it",
+        Operation::Send => "receive from it",
+        _ => return None,
+    };
+    Some(format!("Nobody was seen who would {acts}."))
+}
+
 fn tell(scene: &Scene<'_>, members: &Members<'_>) -> Finding {
     let id = members.identity(scene, FindingKind::StuckWait).id();
     let oldest = members.oldest_ns();
@@ -190,7 +201,10 @@ fn tell(scene: &Scene<'_>, members: &Members<'_>) -> Finding {
         if timer {
             story.push(why_stopped(scene, example).to_owned());
         }
-        story.extend(partners(scene, example));
+        match partners(scene, example) {
+            partners if partners.is_empty() && !timer => story.extend(nobody_seen(example)),
+            partners => story.extend(partners),
+        }
         for wait in &example.waits_on {
             let Some(holders) = scene.holders.get(&wait.object.addr) else {
                 continue;

@@ -128,6 +128,7 @@ impl Fleet {
                 now + self.pace.settled(self.firsts.has_any(now)),
             ),
             Allowance::with_reserves(self.early_budget / 2.0, now),
+            self.options.growth_window,
         );
         self.found += 1;
         self.members.insert(process.key, member);

@@ -83,6 +83,7 @@ impl Member {
         process: &Process,
         (probe_due, due): (Instant, Instant),
         savings: Allowance,
+        growth_window: Duration,
     ) -> Self {
         Self {
             serial,
@@ -91,7 +92,7 @@ impl Member {
             refused: None,
             silent: None,
             past: Custody::new(),
-            followed: Followed::new(Growth::default()),
+            followed: Followed::new(Growth::over(growth_window)),
             probe_due: Some(probe_due),
             is_being_read: false,
             due,

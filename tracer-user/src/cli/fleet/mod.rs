@@ -76,6 +76,8 @@ pub struct Options {
     pub interval: Duration,
     /// From when on a wait is told of.
     pub stuck_after: Duration,
+    /// Over which time growth is judged.
+    pub growth_window: Duration,
     /// What looks and walks may cost, as a share of one CPU: for one process, and for all together.
     pub budget: f64,
     /// Which processes.

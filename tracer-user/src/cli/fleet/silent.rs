@@ -143,7 +143,8 @@ impl Fleet {
             return None;
         }
         let savings = Allowance::with_reserves(self.early_budget, now);
-        let mut member = Member::new(self.found, process, (now, now), savings);
+        let growth_window = self.options.growth_window;
+        let mut member = Member::new(self.found, process, (now, now), savings, growth_window);
         member.probe_due = None;
         self.found += 1;
         self.members.insert(process.key, member);

@@ -67,7 +67,7 @@ pub struct Options {
     #[arg(long, value_name = "TIME", default_value = "30s", value_parser = humantime::parse_duration)]
     stuck_after: Duration,
     /// Over which time growth is judged
-    #[arg(long, value_name = "TIME", default_value = "15m", value_parser = humantime::parse_duration)]
+    #[arg(long, value_name = "TIME", default_value = "1h", value_parser = humantime::parse_duration)]
     growth_window: Duration,
     /// How often to look
     #[arg(long, value_name = "TIME", default_value = "1s", value_parser = humantime::parse_duration)]

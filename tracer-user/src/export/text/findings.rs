@@ -9,7 +9,7 @@ use super::{
 };
 use crate::{
     export::{
-        document::{Document, Finding},
+        document::{Document, Finding, Precision},
         groups::group,
     },
     finding::{FindingKind, Verdict},
@@ -38,7 +38,8 @@ pub(super) fn write_once(
     writeln!(out)?;
     if document.findings.is_empty() {
         let text = "Nothing found: no goroutine is stuck, as far as can be told.";
-        return writeln!(out, "{}", options.paint.style(Style::Good, text));
+        writeln!(out, "{}", options.paint.style(Style::Good, text))?;
+        return undated(out, document, options);
     }
     for (position, one) in document.told().enumerate() {
         if position > 0 {
@@ -46,6 +47,28 @@ pub(super) fn write_once(
         }
         finding(out, one, options)?;
         members(out, document, one, printed, options)?;
+    }
+    Ok(())
+}
+
+/// Says of how many goroutines it is not known since when they wait for others: one look does not
+/// tell, and nothing found is no proof of health.
+fn undated(out: &mut impl Write, document: &Document, options: Options) -> io::Result<()> {
+    let goroutines = document.goroutines.iter();
+    let undated = goroutines
+        .filter(|g| !g.system && g.wait_since == Precision::Unknown && !g.waits_on.is_empty());
+    let undated = undated.count();
+    if undated == 0 {
+        return Ok(());
+    }
+    let verb = if undated == 1 { "waits" } else { "wait" };
+    let text = format!(
+        "Since when {} {verb} for others is not known, as nobody looked on: `gostuck watch {}` does.",
+        count(undated, "goroutine"),
+        document.process.pid
+    );
+    for line in wrap(&TargetText::from(text), options.width) {
+        writeln!(out, "{line}")?;
     }
     Ok(())
 }
