@@ -86,6 +86,10 @@ impl std::hash::Hash for CellAddr {
     }
 }
 
+/// What had been noted at some point, to go back to.
+#[derive(Debug)]
+pub struct Mark(Option<Recorder>);
+
 /// Knows the numbers, and notes what is concluded from them.
 #[derive(Debug)]
 pub struct Trace {
@@ -111,6 +115,19 @@ impl Trace {
     #[must_use]
     pub fn finish(self) -> Option<Dependence> {
         self.recorder?.into_inner().finish()
+    }
+
+    /// What has been noted so far.
+    #[must_use]
+    pub fn mark(&self) -> Mark {
+        Mark(self.recorder.as_ref().map(|notes| notes.borrow().clone()))
+    }
+
+    /// Forgets what was noted since `mark`: nothing of it is made use of.
+    pub fn back_to(&self, mark: Mark) {
+        if let (Some(notes), Some(before)) = (&self.recorder, mark.0) {
+            *notes.borrow_mut() = before;
+        }
     }
 
     /// The number `bits`, which the analysis is given as number `number`.

@@ -18,7 +18,7 @@ use crate::release::isa::Arithmetic;
 const MAX_NOTES: usize = 100_000;
 
 /// The notes.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub(super) struct Recorder {
     sp: u64,
     inputs: Vec<(Input, u64)>,
