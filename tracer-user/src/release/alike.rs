@@ -3,7 +3,7 @@
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use rustc_hash::FxHashMap;
+use rustc_hash::{FxHashMap, FxHashSet};
 
 use super::{
     executor::{Dependence, Surroundings, Trace, hash_of},
@@ -66,6 +66,8 @@ pub struct Alike<'a> {
     frames: FxHashMap<usize, Frames>,
     /// How often it was in vain to follow goroutines as things stand, by where their stack is kept.
     in_vain: FxHashMap<usize, u32>,
+    /// Those of which less is found where numbers are told apart that happen to be equal.
+    need_more: FxHashSet<Shape>,
     spared: usize,
     steps: u64,
     turn: usize,
@@ -83,6 +85,7 @@ impl Courses {
             here: Vec::new(),
             frames: FxHashMap::default(),
             in_vain: FxHashMap::default(),
+            need_more: FxHashSet::default(),
             spared: 0,
             steps: 0,
         }
@@ -201,31 +204,49 @@ impl Alike<'_> {
         let kept = self.followed(&shape).len();
         // No other goroutine stands at a sampled one's instruction with its registers.
         let is_noted = kept < MAX_COURSES && standing.goroutine().sampled.is_none();
+        if is_noted && kept > 0 && !self.need_more.contains(&shape) {
+            let trace = Trace::telling_apart(standing.sp());
+            let releases = self.future(standing, &trace);
+            let same = |course: &Arc<Course>| is_as_much(&course.releases, &releases);
+            if self.followed(&shape).iter().any(same) {
+                self.keep(shape, trace, &releases);
+                return releases;
+            }
+            self.need_more.insert(shape.clone());
+        }
         let trace = if is_noted {
             Trace::on(standing.sp())
         } else {
             Trace::off()
         };
+        let releases = self.future(standing, &trace);
+        self.keep(shape, trace, &releases);
+        releases
+    }
+
+    fn future(&mut self, standing: &Standing<'_>, trace: &Trace) -> Vec<PendingRelease> {
         let stack = Arc::as_ptr(&standing.goroutine().stack).addr();
         let in_vain = self.in_vain.entry(stack).or_default();
-        let future = frames::future(standing, &trace, *in_vain < MAX_IN_VAIN);
+        let future = frames::future(standing, trace, *in_vain < MAX_IN_VAIN);
         *in_vain += u32::from(future.in_vain);
         self.steps += future.steps;
-        let releases = future.releases;
-        if let Some(dependence) = trace.finish() {
-            let course = Arc::new(Course {
-                dependence,
-                releases: releases.clone(),
-            });
-            self.courses
-                .known()
-                .add((self.bias, shape.clone()), Arc::clone(&course));
-            let here = self.shapes.get(&shape);
-            if let Some(here) = here.and_then(|here| self.here.get_mut(*here)) {
-                here.push(course);
-            }
+        future.releases
+    }
+
+    /// Keeps what came of following a goroutine of this shape, if that was noted.
+    fn keep(&mut self, shape: Shape, trace: Trace, releases: &[PendingRelease]) {
+        let Some(dependence) = trace.finish() else {
+            return;
+        };
+        let course = Arc::new(Course {
+            dependence,
+            releases: releases.to_vec(),
+        });
+        let here = self.shapes.get(&shape);
+        if let Some(here) = here.and_then(|here| self.here.get_mut(*here)) {
+            here.push(Arc::clone(&course));
         }
-        releases
+        self.courses.known().add((self.bias, shape), course);
     }
 
     /// Whether the goroutine, of which no course is known to serve, is followed before others: it
@@ -276,4 +297,24 @@ impl Course {
         });
         releases.collect()
     }
+}
+
+/// Whether as much was found of one goroutine as of `another`, whatever the objects are.
+fn is_as_much(one: &[PendingRelease], another: &[PendingRelease]) -> bool {
+    let found = |releases: &[PendingRelease]| {
+        let found = releases.iter().map(|release| {
+            let evidence = &release.evidence;
+            let place = (evidence.frame, evidence.site, evidence.held);
+            (
+                place,
+                release.kind,
+                release.certainty,
+                release.object.is_nil(),
+            )
+        });
+        let mut found: Vec<_> = found.collect();
+        found.sort_unstable();
+        found
+    };
+    found(one) == found(another)
 }

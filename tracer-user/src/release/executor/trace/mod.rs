@@ -111,6 +111,15 @@ impl Trace {
         }
     }
 
+    /// Notes everything, and takes no numbers for one where paths meet that only happen to be equal for
+    /// this goroutine: less is known, but it depends on less.
+    #[must_use]
+    pub fn telling_apart(sp: u64) -> Self {
+        let trace = Self::on(sp);
+        trace.noted(Recorder::tell_apart);
+        trace
+    }
+
     /// What the execution depended on; `None` if that was not noted, or cannot be.
     #[must_use]
     pub fn finish(self) -> Option<Dependence> {
@@ -183,7 +192,7 @@ impl Trace {
         if left.bits != right.bits {
             return None;
         }
-        self.noted(|notes| notes.meet(left, right))
+        self.noted(|notes| notes.meet(left, right))?
     }
 
     /// What stands for both words where two paths meet, and the bytes in which they agree, as a mask
