@@ -126,7 +126,7 @@ impl Code {
             &module.bss,
             &module.noptrbss,
         ];
-        self.image.bytes(at, 8).is_some() && !writable.iter().any(|range| range.contains(&at))
+        self.image.room(at) >= 8 && !writable.iter().any(|range| range.contains(&at))
     }
 
     /// Its instruction set.
