@@ -41,7 +41,7 @@ pub use hash::hash_of;
 pub use memory::World;
 pub use state::State;
 pub use surroundings::Surroundings;
-pub use trace::{Dependence, Term, Trace};
+pub use trace::{Dependence, Read, Term, Trace};
 pub use value::Value;
 pub use watch::{MAX_DEFERRED, Watch};
 

@@ -173,13 +173,10 @@ impl<'a> Standing<'a> {
     }
 
     /// Its own numbers, in the order of [`Trace::given`].
-    pub fn given(&self) -> Vec<u64> {
+    pub fn given(&self) -> impl Iterator<Item = u64> {
         let objects = self.lock_waits().map(|wait| wait.object.addr.0);
         let closures = self.deferred.iter().map(|record| record.closure);
-        std::iter::once(self.g.g.0)
-            .chain(objects)
-            .chain(closures)
-            .collect()
+        std::iter::once(self.g.g.0).chain(objects).chain(closures)
     }
 
     /// The address of its `g`.

@@ -21,7 +21,7 @@ mod tests;
 
 use std::{cell::RefCell, cmp::Ordering};
 
-pub use dependence::Dependence;
+pub use dependence::{Dependence, Read};
 pub use lookup::{Key, Lookup};
 pub use operation::Compute;
 pub use question::{Field, Ground};
