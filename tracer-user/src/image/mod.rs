@@ -241,6 +241,12 @@ impl Image {
         self.elf.get(at, len)
     }
 
+    /// How many bytes the file has from `at` on, in the segment that holds it.
+    #[must_use]
+    pub fn room(&self, at: ImageAddr) -> u64 {
+        self.elf.room(at)
+    }
+
     /// The pointer that lies at `at` once the image is loaded, before the bias.
     #[must_use]
     pub fn pointer(&self, at: ImageAddr) -> Option<ImageAddr> {

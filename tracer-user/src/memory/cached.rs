@@ -16,7 +16,41 @@ const PAGES_LIMIT: usize = 16 << 10;
 /// by one. What it says is as old as its first look at a page, so it must be short-lived.
 pub struct CachedMemory<M> {
     memory: M,
-    pages: Mutex<FxHashMap<u64, Box<[u8]>>>,
+    pages: Mutex<Remembered>,
+}
+
+/// The pages that have been read.
+#[derive(Default)]
+struct Remembered {
+    pages: Vec<Box<[u8]>>,
+    /// Which of them lies at an address.
+    places: FxHashMap<u64, usize>,
+    /// The address of the one that was asked for last, and which it is: fields of one object follow
+    /// each other.
+    last: Option<(u64, usize)>,
+}
+
+impl Remembered {
+    fn get(&mut self, base: u64) -> Option<&[u8]> {
+        let place = match self.last {
+            Some((last, place)) if last == base => place,
+            _ => {
+                let place = *self.places.get(&base)?;
+                self.last = Some((base, place));
+                place
+            }
+        };
+        self.pages.get(place).map(|page| &**page)
+    }
+
+    /// Adds the page at `base`; all others are forgotten when there are too many.
+    fn add(&mut self, base: u64, page: Box<[u8]>) {
+        if self.pages.len() >= PAGES_LIMIT {
+            *self = Self::default();
+        }
+        self.places.insert(base, self.pages.len());
+        self.pages.push(page);
+    }
 }
 
 impl<M: Memory> CachedMemory<M> {
@@ -35,17 +69,14 @@ impl<M: Memory> CachedMemory<M> {
         let len = into.len().min(PAGE as usize - skip);
         let mut copy = |page: &[u8]| into[..len].copy_from_slice(&page[skip..skip + len]);
         let mut pages = self.pages.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(page) = pages.get(&base) {
+        if let Some(page) = pages.get(base) {
             copy(page);
             return Ok(len);
         }
         let mut page = vec![0; PAGE as usize].into_boxed_slice();
         self.memory.read(TargetAddr(base), &mut page)?;
-        if pages.len() >= PAGES_LIMIT {
-            pages.clear();
-        }
         copy(&page);
-        pages.insert(base, page);
+        pages.add(base, page);
         Ok(len)
     }
 }

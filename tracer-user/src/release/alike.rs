@@ -3,10 +3,10 @@
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use rustc_hash::FxHashMap;
+use rustc_hash::{FxHashMap, FxHashSet};
 
 use super::{
-    executor::{Dependence, Surroundings, Trace, hash_of},
+    executor::{Dependence, Read, Surroundings, Trace, hash_of},
     frames::{self, Frames, Shape, Standing},
     model::PendingRelease,
 };
@@ -54,6 +54,13 @@ struct Course {
     releases: Vec<PendingRelease>,
 }
 
+/// A course that goroutines of one inspection take, and what was read to see whether they do.
+#[derive(Debug)]
+struct Taken {
+    course: Arc<Course>,
+    read: Read,
+}
+
 /// The goroutines of one inspection, as they stand.
 #[derive(Debug)]
 pub struct Alike<'a> {
@@ -61,11 +68,15 @@ pub struct Alike<'a> {
     bias: LoadBias,
     /// Where the courses of each shape are.
     shapes: FxHashMap<Shape, usize>,
-    here: Vec<Vec<Arc<Course>>>,
+    here: Vec<Vec<Taken>>,
     /// The frames of the stacks, by where each stack is kept.
     frames: FxHashMap<usize, Frames>,
     /// How often it was in vain to follow goroutines as things stand, by where their stack is kept.
     in_vain: FxHashMap<usize, u32>,
+    /// Those of which less is found where numbers are told apart that happen to be equal.
+    need_more: FxHashSet<Shape>,
+    /// What is given of the goroutine at hand.
+    given: Vec<u64>,
     spared: usize,
     steps: u64,
     turn: usize,
@@ -83,6 +94,8 @@ impl Courses {
             here: Vec::new(),
             frames: FxHashMap::default(),
             in_vain: FxHashMap::default(),
+            need_more: FxHashSet::default(),
+            given: Vec::new(),
             spared: 0,
             steps: 0,
         }
@@ -179,16 +192,17 @@ impl Alike<'_> {
             None => {
                 let known = self.courses.known().of(&(self.bias, shape.clone()));
                 self.shapes.insert(shape.clone(), self.here.len());
-                self.here.push(known);
+                self.here.push(known.into_iter().map(Taken::of).collect());
                 self.here.len() - 1
             }
         };
         let courses = self.here.get_mut(place)?;
-        let given = standing.given();
+        self.given.clear();
+        self.given.extend(standing.given());
         let around = standing.surroundings();
-        let mut known = courses.iter().enumerate();
-        let found = known
-            .find_map(|(index, course)| Some((index, course.of(standing.sp(), &given, &around)?)));
+        let own = (standing.sp(), &self.given[..]);
+        let mut known = courses.iter_mut().enumerate();
+        let found = known.find_map(|(index, taken)| Some((index, taken.by(own, &around)?)));
         let (index, releases) = found?;
         // Neighbours often take the same course.
         courses.swap(0, index);
@@ -201,31 +215,49 @@ impl Alike<'_> {
         let kept = self.followed(&shape).len();
         // No other goroutine stands at a sampled one's instruction with its registers.
         let is_noted = kept < MAX_COURSES && standing.goroutine().sampled.is_none();
+        if is_noted && kept > 0 && !self.need_more.contains(&shape) {
+            let trace = Trace::telling_apart(standing.sp());
+            let releases = self.future(standing, &trace);
+            let same = |taken: &Taken| is_as_much(&taken.course.releases, &releases);
+            if self.followed(&shape).iter().any(same) {
+                self.keep(shape, trace, &releases);
+                return releases;
+            }
+            self.need_more.insert(shape.clone());
+        }
         let trace = if is_noted {
             Trace::on(standing.sp())
         } else {
             Trace::off()
         };
+        let releases = self.future(standing, &trace);
+        self.keep(shape, trace, &releases);
+        releases
+    }
+
+    fn future(&mut self, standing: &Standing<'_>, trace: &Trace) -> Vec<PendingRelease> {
         let stack = Arc::as_ptr(&standing.goroutine().stack).addr();
         let in_vain = self.in_vain.entry(stack).or_default();
-        let future = frames::future(standing, &trace, *in_vain < MAX_IN_VAIN);
+        let future = frames::future(standing, trace, *in_vain < MAX_IN_VAIN);
         *in_vain += u32::from(future.in_vain);
         self.steps += future.steps;
-        let releases = future.releases;
-        if let Some(dependence) = trace.finish() {
-            let course = Arc::new(Course {
-                dependence,
-                releases: releases.clone(),
-            });
-            self.courses
-                .known()
-                .add((self.bias, shape.clone()), Arc::clone(&course));
-            let here = self.shapes.get(&shape);
-            if let Some(here) = here.and_then(|here| self.here.get_mut(*here)) {
-                here.push(course);
-            }
+        future.releases
+    }
+
+    /// Keeps what came of following a goroutine of this shape, if that was noted.
+    fn keep(&mut self, shape: Shape, trace: Trace, releases: &[PendingRelease]) {
+        let Some(dependence) = trace.finish() else {
+            return;
+        };
+        let course = Arc::new(Course {
+            dependence,
+            releases: releases.to_vec(),
+        });
+        let here = self.shapes.get(&shape);
+        if let Some(here) = here.and_then(|here| self.here.get_mut(*here)) {
+            here.push(Taken::of(Arc::clone(&course)));
         }
-        releases
+        self.courses.known().add((self.bias, shape), course);
     }
 
     /// Whether the goroutine, of which no course is known to serve, is followed before others: it
@@ -247,7 +279,7 @@ impl Alike<'_> {
     }
 
     /// The courses that are known of goroutines of this shape.
-    fn followed(&self, shape: &Shape) -> &[Arc<Course>] {
+    fn followed(&self, shape: &Shape) -> &[Taken] {
         let here = self.shapes.get(shape);
         here.and_then(|here| self.here.get(*here))
             .map_or(&[], Vec::as_slice)
@@ -259,12 +291,18 @@ impl Alike<'_> {
     }
 }
 
-impl Course {
+impl Taken {
+    fn of(course: Arc<Course>) -> Self {
+        let read = course.dependence.unread();
+        Self { course, read }
+    }
+
     /// The releases of the goroutine with this stack pointer, these numbers of its own and this
     /// memory, if it takes this course.
-    fn of(&self, sp: u64, given: &[u64], around: &Surroundings<'_>) -> Option<Vec<PendingRelease>> {
-        let other = self.dependence.applies(sp, given, around)?;
-        let releases = self.releases.iter().map(|release| {
+    fn by(&mut self, own: (u64, &[u64]), around: &Surroundings<'_>) -> Option<Vec<PendingRelease>> {
+        let Self { course, read } = self;
+        let other = course.dependence.serves(own, around, read)?;
+        let releases = course.releases.iter().map(|release| {
             let object = match release.object {
                 TargetAddr(0) => TargetAddr(0),
                 object => TargetAddr(other.object(object.0)?),
@@ -276,4 +314,24 @@ impl Course {
         });
         releases.collect()
     }
+}
+
+/// Whether as much was found of one goroutine as of `another`, whatever the objects are.
+fn is_as_much(one: &[PendingRelease], another: &[PendingRelease]) -> bool {
+    let found = |releases: &[PendingRelease]| {
+        let found = releases.iter().map(|release| {
+            let evidence = &release.evidence;
+            let place = (evidence.frame, evidence.site, evidence.held);
+            (
+                place,
+                release.kind,
+                release.certainty,
+                release.object.is_nil(),
+            )
+        });
+        let mut found: Vec<_> = found.collect();
+        found.sort_unstable();
+        found
+    };
+    found(one) == found(another)
 }

@@ -11,7 +11,7 @@ use super::{
     executor::Trace,
     frames::{self, Standing},
     model::PendingRelease,
-    past::{self, Depth, Pasts, Taking},
+    past::{self, Depth, Pasts, Stacks, Taking},
     rest, rounds,
     sites::LockKind,
     timers,
@@ -82,8 +82,9 @@ impl Analyzer {
         let (mut pending, mut taken) = (FxHashMap::default(), FxHashMap::default());
         let mut left = MAX_FOLLOWED_ANEW;
         let mut in_vain: FxHashMap<usize, u32> = FxHashMap::default();
+        let stacks = Stacks::new(&self.pasts);
         let matters = |standing: &Standing<'_>| {
-            let taken = past::of_goroutine(&self.pasts, standing, Depth::Summaries);
+            let taken = past::of_goroutine(&stacks, standing, Depth::Summaries);
             let mut taken = taken.iter();
             taken.any(|taking| snapshot.objects.contains_key(&taking.object))
         };
@@ -92,7 +93,12 @@ impl Analyzer {
             if waits_for_lock(g) || releases_what_is_waited_for(snapshot, &releases) {
                 let stack = Arc::as_ptr(&g.stack).addr();
                 let vain = in_vain.entry(stack).or_default();
-                let past = self.past(snapshot, standing, &mut releases, (vain, &mut left));
+                let past = past(
+                    (snapshot, &stacks),
+                    standing,
+                    &mut releases,
+                    (vain, &mut left),
+                );
                 if !past.is_empty() {
                     taken.insert(g.goid, past);
                 }
@@ -106,31 +112,6 @@ impl Analyzer {
             taken,
             ..followed
         }
-    }
-
-    /// What the goroutine has taken and not given back, and with it where it took what it `releases`.
-    /// As far as `left` goes, and not too often in `vain`, its functions are followed anew where a
-    /// witness is lacking.
-    fn past(
-        &self,
-        snapshot: &Snapshot,
-        standing: &Standing<'_>,
-        releases: &mut [PendingRelease],
-        (vain, left): (&mut u32, &mut usize),
-    ) -> Vec<Taking> {
-        let mut taken = past::of_goroutine(&self.pasts, standing, Depth::Summaries);
-        acquired(releases, &taken);
-        for depth in [Depth::Memory, Depth::Rounds] {
-            let lacks = *vain < MAX_IN_VAIN && lacks_a_witness(snapshot, releases);
-            if *left == 0 || !lacks {
-                break;
-            }
-            *left -= 1;
-            taken = best_of(taken, past::of_goroutine(&self.pasts, standing, depth));
-            acquired(releases, &taken);
-        }
-        *vain += u32::from(lacks_a_witness(snapshot, releases));
-        taken
     }
 
     /// What the continuation of each of `goroutines` will release of what it does not take first.
@@ -291,6 +272,30 @@ impl Analyzer {
         let memory = CachedMemory::new(&*target.memory);
         timers::releases(&self.code, &memory, target)
     }
+}
+
+/// What the goroutine has taken and not given back, and with it where it took what it `releases`.
+/// As far as `left` goes, and not too often in `vain`, its functions are followed anew where a
+/// witness is lacking.
+fn past(
+    (snapshot, stacks): (&Snapshot, &Stacks<'_>),
+    standing: &Standing<'_>,
+    releases: &mut [PendingRelease],
+    (vain, left): (&mut u32, &mut usize),
+) -> Vec<Taking> {
+    let mut taken = past::of_goroutine(stacks, standing, Depth::Summaries);
+    acquired(releases, &taken);
+    for depth in [Depth::Memory, Depth::Rounds] {
+        let lacks = *vain < MAX_IN_VAIN && lacks_a_witness(snapshot, releases);
+        if *left == 0 || !lacks {
+            break;
+        }
+        *left -= 1;
+        taken = best_of(taken, past::of_goroutine(stacks, standing, depth));
+        acquired(releases, &taken);
+    }
+    *vain += u32::from(lacks_a_witness(snapshot, releases));
+    taken
 }
 
 /// Whether one of `pending` releases is of a lock that somebody waits for, and was not seen to be

@@ -11,6 +11,7 @@ use rustc_hash::{FxHashMap, FxHashSet};
 
 use super::{
     defers,
+    depths::Depths,
     isa::{self, Body, Isa, Operand, Operation, Target},
     packages,
     sites::{self, AtomicEffect, CallEffect, SlowPath},
@@ -63,6 +64,7 @@ pub struct Code {
     callees: Mutex<FxHashMap<ImageAddr, Option<Callee>>>,
     inert: Mutex<FxHashMap<ImageAddr, bool>>,
     in_loops: Mutex<FxHashMap<ImageAddr, bool>>,
+    depths: Depths,
 }
 
 impl Routine {
@@ -98,7 +100,14 @@ impl Code {
             callees: Mutex::default(),
             inert: Mutex::default(),
             in_loops: Mutex::default(),
+            depths: Depths::default(),
         }
+    }
+
+    /// How deep frames could be followed as things stand.
+    #[must_use]
+    pub const fn depths(&self) -> &Depths {
+        &self.depths
     }
 
     /// The image.
@@ -117,7 +126,7 @@ impl Code {
             &module.bss,
             &module.noptrbss,
         ];
-        self.image.bytes(at, 8).is_some() && !writable.iter().any(|range| range.contains(&at))
+        self.image.room(at) >= 8 && !writable.iter().any(|range| range.contains(&at))
     }
 
     /// Its instruction set.

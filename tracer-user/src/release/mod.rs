@@ -8,6 +8,7 @@ mod analyzer;
 mod arguments;
 mod code;
 mod defers;
+mod depths;
 mod executor;
 mod frames;
 mod holders;

@@ -129,7 +129,7 @@ pub struct Evidence {
 }
 
 /// How a frame gets to its release.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum Held {
     /// By running on from its return address.
     Continuation,

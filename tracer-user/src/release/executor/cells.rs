@@ -15,6 +15,8 @@ use super::{
 const MAX_CELLS: usize = 4096;
 /// Bytes of memory whose cells are kept together.
 const BLOCK: u64 = 256;
+/// How much room a list has for more when it is copied to be added to.
+const ROOM: usize = 4;
 
 /// The cells that a path has written, shared with the paths that branched off. Those that lie together
 /// are shared as long as none of them is written: paths that meet have mostly written the same.
@@ -83,21 +85,19 @@ impl Cells {
         }
         self.digest ^= before.map_or(0, |before| hash_of(&(at, before))) ^ hash_of(&(at, cell));
         self.len += usize::from(before.is_none());
-        let place = self.block(at);
-        let blocks = Rc::make_mut(&mut self.blocks);
-        match place {
+        match self.block(at) {
             Ok(index) => {
-                if let Some(block) = blocks.get_mut(index) {
+                if let Some(block) = Rc::make_mut(&mut self.blocks).get_mut(index) {
                     block.set(at, cell);
                 }
             }
-            Err(index) => blocks.insert(
-                index,
-                Block {
+            Err(index) => {
+                let block = Block {
                     base: base_of(at),
                     written: Rc::new(vec![(at, cell)]),
-                },
-            ),
+                };
+                insert(&mut self.blocks, index, block);
+            }
         }
         true
     }
@@ -182,15 +182,13 @@ impl Cells {
 impl Block {
     /// Writes a cell of the block.
     fn set(&mut self, at: CellAddr, cell: Cell) {
-        let place = find(&self.written, at);
-        let written = Rc::make_mut(&mut self.written);
-        match place {
+        match find(&self.written, at) {
             Ok(index) => {
-                if let Some(slot) = written.get_mut(index) {
+                if let Some(slot) = Rc::make_mut(&mut self.written).get_mut(index) {
                     slot.1 = cell;
                 }
             }
-            Err(index) => written.insert(index, (at, cell)),
+            Err(index) => insert(&mut self.written, index, (at, cell)),
         }
     }
 
@@ -198,6 +196,19 @@ impl Block {
     const fn end(&self) -> u64 {
         self.base.saturating_add(BLOCK)
     }
+}
+
+/// Puts `new` at `index` of `list`; of one that is shared a copy is made that has room for more.
+fn insert<T: Clone>(list: &mut Rc<Vec<T>>, index: usize, new: T) {
+    if let Some(list) = Rc::get_mut(list) {
+        return list.insert(index, new);
+    }
+    let (before, after) = list.split_at_checked(index).unwrap_or((list, &[]));
+    let mut copy = Vec::with_capacity(list.len() + ROOM);
+    copy.extend_from_slice(before);
+    copy.push(new);
+    copy.extend_from_slice(after);
+    *list = Rc::new(copy);
 }
 
 fn written(block: Option<&Block>) -> &[Written] {

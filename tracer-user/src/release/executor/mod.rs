@@ -41,7 +41,7 @@ pub use hash::hash_of;
 pub use memory::World;
 pub use state::State;
 pub use surroundings::Surroundings;
-pub use trace::{Dependence, Term, Trace};
+pub use trace::{Dependence, Read, Term, Trace};
 pub use value::Value;
 pub use watch::{MAX_DEFERRED, Watch};
 
@@ -67,7 +67,11 @@ const STEPS_UNASKED: u32 = 64;
 /// Instructions executed for all frames of one goroutine, and its deferred calls, at most.
 const GOROUTINE_BUDGET: u32 = 600_000;
 /// How deep calls are followed, and how deep if that was too much (recursion in many branches).
-const DEPTHS: [usize; 3] = [6, 2, 1];
+const DEPTHS: [(usize, Spent); 3] = [
+    (6, Spent::BeginAnew),
+    (2, Spent::BeginAnew),
+    (1, Spent::EndHere),
+];
 /// Paths that wait to be followed at most.
 const MAX_OPEN: usize = 2_000;
 /// Histories of locks that are told apart at one place at most.
@@ -202,16 +206,30 @@ impl<'a> Executor<'a> {
     pub fn run(&mut self, frame: usize, deferred: bool, entries: Vec<State>) -> Outcome {
         self.frame = frame;
         self.deferred_frame = deferred;
-        let [deep @ .., least] = DEPTHS;
-        for depth in deep {
+        let place = entries
+            .first()
+            .filter(|_| self.decide == Decide::AsThingsStand)
+            .map(|entry| (entry.routine.function.entry, entry.at, deferred));
+        for (depth, spent) in DEPTHS {
+            let depths = self.code.depths();
+            if place.is_some_and(|place| depths.is_too_much(place, depth)) {
+                self.outcome = Outcome {
+                    exhausted: true,
+                    ..Outcome::default()
+                };
+                continue;
+            }
             self.depth = depth;
-            self.run_once(entries.clone(), Spent::BeginAnew);
-            if !self.outcome.exhausted {
-                return std::mem::take(&mut self.outcome);
+            let whole = self.total >= FRAME_BUDGET;
+            self.run_once(entries.clone(), spent);
+            let exhausted = self.outcome.exhausted;
+            if let Some(place) = place.filter(|_| whole && !is_cut()) {
+                depths.note(place, depth, exhausted);
+            }
+            if !exhausted {
+                break;
             }
         }
-        self.depth = least;
-        self.run_once(entries, Spent::EndHere);
         std::mem::take(&mut self.outcome)
     }
 

@@ -66,10 +66,13 @@ pub fn future(standing: &Standing<'_>, trace: &Trace, as_things_stand: bool) -> 
     let open = all.exhausted || verdict::leaves_locks_open(&releases);
     let mut in_vain = false;
     if as_things_stand && g.status.is_parked() && open {
+        let mark = trace.mark();
         let now = walk(Decide::AsThingsStand);
         steps += u64::from(now.executor.steps());
         in_vain = now.exhausted;
-        if !in_vain {
+        if in_vain {
+            trace.back_to(mark);
+        } else {
             let now = verdict::releases(code, g, &now.executor, &now.ends);
             verdict::add_conditional(&mut releases, now);
         }

@@ -30,6 +30,9 @@ pub struct Standing<'a> {
     window: &'a [u8],
 }
 
+/// Bytes of one element of a channel at most (`hchan.elemsize`).
+const MAX_ELEMENT: u64 = 0xffff;
+
 /// What goroutines that stand at the same place have in common, wherever their stacks lie.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct Shape {
@@ -170,13 +173,10 @@ impl<'a> Standing<'a> {
     }
 
     /// Its own numbers, in the order of [`Trace::given`].
-    pub fn given(&self) -> Vec<u64> {
+    pub fn given(&self) -> impl Iterator<Item = u64> {
         let objects = self.lock_waits().map(|wait| wait.object.addr.0);
         let closures = self.deferred.iter().map(|record| record.closure);
-        std::iter::once(self.g.g.0)
-            .chain(objects)
-            .chain(closures)
-            .collect()
+        std::iter::once(self.g.g.0).chain(objects).chain(closures)
     }
 
     /// The address of its `g`.
@@ -237,7 +237,7 @@ fn deferred(memory: &dyn Memory, code: &Code, g: &Goroutine) -> Vec<Record> {
     records
 }
 
-/// Where `g` receives into (`sudog.elem`, `runtime/chan.go`).
+/// Where on its own stack `g` receives into (`sudog.elem`, `runtime/chan.go`).
 fn received_into(memory: &dyn Memory, code: &Code, g: &Goroutine) -> Vec<Range<u64>> {
     let layout = code.image().layout();
     let receives = |w: &WaitOn| w.operation == Operation::Receive;
@@ -251,15 +251,19 @@ fn received_into(memory: &dyn Memory, code: &Code, g: &Goroutine) -> Vec<Range<u
             break;
         };
         let element = memory.read_u64(sudog.offset(layout.sudog.elem));
-        let channel = memory.read_addr(sudog.offset(layout.sudog.c));
-        if let (Ok(element), Ok(channel)) = (element, channel) {
-            let size = memory.read_u32(channel.offset(layout.hchan.elemsize));
-            let size = u64::from(size.unwrap_or(0) & 0xffff);
-            if element != 0 {
-                found.push(element..element.saturating_add(size));
-            }
+        if let Some(element) = element.ok().filter(|at| may_reach(*at, g)) {
+            let channel = memory.read_addr(sudog.offset(layout.sudog.c));
+            let size = channel.and_then(|at| memory.read_u32(at.offset(layout.hchan.elemsize)));
+            let size = u64::from(size.unwrap_or(0)) & MAX_ELEMENT;
+            found.push(element..element.saturating_add(size));
         }
         next = memory.read_addr(sudog.offset(layout.sudog.waitlink)).ok();
     }
     found
+}
+
+/// Whether an element at `at` can reach the stack of `g`.
+const fn may_reach(at: u64, g: &Goroutine) -> bool {
+    let (lo, hi) = g.stack_bounds;
+    at != 0 && at < hi.0 && at.saturating_add(MAX_ELEMENT) > lo.0
 }

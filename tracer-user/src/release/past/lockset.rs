@@ -1,26 +1,22 @@
 //! What a goroutine has taken and not given back, by all its frames together.
 
-use std::{collections::BTreeMap, sync::Arc};
+use std::collections::BTreeMap;
 
 use super::{
     super::{
-        code::Routine,
-        frames::{Role, Standing, Words, role},
+        frames::{Standing, Words},
         model::{Acquisition, ReleaseKind, Taken as Certainty},
         sites::LockKind,
     },
-    Pasts,
     resolve::{Incoming, Resolver},
+    stacks::{Frame, Stacks},
     summary::{self, Arrival, Number, Summary},
 };
 use crate::{
     ids::{ImageAddr, TargetAddr},
     memory::{Memory, MemoryExt as _},
-    snapshot::{InnermostPc, StackFrame},
+    snapshot::StackFrame,
 };
-
-/// Frames looked at, from the innermost.
-const MAX_FRAMES: usize = 256;
 
 /// A lock that a goroutine has taken and not given back.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -49,7 +45,7 @@ pub enum Depth {
 }
 
 /// What the goroutine at `standing` has taken and not given back.
-pub fn of_goroutine(pasts: &Pasts, standing: &Standing<'_>, depth: Depth) -> Vec<Taking> {
+pub fn of_goroutine(stacks: &Stacks<'_>, standing: &Standing<'_>, depth: Depth) -> Vec<Taking> {
     let memory = standing.words();
     let mut walk = Walk {
         standing,
@@ -57,8 +53,7 @@ pub fn of_goroutine(pasts: &Pasts, standing: &Standing<'_>, depth: Depth) -> Vec
         depth,
         lockset: Lockset::new(),
     };
-    let followed = walk.followed(pasts);
-    walk.frames(&followed);
+    walk.frames(&stacks.frames(standing));
     let takings = walk.lockset.into_iter();
     takings
         .filter_map(|((kind, object), acquisition)| {
@@ -87,22 +82,6 @@ struct Walk<'a> {
     lockset: Lockset,
 }
 
-/// A frame of a function that has been followed.
-struct Followed<'a> {
-    index: usize,
-    frame: &'a StackFrame,
-    /// The instruction that it is at, by index.
-    at: u32,
-    /// What the function has done; `None` if that was too much to follow.
-    summary: Option<Arc<Summary>>,
-    /// Whether it waits in its call of `deferreturn`.
-    runs_deferred: bool,
-    /// Whether the frame inside is one of a function that it called itself.
-    called: bool,
-    /// What it was called with, as far as its own frame says.
-    entered: Incoming,
-}
-
 /// What one frame has done on one path.
 struct Done {
     held: Vec<(LockKind, TargetAddr, ImageAddr, bool)>,
@@ -112,21 +91,38 @@ struct Done {
 
 impl<'a> Walk<'a> {
     /// From the outermost frame inwards: in the order in which they were called.
-    fn frames(&mut self, followed: &[Followed<'a>]) {
-        let nothing = Incoming::default();
+    fn frames(&mut self, frames: &[Frame]) {
+        // Those that are followed anew may ask for more than what is known of them at large.
+        let matters = |frame: &Frame| frame.matters || self.depth != Depth::Summaries;
+        let last = frames.iter().position(|frame| frame.matters);
+        let Some(last) = last else {
+            return;
+        };
+        let visited: Vec<bool> = frames.iter().map(matters).collect();
         let mut incoming = Incoming::default();
-        for (number, this) in followed.iter().enumerate().rev() {
-            let anew = self.anew(this, &incoming);
+        let mut entered = None;
+        for (number, this) in frames.iter().enumerate().skip(last).rev() {
+            let own = entered.take();
+            if visited.get(number) != Some(&true) {
+                incoming = Incoming::default();
+                continue;
+            }
+            let Some(frame) = self.frame(this) else {
+                return;
+            };
+            let anew = self.anew(this, own, &incoming);
             let Some(summary) = anew.as_ref().or(this.summary.as_deref()) else {
                 self.doubt_all();
                 incoming = Incoming::default();
                 continue;
             };
-            let inner = number.checked_sub(1).and_then(|inner| followed.get(inner));
+            let inner = number.checked_sub(1).and_then(|inner| frames.get(inner));
             let inner = inner.filter(|_| this.called);
-            let outgoing = inner.map_or(&nothing, |inner| &inner.entered);
-            let arrivals = self.arrivals(summary, this.frame, this.runs_deferred);
-            let resolvers = self.resolvers((summary, this.frame), &arrivals, (&incoming, outgoing));
+            entered = inner.map(|inner| self.entered(inner));
+            let nothing = Incoming::default();
+            let outgoing = entered.as_ref().unwrap_or(&nothing);
+            let arrivals = self.arrivals(summary, frame, this.runs_deferred);
+            let resolvers = self.resolvers((summary, frame), &arrivals, (&incoming, outgoing));
             if summary.touches_locks() {
                 let done: Vec<Done> = resolvers.iter().map(done).collect();
                 self.apply(this.index, &done);
@@ -140,19 +136,26 @@ impl<'a> Walk<'a> {
         }
     }
 
-    /// What a function has done, followed with what it was called with.
-    fn anew(&self, this: &Followed<'a>, incoming: &Incoming) -> Option<Summary> {
+    fn frame(&self, this: &Frame) -> Option<&'a StackFrame> {
+        let standing = self.standing;
+        standing.goroutine().stack.frames.get(this.index)
+    }
+
+    /// What a function has done, followed with what it was called with: its `own` frame may have been
+    /// asked already.
+    fn anew(&self, this: &Frame, own: Option<Incoming>, incoming: &Incoming) -> Option<Summary> {
         let summary = this
             .summary
             .as_ref()
             .filter(|summary| self.depth != Depth::Summaries && summary.touches_locks());
         summary?;
-        let code = self.standing.code();
-        let routine = code.routine(this.frame.pc)?;
+        let routine = this.routine.as_ref()?;
         let process = (self.memory as &dyn Memory, self.standing.bias());
-        let known = this.entered.or(incoming);
+        let own = own.unwrap_or_else(|| self.entered(this));
+        let known = own.or(incoming);
         let apart = self.depth == Depth::Rounds;
-        summary::in_process(code, process, &known, (&routine, this.at), apart)
+        let code = self.standing.code();
+        summary::in_process(code, process, &known, (routine, this.at), apart)
     }
 
     fn resolvers<'r>(
@@ -176,57 +179,14 @@ impl<'a> Walk<'a> {
         arrivals.iter().map(resolver).collect()
     }
 
-    /// The frames whose functions' pasts matter, from the innermost outwards.
-    fn followed(&self, pasts: &Pasts) -> Vec<Followed<'a>> {
-        let code = self.standing.code();
-        let stack = &self.standing.goroutine().stack;
-        let frames = &stack.frames;
-        let mut followed: Vec<Followed<'a>> = Vec::new();
-        // What was sampled is in the middle of its innermost function, and waits for nothing.
-        let mut innermost = self.standing.goroutine().sampled.is_none();
-        let mut inside: Option<(Arc<Routine>, Role)> = None;
-        for (index, frame) in frames.iter().enumerate().take(MAX_FRAMES) {
-            let routine = code.routine(frame.pc);
-            let role = routine.as_ref().map(|r| role(&r.function.name, innermost));
-            innermost &= role == Some(Role::Wait);
-            if role == Some(Role::End) {
-                break;
-            }
-            if matches!(role, None | Some(Role::Code)) {
-                let inner = inside.as_ref();
-                let is_exact = index == 0 && stack.innermost == InnermostPc::Exact;
-                let at = routine
-                    .as_ref()
-                    .and_then(|r| instruction(r, frame, inner, is_exact));
-                let summary = routine
-                    .as_ref()
-                    .and_then(|routine| pasts.before(code, routine, at?));
-                let is = |role| inner.is_some_and(|(_, inner)| *inner == role);
-                let mut this = Followed {
-                    index,
-                    frame,
-                    at: at.unwrap_or(0),
-                    summary,
-                    runs_deferred: is(Role::RunsDeferred),
-                    called: is(Role::Code),
-                    entered: Incoming::default(),
-                };
-                this.entered = self.entered(&this);
-                followed.push(this);
-            }
-            inside = routine.zip(role);
-        }
-        followed
-    }
-
     /// What the function of a frame was called with, as far as its own frame says.
-    fn entered(&self, this: &Followed<'a>) -> Incoming {
+    fn entered(&self, this: &Frame) -> Incoming {
         let nothing = Incoming::default();
-        let Some(summary) = &this.summary else {
+        let (Some(summary), Some(frame)) = (&this.summary, self.frame(this)) else {
             return nothing;
         };
-        let arrivals = self.arrivals(summary, this.frame, this.runs_deferred);
-        let resolvers = self.resolvers((summary, this.frame), &arrivals, (&nothing, &nothing));
+        let arrivals = self.arrivals(summary, frame, this.runs_deferred);
+        let resolvers = self.resolvers((summary, frame), &arrivals, (&nothing, &nothing));
         let said: Vec<Incoming> = resolvers.iter().map(Resolver::entered_with).collect();
         agreed(&said)
     }
@@ -321,11 +281,6 @@ impl<'a> Walk<'a> {
     }
 }
 
-/// Whether the function `name` interrupts its caller between two instructions instead of being called.
-fn interrupts(name: &str) -> bool {
-    matches!(name, "runtime.asyncPreempt" | "runtime.sigpanic")
-}
-
 fn done(resolver: &Resolver<'_>) -> Done {
     let arrival = resolver.arrival;
     let object = |number: Number| resolver.object(number);
@@ -372,17 +327,4 @@ fn agreed(said: &[Incoming]) -> Incoming {
             .collect(),
         closure: agreed(&|one| one.closure),
     }
-}
-
-/// The call, or the instruction, that `frame` of `routine` is at; `inner` is the frame inside,
-/// `is_exact` says that it was seen between two instructions.
-fn instruction(
-    routine: &Routine,
-    frame: &StackFrame,
-    inner: Option<&(Arc<Routine>, Role)>,
-    is_exact: bool,
-) -> Option<u32> {
-    let interrupted = is_exact || inner.is_some_and(|(inner, _)| interrupts(&inner.function.name));
-    let next = routine.body.index_of(frame.pc)?;
-    next.checked_sub(u32::from(!interrupted))
 }

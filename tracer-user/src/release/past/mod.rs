@@ -5,10 +5,11 @@
 //! processes that run the image, with symbols for its arguments, for memory and for the results of
 //! its calls ([`summary`]). What the symbols are for one goroutine, its frames say: what a function
 //! still needs lies in its frame ([`resolve`]). The frames together say what the goroutine has
-//! ([`lockset`]).
+//! ([`lockset`]); what they are whatever the numbers is found once for each stack ([`stacks`]).
 
 mod lockset;
 mod resolve;
+mod stacks;
 mod summary;
 mod symbols;
 
@@ -17,6 +18,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use rustc_hash::FxHashMap;
 
 pub use lockset::{Depth, Taking, of_goroutine};
+pub use stacks::Stacks;
 pub use symbols::{Origin, STACK, Symbols, surely_differ};
 
 use super::code::{Code, Routine};

@@ -374,4 +374,10 @@ impl Summary {
     pub(super) const fn touches_locks(&self) -> bool {
         !self.is_idle
     }
+    /// Whether what the function has done, or calls others with, depends on what its callers say that it
+    /// was called with.
+    pub(super) fn asks_callers(&self) -> bool {
+        let mut sources = self.sources.values();
+        sources.any(|source| matches!(source, Source::Argument(_) | Source::Closure))
+    }
 }

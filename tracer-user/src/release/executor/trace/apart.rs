@@ -12,6 +12,8 @@ use super::term::{Bases, Origin, Term};
 
 /// Bytes of a word.
 const WORD: u64 = 8;
+/// So many parts of memory need no room of their own to be compared.
+const FEW: usize = 48;
 
 /// Words that are told apart, by terms that are displacements from their origins.
 #[derive(Debug, Default)]
@@ -33,6 +35,8 @@ struct Hull {
     len: u64,
     /// How far above the beginning of the lowest each lies that is told apart, ascending.
     words: Vec<u64>,
+    /// How far each of these lies above a whole word if the lowest is one; `None` where that differs.
+    lane: Option<u64>,
     /// The same of those that are not among them.
     others: Vec<u64>,
 }
@@ -85,24 +89,33 @@ impl Apart {
         if !same.all(|(one, other)| bases.number(*one) == bases.number(*other)) {
             return false;
         }
-        let mut ranges: Vec<(Range<u64>, &Hull)> = Vec::with_capacity(self.hulls.len());
-        for hull in &self.hulls {
+        let mut room = [const { (0..0, 0) }; FEW];
+        let mut many = Vec::new();
+        let ranges = if let Some(few) = room.get_mut(..self.hulls.len()) {
+            few
+        } else {
+            many.resize(self.hulls.len(), (0..0, 0));
+            &mut many[..]
+        };
+        for (number, (place, hull)) in ranges.iter_mut().zip(&self.hulls).enumerate() {
             let Some(range) = hull.range(bases) else {
                 return false;
             };
-            ranges.push((range, hull));
+            *place = (range, number);
         }
         ranges.sort_unstable_by_key(|(range, _)| range.start);
-        let mut open: &[(Range<u64>, &Hull)] = &ranges;
-        while let [(range, hull), higher @ ..] = open {
-            let over = higher.iter().take_while(|(next, _)| next.start < range.end);
-            let apart = |(next, other): &(Range<u64>, &Hull)| {
-                let above = next.start - range.start;
-                !meet(&other.words, above, &hull.words)
-                    && !meet(&other.words, above, &hull.others)
-                    && !meet(&other.others, above, &hull.words)
+        let hull = |number: &usize| self.hulls.get(*number);
+        let mut open: &[(Range<u64>, usize)] = ranges;
+        while let [(range, number), higher @ ..] = open {
+            let Some(one) = hull(number) else {
+                return false;
             };
-            if !over.into_iter().all(apart) || hull.holds_one_of(&self.fixed, range) {
+            let over = higher.iter().take_while(|(next, _)| next.start < range.end);
+            let apart = |(next, number): &(Range<u64>, usize)| {
+                let above = next.start - range.start;
+                hull(number).is_some_and(|other| one.is_apart(other, above))
+            };
+            if !over.into_iter().all(apart) || one.holds_one_of(&self.fixed, range) {
                 return false;
             }
             open = higher;
@@ -121,8 +134,8 @@ impl Apart {
                 let words = hull.words.iter().map(|word| range.start + word);
                 are_apart(stack, &range) || !words.into_iter().any(|word| stack.contains(&word))
             };
-            let mut words = hull.words.iter();
-            words.all(|word| (range.start + word).is_multiple_of(WORD)) && stacks.iter().all(above)
+            let whole = |lane| (range.start + lane) % WORD == 0;
+            hull.lane.is_some_and(whole) && stacks.iter().all(above)
         });
         all && !stacks.iter().any(|stack| holds_one_of(&self.fixed, stack))
     }
@@ -165,6 +178,8 @@ impl Hull {
             }
             offsets.sort_unstable();
         }
+        let lane = words.first().map_or(0, |word| word % WORD);
+        let together = words.iter().all(|word| word % WORD == lane);
         let highest = words.last().max(others.last()).copied().unwrap_or(0);
         Self {
             lowest: Term {
@@ -172,6 +187,7 @@ impl Hull {
                 origin,
             },
             len: highest.saturating_add(WORD),
+            lane: together.then_some(lane),
             words,
             others,
         }
@@ -181,6 +197,13 @@ impl Hull {
     fn range(&self, bases: &Bases) -> Option<Range<u64>> {
         let start = bases.number(self.lowest);
         Some(start..start.checked_add(self.len)?)
+    }
+
+    /// Whether no word of either is one of the other's that are told apart: the other lies so far `above`.
+    fn is_apart(&self, other: &Self, above: u64) -> bool {
+        !meet(&other.words, above, &self.words)
+            && !meet(&other.words, above, &self.others)
+            && !meet(&other.others, above, &self.words)
     }
 
     /// Whether one of the `fixed` words, which are in ascending order, is one of it, which lies in
@@ -222,7 +245,8 @@ mod tests {
 
     fn bases(words: [u64; 3]) -> Bases {
         let [sp, one, two] = words.map(|word| BASE + 8 * word);
-        let mut bases = Bases::new(sp, 2);
+        let mut bases = Bases::default();
+        bases.begin(sp, 2);
         bases.add(one);
         bases.add(two);
         bases

@@ -7,7 +7,7 @@ use rustc_hash::FxHashMap;
 use super::{
     apart::Apart,
     dependence::{Dependence, Input, Step},
-    question::{Field, Question},
+    question::{Field, Question, Relation},
     term::{Origin, Term},
 };
 
@@ -66,8 +66,9 @@ impl Noted {
     fn steps(&self, order: &Order, relative: impl Fn(Term) -> Term) -> Vec<Step> {
         let mut asked: Vec<Vec<Step>> = Vec::new();
         asked.resize_with(self.inputs.len() + 1, Vec::new);
+        let pinned = self.pinned();
         for (question, answer) in &self.answers {
-            if question.of_fixed_place().is_none() {
+            if question.of_fixed_place().is_none() && !pinned.answer(question) {
                 let question = question.map(&relative);
                 let known_after = question.terms().map(Term::known_after).into_iter().max();
                 asked[known_after.unwrap_or(0)].push(Step::Ask(question, *answer));
@@ -80,6 +81,19 @@ impl Noted {
             steps.extend(asked.by_ref().take(group.len()).flatten());
         }
         steps
+    }
+
+    /// The inputs that must be the same for every goroutine.
+    fn pinned(&self) -> Pinned {
+        let mut pinned = Pinned::default();
+        for question in self.answers.keys() {
+            if let Question::Relation(Relation::Number(term)) = question
+                && let Origin::Input(input) = term.origin
+            {
+                pinned.by.entry(input).or_insert(*question);
+            }
+        }
+        pinned
     }
 
     fn step(&self, group: &[u32], relative: impl Fn(Term) -> Term) -> Step {
@@ -131,6 +145,25 @@ impl Noted {
                 origin => origin,
             },
         }
+    }
+}
+
+/// Inputs that must be the same for every goroutine, each with the question that says so.
+#[derive(Default)]
+struct Pinned {
+    by: FxHashMap<u32, Question>,
+}
+
+impl Pinned {
+    /// Whether what they are answers `question`, which need not be asked then.
+    fn answer(&self, question: &Question) -> bool {
+        let says_so = |input: &u32| self.by.get(input) == Some(question);
+        let known = |term: Term| match term.origin {
+            Origin::Fixed => true,
+            Origin::Stack => false,
+            Origin::Input(input) => self.by.contains_key(&input) && !says_so(&input),
+        };
+        !matches!(question, Question::OnStack(_)) && question.terms().into_iter().all(known)
     }
 }
 

@@ -1,5 +1,7 @@
 //! What the result for one goroutine depends on, and whether the same holds for another.
 
+use std::ops::Range;
+
 use rustc_hash::FxHashMap;
 
 use super::{
@@ -63,6 +65,17 @@ pub(super) enum Step {
 }
 
 impl Dependence {
+    /// To be kept while memory is the same.
+    #[must_use]
+    pub fn unread(&self) -> Read {
+        let is_read = |step: &&Step| matches!(step, Step::Fields(..));
+        let count = self.steps.iter().filter(is_read).count();
+        Read {
+            by_step: vec![Object::default(); count],
+            bases: Bases::default(),
+        }
+    }
+
     /// How much there is of it: inputs, answers and addresses.
     #[must_use]
     pub fn weight(&self) -> usize {
@@ -71,17 +84,27 @@ impl Dependence {
 
     /// If the execution takes the same course for the goroutine that was given `given`: what its
     /// numbers are in place of the others. Its frames must be the same, its stack pointer is `sp`.
-    pub fn applies(&self, sp: u64, given: &[u64], ground: &impl Ground) -> Option<Translation<'_>> {
+    /// `read` is what was read for others on the same memory.
+    pub fn serves<'a>(
+        &'a self,
+        (sp, given): (u64, &[u64]),
+        ground: &impl Ground,
+        read: &'a mut Read,
+    ) -> Option<Translation<'a>> {
         if (sp ^ self.sp) & 7 != 0 || !self.reaches(sp, ground) {
             return None;
         }
-        let mut bases = Bases::new(sp, self.inputs);
+        let Read { by_step, bases } = read;
+        bases.begin(sp, self.inputs);
+        let stacks = ground.stacks();
+        let mut by_step = by_step.iter_mut();
         for step in &self.steps {
             match step {
-                Step::Input(input) => bases.add(input.number(&bases, given, ground)?),
+                Step::Input(input) => bases.add(input.number(bases, given, ground)?),
                 Step::Fields(at, fields) => {
                     let at = bases.number(*at);
-                    if at & 7 != 0 || !ground.fields(at, fields, bases.inputs()) {
+                    let known = by_step.next();
+                    if at & 7 != 0 || !same(at, fields, bases, (ground, &stacks), known) {
                         return None;
                     }
                 }
@@ -93,12 +116,17 @@ impl Dependence {
                 }
             }
         }
-        let stacks = ground.stacks();
         let sound = !stacks.iter().any(|s| holds_one_of(&self.elsewhere, s))
-            && self.written.are_off(&stacks, &bases)
-            && self.written.stays(&bases)
-            && self.apart.stays(&bases);
+            && self.written.are_off(&stacks, bases)
+            && self.written.stays(bases)
+            && self.apart.stays(bases);
         sound.then_some(Translation { one: self, bases })
+    }
+
+    /// The same where nothing was read for others.
+    #[cfg(test)]
+    pub fn applies(&self, sp: u64, given: &[u64], ground: &impl Ground) -> Option<Translation<'_>> {
+        self.serves((sp, given), ground, Box::leak(Box::new(self.unread())))
     }
 
     /// Whether what was looked at of one stack is on the other one too.
@@ -108,11 +136,57 @@ impl Dependence {
     }
 }
 
+/// Adds the words `fields` of the object at `at` to the inputs; whether they could be read and are what
+/// they were. Many goroutines point to the same objects: `known` is what was read for the last one.
+fn same(
+    at: u64,
+    fields: &[Field],
+    bases: &mut Bases,
+    (ground, stacks): (&impl Ground, &[Range<u64>; 2]),
+    known: Option<&mut Object>,
+) -> bool {
+    let last = fields.last().map_or(0, |field| field.offset);
+    let end = at.saturating_add(last).saturating_add(8);
+    let off_stack = |stack: &Range<u64>| end <= stack.start || at >= stack.end;
+    let inputs = bases.inputs();
+    let Some(known) = known.filter(|_| stacks.iter().all(off_stack)) else {
+        return ground.fields(at, fields, inputs);
+    };
+    if known.at != Some(at) {
+        let from = inputs.len();
+        if !ground.fields(at, fields, inputs) {
+            return false;
+        }
+        known.at = Some(at);
+        known.words.clear();
+        known.words.extend(inputs.get(from..).unwrap_or_default());
+        return true;
+    }
+    inputs.extend(&known.words);
+    true
+}
+
+/// What was read beyond stacks for the last goroutine of which was asked whether an execution takes the
+/// same course for it. Memory must not have been looked at anew since.
+#[derive(Debug, Default)]
+pub struct Read {
+    by_step: Vec<Object>,
+    /// The numbers of the last one: room for those of the next.
+    bases: Bases,
+}
+
+/// Words of the object at `at`.
+#[derive(Debug, Clone, Default)]
+struct Object {
+    at: Option<u64>,
+    words: Vec<u64>,
+}
+
 /// What the numbers of one goroutine are for another.
 #[derive(Debug)]
 pub struct Translation<'a> {
     one: &'a Dependence,
-    bases: Bases,
+    bases: &'a Bases,
 }
 
 impl Translation<'_> {

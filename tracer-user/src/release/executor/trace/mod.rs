@@ -21,7 +21,7 @@ mod tests;
 
 use std::{cell::RefCell, cmp::Ordering};
 
-pub use dependence::Dependence;
+pub use dependence::{Dependence, Read};
 pub use lookup::{Key, Lookup};
 pub use operation::Compute;
 pub use question::{Field, Ground};
@@ -86,6 +86,10 @@ impl std::hash::Hash for CellAddr {
     }
 }
 
+/// What had been noted at some point, to go back to.
+#[derive(Debug)]
+pub struct Mark(Option<Recorder>);
+
 /// Knows the numbers, and notes what is concluded from them.
 #[derive(Debug)]
 pub struct Trace {
@@ -107,10 +111,32 @@ impl Trace {
         }
     }
 
+    /// Notes everything, and takes no numbers for one where paths meet that only happen to be equal for
+    /// this goroutine: less is known, but it depends on less.
+    #[must_use]
+    pub fn telling_apart(sp: u64) -> Self {
+        let trace = Self::on(sp);
+        trace.noted(Recorder::tell_apart);
+        trace
+    }
+
     /// What the execution depended on; `None` if that was not noted, or cannot be.
     #[must_use]
     pub fn finish(self) -> Option<Dependence> {
         self.recorder?.into_inner().finish()
+    }
+
+    /// What has been noted so far.
+    #[must_use]
+    pub fn mark(&self) -> Mark {
+        Mark(self.recorder.as_ref().map(|notes| notes.borrow().clone()))
+    }
+
+    /// Forgets what was noted since `mark`: nothing of it is made use of.
+    pub fn back_to(&self, mark: Mark) {
+        if let (Some(notes), Some(before)) = (&self.recorder, mark.0) {
+            *notes.borrow_mut() = before;
+        }
     }
 
     /// The number `bits`, which the analysis is given as number `number`.
@@ -166,7 +192,7 @@ impl Trace {
         if left.bits != right.bits {
             return None;
         }
-        self.noted(|notes| notes.meet(left, right))
+        self.noted(|notes| notes.meet(left, right))?
     }
 
     /// What stands for both words where two paths meet, and the bytes in which they agree, as a mask

@@ -18,7 +18,7 @@ use crate::release::isa::Arithmetic;
 const MAX_NOTES: usize = 100_000;
 
 /// The notes.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub(super) struct Recorder {
     sp: u64,
     inputs: Vec<(Input, u64)>,
@@ -32,6 +32,8 @@ pub(super) struct Recorder {
     reach: Range<u64>,
     /// Whether something depends on what cannot be noted.
     failed: bool,
+    /// Whether numbers of different origins are not taken for one where paths meet.
+    tells_apart: bool,
 }
 
 impl Recorder {
@@ -47,7 +49,14 @@ impl Recorder {
             objects: FxHashMap::default(),
             reach: sp..sp,
             failed: false,
+            tells_apart: false,
         }
+    }
+
+    /// From now on numbers of different origins are not taken for one where paths meet, even if they are
+    /// equal.
+    pub(super) fn tell_apart(&mut self) {
+        self.tells_apart = true;
     }
 
     /// The number `bits` that `input` is for this goroutine.
@@ -170,21 +179,24 @@ impl Recorder {
     }
 
     /// What stands for two numbers that are equal for this goroutine, where two paths meet. That
-    /// they are matters only if it is used.
-    pub(super) fn meet(&mut self, left: Term, right: Term) -> Term {
+    /// they are matters only if it is used. `None`: they are told apart.
+    pub(super) fn meet(&mut self, left: Term, right: Term) -> Option<Term> {
+        if self.tells_apart {
+            return None;
+        }
         let (kept, input) = match (left.origin, right.origin) {
             (Origin::Input(input), _) => (left, input),
             (_, Origin::Input(input)) => (right, input),
             _ => {
                 self.answered(equal(left, right), 1);
-                return left;
+                return Some(left);
             }
         };
         let pairs = self.met.entry(input).or_default();
         if !pairs.contains(&(left, right)) {
             pairs.push((left, right));
         }
-        kept
+        Some(kept)
     }
 
     /// That the word at `at` is written, or read after it was. `on_stack`: it is the goroutine's own

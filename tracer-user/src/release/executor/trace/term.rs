@@ -64,7 +64,7 @@ impl Term {
 }
 
 /// What the terms of one goroutine are counted from, where they are displacements.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub(super) struct Bases {
     sp: u64,
     inputs: Vec<u64>,
@@ -72,11 +72,10 @@ pub(super) struct Bases {
 
 impl Bases {
     /// Those of a goroutine with the stack pointer `sp` before its `inputs`, so many, are known.
-    pub(super) fn new(sp: u64, inputs: usize) -> Self {
-        Self {
-            sp,
-            inputs: Vec::with_capacity(inputs),
-        }
+    pub(super) fn begin(&mut self, sp: u64, inputs: usize) {
+        self.sp = sp;
+        self.inputs.clear();
+        self.inputs.reserve(inputs);
     }
 
     /// Adds what the next input is.

@@ -182,6 +182,76 @@ fn where_paths_meet_it_matters_only_if_used() {
 }
 
 #[test]
+fn what_happens_to_be_equal_is_told_apart_where_that_is_asked_for() {
+    let ground = Fake::new(ONE, &[(ONE + 16, 7), (ONE + 24, 7)]);
+    let trace = Trace::telling_apart(ONE);
+    let [first, second] =
+        [16, 24].map(|offset| read(&trace, &ground, trace.on_own_stack(ONE + offset)));
+    assert_eq!(trace.meet(first, second), None);
+    assert_eq!(trace.meet(first, first), Some(first));
+}
+
+#[test]
+fn what_was_noted_in_vain_matters_no_more() {
+    let one = frame(ONE, 0x50000, 7);
+    let trace = Trace::on(ONE);
+    let pointer = slot(&trace, &one);
+    assert!(trace.is_address(pointer));
+    let mark = trace.mark();
+    assert_eq!(trace.number(pointer), 0x50000);
+    trace.back_to(mark);
+    let dependence = trace.finish().expect("all was noted");
+    let applies = |object| {
+        let other = frame(OTHER, object, 7);
+        dependence.applies(OTHER, &[], &other).is_some()
+    };
+    assert!(applies(0x70000) && !applies(0));
+}
+
+#[test]
+fn an_object_is_read_once_for_all_that_point_to_it_and_lies_on_the_stack_of_none() {
+    let one = frame(ONE, 0x50000, 7);
+    let trace = Trace::on(ONE);
+    let field = read(&trace, &one, slot(&trace, &one).displaced(8));
+    assert!(!trace.is_zero(field, 8));
+    let dependence = trace.finish().expect("all was noted");
+    let mut known = dependence.unread();
+    let mut serves = |sp, object, field| {
+        let other = frame(sp, object, field);
+        dependence.serves((sp, &[]), &other, &mut known).is_some()
+    };
+    assert!(!serves(OTHER, 0x70000, 0));
+    assert!(!serves(OTHER, 0x70000, 9), "it has been read already");
+    assert!(serves(OTHER, 0x80000, 9));
+    assert!(
+        serves(OTHER + 0x8000, 0x80000, 0),
+        "it has been read already"
+    );
+    assert!(!serves(0x80000, 0x80000, 9), "it is on its own stack");
+}
+
+#[test]
+fn what_a_known_number_answers_is_not_asked() {
+    let one = frame(ONE, 0x50000, 7);
+    let note = |pins: bool| {
+        let trace = Trace::on(ONE);
+        let field = read(&trace, &one, slot(&trace, &one).displaced(8));
+        assert!(!trace.is_zero(field, 8) && !trace.is_address(field.displaced(1)));
+        if pins {
+            assert_eq!(trace.number(field), 7);
+            assert_eq!(trace.number(field.displaced(8)), 15);
+        }
+        trace.finish().expect("all was noted")
+    };
+    assert_eq!(note(false).weight(), note(true).weight() + 1);
+    let applies = |field| {
+        let other = frame(OTHER, 0x70000, field);
+        note(true).applies(OTHER, &[], &other).is_some()
+    };
+    assert!(applies(7) && !applies(9));
+}
+
+#[test]
 fn what_is_looked_up_is_looked_up_again() {
     let trace = Trace::on(ONE);
     let one = frame(ONE, 0x50000, 7);
