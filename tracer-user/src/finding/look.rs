@@ -16,6 +16,7 @@ use super::{
     lingering::{self, lingers},
     phrase::count,
     scene::MAIN,
+    unseen,
 };
 use crate::{
     cancellation::{Cancellation, Cut, Work, sleep},
@@ -227,6 +228,12 @@ impl Looker {
         };
         let evidence = read(past, None)?;
         let mut diagnosis = judge(past, evidence, None, None);
+        // Whoever looks once gets no other answer; the next look comes by itself elsewhere.
+        let once = past.is_of_single_look();
+        if once && diagnosis.doubts_for_the_unseen() {
+            let evidence = unseen::of_all(|| read(past, None))?;
+            diagnosis = judge(past, evidence, None, None);
+        }
         let walk = self
             .options
             .reach
@@ -249,7 +256,10 @@ impl Looker {
             diagnosis.reach_walked = true;
         } else if walk.is_some() || confirm {
             sleep(BETWEEN_LOOKS);
-            let evidence = read(past, None)?;
+            let evidence = match once && diagnosis.suspects_cycle_of_locks() {
+                true => unseen::of_all(|| read(past, None))?,
+                false => read(past, None)?,
+            };
             if let Some(prover) = &mut prover {
                 prover.go_on_with(Arc::clone(&evidence.snapshot));
             }
@@ -258,7 +268,7 @@ impl Looker {
         }
         diagnosis.incomplete.extend(too_many);
         past.end(&mut diagnosis);
-        if past.is_of_single_look() && lingers(&diagnosis, &target) {
+        if once && lingers(&diagnosis, &target) {
             let evidence = read(past, Some(&diagnosis.snapshot))?;
             let reach_walked = diagnosis.reach_walked;
             diagnosis = judge(past, evidence, None, Some(&diagnosis));

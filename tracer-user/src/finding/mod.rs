@@ -44,6 +44,7 @@ mod tenure;
 mod thread_sites;
 mod timers;
 mod unreachable;
+mod unseen;
 mod walk;
 mod whole_process;
 
