@@ -15,6 +15,7 @@ use super::{
     packages,
     sites::{self, AtomicEffect, CallEffect, SlowPath},
     stack_objects,
+    unwritten::Unwritten,
 };
 use crate::{
     ids::ImageAddr,
@@ -63,6 +64,7 @@ pub struct Code {
     callees: Mutex<FxHashMap<ImageAddr, Option<Callee>>>,
     inert: Mutex<FxHashMap<ImageAddr, bool>>,
     in_loops: Mutex<FxHashMap<ImageAddr, bool>>,
+    unwritten: Mutex<Unwritten>,
 }
 
 impl Routine {
@@ -98,7 +100,13 @@ impl Code {
             callees: Mutex::default(),
             inert: Mutex::default(),
             in_loops: Mutex::default(),
+            unwritten: Mutex::default(),
         }
+    }
+
+    /// What is known of variables that nothing writes.
+    pub(super) const fn unwritten(&self) -> &Mutex<Unwritten> {
+        &self.unwritten
     }
 
     /// The image.

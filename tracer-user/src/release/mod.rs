@@ -21,6 +21,7 @@ mod rounds;
 mod sites;
 mod stack_objects;
 mod timers;
+mod unwritten;
 mod verdict;
 
 pub use analyzer::{Analyzer, Locks};
