@@ -11,7 +11,11 @@ mod go;
 use std::{path::Path, process::Command};
 
 use go::{Flavour, Toolchain};
-use tracer_user::image::{Arch, Image, ImageError, LayoutSource, WaitReason};
+use object::{Object as _, ObjectSymbol as _};
+use tracer_user::{
+    ids::ImageAddr,
+    image::{Arch, Image, ImageError, LayoutSource, WaitReason},
+};
 
 fn toolchains() -> Vec<Toolchain> {
     let found = go::installed();
@@ -95,7 +99,7 @@ fn inlined_calls_are_expanded_with_their_own_lines() {
             panic!("main.lockBoth")
         };
         let inlined_lock = (lock_both.entry.0..lock_both.end.0)
-            .map(|pc| image.symbolize(tracer_user::ids::ImageAddr(pc), false))
+            .map(|pc| image.symbolize(ImageAddr(pc), false))
             .find(|frames| frames.len() > 1 && frames[0].function.ends_with("(*Mutex).Lock"))
             .unwrap_or_else(|| panic!("{}: no inlined Lock", toolchain.version));
         let outermost = inlined_lock
@@ -107,6 +111,42 @@ fn inlined_calls_are_expanded_with_their_own_lines() {
             "{inlined_lock:?}"
         );
     }
+}
+
+#[test]
+fn all_that_refers_to_a_variable_is_found() {
+    let Some(toolchain) = toolchains().pop() else {
+        return;
+    };
+    let path = go::build(&toolchain, "sentinel-rewritten", Flavour::Plain);
+    let path = path.unwrap_or_else(|error| panic!("{error}"));
+    let image = open(&path);
+    if image.arch() != Arch::Amd64 {
+        return;
+    }
+    let file = std::fs::read(&path).unwrap();
+    let elf = object::File::parse(&*file).unwrap();
+    let references = |name: &str| {
+        let symbol = elf.symbols().find(|symbol| symbol.name() == Ok(name));
+        let symbol = symbol.unwrap_or_else(|| panic!("no {name}"));
+        let start = ImageAddr(symbol.address());
+        let variable = start..start.offset(symbol.size());
+        assert_eq!(image.variable_at(start), Some(variable.clone()), "{name}");
+        let references = image.references(&variable);
+        references.unwrap_or_else(|| panic!("{name}"))
+    };
+    // Read once, and by its address in the data.
+    let pointed = references("main.errPointed");
+    assert!(pointed.in_data && !pointed.in_code.is_empty());
+    // Read and written, or its address taken.
+    for name in ["main.errReflected", "main.errAssigned", "main.errHeld"] {
+        let found = references(name);
+        assert!(
+            !found.in_data && found.in_code.len() >= 2,
+            "{name}: {found:?}"
+        );
+    }
+    assert_eq!(open(&strip(&path)).variable_at(ImageAddr(0x50_0000)), None);
 }
 
 #[test]

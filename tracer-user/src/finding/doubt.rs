@@ -38,19 +38,26 @@ impl<'a> Doubts<'a> {
         if !open {
             return verdicts;
         }
-        retold(verdicts, nodes, &|object, goid| self.of(object, goid))
+        retold(verdicts, nodes, &|object, goid, waits| {
+            self.of(object, goid, waits)
+        })
     }
 
-    /// How little speaks for `goid` being who holds `object`; the smallest doubt of what it will do.
-    fn of(&self, object: TargetAddr, goid: Goid) -> u8 {
+    /// How little speaks for `goid` being who holds `object`; the smallest doubt of what it will do. If it
+    /// `waits_for_itself` there, that is not because it keeps others out: a writer waits for readers.
+    fn of(&self, object: TargetAddr, goid: Goid, waits_for_itself: bool) -> u8 {
         let known = self.holders.get(&object);
         let candidates = known.map_or(&[][..], |holders| &holders.candidates);
         let waits = self.waits.contains(&(object, goid));
-        let mine = candidates.iter().filter(|(holder, _)| *holder == goid);
-        // Who serves a channel is as likely as the next one.
+        let mine = candidates.iter().filter(|(holder, release)| {
+            *holder == goid && !(waits_for_itself && release.evidence.held == Held::Protocol)
+        });
+        let by_chance = known.is_some_and(|holders| holders.any_reader.holders.contains(&goid));
         mine.map(|(_, release)| doubt(release, waits))
             .min()
-            .unwrap_or(0)
+            // Who gives back some read lock, no matter which, hardly has this one; who serves a channel
+            // is as likely as the next one.
+            .unwrap_or(if by_chance { u8::MAX } else { 0 })
     }
 }
 

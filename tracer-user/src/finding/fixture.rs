@@ -280,6 +280,10 @@ impl Process {
                 candidates: Vec::new(),
                 exclusive: set(Need::OneOf),
                 readers: set(Need::All),
+                any_reader: HolderSet {
+                    complete: false,
+                    ..set(Need::OneOf)
+                },
                 doubts: Vec::new(),
             });
         holders.candidates.retain(|(_, r)| r.kind != kind);

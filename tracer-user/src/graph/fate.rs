@@ -153,8 +153,9 @@ fn worst(causes: impl Iterator<Item = Cause>) -> Option<Cause> {
     causes.min_by_key(|cause| !matches!(cause, Cause::Cycle(_)))
 }
 
-/// How little speaks for a goroutine being the one that holds an object; 0: nothing is missing.
-pub(super) type Doubt<'a> = &'a dyn Fn(TargetAddr, Goid) -> u8;
+/// How little speaks for a goroutine being the one that holds an object; 0: nothing is missing. The
+/// last argument says whether it is itself one of those that wait for the very same.
+pub(super) type Doubt<'a> = &'a dyn Fn(TargetAddr, Goid, bool) -> u8;
 
 /// Dead goroutines → the gates they wait at → the dead holders of those; of several of whom one
 /// suffices, those with the least doubt. Nodes are the goroutines, then the gates.
@@ -165,7 +166,7 @@ fn dead_part(graph: &Compact<'_>, live: &[bool], doubt: Doubt<'_>) -> Adjacency 
         .filter_map(|v| graph.gate_of(v).map(|gate| (v, goroutines + gate)));
     let holds = (0..graph.gates.len()).flat_map(|gate| {
         let Gate { object, need, .. } = graph.gates[gate];
-        let of = move |v: usize| doubt(object, graph.goids[v]);
+        let of = move |v: usize| doubt(object, graph.goids[v], graph.gate_of(v) == Some(gate));
         let holders = graph.holders.successors(gate).iter().copied();
         let holders = holders.filter(|&v| !live[v]);
         let least = match need {

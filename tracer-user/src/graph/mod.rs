@@ -33,19 +33,19 @@ use crate::ids::{Goid, TargetAddr};
 pub fn solve(nodes: &[GoroutineNode], reach: &mut dyn Reachability) -> Verdicts {
     let graph = compact::Compact::new(nodes);
     let live = liveness::live(&graph, reach);
-    let (dead, cycles) = fate::fates(&graph, &live, &|_, _| 0);
+    let (dead, cycles) = fate::fates(&graph, &live, &|_, _, _| 0);
     Verdicts::new(dead, cycles, root_blocker::root_blockers(&graph, &live))
 }
 
 /// Tells anew why those are dead who are dead in `verdicts`, which followed from `nodes`: where any
-/// of several goroutines may be the one that holds an object, those count of whom `doubt` (of object
-/// and holder) says least. Whoever only may hold what he waits for is a waiter then, and no member of
+/// of several goroutines may be the one that holds an object, those count of whom `doubt` (of object,
+/// holder, and whether that one waits for the very same) says least. Whoever only may hold what he waits for is a waiter then, and no member of
 /// a cycle. Who is dead stays the same.
 #[must_use]
 pub fn retold(
     verdicts: Verdicts,
     nodes: &[GoroutineNode],
-    doubt: &dyn Fn(TargetAddr, Goid) -> u8,
+    doubt: &dyn Fn(TargetAddr, Goid, bool) -> u8,
 ) -> Verdicts {
     let graph = compact::Compact::new(nodes);
     let live: Vec<bool> = graph

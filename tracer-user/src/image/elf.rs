@@ -27,6 +27,7 @@ pub(super) struct Segment {
     pub(super) offset: u64,
     pub(super) file_size: u64,
     pub(super) writable: bool,
+    pub(super) executable: bool,
 }
 
 /// Linkers make half a dozen.
@@ -81,6 +82,7 @@ impl Elf {
             offset: segment.offset,
             file_size: segment.file_size,
             writable: segment.flags & elf::PF_W != 0,
+            executable: segment.flags & elf::PF_X != 0,
         });
         Ok(Self {
             arch,

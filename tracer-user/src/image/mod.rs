@@ -14,6 +14,7 @@ mod moduledata;
 mod pc_value;
 mod pclntab;
 mod probe_site;
+mod references;
 mod relocations;
 mod symbolize;
 mod type_name;
@@ -32,6 +33,7 @@ pub use layout::{Layout, LayoutSource};
 pub use moduledata::ModuleData;
 pub use pclntab::Function;
 pub use probe_site::{ProbeSite, ProbeSites, SiteKind};
+pub use references::References;
 pub use symbolize::SourceFrame;
 pub use version::GoVersion;
 pub use wait_reason::WaitReason;
@@ -165,6 +167,20 @@ impl Image {
     #[must_use]
     pub fn layout_source(&self) -> &LayoutSource {
         &self.layout_source
+    }
+
+    /// The variable that the word at `at` belongs to, as the symbol table says; `None` without one. Goes
+    /// through the whole table.
+    #[must_use]
+    pub fn variable_at(&self, at: ImageAddr) -> Option<Range<ImageAddr>> {
+        references::variable_at(&self.elf, at)
+    }
+
+    /// Where amd64 code and all data refer to `variable`; `None` where that cannot be told. Goes through
+    /// the whole file.
+    #[must_use]
+    pub fn references(&self, variable: &Range<ImageAddr>) -> Option<References> {
+        references::of(&self.elf, variable)
     }
 
     /// Where the runtime's global variables are.

@@ -16,6 +16,7 @@ use super::{
     packages,
     sites::{self, AtomicEffect, CallEffect, SlowPath},
     stack_objects,
+    unwritten::Unwritten,
 };
 use crate::{
     ids::ImageAddr,
@@ -65,6 +66,7 @@ pub struct Code {
     inert: Mutex<FxHashMap<ImageAddr, bool>>,
     in_loops: Mutex<FxHashMap<ImageAddr, bool>>,
     depths: Depths,
+    unwritten: Mutex<Unwritten>,
 }
 
 impl Routine {
@@ -101,6 +103,7 @@ impl Code {
             inert: Mutex::default(),
             in_loops: Mutex::default(),
             depths: Depths::default(),
+            unwritten: Mutex::default(),
         }
     }
 
@@ -108,6 +111,11 @@ impl Code {
     #[must_use]
     pub const fn depths(&self) -> &Depths {
         &self.depths
+    }
+
+    /// What is known of variables that nothing writes.
+    pub(super) const fn unwritten(&self) -> &Mutex<Unwritten> {
+        &self.unwritten
     }
 
     /// The image.

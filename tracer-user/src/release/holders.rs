@@ -100,19 +100,21 @@ impl Judge {
         let addr = object.id.addr;
         let of = |kinds: &[ReleaseKind]| self.of(addr, kinds);
         let mut doubts = Vec::new();
-        let none = |need| HolderSet {
-            holders: Vec::new(),
-            need,
-            complete: false,
-            unseen: Vec::new(),
+        let none = || {
+            [Need::All, Need::OneOf].map(|need| HolderSet {
+                holders: Vec::new(),
+                need,
+                complete: false,
+                unseen: Vec::new(),
+            })
         };
-        let (candidates, exclusive, readers) = match object.state.as_ref()? {
+        let (candidates, exclusive, [readers, any_reader]) = match object.state.as_ref()? {
             ObjectState::Mutex(state) => {
                 let kinds = [ReleaseKind::Unlock];
                 let candidates = of(&kinds);
                 let exclusive =
                     self.exclusive((addr, &candidates), &kinds, state.locked, &mut doubts);
-                (candidates, exclusive, none(Need::All))
+                (candidates, exclusive, none())
             }
             ObjectState::RwMutex {
                 writer,
@@ -131,14 +133,14 @@ impl Judge {
                     readers
                 };
                 let count = u32::try_from(*count).unwrap_or(0);
-                let readers = self.readers(&reading, count, &mut doubts);
+                let readers = self.readers((addr, &reading), count, &mut doubts);
                 ([writers, reading].concat(), exclusive, readers)
             }
             ObjectState::WaitGroup { counter, .. } => {
                 let candidates = of(&[ReleaseKind::Done]);
                 let owed = u32::try_from(*counter).unwrap_or(0);
                 let exclusive = self.owed((addr, &candidates), owed, &mut doubts);
-                (candidates, exclusive, none(Need::All))
+                (candidates, exclusive, none())
             }
             ObjectState::Channel { .. } | ObjectState::Cond { .. } | ObjectState::Semaphore(_) => {
                 return None;
@@ -151,6 +153,7 @@ impl Judge {
             candidates: candidates.collect(),
             exclusive,
             readers,
+            any_reader,
             doubts,
         })
     }
@@ -244,15 +247,23 @@ impl Judge {
     }
 
     /// The readers that a writer waits for. Each of them has to leave, so those that are known to be
-    /// readers count whether or not the others are.
-    fn readers(&self, candidates: &[Candidate], count: u32, doubts: &mut Vec<String>) -> HolderSet {
+    /// readers count whether or not the others are. Where others were seen who may give a read lock
+    /// back, what they give back may be one of theirs: then the writer can go on as long as anyone can
+    /// of the readers and those others, which is what the second set says.
+    fn readers(
+        &self,
+        (object, candidates): (TargetAddr, &[Candidate]),
+        count: u32,
+        doubts: &mut Vec<String>,
+    ) -> [HolderSet; 2] {
         let owns = |candidate: &&Candidate| candidate.1.is_owned();
         let owned: Vec<&Candidate> = candidates.iter().filter(owns).collect();
         // Whoever else gives a read lock back lets the writer go on as well.
         let nameless = self.of(TargetAddr(0), &[ReleaseKind::ReadUnlock]);
         let nameless = nameless.iter().filter(|(_, r)| r.acquired.is_none());
-        let others = nameless.count() + candidates.len() - owned.len();
-        if others > 0 && !owned.is_empty() {
+        let others = candidates.iter().filter(|candidate| !owns(candidate));
+        let others = goids(others.chain(nameless));
+        if !others.is_empty() && !owned.is_empty() {
             doubts.push("somebody else may give a read lock back".to_owned());
         }
         let plausible = tally(owned.len()) <= count;
@@ -262,16 +273,27 @@ impl Judge {
                 owned.len()
             ));
         }
-        let complete = plausible && others == 0 && !owned.is_empty();
-        HolderSet {
+        let known = plausible && !owned.is_empty();
+        let by_timer = |object| self.by_timer(ReleaseKind::ReadUnlock, object);
+        let owners = goids(owned.into_iter());
+        let complete = known && others.is_empty();
+        let readers = HolderSet {
             complete,
             holders: match complete {
-                true => goids(owned.into_iter()),
+                true => owners.clone(),
                 false => goids(candidates.iter()),
             },
             need: Need::All,
             unseen: Vec::new(),
-        }
+        };
+        let more = others.iter().filter(|goid| !owners.contains(goid));
+        let any_reader = HolderSet {
+            complete: known && !by_timer(object) && !by_timer(TargetAddr(0)),
+            holders: owners.iter().chain(more).copied().collect(),
+            need: Need::OneOf,
+            unseen: Vec::new(),
+        };
+        [readers, any_reader]
     }
 
     /// Who owes a `WaitGroup` its `Done`s. Nobody takes one on: whoever can reach the group may call

@@ -22,6 +22,7 @@ mod rounds;
 mod sites;
 mod stack_objects;
 mod timers;
+mod unwritten;
 mod verdict;
 
 pub use analyzer::{Analyzer, Locks};

@@ -151,6 +151,8 @@ pub struct LockHolders {
     pub exclusive: HolderSet,
     /// What a writer that drains readers needs.
     pub readers: HolderSet,
+    /// What it needs where others than the known readers were seen who may give a read lock back.
+    pub any_reader: HolderSet,
     /// Why `complete` is false, in words; empty when both are complete.
     pub doubts: Vec<String>,
 }

@@ -15,6 +15,7 @@
 //! // matrix: all                                      every Go version and flavour
 //! // go: >=1.N
 //! // build: cgo
+//! // build: plain                                     with symbols, and as the compiler does it by itself
 //! // env: NAME=VALUE                                  set when it is run
 //! // cgroup: cpus=N                                   run in a cgroup that allows N CPUs
 //! ```
@@ -57,6 +58,8 @@ pub(crate) struct Header {
     pub(crate) matrix: Matrix,
     pub(crate) oldest_go: u32,
     pub(crate) cgo: bool,
+    /// Only as the compiler and the linker build it by themselves.
+    pub(crate) plain: bool,
     pub(crate) environment: Vec<(String, String)>,
     /// CPUs that its cgroup is to allow.
     pub(crate) cpus: Option<f64>,
@@ -94,6 +97,7 @@ fn parse(source: &str) -> Result<Header, String> {
         matrix: Matrix::Newest,
         oldest_go: 0,
         cgo: false,
+        plain: false,
         environment: Vec::new(),
         cpus: None,
     };
@@ -107,6 +111,7 @@ fn parse(source: &str) -> Result<Header, String> {
                 .push(expectation(text).ok_or_else(|| format!("what is `{text}`?"))?),
             ("matrix", "all") => header.matrix = Matrix::All,
             ("build", "cgo") => header.cgo = true,
+            ("build", "plain") => header.plain = true,
             ("env", setting) => {
                 let (name, value) = setting.split_once('=').ok_or("what is set to what?")?;
                 header.environment.push((name.to_owned(), value.to_owned()));

@@ -73,6 +73,9 @@ fn matrix(toolchains: &[Toolchain], header: &Header) -> Vec<(Toolchain, Flavour)
             [Flavour::Pie, Flavour::NoOptimisation].map(|flavour| (newest.clone(), flavour)),
         );
     }
+    if header.plain {
+        cells.retain(|(_, flavour)| *flavour == Flavour::Plain);
+    }
     if header.cgo {
         cells.retain(|(_, flavour)| *flavour != Flavour::Pie);
         for cell in &mut cells {

@@ -152,7 +152,8 @@ fn holders(object: TargetAddr, holder: u64) -> LockHolders {
             },
         )],
         exclusive: set.clone(),
-        readers: set,
+        readers: set.clone(),
+        any_reader: set,
         doubts: Vec::new(),
     }
 }

@@ -110,8 +110,9 @@ struct Reader<'a> {
     holders: &'a FxHashMap<TargetAddr, LockHolders>,
     actors: Actors,
     assume: Assume<'a>,
-    /// Holder sets already built, to be shared by all waiters of an object.
-    sets: FxHashMap<(TargetAddr, Need), Arc<HolderSet>>,
+    /// Holder sets already built, to be shared by all waiters of an object: that of a writer that waits
+    /// for the readers, or that of those who wait for the lock.
+    sets: FxHashMap<(TargetAddr, bool, Need), Arc<HolderSet>>,
 }
 
 impl Reader<'_> {
@@ -239,7 +240,10 @@ impl Reader<'_> {
         let known = self.holders.get(&object)?;
         let (set, need) = match operation {
             Operation::Lock | Operation::ReadLock => (&known.exclusive, Need::OneOf),
-            Operation::DrainReaders => (&known.readers, Need::All),
+            Operation::DrainReaders if known.readers.complete || self.assumes_seen_actors() => {
+                (&known.readers, Need::All)
+            }
+            Operation::DrainReaders => (&known.any_reader, Need::OneOf),
             Operation::Wait => (&known.exclusive, Need::All),
             Operation::Send | Operation::Receive | Operation::CondWait | Operation::Acquire => {
                 return None;
@@ -250,7 +254,8 @@ impl Reader<'_> {
             return None;
         }
         let by_seen_actors = self.assumes_seen_actors();
-        let shared = self.sets.entry((object, need)).or_insert_with(|| {
+        let key = (object, operation == Operation::DrainReaders, need);
+        let shared = self.sets.entry(key).or_insert_with(|| {
             let mut set = HolderSet {
                 complete: true,
                 ..set.clone()

@@ -120,7 +120,7 @@ proptest! {
     #[test]
     fn doubts_change_nobody_s_life(nodes in any_nodes(), doubts in prop::collection::vec(0..3_u8, 64)) {
         let verdicts = solved(&nodes);
-        let doubt = |object: TargetAddr, holder: Goid| {
+        let doubt = |object: TargetAddr, holder: Goid, _| {
             let at = usize::try_from(object.0 * 7 + holder.0).unwrap() % doubts.len();
             doubts[at]
         };

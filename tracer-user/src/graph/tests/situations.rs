@@ -191,7 +191,7 @@ fn who_only_may_hold_a_lock_is_a_waiter_once_the_doubts_count() {
     ];
     let verdicts = solved(&nodes);
     assert_eq!(verdicts.cycles[0].members.len(), 4);
-    let doubt = |_, holder: Goid| u8::from(holder.0 > 3);
+    let doubt = |_, holder: Goid, _| u8::from(holder.0 > 3);
     let retold = retold(verdicts.clone(), &nodes, &doubt);
     assert_eq!(dead(&retold), dead(&verdicts));
     assert_eq!(retold.cycles[0].members, [Goid(2), Goid(3)]);

@@ -1,7 +1,7 @@
 //! Branches: decided by the frame's own values, else both sides.
 
 use super::{
-    super::isa::{Cold, Operand, Target, Test},
+    super::isa::{Body, Cold, Condition, Operand, Operation, Target, Test},
     Executor, State, Step,
     trace::CellAddr,
     value::Value,
@@ -10,6 +10,8 @@ use crate::ids::TargetAddr;
 
 /// Entries of a jump table at most.
 const MAX_TABLE: u64 = 1024;
+/// How far behind a branch another one on the same flags is looked for.
+const NEXT_BRANCH: u32 = 4;
 
 impl Executor<'_> {
     pub(super) fn jump_if(
@@ -31,7 +33,15 @@ impl Executor<'_> {
         }
         state.forks += 1;
         let mut taken = state.clone();
-        if matches!(self.jump(&mut taken, target), Step::Meet) {
+        let step = self.jump(&mut taken, target);
+        if let Test::Flags(condition) = test {
+            // What lies outside is called, which leaves no flags.
+            if matches!(target, Target::Inside(_)) {
+                tell(&mut taken, condition, true);
+            }
+            tell(state, condition, false);
+        }
+        if matches!(step, Step::Meet) {
             self.queue.push(Box::new(taken), &self.world);
         }
         Step::Go
@@ -118,4 +128,30 @@ impl Executor<'_> {
             None => self.tail_call(state, image),
         }
     }
+}
+
+/// A branch has told `state`, which goes on behind it, whether `condition` holds. That is kept if another
+/// one asks: states that differ in what nobody asks for would be followed apart.
+fn tell(state: &mut State, condition: Condition, holds: bool) {
+    if asks_flags(&state.routine.body, state.at) {
+        state.flags = state.flags.told(condition, holds);
+    }
+}
+
+/// Whether the code at `at` begins with something that depends on the flags as they are.
+fn asks_flags(body: &Body, at: u32) -> bool {
+    for at in at..at.saturating_add(NEXT_BRANCH) {
+        match body.get(at).map(|instruction| &instruction.operation) {
+            Some(
+                Operation::JumpIf {
+                    test: Test::Flags(_),
+                    ..
+                }
+                | Operation::Select { .. },
+            ) => return true,
+            Some(Operation::Nothing | Operation::Move { .. } | Operation::Address { .. }) => {}
+            _ => return false,
+        }
+    }
+    false
 }

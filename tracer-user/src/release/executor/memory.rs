@@ -53,7 +53,13 @@ impl<'a> World<'a> {
         let around = Surroundings::new(memory, code, STACK, (STACK.start, &[]));
         Self {
             symbols: Some(symbols),
-            ..Self::new(around.with_room_for_calls(), STACK.start, trace)
+            ..Self::new(
+                around
+                    .with_room_for_calls()
+                    .knowing_unwritten(symbols.is_in_process()),
+                STACK.start,
+                trace,
+            )
         }
     }
 

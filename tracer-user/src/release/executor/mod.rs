@@ -21,6 +21,7 @@ mod hash;
 mod instructions;
 mod lookups;
 mod memory;
+mod possible;
 mod progress;
 mod queue;
 mod returns;

@@ -11,6 +11,7 @@ use super::{
     effects::History,
     hash::hash_of,
     memory::World,
+    possible::Possible,
     progress::Meeting,
     returns::Returns,
     trace::Term,
@@ -44,6 +45,8 @@ pub enum Flags {
     },
     /// Only whether the result is zero is known.
     Zero(bool),
+    /// Only what branches on the way have told.
+    Told(Possible),
 }
 
 impl Flags {
@@ -65,7 +68,18 @@ impl Flags {
                 width,
                 logical,
             },
-            Self::Unknown | Self::Zero(_) => self,
+            Self::Unknown | Self::Zero(_) | Self::Told(_) => self,
+        }
+    }
+
+    /// The same on the side of a branch where `condition` holds, or does not: jumps leave the flags as
+    /// they are, so another branch on them goes the same way.
+    #[must_use]
+    pub fn told(self, condition: Condition, holds: bool) -> Self {
+        match self {
+            Self::Unknown => Self::Told(Possible::ANY.told(condition, holds)),
+            Self::Told(possible) => Self::Told(possible.told(condition, holds)),
+            known => known,
         }
     }
 
@@ -75,6 +89,7 @@ impl Flags {
     pub fn decide(self, condition: Condition, number: impl Fn(Term) -> u64) -> Option<bool> {
         match self {
             Self::Unknown => None,
+            Self::Told(possible) => possible.decide(condition),
             Self::Zero(zero) => match condition {
                 Condition::Equal => Some(zero),
                 Condition::NotEqual => Some(!zero),

@@ -25,6 +25,8 @@ pub struct Surroundings<'a> {
     bias: LoadBias,
     stack: Range<u64>,
     callees: Range<u64>,
+    /// Whether variables are looked into that nothing may write.
+    knows_unwritten: bool,
     /// Where the bytes of `window` begin.
     window_at: u64,
     window: &'a [u8],
@@ -46,6 +48,7 @@ impl<'a> Surroundings<'a> {
             bias,
             callees: CALLEES.saturating_add(room)..CALLEES.saturating_add(stack.end),
             stack,
+            knows_unwritten: false,
             window_at: sp,
             window,
         }
@@ -55,6 +58,14 @@ impl<'a> Surroundings<'a> {
     pub(super) fn with_room_for_calls(self) -> Self {
         Self {
             callees: 0..0,
+            ..self
+        }
+    }
+
+    /// The same where variables are looked into that nothing may write.
+    pub(super) fn knowing_unwritten(self, knows: bool) -> Self {
+        Self {
+            knows_unwritten: knows,
             ..self
         }
     }
@@ -87,7 +98,13 @@ impl<'a> Surroundings<'a> {
     /// The word at `at` beyond the stack.
     pub(super) fn elsewhere(&self, at: u64) -> Option<(u64, bool)> {
         let bits = self.memory.read_u64(TargetAddr(at)).ok()?;
-        Some((bits, !self.is_constant(at)))
+        Some((bits, !self.is_constant(at) && !self.is_unwritten(at, bits)))
+    }
+
+    /// Whether `bits` have been at `at` since the process began, for certain.
+    fn is_unwritten(&self, at: u64, bits: u64) -> bool {
+        let at = TargetAddr(at).in_image(self.bias);
+        self.knows_unwritten && self.code.is_unwritten(at, bits, self.bias)
     }
 
     /// What was read ahead at `at`.

@@ -219,6 +219,32 @@ fn more_readers_than_are_counted_prove_nothing() {
 }
 
 #[test]
+fn whoever_else_may_give_a_read_lock_back_has_to_be_dead_too() {
+    let state = ObjectState::RwMutex {
+        writer: MutexState::from(1),
+        readers: 2,
+        writer_pending: true,
+        reader_wait: 2,
+    };
+    let read = |goid, object, certainty, acquired| {
+        let release = release(object, ReleaseKind::ReadUnlock, certainty, acquired);
+        (goid, release)
+    };
+    let owner = read(2, LOCK, Certainty::Certain, taken(Taken::OnEveryPath));
+    let perhaps = read(3, LOCK, Certainty::Certain, taken(Taken::OnSomePaths));
+    let nameless = read(1, TargetAddr(0), Certainty::Possible, None);
+    let timer = read(TIMERS.0, LOCK, Certainty::Possible, None);
+    let found = |releases: &[_]| held(state.clone(), &PARKED, releases);
+    let known = found(&[owner.clone(), perhaps.clone(), nameless.clone()]);
+    assert!(!known.readers.complete);
+    assert!(known.any_reader.is_closed());
+    assert_eq!(known.any_reader.need, Need::OneOf);
+    assert_eq!(goids(&known.any_reader), [2, 1, 3]);
+    assert!(!found(&[perhaps.clone(), nameless]).any_reader.complete);
+    assert!(!found(&[owner, perhaps, timer]).any_reader.complete);
+}
+
+#[test]
 fn who_owes_a_done_is_never_known_for_certain() {
     let group = ObjectState::WaitGroup {
         counter: 1,

@@ -159,7 +159,12 @@ pub(crate) fn program(seed: u64, target: Target) -> Program {
 impl Writer {
     fn healthy(&mut self) {
         match self.random.below(8) {
-            0 | 1 => self.token_units(2),
+            0 | 1 => {
+                self.token_units(2);
+                if self.random.chance(2) {
+                    self.read_latch();
+                }
+            }
             2 => {
                 self.workers(5);
                 self.token_units(1);

@@ -1,6 +1,6 @@
 //! Healthy units in which a lock is a token, a signal or a lease: another gives it back than took it.
 
-use super::{Writer, ways::Way};
+use super::{Writer, holds::Shape, ways::Way, words::Mode};
 
 impl Writer {
     /// Adds up to `most` units.
@@ -113,6 +113,51 @@ impl Writer {
             w.close("}");
         });
         self.goroutine(&opener, &format!("opens a latch by {way:?}"));
+    }
+
+    /// A goroutine that has read-locked what it asks to write, and so waits for itself; another gives the
+    /// read lock back for it, as a signal. Readers come and go meanwhile.
+    pub(super) fn read_latch(&mut self) {
+        let latch = self.lock(true);
+        let lap = self.variable("lap", "uint64");
+        let (on, pointer) = (self.on(latch), self.locks[latch].pointer.clone());
+        let waiter = self.name("upgrades");
+        self.function(&format!("{waiter}(slot int, w *World)"), &mut |w| {
+            w.line("g := enter(slot)");
+            w.open("for {");
+            w.line(&format!("{on}.RLock()"));
+            w.line(&format!("atomic.AddUint64(&{lap}, 1)"));
+            w.hold_in(Shape::Plain, latch, Mode::Write, &mut |w| w.line("use()"));
+            w.line("g.step()");
+            w.line("time.Sleep(time.Millisecond)");
+            w.close("}");
+        });
+        self.goroutine(&waiter, "waits for itself as a reader");
+        let way = self.way();
+        let opener = self.name("opener");
+        self.function(&format!("{opener}(slot int, w *World)"), &mut |w| {
+            w.line("g := enter(slot)");
+            w.line("seen := uint64(0)");
+            w.open("for {");
+            w.line(&format!("seen = g.passed(&{lap}, seen)"));
+            w.dwell_long();
+            w.by_way(way, &format!("{on}.RUnlock"), "RUnlock", &pointer, 1);
+            w.line("g.step()");
+            w.close("}");
+        });
+        self.goroutine(&opener, &format!("gives a read lock back by {way:?}"));
+        for _ in 0..self.random.between(1, 2) {
+            let reader = self.name("reader");
+            self.function(&format!("{reader}(slot int, w *World)"), &mut |w| {
+                w.line("g := enter(slot)");
+                w.open("for {");
+                w.hold_as(latch, Mode::Read, &mut |w| w.noise());
+                w.line("g.step()");
+                w.line("time.Sleep(time.Millisecond)");
+                w.close("}");
+            });
+            self.goroutine(&reader, "reads");
+        }
     }
 
     /// A lock that whoever takes it leaves to a timer.

@@ -81,7 +81,7 @@ impl Relation {
             Self::Holds(flags, _) => match flags {
                 Flags::Difference { left, right, .. } => [left, right],
                 Flags::Result { result, .. } => [result, none],
-                Flags::Unknown | Flags::Zero(_) => [none, none],
+                Flags::Unknown | Flags::Zero(_) | Flags::Told(_) => [none, none],
             },
         }
     }
