@@ -9,7 +9,7 @@ use super::{Failure, changes};
 use crate::{
     export::{
         document::Document,
-        dot, folded, json, pprof,
+        dot, folded, grouped, json, pprof,
         text::{self, Paint},
     },
     finding::Look,
@@ -22,6 +22,8 @@ pub enum Format {
     Text,
     /// Schema gostuck/1 (docs/json.md)
     Json,
+    /// The same with each stack once, for many goroutines (docs/json.md)
+    Groups,
     /// The wait graph for Graphviz: pipe it to `dot -Tsvg`
     Dot,
     /// One stack a line with its count, for flame-graph tools
@@ -112,10 +114,12 @@ impl Report {
                 false,
                 self.options.paint(),
             )),
-            Format::Dot | Format::Folded | Format::Pprof => Err(Failure::with_next_step(
-                anyhow::anyhow!("this format shows one moment, and the file holds a series"),
-                "use --format text or --format json",
-            )),
+            Format::Groups | Format::Dot | Format::Folded | Format::Pprof => {
+                Err(Failure::with_next_step(
+                    anyhow::anyhow!("this format shows one moment, and the file holds a series"),
+                    "use --format text or --format json",
+                ))
+            }
         }
     }
 
@@ -143,6 +147,10 @@ fn print(
         Format::Text => text::write(out, document, options),
         Format::Json => {
             json::write(&mut *out, document)?;
+            writeln!(out)
+        }
+        Format::Groups => {
+            grouped::write(&mut *out, document)?;
             writeln!(out)
         }
         Format::Dot => dot::write(out, document),

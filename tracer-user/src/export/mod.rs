@@ -7,6 +7,7 @@ pub mod document;
 pub mod documents;
 pub mod dot;
 pub mod folded;
+pub mod grouped;
 pub mod groups;
 pub mod histogram;
 pub mod http;

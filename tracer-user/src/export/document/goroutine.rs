@@ -6,7 +6,7 @@ use serde::{Serialize, Serializer};
 
 use super::{Address, Frame, Site, Symbolizer, frame::shared_site};
 use crate::{
-    finding::is_plumbing,
+    finding::{is_plumbing, is_standard},
     ids::{Goid, Tid},
     snapshot::{self, Status, WaitSince},
 };
@@ -98,13 +98,16 @@ impl Goroutine {
         }
     }
 
-    /// The first frame that does more than carry out the wait: where a person would say that it
-    /// waits.
+    /// Where a person would say that it waits: the first frame outside the standard library, or else the
+    /// first that does more than carry out the wait.
     #[must_use]
     pub fn place(&self) -> Option<&Frame> {
-        self.stack
-            .iter()
-            .find(|frame| !is_plumbing(frame.function.raw()))
+        let first = |says_enough: fn(&str) -> bool| {
+            let mut frames = self.stack.iter();
+            frames.find(|frame| says_enough(frame.function.raw()))
+        };
+        first(|function| !is_standard(function))
+            .or_else(|| first(|function| !is_plumbing(function)))
             .or_else(|| self.stack.first())
     }
 }

@@ -12,7 +12,7 @@ mod frame;
 mod goroutine;
 #[cfg(test)]
 #[path = "../../../tests/support/json_schema.rs"]
-mod json_schema;
+pub mod json_schema;
 mod object;
 mod overview;
 mod process;

@@ -4,7 +4,7 @@ use std::io::{self, Write};
 
 use serde::Deserialize;
 
-use crate::export::{document::Document, dot, folded, json, pprof, text};
+use crate::export::{document::Document, dot, folded, grouped, json, pprof, text};
 
 /// A representation.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord, Deserialize)]
@@ -13,6 +13,8 @@ pub enum Format {
     /// The document itself.
     #[default]
     Json,
+    /// The document with each stack once.
+    Groups,
     /// As `gostuck inspect` prints it.
     Text,
     /// The wait graph for Graphviz.
@@ -28,7 +30,7 @@ impl Format {
     #[must_use]
     pub const fn content_type(self) -> &'static str {
         match self {
-            Self::Json => "application/json",
+            Self::Json | Self::Groups => "application/json",
             Self::Text | Self::Folded => "text/plain; charset=utf-8",
             Self::Dot => "text/vnd.graphviz",
             Self::Pprof => "application/octet-stream",
@@ -39,6 +41,7 @@ impl Format {
     pub(super) fn write(self, out: &mut impl Write, document: &Document) -> io::Result<()> {
         match self {
             Self::Json => json::write(out, document),
+            Self::Groups => grouped::write(out, document),
             Self::Text => {
                 let options = text::Options {
                     paint: text::Paint::Plain,
