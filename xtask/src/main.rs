@@ -4,6 +4,7 @@ mod bench;
 mod command;
 mod compare;
 mod demo;
+mod fuzz;
 mod layouts;
 mod package;
 mod paths;
@@ -35,6 +36,8 @@ enum Task {
     Demo,
     /// Runs all tests: unit, property, end to end with real eBPF on real Go programs.
     Test(test::Options),
+    /// Changes what is read of others at random, for as long as you like: nothing of it may break anything.
+    Fuzz(fuzz::Options),
     /// Rewrites the table of runtime struct layouts from real toolchains.
     Layouts(layouts::Options),
     /// Runs gostuck beside Go's goroutineleak profile, and writes the tables of docs/comparison.md.
@@ -56,6 +59,7 @@ fn main() -> Result<()> {
         Task::Package => package::run(),
         Task::Demo => demo::run(),
         Task::Test(options) => test::run(&options),
+        Task::Fuzz(options) => fuzz::run(&options),
         Task::Layouts(options) => layouts::run(&options),
         Task::Compare(options) => compare::run(&options),
         Task::Bench(options) => bench::run(&options),

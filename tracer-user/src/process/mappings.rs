@@ -2,7 +2,7 @@
 
 use std::{
     fs::{self, File},
-    io::{self, BufRead as _, BufReader},
+    io::{self, BufRead, BufReader},
     ops::Range,
     os::unix::fs::FileExt as _,
 };
@@ -70,10 +70,18 @@ impl Mappings {
         let executable = fs::read_link(format!("/proc/{pid}/exe"))?;
         let executable = executable.to_string_lossy();
         let maps = BufReader::new(File::open(format!("/proc/{pid}/maps"))?);
+        Self::read(maps, &executable)
+    }
+
+    /// Reads the lines of `/proc/PID/maps` of a process that runs the file `executable`.
+    ///
+    /// # Errors
+    /// When `maps` cannot be read.
+    pub fn read(maps: impl BufRead, executable: &str) -> io::Result<Self> {
         let mut mappings = Vec::new();
         for line in maps.split(b'\n').take(MAX_MAPPINGS) {
             let line = line?;
-            mappings.extend(parse(&String::from_utf8_lossy(&line), &executable));
+            mappings.extend(parse(&String::from_utf8_lossy(&line), executable));
         }
         Ok(Self {
             mappings,

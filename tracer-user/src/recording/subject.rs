@@ -95,7 +95,8 @@ impl Subject {
     }
 
     /// The process, of which the executable is at hand as `identity`.
-    pub(super) fn process(self, identity: FileIdentity) -> Process {
+    #[must_use]
+    pub fn process(self, identity: FileIdentity) -> Process {
         let process = Departed {
             pid: Pid(self.pid),
             uid: self.uid,
@@ -108,7 +109,8 @@ impl Subject {
 
 impl Moment {
     /// `process` as it stood then, according to `file`.
-    pub(super) fn still(
+    #[must_use]
+    pub fn still(
         self,
         file: &Path,
         process: Process,

@@ -28,6 +28,15 @@ pub(crate) struct Options {
     pub(crate) test_tools: bool,
 }
 
+/// Installs what building the fuzzer needs: besides the BPF toolchain a C++ compiler, for libFuzzer.
+pub(crate) fn for_fuzzing() -> Result<()> {
+    apt::want("c++", "g++");
+    run(&Options {
+        ebpf_only: true,
+        ..Options::default()
+    })
+}
+
 /// Installs whatever `options` ask for and is not there.
 pub(crate) fn run(options: &Options) -> Result<()> {
     ebpf::toolchain()?;

@@ -12,7 +12,7 @@ use clap::Args;
 
 use crate::{
     command::{self, step},
-    paths, setup,
+    fuzz, paths, setup,
 };
 use tally::Tally;
 
@@ -21,7 +21,8 @@ use tally::Tally;
 pub(crate) struct Options {
     /// Only the tests whose names contain this.
     filter: Option<String>,
-    /// Also what a release must pass: formatting, clippy, the committed web bundle, the Helm chart.
+    /// Also what a release must pass: formatting, clippy, the committed web bundle, the Helm chart,
+    /// a minute of fuzzing of each target.
     #[arg(long)]
     ci: bool,
 }
@@ -75,6 +76,9 @@ pub(crate) fn run(options: &Options) -> Result<()> {
     }
     tally.cargo_test(&mut cargo)?;
     rules(&mut tally);
+    if options.ci {
+        tally.check("fuzzing, a minute of each target", fuzz::run_in_ci());
+    }
     tally.print(started.elapsed());
     if tally.failed() > 0 {
         bail!("tests failed");

@@ -17,7 +17,7 @@ mod server;
 mod tls;
 mod view;
 
-use std::{io, sync::Arc};
+use std::{io, net::IpAddr, sync::Arc};
 
 use axum::{
     Router,
@@ -27,11 +27,15 @@ use axum::{
     response::{IntoResponse, Response},
     routing::get,
 };
-use tokio::net::TcpListener;
+use tokio::{
+    io::{AsyncRead, AsyncWrite},
+    net::TcpListener,
+};
 
 pub use access::{Access, Token};
 pub use door::Hosts;
 pub use health::Health;
+pub use server::ConnectionError;
 pub use tls::{Certificate, TlsError};
 
 use super::{
@@ -84,6 +88,17 @@ impl Service {
         api.merge(open)
             .layer(DefaultBodyLimit::max(BODY_LIMIT))
             .layer(middleware::from_fn_with_state(hosts, door::pass))
+    }
+
+    /// Serves the client `peer` over one `stream`, which need not be a socket, until either hangs up.
+    ///
+    /// # Errors
+    /// When what the client sends is no HTTP, or the stream breaks.
+    pub async fn serve_one<S>(self, stream: S, peer: IpAddr) -> Result<(), ConnectionError>
+    where
+        S: AsyncRead + AsyncWrite + Unpin + Send,
+    {
+        server::serve_one(stream, peer, self.routes()).await
     }
 
     /// Serves on `listener` until `stop` resolves, and a little longer for those being served.

@@ -1,6 +1,6 @@
 //! Accepting connections, and speaking HTTP over them, encrypted or not.
 
-use std::{io, sync::Arc, time::Duration};
+use std::{io, net::IpAddr, sync::Arc, time::Duration};
 
 use axum::{Router, body::Body};
 use hyper::{Request, body::Incoming, server::conn::http1, service::service_fn};
@@ -112,11 +112,26 @@ impl Server {
     }
 }
 
+/// Serves the client `peer` over one stream that is there already.
+pub async fn serve_one<S>(stream: S, peer: IpAddr, routes: Router) -> Result<(), ConnectionError>
+where
+    S: AsyncRead + AsyncWrite + Unpin + Send,
+{
+    // The only one there is has a place.
+    let Ok(seat) = Places::default().arrive(peer) else {
+        return Ok(());
+    };
+    let (_stopping, stopped) = watch::channel(false);
+    speak(stream, &seat, routes, stopped).await
+}
+
 /// Why a connection broke off.
 #[derive(Debug, thiserror::Error)]
-enum ConnectionError {
+pub enum ConnectionError {
+    /// The client shook no hands.
     #[error("no TLS handshake: {0}")]
     Handshake(#[source] io::Error),
+    /// It spoke no HTTP, or hung up.
     #[error("no HTTP: {0}")]
     Http(#[from] hyper::Error),
 }
@@ -147,7 +162,7 @@ async fn arrival(listener: &TcpListener, places: &Places) -> io::Result<(TcpStre
     }
 }
 
-async fn accept(listener: &TcpListener) -> io::Result<(TcpStream, std::net::IpAddr)> {
+async fn accept(listener: &TcpListener) -> io::Result<(TcpStream, IpAddr)> {
     loop {
         match listener.accept().await {
             Ok((stream, peer)) => return Ok((stream, peer.ip())),
