@@ -5,9 +5,10 @@ use std::{fmt::Write as _, sync::Arc};
 
 use rustc_hash::FxHashMap;
 
-use super::site::{Symbols, package, starts_for_others};
+use super::site::{Symbols, starts_for_others};
 use crate::{
     ids::ImageAddr,
+    release::package,
     snapshot::{Goroutine, Stack},
 };
 

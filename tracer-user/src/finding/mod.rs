@@ -60,7 +60,7 @@ pub use life::{Change, Life};
 pub use look::{Look, LookError, Looker, Origin};
 pub use model::{Edge, Finding, FindingId, FindingKind, Group, MAX_LISTED, Verdict};
 pub use past::Past;
-pub use site::{Site, Symbols, is_plumbing, is_standard, without_type_arguments};
+pub use site::{Site, Symbols, is_plumbing, without_type_arguments};
 pub use starvation::Readiness;
 pub use still::Still;
 pub use walk::{HeapWalker, Walked};

@@ -8,14 +8,14 @@ use super::{
     coroutine::Resumers,
     disposition::satisfiers,
     phrase::{self, Age},
-    site::{Site, Symbols, is_plumbing, is_standard},
+    site::{Site, Symbols, is_plumbing},
     tenure,
 };
 use crate::{
     ids::{Goid, ImageAddr, TargetAddr},
     image::WaitReason,
     process::ProcessKey,
-    release::{Held, LockHolders, PendingRelease, ReleaseKind, TIMERS},
+    release::{Held, LockHolders, PendingRelease, ReleaseKind, TIMERS, is_standard_library},
     snapshot::{Goroutine, ObjectState, Operation, Snapshot, Stack, SyncObject, WaitOn, WaitSince},
 };
 
@@ -139,11 +139,11 @@ impl<'a> Scene<'a> {
         let (mut library, mut outermost) = (None, None);
         for (depth, frame) in stack.frames.iter().enumerate() {
             for site in self.symbols.sites(frame.pc, depth > 0) {
-                if !is_standard(&site.function) {
-                    return Some(site);
-                }
-                if library.is_none() && !is_plumbing(&site.function) {
-                    library = Some(site.clone());
+                if !is_plumbing(&site.function) {
+                    if !is_standard_library(&site.function) {
+                        return Some(site);
+                    }
+                    library.get_or_insert_with(|| site.clone());
                 }
                 outermost = Some(site);
             }

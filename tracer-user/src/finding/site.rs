@@ -2,7 +2,11 @@
 
 use std::{borrow::Cow, fmt, sync::Arc};
 
-use crate::{ids::ImageAddr, image::Image};
+use crate::{
+    ids::ImageAddr,
+    image::Image,
+    release::{is_standard_library, package},
+};
 
 /// A place in the target's source.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -107,69 +111,10 @@ pub fn is_plumbing(function: &str) -> bool {
 /// and the pools that are in wide use.
 pub(super) fn starts_for_others(function: &str) -> bool {
     let package = package(function);
-    is_standard(function)
+    is_standard_library(function)
         || package.ends_with("/errgroup")
         || POOLS.iter().any(|pool| package.starts_with(pool))
 }
-
-/// Whether `function` is the standard library's.
-#[must_use]
-pub fn is_standard(function: &str) -> bool {
-    let first = package(function).split('/').next().unwrap_or_default();
-    STANDARD.binary_search(&first).is_ok()
-}
-
-/// First elements of the import paths of the standard library (`go list std`, Go 1.27), sorted.
-const STANDARD: [&str; 48] = [
-    "archive",
-    "bufio",
-    "bytes",
-    "cmp",
-    "compress",
-    "container",
-    "context",
-    "crypto",
-    "database",
-    "debug",
-    "embed",
-    "encoding",
-    "errors",
-    "expvar",
-    "flag",
-    "fmt",
-    "go",
-    "hash",
-    "html",
-    "image",
-    "index",
-    "internal",
-    "io",
-    "iter",
-    "log",
-    "maps",
-    "math",
-    "mime",
-    "net",
-    "os",
-    "path",
-    "plugin",
-    "reflect",
-    "regexp",
-    "runtime",
-    "slices",
-    "sort",
-    "strconv",
-    "strings",
-    "structs",
-    "sync",
-    "syscall",
-    "testing",
-    "text",
-    "time",
-    "unicode",
-    "unique",
-    "weak",
-];
 
 /// Packages whose goroutines run what they are given.
 const POOLS: [&str; 5] = [
@@ -180,34 +125,9 @@ const POOLS: [&str; 5] = [
     "github.com/cloudwego/gopkg/concurrency",
 ];
 
-/// The package path of a function's full name.
-pub(super) fn package(function: &str) -> &str {
-    // Type arguments hold paths and dots of their own.
-    let name = function.split('[').next().unwrap_or_default();
-    let last = name.rfind('/').map_or(0, |slash| slash + 1);
-    match name.get(last..).and_then(|rest| rest.find('.')) {
-        Some(dot) => &name[..last + dot],
-        None => name,
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn packages_of_function_names() {
-        for (function, expected) in [
-            ("main.main", "main"),
-            ("net/http.(*conn).serve", "net/http"),
-            ("github.com/a/b.v2.F", "github.com/a/b"),
-            ("main.Map[github.com/a/b.T].Get", "main"),
-            ("internal/sync.(*Mutex).lockSlow", "internal/sync"),
-            ("gcWriteBarrier", "gcWriteBarrier"),
-        ] {
-            assert_eq!(package(function), expected, "{function}");
-        }
-    }
 
     #[test]
     fn plumbing_is_what_waits_on_behalf_of_others() {
@@ -232,7 +152,6 @@ mod tests {
 
     #[test]
     fn the_standard_library_and_pools_start_goroutines_for_others() {
-        assert!(STANDARD.is_sorted());
         for function in [
             "sync.(*WaitGroup).Go",
             "net/http.(*Server).Serve",

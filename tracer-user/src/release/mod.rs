@@ -30,4 +30,5 @@ pub use holders::holders;
 pub use model::{
     Acquisition, Certainty, Evidence, Held, LockHolders, PendingRelease, ReleaseKind, TIMERS, Taken,
 };
+pub(crate) use packages::{is_standard_library, package};
 pub use past::Taking;

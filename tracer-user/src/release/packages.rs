@@ -1,12 +1,10 @@
 //! Which package a function belongs to.
 
-/// Whether a package of the standard library other than `sync` defines the function.
-///
-/// Such code keeps its own locks to itself: it neither returns with a caller's lock taken nor
-/// releases one, except through functions it is given.
+/// Whether a package of the standard library defines the function: first elements of import paths as
+/// `go list std` has them in Go 1.27.
 #[must_use]
 pub fn is_standard_library(name: &str) -> bool {
-    const ROOTS: [&str; 48] = [
+    const ROOTS: [&str; 49] = [
         "archive",
         "bufio",
         "bytes",
@@ -55,6 +53,7 @@ pub fn is_standard_library(name: &str) -> bool {
         "unicode",
         "unique",
         "unsafe",
+        "weak",
     ];
     let root_end = name.find(['/', '.']).unwrap_or(name.len());
     name.get(..root_end)

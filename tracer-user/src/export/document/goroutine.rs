@@ -6,8 +6,9 @@ use serde::{Serialize, Serializer};
 
 use super::{Address, Frame, Site, Symbolizer, frame::shared_site};
 use crate::{
-    finding::{is_plumbing, is_standard},
+    finding::is_plumbing,
     ids::{Goid, Tid},
+    release::is_standard_library,
     snapshot::{self, Status, WaitSince},
 };
 
@@ -102,13 +103,12 @@ impl Goroutine {
     /// first that does more than carry out the wait.
     #[must_use]
     pub fn place(&self) -> Option<&Frame> {
-        let first = |says_enough: fn(&str) -> bool| {
-            let mut frames = self.stack.iter();
-            frames.find(|frame| says_enough(frame.function.raw()))
-        };
-        first(|function| !is_standard(function))
-            .or_else(|| first(|function| !is_plumbing(function)))
-            .or_else(|| self.stack.first())
+        let frames = self.stack.iter();
+        let mut own = frames.filter(|frame| !is_plumbing(frame.function.raw()));
+        let library = own.clone().next();
+        own.find(|frame| !is_standard_library(frame.function.raw()))
+            .or(library)
+            .or(self.stack.first())
     }
 }
 
