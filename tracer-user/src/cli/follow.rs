@@ -48,11 +48,10 @@ impl Followed {
         let growing = self
             .growth
             .findings(diagnosis.process, &diagnosis.snapshot, &*look.image);
+        let leaking = leaking(&diagnosis.findings);
         let growing = growing.into_iter();
-        let growing: Vec<Finding> = growing
-            .filter(|growth| !is_told_as_leak(growth, &diagnosis.findings))
-            .collect();
-        diagnosis.findings.extend(growing);
+        let news = growing.filter(|growth| !is_told_as_leak(growth, &leaking));
+        diagnosis.findings.extend(news);
         let starved = self
             .readiness
             .update(diagnosis.process, &diagnosis.snapshot, &*look.image);
@@ -134,13 +133,17 @@ impl Followed {
     }
 }
 
-/// Whether most of the goroutines that grow in number are proven to leak by `findings`, which then say
-/// how fast they do.
-fn is_told_as_leak(growth: &Finding, findings: &[Finding]) -> bool {
+/// The goroutines that are proven to leak.
+fn leaking(findings: &[Finding]) -> FxHashSet<Goid> {
     let leaks = findings.iter().filter(|finding| {
         finding.kind == FindingKind::Unreachable && finding.verdict == Verdict::Proven
     });
-    let leaking: FxHashSet<Goid> = leaks.flat_map(Finding::concerned).copied().collect();
+    leaks.flat_map(Finding::concerned).copied().collect()
+}
+
+/// Whether most of the goroutines that grow in number are `leaking`: of these it is told already how fast
+/// they do.
+fn is_told_as_leak(growth: &Finding, leaking: &FxHashSet<Goid>) -> bool {
     let growing = growth.concerned();
     let told = growing.iter().filter(|goid| leaking.contains(goid)).count();
     told * 2 > growing.len()

@@ -149,16 +149,21 @@ pub(super) fn holds_a_lock(snapshot: &Snapshot, cycle: &Cycle) -> bool {
         .any(|edge| only_locks(snapshot, &[*edge]))
 }
 
-/// Whether all on `cycle` wait to send on channels without a buffer, in a look that saw what everybody
-/// does: nobody ran. A blocked sender is never idle, and who could receive would have been seen.
-pub(super) fn only_senders(snapshot: &Snapshot, cycle: &Cycle) -> bool {
-    let sends = |goid: &Goid| {
-        let g = snapshot.goroutines.iter().find(|g| g.goid == *goid);
-        matches!(g.map(|g| &g.waits_on[..]), Some([wait])
-            if wait.operation == Operation::Send && is_unbuffered(snapshot, wait.object.addr))
-    };
-    let mut others = snapshot.goroutines.iter().filter(|g| !g.system);
-    others.all(|g| g.status.is_parked()) && cycle.members.iter().all(sends)
+/// Whether all on `cycle` wait to send on channels without a buffer. A blocked sender is never idle; and
+/// who could receive would have been seen in a look in which nobody ran ([`nobody_ran`]).
+pub(super) fn only_senders(scene: &Scene<'_>, cycle: &Cycle) -> bool {
+    cycle.members.iter().all(|goid| {
+        let waits = scene.goroutine(*goid).map(|g| &g.waits_on[..]);
+        matches!(waits, Some([wait])
+            if wait.operation == Operation::Send
+                && is_unbuffered(scene.snapshot, wait.object.addr))
+    })
+}
+
+/// Whether it was seen what everybody does.
+pub(super) fn nobody_ran(snapshot: &Snapshot) -> bool {
+    let mut goroutines = snapshot.goroutines.iter().filter(|g| !g.system);
+    goroutines.all(|g| g.status.is_parked())
 }
 
 fn is_unbuffered(snapshot: &Snapshot, channel: TargetAddr) -> bool {

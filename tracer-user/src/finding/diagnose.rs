@@ -1,6 +1,6 @@
 //! From what was read of a process to findings.
 
-use std::{sync::Arc, time::Duration};
+use std::{cell::LazyCell, sync::Arc, time::Duration};
 
 use rustc_hash::{FxHashMap, FxHashSet};
 
@@ -351,14 +351,14 @@ impl Teller<'_> {
     fn suspected_cycles(&self) -> (Vec<Finding>, Vec<Goid>) {
         let verdicts = &self.graphs.supposed;
         let told = deadlock::cycles(&self.scene, verdicts, Proof::SeenActors);
+        let nobody_ran = LazyCell::new(|| deadlock::nobody_ran(self.scene.snapshot));
         let cycles = told.into_iter().zip(verdicts.cycles.iter().enumerate());
         let told = cycles.filter(|(_, (_, cycle))| {
             let members = cycle.members.iter();
             let certain = |goid: &Goid| self.graphs.certain.fate(*goid).is_some();
-            let snapshot = self.scene.snapshot;
             !members.clone().all(certain)
-                && (deadlock::holds_a_lock(snapshot, cycle)
-                    || deadlock::only_senders(snapshot, cycle))
+                && (deadlock::holds_a_lock(self.scene.snapshot, cycle)
+                    || deadlock::only_senders(&self.scene, cycle) && *nobody_ran)
                 && self.lasts(cycle)
         });
         let (findings, indices): (Vec<_>, Vec<_>) =

@@ -70,6 +70,7 @@ fn doubt(release: &PendingRelease, waits: bool) -> u8 {
     let unsure = match release.certainty {
         Certainty::Certain => 0,
         Certainty::Conditional => 3,
+        Certainty::AsThingsStand => 4,
         Certainty::Possible => 6,
     };
     match release.acquired.map(|acquired| acquired.taken) {

@@ -92,7 +92,7 @@ fn waits_for_idle(scene: &Scene<'_>, g: &Goroutine) -> bool {
             owing.wait_reason != Some(WaitReason::WaitGroupWait) && is_idle(scene, owing)
         })
     };
-    let comes = |release: &PendingRelease| release.certainty >= Certainty::Conditional;
+    let comes = |release: &PendingRelease| release.certainty > Certainty::Possible;
     owing.iter().filter(|(_, release)| comes(release)).count() >= counter
         && owing.iter().all(|(goid, _)| is_idle(*goid))
 }

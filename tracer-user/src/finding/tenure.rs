@@ -27,7 +27,7 @@ pub(super) fn sentence(
     }
     let sure = match release.certainty {
         Certainty::Certain => "",
-        Certainty::Conditional => "most likely ",
+        Certainty::AsThingsStand | Certainty::Conditional => "most likely ",
         Certainty::Possible => "perhaps ",
     };
     let taken = release.acquired.and_then(|acquired| {

@@ -346,7 +346,8 @@ mod tests {
         child.kill().unwrap();
         let zombie = loop {
             match Process::open(process.pid()) {
-                Ok(_) => std::thread::yield_now(),
+                // While it dies, its files go before it is a zombie.
+                Ok(_) | Err(ProcessError::Gone(_)) => std::thread::yield_now(),
                 Err(error) => break error,
             }
         };

@@ -230,6 +230,9 @@ impl Judge {
                 format!("goroutine {goid} releases it on some paths only")
             }
             (_, None) => format!("goroutine {goid} was not seen to lock it"),
+            (Certainty::AsThingsStand, _) => {
+                format!("goroutine {goid} releases it only if flags in memory stay as they are")
+            }
             (_, Some(_)) => format!("goroutine {goid} may have released it already"),
         })
     }

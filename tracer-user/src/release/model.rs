@@ -108,9 +108,12 @@ impl PendingRelease {
 pub enum Certainty {
     /// On some paths only, or read while the goroutine could run.
     Possible,
+    /// On every path if flags in memory that others can write stay as they are. They need not: a lock
+    /// that another has given back meanwhile is kept by such a flag (`if !stolen { mu.Unlock() }`).
+    AsThingsStand,
     /// On every path, but under a condition: code that could not be followed runs before it and may
     /// be what takes the lock; or which lock it is was read from memory that others can write
-    /// before the goroutine runs again; or flags in such memory have to stay as they are.
+    /// before the goroutine runs again.
     Conditional,
     /// On every path that returns from the frame, and of a lock that the goroutine's own frames
     /// name.

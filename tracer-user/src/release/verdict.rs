@@ -51,29 +51,47 @@ const fn is_of_lock(kind: ReleaseKind) -> bool {
     matches!(kind, Unlock | WriteUnlock | ReadUnlock | Done)
 }
 
-/// Adds to `releases` what is released on every path if memory stays as it is (`as_things_stand`):
-/// that is a condition, but one that holds for whoever goes on by the same flag by which he came.
+/// Adds to `releases` what is released on every path if memory stays as it is (`as_things_stand`). Where
+/// every path releases a lock without a name, that names it. Else it says who most likely holds a lock,
+/// and proves nothing: a flag may be there for the very case that somebody else gives the lock back.
 pub fn add_conditional(releases: &mut Vec<PendingRelease>, as_things_stand: Vec<PendingRelease>) {
     let sure = |r: &PendingRelease| r.certainty > Certainty::Possible && is_of_lock(r.kind);
+    let nameless = |releases: &[PendingRelease], kind| {
+        let nameless = releases.iter().filter(|r| r.object.is_nil() && sure(r));
+        nameless.filter(|r| r.kind == kind).count()
+    };
     let known: Vec<_> = releases
         .iter()
         .filter(|r| sure(r))
         .map(|r| (r.kind, r.object))
         .collect();
-    let more = as_things_stand
-        .into_iter()
-        .filter(|r| sure(r) && !known.contains(&(r.kind, r.object)));
-    for release in more {
-        let same = |r: &PendingRelease| {
-            r.certainty == Certainty::Possible
-                && (r.kind, r.object) == (release.kind, release.object)
-        };
-        releases.retain(|r| !same(r));
-        releases.push(PendingRelease {
-            certainty: Certainty::Conditional,
-            ..release
-        });
-    }
+    let found: Vec<_> = as_things_stand
+        .iter()
+        .filter(|r| sure(r) && !known.contains(&(r.kind, r.object)))
+        .cloned()
+        .collect();
+    let named = |kind| found.iter().filter(|r| r.kind == kind).count();
+    let are_named = |kind| {
+        named(kind) + nameless(&as_things_stand, kind) <= nameless(releases.as_slice(), kind)
+    };
+    let same = |a: &PendingRelease, b: &PendingRelease| {
+        a.certainty == Certainty::Possible && (a.kind, a.object) == (b.kind, b.object)
+    };
+    let more: Vec<_> = found
+        .iter()
+        .map(|release| {
+            let on_some_paths = releases.iter().any(|r| same(r, release));
+            PendingRelease {
+                certainty: match !on_some_paths && are_named(release.kind) {
+                    true => Certainty::Conditional,
+                    false => Certainty::AsThingsStand,
+                },
+                ..release.clone()
+            }
+        })
+        .collect();
+    releases.retain(|r| !more.iter().any(|release| same(r, release)));
+    releases.extend(more);
 }
 
 /// How often all paths release `object`, and how certain that makes it.
