@@ -14,9 +14,6 @@ use super::{
     json,
 };
 
-/// Goroutines named of each group, beside those that refer to it.
-const EXAMPLES: usize = 20;
-
 /// What is written; the schema is that of an overview.
 #[derive(Serialize)]
 struct Grouped<'a> {
@@ -73,18 +70,13 @@ fn of(document: &Document) -> Grouped<'_> {
 }
 
 fn describe(id: usize, group: &Group<'_>) -> Option<StackGroup> {
-    let first = group.first()?;
+    let examples = group.members.iter().take(StackGroup::MAX_EXAMPLES);
     Some(StackGroup {
         id,
         count: group.members.len(),
         oldest_seconds: group.oldest_wait,
-        status: first.status,
-        wait_reason: first.wait_reason,
-        system: first.system,
-        stack: first.stack.clone(),
-        stack_truncated: first.stack_truncated,
-        created_by: first.created_by.clone(),
-        examples: group.members.iter().take(EXAMPLES).map(|g| g.id).collect(),
+        examples: examples.map(|goroutine| goroutine.id).collect(),
+        ..StackGroup::like(group.first()?)
     })
 }
 

@@ -34,7 +34,7 @@ pub fn fleet() -> Fleet {
     let options = Options {
         interval: Duration::from_secs(5),
         stuck_after: Duration::from_secs(30),
-        growth_window: Duration::from_secs(3600),
+        growth_window: finding::GROWTH_WINDOW,
         budget: 0.01,
         selection: Selection::default(),
     };

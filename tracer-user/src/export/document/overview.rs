@@ -27,8 +27,6 @@ const MAX_GROUPS: usize = 2_000;
 const MAX_LISTED: usize = 1_000;
 /// Goroutines of each finding that are described one by one.
 const MAX_DESCRIBED: usize = 100;
-/// Goroutines named of each group.
-const MAX_EXAMPLES: usize = 20;
 /// Most threads and gaps listed.
 const MAX_ROWS: usize = 1_000;
 
@@ -84,6 +82,28 @@ pub struct StackGroup {
     pub created_by: Option<Arc<Site>>,
     /// The first of them.
     pub examples: Vec<Goid>,
+}
+
+impl StackGroup {
+    /// Goroutines named of each group.
+    pub const MAX_EXAMPLES: usize = 20;
+
+    /// The group of those that are like `goroutine`, which has no member yet.
+    #[must_use]
+    pub fn like(goroutine: &Goroutine) -> Self {
+        Self {
+            id: 0,
+            count: 0,
+            oldest_seconds: None,
+            status: goroutine.status,
+            wait_reason: goroutine.wait_reason,
+            system: goroutine.system,
+            stack: Arc::clone(&goroutine.stack),
+            stack_truncated: goroutine.stack_truncated,
+            created_by: goroutine.created_by.clone(),
+            examples: Vec::new(),
+        }
+    }
 }
 
 /// A goroutine as a member of a group, which says the rest.
@@ -197,7 +217,8 @@ fn grouped(
             system: goroutine.system,
         };
         let at = *index.entry(key).or_insert_with(|| {
-            groups.push(group_of(goroutine, snapshot.taken_ns, symbolizer));
+            let shown = Goroutine::new(goroutine, snapshot.taken_ns, symbolizer);
+            groups.push(StackGroup::like(&shown));
             groups.len() - 1
         });
         let (wait_since, wait_seconds) = wait_of(goroutine, snapshot.taken_ns);
@@ -207,7 +228,7 @@ fn grouped(
                 (Some(a), Some(b)) => Some(a.max(b)),
                 (a, b) => a.or(b),
             };
-            if group.examples.len() < MAX_EXAMPLES {
+            if group.examples.len() < StackGroup::MAX_EXAMPLES {
                 group.examples.push(goroutine.goid);
             }
         }
@@ -233,27 +254,6 @@ fn grouped(
     }
     members.sort_unstable_by_key(|member| member.id);
     (groups, Members(members))
-}
-
-/// The group of `goroutine`, which has no member yet.
-fn group_of(
-    goroutine: &snapshot::Goroutine,
-    now_ns: u64,
-    symbolizer: &mut Symbolizer<'_>,
-) -> StackGroup {
-    let shown = Goroutine::new(goroutine, now_ns, symbolizer);
-    StackGroup {
-        id: 0,
-        count: 0,
-        oldest_seconds: None,
-        status: shown.status,
-        wait_reason: shown.wait_reason,
-        system: shown.system,
-        stack: shown.stack,
-        stack_truncated: shown.stack_truncated,
-        created_by: shown.created_by,
-        examples: Vec::new(),
-    }
 }
 
 fn shortened(mut finding: Finding) -> Finding {
