@@ -318,7 +318,7 @@ fn is_waited_for(snapshot: &Snapshot, release: &PendingRelease) -> bool {
 }
 
 /// Whether `g` waits for a lock: it may be one that it has taken itself, or others behind it.
-fn waits_for_lock(g: &Goroutine) -> bool {
+pub(super) fn waits_for_lock(g: &Goroutine) -> bool {
     g.waits_on.iter().any(|wait| wait.operation.takes_lock())
 }
 

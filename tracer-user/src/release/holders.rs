@@ -14,7 +14,7 @@
 use rustc_hash::{FxHashMap, FxHashSet};
 
 use super::{
-    analyzer::Locks,
+    analyzer::{Locks, waits_for_lock},
     model::{
         Acquisition, Certainty, Evidence, Held, LockHolders, PendingRelease, ReleaseKind, TIMERS,
     },
@@ -52,6 +52,9 @@ struct Judge {
     parked: FxHashMap<Goid, bool>,
     /// Who has taken each lock and not given it back, where no release was seen.
     kept: FxHashMap<TargetAddr, Vec<(Goid, ReleaseKind, Acquisition)>>,
+    /// Who gives back a lock that could not be told, and was not seen to take it: goroutines that do not
+    /// wait for a lock themselves, and pending timers.
+    nameless: Vec<(Goid, ReleaseKind)>,
     /// Goroutines whose stacks could not be read: they may hold anything.
     unseen: Vec<Goid>,
 }
@@ -86,6 +89,7 @@ impl Judge {
                 .map(|g| (g.goid, g.status.is_parked()))
                 .collect(),
             kept: kept(snapshot, locks),
+            nameless: nameless(snapshot, locks),
             unseen: snapshot
                 .goroutines
                 .iter()
@@ -197,13 +201,7 @@ impl Judge {
         match owners[..] {
             [] if all.iter().any(|goid| !self.is_parked(*goid)) => return set(all, true),
             [] => {}
-            [_] => {
-                self.doubt_unseen(doubts);
-                return HolderSet {
-                    unseen: self.unseen.clone(),
-                    ..set(all, true)
-                };
-            }
+            [_] => return self.owned((all, kinds), doubts),
             [one, other, ..] => {
                 doubts.push(format!("goroutines {one} and {other} both seem to hold it"))
             }
@@ -212,6 +210,34 @@ impl Judge {
             doubts.extend(self.missing_witness(object, candidates));
         }
         set(all, false)
+    }
+
+    /// Who may release a lock that one goroutine owns: that one, or others of `all`, who were seen to. It
+    /// may be anybody's guess who else does where a lock that could not be told is given back, in one of the
+    /// ways `kinds`: a third goroutine may take a lock away from its owner for a while, and lock it again
+    /// for it.
+    fn owned(
+        &self,
+        (all, kinds): (Vec<Goid>, &[ReleaseKind]),
+        doubts: &mut Vec<String>,
+    ) -> HolderSet {
+        let mut nameless = self.nameless.iter();
+        let another = nameless.find(|(goid, kind)| kinds.contains(kind) && !all.contains(goid));
+        if let Some((goid, _)) = another {
+            doubts.push(match *goid {
+                TIMERS => "a timer that is pending may release it".to_owned(),
+                goid => format!(
+                    "goroutine {goid} may release it: which lock it gives back could not be told"
+                ),
+            });
+        }
+        self.doubt_unseen(doubts);
+        HolderSet {
+            holders: all,
+            need: Need::OneOf,
+            complete: another.is_none(),
+            unseen: self.unseen.clone(),
+        }
     }
 
     /// Why none of `candidates` is known to own the lock.
@@ -321,6 +347,22 @@ impl Judge {
             unseen: Vec::new(),
         }
     }
+}
+
+/// Who gives back a lock that could not be told, and was not seen to take it. Whoever waits for a lock is
+/// left out: it is one of those whose fate is asked about, and most often takes first what it gives back.
+fn nameless(snapshot: &Snapshot, locks: &Locks) -> Vec<(Goid, ReleaseKind)> {
+    let is_nameless =
+        |release: &&PendingRelease| release.object.is_nil() && release.acquired.is_none();
+    let of = |goid: Goid| {
+        let pending = locks.pending.get(&goid).into_iter().flatten();
+        pending
+            .filter(is_nameless)
+            .map(move |release| (goid, release.kind))
+    };
+    let goroutines = snapshot.goroutines.iter().filter(|g| !waits_for_lock(g));
+    let goroutines = goroutines.map(|g| g.goid).chain([TIMERS]);
+    goroutines.flat_map(of).collect()
 }
 
 /// A goroutine that has taken a lock and was not seen to release it: a candidate whose release has no
