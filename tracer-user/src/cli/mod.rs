@@ -6,6 +6,7 @@ mod changes;
 mod daemon;
 mod doctor;
 mod ending;
+mod explain;
 mod failure;
 mod fleet;
 mod follow;
@@ -78,6 +79,8 @@ enum Command {
     Ps(ps::Options),
     /// Look at one process: who is stuck, on what, behind whom
     Inspect(inspect::Options),
+    /// Say why one goroutine waits: how what it waits for is reached, and who could act on it
+    Explain(explain::Options),
     /// Write one moment of a process to a file, for a bug report or another machine
     Record(record::RecordOptions),
     /// Look at what `record` wrote
@@ -100,6 +103,7 @@ pub fn main() -> ExitCode {
     let outcome = match cli.command {
         Command::Ps(options) => ps::run(&options),
         Command::Inspect(options) => inspect::run(&options),
+        Command::Explain(options) => explain::run(&options),
         Command::Record(options) => record::record(&options),
         Command::Replay(options) => record::replay(&options),
         Command::Watch(options) => watch::run(&options),

@@ -18,6 +18,8 @@ mod references;
 mod relocations;
 mod symbolize;
 mod type_name;
+mod type_part;
+mod variable;
 mod version;
 mod wait_reason;
 
@@ -35,6 +37,8 @@ pub use pclntab::Function;
 pub use probe_site::{ProbeSite, ProbeSites, SiteKind};
 pub use references::References;
 pub use symbolize::SourceFrame;
+pub use type_part::{Refers, TypePart};
+pub use variable::Variable;
 pub use version::GoVersion;
 pub use wait_reason::WaitReason;
 

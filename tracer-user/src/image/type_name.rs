@@ -29,7 +29,7 @@ impl Image {
         let offset = descriptor.get(STR..STR + 4)?.try_into().ok()?;
         let offset = u64::try_from(i32::from_le_bytes(offset)).ok()?;
         let name = types.start.0.checked_add(offset).map(ImageAddr)?;
-        let text = self.name_at(name)?;
+        let text = self.type_text(name)?;
         let text = match text.strip_prefix('*') {
             Some(rest) if flags & EXTRA_STAR != 0 => rest,
             _ => &text,
@@ -37,8 +37,8 @@ impl Image {
         (!text.is_empty()).then(|| text.into())
     }
 
-    /// `abi.Name`: a byte of flags, the length as a varint, the text.
-    fn name_at(&self, at: ImageAddr) -> Option<String> {
+    /// The text of the `abi.Name` at `at`: a byte of flags, the length as a varint, the text.
+    pub(super) fn type_text(&self, at: ImageAddr) -> Option<String> {
         let types = &self.module().types;
         if !types.contains(&at) {
             return None;

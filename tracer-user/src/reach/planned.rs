@@ -4,7 +4,7 @@ use super::{
     defers,
     frames::StackPlan,
     goroutine::{GoroutineLayout, GoroutineNow},
-    mark::{Marker, Range},
+    mark::{Range, WordSink},
 };
 use crate::{
     ids::TargetAddr,
@@ -51,15 +51,15 @@ pub(super) fn read_together(
 }
 
 /// Follows what the plans of stacks say.
-pub(super) struct Follower<'f> {
+pub(super) struct Follower<'f, S> {
     pub(super) memory: &'f dyn Memory,
     pub(super) layout: &'f GoroutineLayout,
-    pub(super) marker: &'f mut Marker,
+    pub(super) sink: &'f mut S,
     /// For the words of one goroutine's `g` and deferred calls.
     pub(super) words: &'f mut Vec<u64>,
 }
 
-impl Follower<'_> {
+impl<S: WordSink> Follower<'_, S> {
     /// Follows what the plans of `batch` say; those that they do not fit are added to `elsewhere`. Returns
     /// how many lists of deferred calls could not be followed to their end.
     pub(super) fn follow(
@@ -94,12 +94,12 @@ impl Follower<'_> {
         self.words.clear();
         self.words.extend(words(references));
         let complete = defers::read(self.memory, self.layout, g, (at, bytes), self.words);
-        let marker = &mut *self.marker;
+        let sink = &mut *self.sink;
         stack
             .plan
-            .pointers(at, bytes, self.words, |word| marker.word(word));
+            .pointers(at, bytes, self.words, |word| sink.word(word));
         for word in &*self.words {
-            marker.word(*word);
+            sink.word(*word);
         }
         complete
     }

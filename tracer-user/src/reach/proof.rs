@@ -20,12 +20,12 @@ use super::{
     progress::{Progress, Pulse},
     quiet::Activity,
     stacks::StackReader,
-    walk::{HeapWalk, Retained},
+    walk::{HeapWalk, Paths, Retained},
 };
 use crate::{
     cancellation::{Cancellation, Cut, Work},
     graph::{GoroutineNode, Verdicts},
-    ids::Goid,
+    ids::{Goid, TargetAddr},
     scheduling::Niceness,
     snapshot::{Snapshot, Target},
 };
@@ -253,6 +253,22 @@ impl<'t> Prover<'t> {
         let proof = looks.proof(certainty, began);
         self.last = Some(looks);
         Ok(proof)
+    }
+
+    /// Finds the shortest ways to `object` from what is live by the last look, of [`Self::glance`] or of
+    /// [`Self::prove`], but for the stacks of `except`; none if there was no look.
+    ///
+    /// # Errors
+    /// When the target is gone.
+    pub fn paths_to(&mut self, object: TargetAddr, except: &[Goid]) -> Result<Paths, ReachError> {
+        let work = self.limited();
+        let begun = self.begun.as_mut().map(|begun| &mut begun.looks);
+        let Some(looks) = begun.or(self.last.as_mut()) else {
+            return Ok(Paths::default());
+        };
+        let paths = looks.walk.paths_to(object, except);
+        let paths = paths.map_err(|source| failed("the way to an object", source));
+        self.in_time(&work, paths)
     }
 
     /// Bytes of stacks and heap that only `goroutines`, dead by the last proof, keep. What several

@@ -5,7 +5,7 @@ use std::{thread, time::Duration};
 use super::{
     frames::FrameMaps,
     goroutine::{self, Doing, GoroutineLayout, GoroutineNow},
-    mark::{Marker, Range, RangeReader},
+    mark::{Range, RangeReader, WordSink},
     planned::{Follower, Planned, batch_of, read_together},
 };
 use crate::{
@@ -33,7 +33,7 @@ const MAX_UNWOUND_BYTES: u64 = 256 << 10;
 const WHOLE_BYTES: u64 = 256 << 20;
 const WHOLE_BYTES_EACH: u64 = 64 << 10;
 
-/// Reads stacks and hands what they refer to to a [`Marker`].
+/// Reads stacks and hands what they refer to to a [`WordSink`].
 #[derive(Debug)]
 pub struct StackReader {
     maps: FrameMaps,
@@ -85,8 +85,8 @@ impl StackReader {
         self.reader.unreadable
     }
 
-    /// Marks from the stacks and the `g` structs of `goroutines`. A goroutine that moved while its
-    /// stack was read is read again, in the end as one that runs.
+    /// Hands `sink` what the stacks and the `g` structs of `goroutines` refer to. A goroutine that moved
+    /// while its stack was read is read again, in the end as one that runs.
     ///
     /// # Errors
     /// When the target is gone.
@@ -95,12 +95,12 @@ impl StackReader {
         memory: &dyn Memory,
         layout: &GoroutineLayout,
         goroutines: &[GoroutineNow],
-        marker: &mut Marker,
+        sink: &mut impl WordSink,
     ) -> Result<(), ReadError> {
         let each = WHOLE_BYTES_EACH.saturating_mul(goroutines.len() as u64);
         self.whole_bytes = self.whole_bytes.saturating_add(each);
         for group in goroutines.chunks(GROUP) {
-            self.scan_group(memory, layout, group, marker)?;
+            self.scan_group(memory, layout, group, sink)?;
         }
         Ok(())
     }
@@ -110,7 +110,7 @@ impl StackReader {
         memory: &dyn Memory,
         layout: &GoroutineLayout,
         goroutines: &[GoroutineNow],
-        marker: &mut Marker,
+        sink: &mut impl WordSink,
     ) -> Result<(), ReadError> {
         let mut todo = goroutines.to_vec();
         for left in (0..TRIES).rev() {
@@ -120,7 +120,7 @@ impl StackReader {
             if left > 0 {
                 self.wait_for_stop(memory, layout, &mut todo)?;
             }
-            self.scan_once(memory, layout, &todo, marker)?;
+            self.scan_once(memory, layout, &todo, sink)?;
             let gs: Vec<TargetAddr> = todo.iter().map(|now| now.g).collect();
             let after = goroutine::read_all(memory, layout, &gs)?;
             self.broken += after.unreadable;
@@ -178,7 +178,7 @@ impl StackReader {
         memory: &dyn Memory,
         layout: &GoroutineLayout,
         goroutines: &[GoroutineNow],
-        marker: &mut Marker,
+        sink: &mut impl WordSink,
     ) -> Result<(), ReadError> {
         let (mut planned, mut elsewhere) = (Vec::new(), Vec::new());
         for now in goroutines {
@@ -199,25 +199,25 @@ impl StackReader {
             let mut follower = Follower {
                 memory,
                 layout,
-                marker,
+                sink: &mut *sink,
                 words,
             };
             self.broken += follower.follow(gather, batch, &mut elsewhere)?;
         }
-        let mut whole = self.scan_elsewhere(memory, layout, &elsewhere, marker)?;
+        let mut whole = self.scan_elsewhere(memory, layout, &elsewhere, sink)?;
         self.afford(&mut whole);
         self.reader
-            .read(memory, &whole, |_, bytes| marker.words(bytes))
+            .read(memory, &whole, |_, bytes| sink.words(bytes))
     }
 
-    /// Marks from those of `goroutines` that stand still at places which have yet to be found. Returns what
+    /// Hands `sink` what those of `goroutines` refer to that stand still at places which have yet to be found. Returns what
     /// is to be read word by word.
     fn scan_elsewhere(
         &mut self,
         memory: &dyn Memory,
         layout: &GoroutineLayout,
         goroutines: &[GoroutineNow],
-        marker: &mut Marker,
+        sink: &mut impl WordSink,
     ) -> Result<Vec<Range>, ReadError> {
         let in_use = |now: &GoroutineNow| now.stack.1.0 - now.sp.0;
         // Whoever is ready to run stands where it was parked, or where it was preempted, which its frames say.
@@ -253,7 +253,7 @@ impl StackReader {
                 let mut follower = Follower {
                     memory,
                     layout,
-                    marker,
+                    sink: &mut *sink,
                     words,
                 };
                 self.broken += u64::from(!follower.stack(&stack, bytes, g));

@@ -5,6 +5,7 @@
 mod container;
 mod core_file;
 mod ending;
+mod explaining;
 mod glances;
 #[allow(
     dead_code,
@@ -28,6 +29,7 @@ fn main() {
     let trials = [
         core_file::trials(),
         ending::trials(),
+        explaining::trials(),
         glances::trials(),
         container::trials(),
         kubernetes::trials(),

@@ -1,6 +1,7 @@
 //! A document as text: what a person wants at 3 a.m. Findings first, then goroutines by stack, then
 //! threads and Go's own detector.
 
+mod explain;
 mod findings;
 mod header;
 mod paint;
@@ -10,6 +11,7 @@ mod words;
 
 use std::io::{self, Write};
 
+pub use explain::explanation;
 pub use findings::{finding, kind, verdict, with_stacks as finding_with_stacks, write as findings};
 pub use paint::{Paint, Painted, Style};
 pub use stacks::one_at_margin as goroutine;

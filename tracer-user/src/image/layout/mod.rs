@@ -5,6 +5,7 @@ mod dwarf;
 mod fields;
 mod table;
 
+pub(super) use dwarf::part_of_variable;
 pub use fields::StructOffsets;
 pub use fields::{
     CoroLayout, DeferLayout, GLayout, GobufLayout, HchanLayout, HeapArenaLayout, Layout, MLayout,

@@ -112,6 +112,12 @@ impl Marker {
         self.marks.set_weak(handle, target);
     }
 
+    /// Whether the object that `at` lies in is not read when reached.
+    #[must_use]
+    pub fn is_opaque(&self, at: TargetAddr) -> bool {
+        self.marks.is_opaque(at)
+    }
+
     /// From now on it is noted when a word that is read points into `stack`.
     pub fn watch(&mut self, stack: Range) {
         self.marks.watch(stack);

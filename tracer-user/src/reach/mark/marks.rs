@@ -183,6 +183,18 @@ impl Marks {
         }
     }
 
+    /// Whether the object that `at` lies in is not read on.
+    pub(super) fn is_opaque(&self, at: TargetAddr) -> bool {
+        let Place::Object(object) = self.table.find(at) else {
+            return false;
+        };
+        let bit = self.bit(object);
+        bit.is_some_and(|bit| {
+            let word = self.opaque.get(&((bit / 64) as usize));
+            word.is_some_and(|word| word & (1 << (bit % 64)) != 0)
+        })
+    }
+
     #[inline]
     fn opaque_word(&self, cut: &Cut, at: usize) -> u64 {
         if !cut.has_opaque {

@@ -11,6 +11,7 @@ mod marks;
 mod reader;
 mod scan;
 mod sheet;
+mod sink;
 mod spans;
 #[cfg(test)]
 mod tests;
@@ -19,3 +20,4 @@ mod window;
 
 pub use marker::Marker;
 pub use reader::{Range, RangeReader};
+pub use sink::WordSink;

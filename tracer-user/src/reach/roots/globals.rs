@@ -91,6 +91,12 @@ impl Module {
         })
     }
 
+    /// Where the section lies.
+    #[must_use]
+    pub const fn section(&self) -> Range {
+        self.section
+    }
+
     fn may_be_pointer(&self, at: TargetAddr) -> bool {
         let Some(mask) = &self.mask else {
             return true;
@@ -101,7 +107,7 @@ impl Module {
     }
 }
 
-/// Hands over every pointer word of `modules`, except those in `without` (what the runtime alone
+/// Hands over every pointer word of `modules` with its address, except those in `without` (what the runtime alone
 /// owns: the semaphore table, which knows every waiter).
 ///
 /// # Errors
@@ -111,7 +117,7 @@ pub fn global_words(
     memory: &dyn Memory,
     modules: &[Module],
     without: &[Range],
-    mut each: impl FnMut(u64),
+    mut each: impl FnMut(TargetAddr, u64),
 ) -> Result<(), ReadError> {
     const PIECE: u64 = 256 << 10;
     let mut buffer = Vec::new();
@@ -126,7 +132,7 @@ pub fn global_words(
                 let here = at.offset(8 * index as u64);
                 let excluded = || without.iter().any(|r| here.0.wrapping_sub(r.at.0) < r.len);
                 if word != 0 && module.may_be_pointer(here) && !excluded() {
-                    each(word);
+                    each(here, word);
                 }
             }
             at = at.offset(len);
@@ -161,7 +167,7 @@ mod tests {
         let modules = Module::all(&memory, &LAYOUT, TargetAddr(0x1000)).unwrap();
         let mut words = Vec::new();
         let without = [Range::between(TargetAddr(0x2018), TargetAddr(0x2020))];
-        global_words(&memory, &modules, &without, |word| words.push(word)).unwrap();
+        global_words(&memory, &modules, &without, |_, word| words.push(word)).unwrap();
         assert_eq!(words, [11, 13, 21, 22]);
     }
 }

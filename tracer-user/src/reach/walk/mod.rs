@@ -1,5 +1,6 @@
 //! The walk itself: roots, stacks and marks behind [`Reachability`].
 
+mod paths;
 mod retained;
 mod roots;
 mod tables;
@@ -23,6 +24,7 @@ use crate::{
     memory::{Memory, ReadError},
 };
 
+pub use paths::{Path, Paths, Reference, Root};
 pub use retained::Retained;
 
 /// How a later look is made.

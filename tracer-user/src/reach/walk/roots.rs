@@ -89,7 +89,7 @@ impl HeapWalk<'_> {
             self.memory,
             &self.modules,
             &self.anatomy.not_roots,
-            |word| marker.word(word),
+            |_, word| marker.word(word),
         )
     }
 

@@ -1,8 +1,9 @@
-//! Struct layouts from the image's own debug information. It is inflated and read unit by unit, and
-//! only those of the runtime are ever in memory.
+//! Struct layouts, and the types of variables, from the image's own debug information. It is inflated and
+//! read unit by unit, and only one is ever in memory.
 
 mod section;
 mod units;
+mod variable;
 
 use std::collections::BTreeMap;
 
@@ -16,6 +17,11 @@ use super::{
 };
 use crate::cancellation::is_cut;
 
+pub(in crate::image) use variable::part as part_of_variable;
+
+/// The package whose structs are wanted.
+const RUNTIME: &[u8] = b"runtime";
+
 /// The wanted structs of the runtime; `None` when the image has no usable DWARF.
 pub(super) fn read(elf: &Elf) -> Result<Option<StructOffsets>, Refusal> {
     let Some(mut units) = Units::open(elf)? else {
@@ -23,9 +29,9 @@ pub(super) fn read(elf: &Elf) -> Result<Option<StructOffsets>, Refusal> {
     };
     let mut found = StructOffsets::new();
     while found.len() < WANTED.len() + ALSO_WANTED.len() {
-        match units.next() {
+        match units.next(RUNTIME) {
             // A broken unit says nothing about the others.
-            Ok(Some(unit)) => drop(read_unit(&mut units, &unit, &mut found)),
+            Ok(Some((_, unit))) => drop(read_unit(&mut units, &unit, &mut found)),
             Ok(None) => break,
             Err(_) if is_cut() => return Err(Refusal::Cut),
             Err(error) => return Err(error.into()),

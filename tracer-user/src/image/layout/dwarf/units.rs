@@ -1,5 +1,5 @@
-//! The compilation units called `runtime`, one after the other; the others are passed over. The
-//! linker makes one a text section, and no unit needs another.
+//! The compilation units of one name, one after the other; the others are passed over. The linker makes
+//! one of each package and text section; that of the runtime has the types of all.
 
 use std::{
     io::{self, Read as _},
@@ -32,6 +32,8 @@ pub(super) struct Units<'elf> {
     info: Stream<'elf>,
     abbreviations: Vec<u8>,
     texts: Option<Vec<u8>>,
+    /// How much of the section has been passed.
+    passed: u64,
     units_left: u32,
     decodable: u64,
     /// The abbreviations that were decoded last: those of all Go's units are the same.
@@ -52,25 +54,28 @@ impl<'elf> Units<'elf> {
             info,
             abbreviations: abbreviations.rest(MAX_ABBREVIATIONS)?,
             texts: None,
+            passed: 0,
             units_left: MAX_UNITS,
             decodable: MAX_DECODED,
             decoded: None,
         }))
     }
 
-    /// The next unit called `runtime`, whole; `None` at the end.
-    pub(super) fn next(&mut self) -> io::Result<Option<Vec<u8>>> {
+    /// The next unit called `wanted`, whole, and where it begins; `None` at the end.
+    pub(super) fn next(&mut self, wanted: &[u8]) -> io::Result<Option<(u64, Vec<u8>)>> {
         while self.units_left > 0 {
             self.units_left -= 1;
             let Some((mut unit, len)) = self.header()? else {
                 return Ok(None);
             };
+            let begins = self.passed;
+            self.passed = begins.saturating_add(unit.len() as u64).saturating_add(len);
             let beginning = len.min(BEGINNING);
             (&mut self.info).take(beginning).read_to_end(&mut unit)?;
             let left = len - beginning;
-            if len <= MAX_UNIT && self.is_runtime(&unit) {
+            if len <= MAX_UNIT && self.is_called(&unit, wanted) {
                 (&mut self.info).take(left).read_to_end(&mut unit)?;
-                return Ok(Some(unit));
+                return Ok(Some((begins, unit)));
             }
             let passed = io::copy(&mut (&mut self.info).take(left), &mut io::sink())?;
             if passed < left {
@@ -101,12 +106,10 @@ impl<'elf> Units<'elf> {
         Ok(Some((bytes, u64::from_le_bytes(long))))
     }
 
-    /// Whether the unit that begins with `beginning` is called `runtime`.
-    fn is_runtime(&mut self, beginning: &[u8]) -> bool {
-        self.name(beginning)
-            .ok()
-            .flatten()
-            .is_some_and(|name| name == b"runtime")
+    /// Whether the unit that begins with `beginning` is called `wanted`.
+    fn is_called(&mut self, beginning: &[u8], wanted: &[u8]) -> bool {
+        let name = self.name(beginning).ok().flatten();
+        name.is_some_and(|name| name == wanted)
     }
 
     fn name(&mut self, beginning: &[u8]) -> gimli::Result<Option<Vec<u8>>> {
