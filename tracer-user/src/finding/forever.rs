@@ -14,7 +14,7 @@ use crate::{
     graph::{Fate, Verdicts},
     ids::Goid,
     image::WaitReason,
-    snapshot::{Goroutine, ObjectKind},
+    snapshot::{Goroutine, ObjectKind, Status},
 };
 
 /// Groups of goroutines that wait for ever, each with the finding that tells of it.
@@ -134,6 +134,9 @@ fn story(scene: &Scene<'_>, kind: FindingKind, members: &Members<'_>, proof: Pro
             story.push("This is the main goroutine: the program never ends by itself.".to_owned());
         }
         story.extend(partners(scene, example));
+        if example.status == Status::Leaked {
+            story.push(MARKED.to_owned());
+        }
     }
     if members.count() > 1
         && let Some(oldest) = members.oldest_ns()
@@ -161,6 +164,9 @@ fn story(scene: &Scene<'_>, kind: FindingKind, members: &Members<'_>, proof: Pro
     );
     story
 }
+
+/// By what else it is known that a goroutine waits for ever.
+const MARKED: &str = "Go's own goroutineleak profile has marked it as leaked.";
 
 /// How many goroutines are told of that would serve a wait.
 const PARTNERS_TOLD: usize = 3;

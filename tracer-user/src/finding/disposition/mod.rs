@@ -14,7 +14,8 @@ use crate::{
     image::WaitReason,
     release::{LockHolders, PendingRelease, ReleaseKind},
     snapshot::{
-        Goroutine, ObjectKind, ObjectState, Operation, Snapshot, SyncObject, ThreadState, WaitOn,
+        Goroutine, ObjectKind, ObjectState, Operation, Snapshot, Status, SyncObject, ThreadState,
+        WaitOn,
     },
 };
 
@@ -105,6 +106,15 @@ pub(super) const fn satisfiers(operation: Operation) -> &'static [ReleaseKind] {
     }
 }
 
+/// Whether the runtime itself has found that nobody reaches what `g` waits for: its goroutineleak profile
+/// (Go 1.26 and later) marks such goroutines, and `ready` throws if one of them were woken
+/// (`findGoroutineLeaks`, runtime/mgc.go). Locks are left to their holders, which tell more.
+fn marked_leaked(g: &Goroutine) -> bool {
+    g.status == Status::Leaked
+        && !g.waits_on.is_empty()
+        && !g.waits_on.iter().any(|wait| wait.operation.takes_lock())
+}
+
 struct Reader<'a> {
     objects: &'a FxHashMap<TargetAddr, SyncObject>,
     holders: &'a FxHashMap<TargetAddr, LockHolders>,
@@ -119,6 +129,11 @@ impl Reader<'_> {
     fn disposition(&mut self, g: &Goroutine) -> Disposition {
         if !g.status.is_parked() {
             return Disposition::Live;
+        }
+        if marked_leaked(g) {
+            return Disposition::Blocked(Requirement::Signal {
+                objects: Vec::new(),
+            });
         }
         match g.wait_reason {
             Some(

@@ -90,6 +90,15 @@ fn nil_channels_and_empty_selects_never_wake() {
 }
 
 #[test]
+fn nobody_wakes_whom_the_runtime_has_marked() {
+    let mut process = Process::new();
+    process.channel(0xc0, 0, 0);
+    process.waits(1, WaitReason::ChanReceive, Operation::Receive, 0xc0);
+    process.goroutine(1).status = Status::Leaked;
+    assert_eq!(of(&process, 1), signal(&[]));
+}
+
+#[test]
 fn channels_need_a_signal_of_timers_too() {
     let mut process = Process::new();
     process.channel(0xc0, 0, 0);
