@@ -40,7 +40,7 @@ pub(crate) fn run() -> Result<()> {
     let pid = server.0.id().to_string();
     eprintln!();
     if is_root() {
-        command::run(Command::new(&gostuck).args(["watch", &pid, "--for", "8s"]))?;
+        command::run(Command::new(&gostuck).args(["watch", &pid, "--for", "10s"]))?;
         eprintln!();
     } else {
         step("not root: no probes; looking once by reading the server's memory");

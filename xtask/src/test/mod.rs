@@ -43,18 +43,7 @@ pub(crate) fn run(options: &Options) -> Result<()> {
     let mut tally = Tally::default();
     if options.ci {
         tally.check("formatting", command::cargo(["fmt", "--all", "--check"]));
-        let clippy = [
-            "clippy",
-            "--locked",
-            "--workspace",
-            "--exclude",
-            "tracer-ebpf",
-            "--all-targets",
-            "--",
-            "-D",
-            "warnings",
-        ];
-        tally.check("clippy", command::cargo(clippy));
+        lints(&mut tally);
         tally.check("committed BPF objects", ebpf::check());
         web(&mut tally);
         chart::check(&mut tally);
@@ -86,6 +75,17 @@ pub(crate) fn run(options: &Options) -> Result<()> {
         bail!("tests failed");
     }
     Ok(())
+}
+
+/// Clippy on everything, and on what is left without the features.
+fn lints(tally: &mut Tally) {
+    let all = ["--workspace", "--exclude", "tracer-ebpf", "--all-targets"];
+    let bare = ["--package", "tracer-user", "--no-default-features"];
+    for (name, what) in [("clippy", &all[..]), ("clippy, no features", &bare[..])] {
+        let arguments = ["clippy", "--locked"].iter().chain(what);
+        let result = command::cargo(arguments.chain(&["--", "-D", "warnings"]));
+        tally.check(name, result);
+    }
 }
 
 /// Runs us once more, so that every build below is with a BPF object of its own: whether the sources
