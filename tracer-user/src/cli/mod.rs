@@ -74,6 +74,10 @@ Exit status:
   watch -- COMMAND passes the command's own status through when it has nothing to add.";
 
 #[derive(Debug, Subcommand)]
+#[cfg_attr(
+    not(feature = "tui"),
+    allow(clippy::large_enum_variant, reason = "there is one, for a moment")
+)]
 enum Command {
     /// List the Go processes of this host
     Ps(ps::Options),
