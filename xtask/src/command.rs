@@ -1,6 +1,6 @@
 //! Running other programs, saying so.
 
-use std::{ffi::OsStr, fmt::Write as _, process::Command, time::Instant};
+use std::{env, ffi::OsStr, fmt::Write as _, process::Command, time::Instant};
 
 use anyhow::{Context as _, Result, ensure};
 
@@ -41,14 +41,28 @@ pub(crate) fn output(command: &mut Command) -> Option<String> {
 
 /// Runs cargo in the workspace.
 pub(crate) fn cargo<I: IntoIterator<Item = S>, S: AsRef<OsStr>>(arguments: I) -> Result<()> {
-    run(Command::new(cargo_program())
-        .args(arguments)
-        .current_dir(paths::workspace()))
+    run(cargo_command().args(arguments))
+}
+
+/// The cargo that runs us, in the workspace, with the environment that a cargo has that somebody
+/// types. `cargo run` tells us what package we are; where a build script asks for that (`ring`'s
+/// does) it would run again, and all that depends on it be built again, each time that the one
+/// cargo follows the other.
+pub(crate) fn cargo_command() -> Command {
+    let mut cargo = Command::new(cargo_program());
+    cargo.current_dir(paths::workspace());
+    for (name, _) in env::vars_os() {
+        let name = name.to_string_lossy();
+        if name.starts_with("CARGO_PKG_") || name.starts_with("CARGO_MANIFEST_") {
+            cargo.env_remove(name.as_ref());
+        }
+    }
+    cargo
 }
 
 /// The cargo that runs us.
-pub(crate) fn cargo_program() -> std::ffi::OsString {
-    std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into())
+fn cargo_program() -> std::ffi::OsString {
+    env::var_os("CARGO").unwrap_or_else(|| "cargo".into())
 }
 
 /// Whether we are root.

@@ -36,7 +36,7 @@ pub(crate) fn run(options: &Options) -> Result<()> {
         command::run(go.args(["build", "-o"]).arg(&binary).arg("./abba"))?;
         binaries.push(binary);
     }
-    let mut cargo = Command::new(command::cargo_program());
+    let mut cargo = command::cargo_command();
     cargo.current_dir(root).args([
         "run",
         "--quiet",

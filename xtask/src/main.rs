@@ -4,6 +4,7 @@ mod bench;
 mod command;
 mod compare;
 mod demo;
+mod ebpf;
 mod fuzz;
 mod layouts;
 mod package;
@@ -26,10 +27,13 @@ struct Args {
 
 #[derive(Debug, Subcommand)]
 enum Task {
-    /// Installs what is missing: eBPF toolchain, bpf-linker, Go toolchains; mounts tracefs and bpffs.
+    /// Installs what is missing: Go toolchains, and what compiles the BPF programs if they were
+    /// changed; mounts tracefs and bpffs.
     Setup(setup::Options),
     /// Sets up what the build needs and builds the release binary.
     Build,
+    /// Builds the BPF objects that are committed, in tracer-ebpf/object.
+    Ebpf(ebpf::Options),
     /// Builds the Debian package, with cargo-deb.
     Package,
     /// Shows the main job: a server with a deadlock, seen from outside.
@@ -50,12 +54,10 @@ fn main() -> Result<()> {
     match Args::parse().task {
         Task::Setup(options) => setup::run(&options),
         Task::Build => {
-            setup::run(&setup::Options {
-                ebpf_only: true,
-                ..setup::Options::default()
-            })?;
+            setup::for_building()?;
             command::cargo(["build", "--release", "--locked", "--package", "tracer-user"])
         }
+        Task::Ebpf(options) => ebpf::run(&options),
         Task::Package => package::run(),
         Task::Demo => demo::run(),
         Task::Test(options) => test::run(&options),

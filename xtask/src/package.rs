@@ -1,7 +1,5 @@
 //! The Debian package: what is in it stands in `tracer-user/Cargo.toml`.
 
-use std::process::Command;
-
 use anyhow::Result;
 
 use crate::{
@@ -11,13 +9,8 @@ use crate::{
 
 /// Builds the package into `target/debian`, installing cargo-deb first where it is missing.
 pub(crate) fn run() -> Result<()> {
-    setup::run(&setup::Options {
-        ebpf_only: true,
-        ..setup::Options::default()
-    })?;
-    let version = Command::new(command::cargo_program())
-        .args(["deb", "--version"])
-        .output();
+    setup::for_building()?;
+    let version = command::cargo_command().args(["deb", "--version"]).output();
     if version.is_ok_and(|output| output.status.success()) {
         step("cargo-deb: found");
     } else {

@@ -23,6 +23,7 @@ mod series;
 mod service;
 mod stderr;
 mod threshold;
+#[cfg(feature = "tui")]
 mod top;
 mod waits;
 mod walker;
@@ -74,6 +75,10 @@ Exit status:
   watch -- COMMAND passes the command's own status through when it has nothing to add.";
 
 #[derive(Debug, Subcommand)]
+#[cfg_attr(
+    not(feature = "tui"),
+    allow(clippy::large_enum_variant, reason = "there is one, for a moment")
+)]
 enum Command {
     /// List the Go processes of this host
     Ps(ps::Options),
@@ -90,16 +95,28 @@ enum Command {
     /// Run the daemon: trace all Go processes; serve metrics, a JSON API and a web page
     Run(run::Options),
     /// Show the Go processes of this host in the terminal, stuck and growing ones first
+    #[cfg(feature = "tui")]
     Top(top::Options),
     /// Say what this machine offers gostuck, and what each missing thing costs
     Doctor(doctor::Options),
+}
+
+impl Command {
+    /// Whether it draws on the whole screen: log lines would spoil it.
+    const fn takes_the_screen(&self) -> bool {
+        #[cfg(feature = "tui")]
+        if matches!(self, Self::Top(_)) {
+            return true;
+        }
+        false
+    }
 }
 
 /// Runs the command line of this process.
 #[must_use]
 pub fn main() -> ExitCode {
     let cli = Cli::parse();
-    cli.logging.start(matches!(cli.command, Command::Top(_)));
+    cli.logging.start(cli.command.takes_the_screen());
     let outcome = match cli.command {
         Command::Ps(options) => ps::run(&options),
         Command::Inspect(options) => inspect::run(&options),
@@ -108,6 +125,7 @@ pub fn main() -> ExitCode {
         Command::Replay(options) => record::replay(&options),
         Command::Watch(options) => watch::run(&options),
         Command::Run(options) => run::run(&options),
+        #[cfg(feature = "tui")]
         Command::Top(options) => top::run(&options),
         Command::Doctor(options) => doctor::run(&options),
     };

@@ -3,7 +3,7 @@
 use std::io::{self, BufWriter, IsTerminal, Write};
 
 use clap::{Args, ValueEnum};
-use ratatui::crossterm::terminal::window_size;
+use terminal_size::{Width, terminal_size_of};
 
 use super::{Failure, changes};
 use crate::{
@@ -75,8 +75,8 @@ pub fn width() -> usize {
     if !io::stdout().is_terminal() {
         return 80;
     }
-    window_size().map_or(80, |size| {
-        usize::from(size.columns).clamp(NARROWEST, WIDEST)
+    terminal_size_of(io::stdout()).map_or(80, |(Width(columns), _)| {
+        usize::from(columns).clamp(NARROWEST, WIDEST)
     })
 }
 

@@ -14,6 +14,7 @@ pub mod http;
 pub mod json;
 pub mod metrics;
 pub mod pprof;
+#[cfg(feature = "tui")]
 pub mod terminal;
 pub mod text;
 pub mod view;

@@ -16,7 +16,7 @@ use aya::{
 };
 use rustc_hash::FxHashMap;
 
-use super::{bpf_call, error::ProbeError, multi, object::OBJECT};
+use super::{bpf_call, error::ProbeError, multi, options::Options};
 use crate::{
     descriptors::Permit,
     ids::{FileOffset, Pid},
@@ -65,10 +65,11 @@ pub(super) enum Programs {
 }
 
 impl Programs {
-    /// Loads them; `wanted` forces a method.
-    pub fn load(ebpf: &mut Ebpf, wanted: Option<AttachMethod>) -> Result<Self, ProbeError> {
+    /// Loads them onto the maps of `ebpf`, which was made by the same `options`.
+    pub fn load(ebpf: &mut Ebpf, options: &Options) -> Result<Self, ProbeError> {
+        let wanted = options.method;
         if wanted != Some(AttachMethod::Perf) {
-            match Self::load_multi(ebpf) {
+            match Self::load_multi(options.object, ebpf) {
                 Ok(Some(programs)) => return Ok(programs),
                 Err(error) if wanted == Some(AttachMethod::Multi) => return Err(error),
                 Ok(None) => {}
@@ -86,10 +87,10 @@ impl Programs {
         Ok(Self::Perf)
     }
 
-    fn load_multi(ebpf: &Ebpf) -> Result<Option<Self>, ProbeError> {
+    fn load_multi(object: &[u8], ebpf: &Ebpf) -> Result<Option<Self>, ProbeError> {
         let mut programs = FxHashMap::default();
         for name in PROGRAMS {
-            let program = multi::load(OBJECT, ebpf, name)?;
+            let program = multi::load(object, ebpf, name)?;
             if programs.is_empty() && !multi::is_supported(program.as_fd()) {
                 return Ok(None);
             }

@@ -6,7 +6,6 @@ use tracer_common::CLASSES;
 
 use super::{
     error::{ProbeError, is_denied},
-    object::OBJECT,
     options::Options,
 };
 
@@ -22,7 +21,7 @@ pub(super) fn object(options: &Options) -> Result<Ebpf, ProbeError> {
         .map_max_entries("HISTOGRAMS", options.targets.saturating_mul(CLASSES as u32))
         .map_max_entries("PARKS", options.park_entries)
         .map_max_entries("EVENTS", options.ring_bytes)
-        .load(OBJECT)
+        .load(options.object)
         .map_err(refused)?;
     if options.processes {
         tracepoint(&mut ebpf, "process_exec", "sched_process_exec")?;

@@ -2,11 +2,13 @@
 
 use std::time::Duration;
 
-use super::attachment::AttachMethod;
+use super::{attachment::AttachMethod, object::OBJECT};
 
 /// How the tracer is set up.
 #[derive(Debug, Clone)]
 pub struct Options {
+    /// The BPF programs: an ELF object, aligned as [`aya::include_bytes_aligned`] does.
+    pub object: &'static [u8],
     /// Processes traced at once at most.
     pub targets: u32,
     /// Goroutines of all targets together in the park table; one target may have half of it.
@@ -30,6 +32,7 @@ pub struct Options {
 impl Default for Options {
     fn default() -> Self {
         Self {
+            object: OBJECT,
             targets: 1024,
             park_entries: 1 << 18,
             ring_bytes: 1 << 20,

@@ -60,7 +60,7 @@ impl Probes {
     /// [`ProbeError`] says which privilege or kernel feature is missing.
     pub fn load(options: Options) -> Result<Self, ProbeError> {
         let mut ebpf = load::object(&options)?;
-        let programs = Programs::load(&mut ebpf, options.method)?;
+        let programs = Programs::load(&mut ebpf, &options)?;
         let logger = options.log.then(|| load::logger(&mut ebpf)).flatten();
         Ok(Self {
             logger,

@@ -7,10 +7,15 @@
 
 mod cgroup;
 mod container;
+mod container_names;
 mod cpu_limit;
 mod error;
 mod executable;
 mod image_cache;
+#[cfg(feature = "kubernetes")]
+mod kubernetes;
+#[cfg(not(feature = "kubernetes"))]
+#[path = "no_kubernetes.rs"]
 mod kubernetes;
 mod mappings;
 mod memory_limit;
@@ -21,11 +26,12 @@ mod tasks;
 
 pub use cgroup::{CgroupMembership, CgroupPath};
 pub use container::{Container, ContainerId, ContainerRuntime, PodUid};
+pub use container_names::ContainerNames;
 pub use cpu_limit::{CpuLimit, cpu_limit};
 pub use error::{ProcessError, Untraceable};
 pub use executable::{Executable, FileIdentity};
 pub use image_cache::{ImageCache, ImageLimits};
-pub use kubernetes::{ContainerNames, Pods, follow};
+pub use kubernetes::{Pods, follow};
 pub use mappings::{Backing, Mapping, Mappings};
 pub use memory_limit::{host_memory, own_memory_limit};
 pub use owner::Owner;

@@ -7,6 +7,7 @@
 )]
 
 mod attaching;
+mod committed;
 mod counting;
 mod daemon;
 mod hints;
@@ -37,6 +38,7 @@ fn main() {
     let trials = [
         counting::trials(),
         attaching::trials(),
+        committed::trials(),
         sharing::trials(),
         traces::trials(),
         daemon::trials(),

@@ -1,11 +1,9 @@
 //! Random programs whose truth is known, looked at for as long as one likes: docs/verdicts.md.
 
-use std::process::Command;
-
 use anyhow::Result;
 use clap::Args;
 
-use crate::{command, paths};
+use crate::command;
 
 /// What to try, for how long.
 #[derive(Debug, Clone, Args)]
@@ -25,10 +23,8 @@ pub(crate) struct Options {
 
 /// Runs the test `soundness` as a campaign; it fails when anything was wrong.
 pub(crate) fn run(options: &Options) -> Result<()> {
-    let mut cargo = Command::new(command::cargo_program());
-    cargo
-        .current_dir(paths::workspace())
-        .args(["test", "--locked", "--package", "tracer-user"]);
+    let mut cargo = command::cargo_command();
+    cargo.args(["test", "--locked", "--package", "tracer-user"]);
     if options.release {
         cargo.arg("--release");
     }

@@ -43,9 +43,7 @@ pub(crate) fn example(name: &str) -> Result<PathBuf> {
 }
 
 fn release() -> Result<PathBuf> {
-    let target = std::env::var_os("CARGO_TARGET_DIR")
-        .map_or_else(|| paths::workspace().join("target"), PathBuf::from);
-    Ok(target.join("release"))
+    Ok(paths::target().join("release"))
 }
 
 /// Runs `command` with its output thrown away.

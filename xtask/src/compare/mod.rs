@@ -64,7 +64,7 @@ pub(crate) fn run(options: &Options) -> Result<()> {
         Some(path) => path.clone(),
         None => {
             command::cargo(["build", "--release", "--locked", "--package", "tracer-user"])?;
-            paths::workspace().join("target/release/gostuck")
+            paths::target().join("release/gostuck")
         }
     };
     let mut text = String::new();

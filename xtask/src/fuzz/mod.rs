@@ -8,7 +8,6 @@ use std::{
     collections::VecDeque,
     num::NonZero,
     path::{Path, PathBuf},
-    process::Command,
     sync::{Mutex, PoisonError},
     thread,
     time::Duration,
@@ -159,9 +158,8 @@ fn jobs(asked: Option<NonZero<usize>>) -> NonZero<usize> {
 /// toolchain that all is built with. What others wrote is as in any other build, and not built again.
 fn build() -> Result<PathBuf> {
     setup::for_fuzzing()?;
-    let mut cargo = Command::new(command::cargo_program());
+    let mut cargo = command::cargo_command();
     cargo
-        .current_dir(paths::workspace())
         .env(
             "RUSTC_WORKSPACE_WRAPPER",
             paths::workspace().join("fuzz/rustc.sh"),
@@ -171,9 +169,7 @@ fn build() -> Result<PathBuf> {
         .args(["build", "--locked", "--package", "gostuck-fuzz"])
         .args(["--features", "libfuzzer"]);
     command::run(&mut cargo)?;
-    let target = std::env::var_os("CARGO_TARGET_DIR").map(PathBuf::from);
-    let target = target.unwrap_or_else(|| paths::workspace().join("target"));
-    Ok(target.join("debug/gostuck-fuzz"))
+    Ok(paths::target().join("debug/gostuck-fuzz"))
 }
 
 /// Runs one input, with all that it says.

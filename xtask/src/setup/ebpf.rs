@@ -7,6 +7,8 @@ use std::{
 
 use anyhow::{Context as _, Result, bail};
 
+use tracer_ebpf_build::{Committed, FROM_SOURCE, GIVEN};
+
 use super::apt;
 use crate::{
     command::{self, step},
@@ -33,12 +35,35 @@ fn nightly_has_source() -> bool {
     })
 }
 
-/// Makes sure that some compiler can build for BPF.
-pub(super) fn toolchain() -> Result<()> {
-    if std::env::var_os("GOSTUCK_EBPF_OBJECT").is_some() {
-        step("eBPF toolchain: not needed, GOSTUCK_EBPF_OBJECT names a built object");
-        return Ok(());
+/// Whether the build script of `tracer-user` is going to compile the BPF programs.
+pub(super) fn is_needed() -> Result<bool> {
+    if std::env::var_os(GIVEN).is_some() {
+        step(&format!("BPF object: {GIVEN} names one"));
+        return Ok(false);
     }
+    if let Some(name) = FROM_SOURCE
+        .iter()
+        .find(|name| std::env::var_os(name).is_some())
+    {
+        step(&format!("BPF object: to be built, because of {name}"));
+        return Ok(true);
+    }
+    let misfit = Committed::of(paths::workspace()).misfit()?;
+    match &misfit {
+        None => step("BPF object: the committed one is up to date"),
+        Some(misfit) => step(&format!("BPF object: to be built, because {misfit}")),
+    }
+    Ok(misfit.is_some())
+}
+
+/// Installs what is missing for compiling them.
+pub(super) fn install() -> Result<()> {
+    toolchain()?;
+    linker()
+}
+
+/// Makes sure that some compiler can build for BPF.
+fn toolchain() -> Result<()> {
     if nightly_has_source() {
         step("eBPF toolchain: rustup's nightly with rust-src");
         return Ok(());
@@ -79,11 +104,8 @@ pub(super) fn toolchain() -> Result<()> {
 }
 
 /// Makes sure that there is a bpf-linker.
-pub(super) fn linker() -> Result<()> {
+fn linker() -> Result<()> {
     let installed = paths::cache()?.join("bin/bpf-linker");
-    if std::env::var_os("GOSTUCK_EBPF_OBJECT").is_some() {
-        return Ok(());
-    }
     if let Some(found) =
         paths::on_path("bpf-linker").or_else(|| installed.is_file().then(|| installed.clone()))
     {
@@ -93,7 +115,7 @@ pub(super) fn linker() -> Result<()> {
     step(&format!(
         "bpf-linker: building {LINKER_VERSION} (one or two minutes)"
     ));
-    let mut cargo = Command::new(command::cargo_program());
+    let mut cargo = command::cargo_command();
     cargo
         .args([
             "install",

@@ -12,11 +12,12 @@ use clap::Args;
 
 pub(crate) use go::{DEFAULT as DEFAULT_GO, VERSIONS as GO_VERSIONS, toolchain as go_toolchain};
 pub(crate) use helm::program as helm_program;
+pub(crate) use mounts::mount_all;
 
 /// What to set up.
 #[derive(Debug, Default, Args)]
 pub(crate) struct Options {
-    /// Only what building the BPF object needs.
+    /// Only what building the BPF object needs, whether or not the committed one is up to date.
     #[arg(long)]
     pub(crate) ebpf_only: bool,
     /// Every Go toolchain that the tests use, not just the newest.
@@ -28,23 +29,27 @@ pub(crate) struct Options {
     pub(crate) test_tools: bool,
 }
 
-/// Installs what building the fuzzer needs: besides the BPF toolchain a C++ compiler, for libFuzzer.
+/// Installs what building gostuck needs: nothing, as long as the committed BPF object is used.
+pub(crate) fn for_building() -> Result<()> {
+    if ebpf::is_needed()? {
+        ebpf::install()?;
+    }
+    Ok(())
+}
+
+/// Installs what building the fuzzer needs: a C++ compiler, for libFuzzer.
 pub(crate) fn for_fuzzing() -> Result<()> {
     apt::want("c++", "g++");
-    run(&Options {
-        ebpf_only: true,
-        ..Options::default()
-    })
+    for_building()
 }
 
 /// Installs whatever `options` ask for and is not there.
 pub(crate) fn run(options: &Options) -> Result<()> {
-    ebpf::toolchain()?;
-    ebpf::linker()?;
     if options.ebpf_only {
-        return Ok(());
+        return ebpf::install();
     }
-    mounts::mount_all();
+    for_building()?;
+    mount_all();
     let versions = if options.all_go {
         GO_VERSIONS
     } else {

@@ -7,7 +7,7 @@ use nix::mount::{MsFlags, mount};
 use crate::command::{is_root, step};
 
 /// Mounts what is missing. Not being able to is no error: `gostuck doctor` tells what it costs.
-pub(super) fn mount_all() {
+pub(crate) fn mount_all() {
     for (kind, at) in [("tracefs", "/sys/kernel/tracing"), ("bpf", "/sys/fs/bpf")] {
         if is_mounted(at) {
             step(&format!("{kind}: mounted on {at}"));

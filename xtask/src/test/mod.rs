@@ -5,14 +5,15 @@ mod disk;
 mod silent;
 mod tally;
 
-use std::{fs, process::Command, time::Instant};
+use std::{env, fs, os::unix::process::CommandExt as _, process::Command, time::Instant};
 
 use anyhow::{Result, bail};
 use clap::Args;
+use tracer_ebpf_build::FROM_SOURCE;
 
 use crate::{
     command::{self, step},
-    fuzz, paths, setup,
+    ebpf, fuzz, paths, setup,
 };
 use tally::Tally;
 
@@ -21,8 +22,8 @@ use tally::Tally;
 pub(crate) struct Options {
     /// Only the tests whose names contain this.
     filter: Option<String>,
-    /// Also what a release must pass: formatting, clippy, the committed web bundle, the Helm chart,
-    /// a minute of fuzzing of each target.
+    /// Also what a release must pass: formatting, clippy, the committed web bundle and BPF objects,
+    /// the Helm chart, a minute of fuzzing of each target. Builds the BPF programs from source.
     #[arg(long)]
     ci: bool,
 }
@@ -31,6 +32,9 @@ pub(crate) struct Options {
 pub(crate) fn run(options: &Options) -> Result<()> {
     let started = Instant::now();
     disk::warn_when_short();
+    if options.ci && env::var_os(FROM_SOURCE[0]).is_none() {
+        return again_from_source();
+    }
     setup::run(&setup::Options {
         all_go: true,
         test_tools: true,
@@ -39,18 +43,8 @@ pub(crate) fn run(options: &Options) -> Result<()> {
     let mut tally = Tally::default();
     if options.ci {
         tally.check("formatting", command::cargo(["fmt", "--all", "--check"]));
-        let clippy = [
-            "clippy",
-            "--locked",
-            "--workspace",
-            "--exclude",
-            "tracer-ebpf",
-            "--all-targets",
-            "--",
-            "-D",
-            "warnings",
-        ];
-        tally.check("clippy", command::cargo(clippy));
+        lints(&mut tally);
+        tally.check("committed BPF objects", ebpf::check());
         web(&mut tally);
         chart::check(&mut tally);
     }
@@ -66,11 +60,8 @@ pub(crate) fn run(options: &Options) -> Result<()> {
         "building the tests",
         command::cargo(test.iter().chain(&["--no-run"])),
     );
-    let mut cargo = Command::new(command::cargo_program());
-    cargo
-        .current_dir(paths::workspace())
-        .args(test)
-        .arg("--no-fail-fast");
+    let mut cargo = command::cargo_command();
+    cargo.args(test).arg("--no-fail-fast");
     if let Some(filter) = &options.filter {
         cargo.args(["--", filter]);
     }
@@ -84,6 +75,27 @@ pub(crate) fn run(options: &Options) -> Result<()> {
         bail!("tests failed");
     }
     Ok(())
+}
+
+/// Clippy on everything, and on what is left without the features.
+fn lints(tally: &mut Tally) {
+    let all = ["--workspace", "--exclude", "tracer-ebpf", "--all-targets"];
+    let bare = ["--package", "tracer-user", "--no-default-features"];
+    for (name, what) in [("clippy", &all[..]), ("clippy, no features", &bare[..])] {
+        let arguments = ["clippy", "--locked"].iter().chain(what);
+        let result = command::cargo(arguments.chain(&["--", "-D", "warnings"]));
+        tally.check(name, result);
+    }
+}
+
+/// Runs us once more, so that every build below is with a BPF object of its own: whether the sources
+/// still build is for CI to say. The committed object gets tests, too.
+fn again_from_source() -> Result<()> {
+    let error = Command::new(env::current_exe()?)
+        .args(env::args_os().skip(1))
+        .env(FROM_SOURCE[0], "1")
+        .exec();
+    Err(error.into())
 }
 
 /// The alert rules' own unit tests.

@@ -34,6 +34,7 @@ const STILL: Duration = Duration::from_secs(5);
 /// One that still runs after so many times what its work may take is lost, too.
 const LONGEST: u32 = 4;
 /// How often whoever waits for work on another thread sees whether that is lost.
+#[cfg_attr(not(feature = "tui"), allow(dead_code, reason = "for `top`"))]
 const STEP: Duration = Duration::from_millis(50);
 
 /// The process that a thread is at.
@@ -57,6 +58,7 @@ pub enum Place {
     /// Walks of heaps.
     Walks,
     /// Looks for clients and viewers.
+    #[cfg_attr(not(feature = "tui"), allow(dead_code, reason = "for `top`"))]
     Clients,
 }
 
@@ -199,6 +201,7 @@ impl Attendance {
     /// # Errors
     /// [`LookError::Silent`] when the thread is lost, or others were for the same reason;
     /// [`LookError::Broken`] when it panicked or could not be started.
+    #[cfg_attr(not(feature = "tui"), allow(dead_code, reason = "for `top`"))]
     pub fn have_done<T: Send + 'static>(
         &self,
         subject: Subject,

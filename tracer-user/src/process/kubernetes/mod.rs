@@ -13,7 +13,7 @@ use std::{
 
 use rustc_hash::FxHashMap;
 
-pub use self::{pod::ContainerNames, watch::follow};
+pub use self::watch::follow;
 use super::{Container, Process};
 use pod::Pod;
 

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use k8s_openapi::api::core::v1::{self, ContainerStatus};
 
-use crate::process::{Container, ContainerId};
+use crate::process::{Container, ContainerId, ContainerNames};
 
 /// The annotation of a pod that keeps tracing away from it when it says `"false"`.
 const TRACE_ANNOTATION: &str = "gostuck.dev/trace";
@@ -28,23 +28,6 @@ pub(super) struct Pod {
     traced: bool,
     /// Names of its containers by their ids.
     containers: BTreeMap<String, String>,
-}
-
-/// Who a container is to Kubernetes.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct ContainerNames {
-    /// Its pod's namespace.
-    pub namespace: String,
-    /// Its pod.
-    pub pod: String,
-    /// The container's name within the pod; not known until the kubelet has reported its id.
-    pub container: Option<String>,
-    /// The node.
-    pub node: String,
-    /// The pod's labels.
-    pub labels: BTreeMap<String, String>,
-    /// Whether the pod lets itself be traced (annotation `gostuck.dev/trace`).
-    pub traced: bool,
 }
 
 impl Pod {
