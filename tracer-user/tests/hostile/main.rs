@@ -1,5 +1,6 @@
 //! What hostile programs and clients can do to gostuck, tried on the real binary.
 
+mod crowd;
 mod descriptors;
 #[allow(
     dead_code,
@@ -23,6 +24,7 @@ use libtest_mimic::{Arguments, Trial};
 
 fn main() {
     let trials = [
+        crowd::trials(),
         descriptors::trials(),
         hanging::trials(),
         images::trials(),
