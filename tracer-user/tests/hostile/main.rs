@@ -11,6 +11,8 @@ mod go;
 mod hanging;
 mod images;
 mod listener;
+#[path = "../system/memory_cgroup.rs"]
+mod memory_cgroup;
 #[allow(
     dead_code,
     reason = "each test binary uses its own part of the shared module"

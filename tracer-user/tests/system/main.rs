@@ -14,6 +14,7 @@ mod glances;
 mod go;
 mod kubernetes;
 mod memory;
+mod memory_cgroup;
 mod page;
 mod privileges;
 mod recording;

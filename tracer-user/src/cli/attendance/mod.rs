@@ -7,6 +7,7 @@
 //! others of the same owner, or on the same file system, once several of theirs are silent.
 
 mod refusal;
+mod thrift;
 
 use std::{
     collections::BTreeMap,
@@ -16,7 +17,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-pub use self::refusal::Refused;
+pub use self::{refusal::Refused, thrift::keep_within};
 use crate::{
     cancellation::{Cancellation, Share, Stillness, Work, motion_of},
     finding::LookError,
@@ -194,6 +195,19 @@ impl Attendance {
         let book = self.book();
         let here = book.present.values().filter(|entry| entry.place == place);
         here.filter(|entry| entry.held && !entry.lost).count()
+    }
+
+    /// Tells the work that has taken longest to end, because there is no memory for it; what it was at.
+    /// What has only begun is spared, and so is what takes little.
+    pub fn shed(&self) -> Option<Subject> {
+        let book = self.book();
+        let spared =
+            |entry: &&Entry| entry.place == Place::Errands || entry.since.elapsed() < YOUNG;
+        let under_way = book.present.values().filter(|entry| !spared(entry));
+        let under_way = under_way.filter(|entry| !entry.cancellation.is_requested());
+        let longest = under_way.min_by_key(|entry| entry.since)?;
+        longest.cancellation.exhaust();
+        Some(longest.subject.clone())
     }
 
     /// Whether a thread is lost at the process.
