@@ -20,8 +20,8 @@ use crate::{
     trial,
 };
 
-/// Processes that do not answer: more than there are threads that look at any.
-const SILENT: usize = 24;
+/// Processes that do not answer: more than there are threads for looks of one kind.
+const SILENT: usize = 12;
 /// A deadlock elsewhere is found before the first of them counts as lost.
 const FOUND: Duration = Duration::from_secs(5);
 /// Programs that are probed, each another one to the kernel.

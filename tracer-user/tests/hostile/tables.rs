@@ -65,7 +65,7 @@ fn others_are_followed(table: &str, number: u32) -> Result<(), String> {
 fn more_than_memory() -> Result<(), String> {
     let program = built("hostile/tables", Flavour::Plain)?;
     let mut command = dying_with_us(program.as_os_str());
-    let hostile = Running::ready_by(command.args(["holding", "130000"]))?;
+    let _hostile = Running::ready_by(command.args(["holding", "130000"]))?;
     let cgroup = MemoryCgroup::new(MEMORY)?;
     let mut command = cgroup.command();
     command.args([GOSTUCK, "run", "--interval", "1s", "--budget", "50%"]);
@@ -75,7 +75,6 @@ fn more_than_memory() -> Result<(), String> {
         command.arg(program.file_name().unwrap_or_default());
     }
     let daemon = Daemon::start_by(command)?;
-    daemon.listed(hostile.pid())?;
     let other = Running::ready(&other)?;
     is_proven(&daemon, other.pid())?;
     let until = Instant::now() + WATCHED;
