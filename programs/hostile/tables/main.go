@@ -7,6 +7,8 @@
 //	tables goroutines N  a list of N goroutines, nearly all of them copies
 //	tables unlocks N     one goroutine that has locked N mutexes, and unlocks them by deferred calls;
 //	                     nothing was changed here
+//	tables holding N     N goroutines that each hold two dozen locks and wait for one more;
+//	                     nor here
 package main
 
 import (
@@ -144,6 +146,27 @@ func unlocks(count int) {
 	}
 }
 
+// hold takes so many locks, each by a call of its own, and then waits for last.
+func hold(count int, last *sync.Mutex) {
+	if count == 0 {
+		last.Lock()
+		return
+	}
+	var own sync.Mutex
+	own.Lock()
+	defer own.Unlock()
+	hold(count-1, last)
+}
+
+func holding(_ *own.Runtime, count int) {
+	var last sync.Mutex
+	last.Lock()
+	for i := 0; i < count; i++ {
+		go hold(24, &last)
+	}
+	time.Sleep(time.Second)
+}
+
 func main() {
 	// The collector must not come across what was changed.
 	debug.SetGCPercent(-1)
@@ -156,11 +179,11 @@ func main() {
 	}
 	changes := map[string]func(*own.Runtime, int){
 		"stacks": stacks, "returns": returns, "defers": defers, "treap": treap,
-		"goroutines": goroutines,
+		"goroutines": goroutines, "holding": holding,
 	}
 	change, ok := changes[os.Args[1]]
 	if !ok {
-		log.Fatal("stacks, returns, defers, treap, goroutines or unlocks")
+		log.Fatal("stacks, returns, defers, treap, goroutines, unlocks or holding")
 	}
 	change(own.Open(), count)
 	fmt.Println("READY")

@@ -46,9 +46,18 @@ impl Cancellation {
 
     /// From now on no work is wanted, because it has taken too long.
     pub fn expire(&self) {
+        self.end_as(LATE);
+    }
+
+    /// From now on no work is wanted, because there is no memory for it.
+    pub fn exhaust(&self) {
+        self.end_as(FULL);
+    }
+
+    fn end_as(&self, why: u8) {
         let (success, failure) = (Ordering::Relaxed, Ordering::Relaxed);
         // Whoever does not want it at all says more.
-        let _ = self.0.compare_exchange(WHOLE, LATE, success, failure);
+        let _ = self.0.compare_exchange(WHOLE, why, success, failure);
     }
 
     /// Whether no work is wanted any more.
@@ -101,6 +110,8 @@ pub enum Cut {
     Ended,
     /// It took too long.
     Late,
+    /// It took more memory than there is.
+    Full,
 }
 
 impl fmt::Display for Cut {
@@ -109,6 +120,7 @@ impl fmt::Display for Cut {
             Self::Unwanted => "this was to end before it was done",
             Self::Ended => "the process ended while it was looked at",
             Self::Late => "given up: it took longer than it may",
+            Self::Full => "given up: it took more memory than the limit allows",
         })
     }
 }
@@ -118,6 +130,7 @@ const WHOLE: u8 = 0;
 const UNWANTED: u8 = 1;
 const ENDED: u8 = 2;
 const LATE: u8 = 3;
+const FULL: u8 = 4;
 
 #[derive(Debug)]
 struct Shared {
@@ -139,6 +152,7 @@ impl Shared {
             WHOLE => None,
             UNWANTED => Some(Cut::Unwanted),
             LATE => Some(Cut::Late),
+            FULL => Some(Cut::Full),
             _ => Some(Cut::Ended),
         }
     }

@@ -74,7 +74,7 @@ pub fn is_gone(error: &LookError) -> bool {
         | LookError::Held(_)
         | LookError::Silent
         | LookError::Broken
-        | LookError::Cut(Cut::Unwanted | Cut::Late) => false,
+        | LookError::Cut(Cut::Unwanted | Cut::Late | Cut::Full) => false,
     }
 }
 
@@ -108,7 +108,7 @@ fn next_step(error: &LookError) -> Option<&'static str> {
         LookError::Snapshot(_)
         | LookError::Held(_)
         | LookError::Broken
-        | LookError::Cut(Cut::Unwanted | Cut::Late) => None,
+        | LookError::Cut(Cut::Unwanted | Cut::Late | Cut::Full) => None,
     }
 }
 

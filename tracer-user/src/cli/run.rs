@@ -14,7 +14,7 @@ use tokio::net::TcpListener;
 
 use super::{
     Failure,
-    attendance::Attendance,
+    attendance::{Attendance, keep_within},
     ending::{self, Ending},
     fleet::{self, Fleet, Selection, Shared},
     percent::share,
@@ -190,6 +190,9 @@ async fn daemon(
         stop: ending.cancellation(),
         attendance: Attendance::default(),
     };
+    if let Some(limit) = memory {
+        keep_within(limit, shared.attendance.clone(), ending.cancellation())?;
+    }
     let service = Service {
         board: Arc::clone(&shared.board),
         metrics: Metrics::new(Arc::clone(&shared.board), &shared.own),

@@ -106,6 +106,16 @@ impl ImageProbes {
         }
     }
 
+    /// What is attached, for whoever closes it.
+    pub fn into_links(self) -> impl Iterator<Item = Link> {
+        let groups = [self.threads, self.locks, self.waits];
+        groups.into_iter().flat_map(|group| match group.placed {
+            Placed::Off => Vec::new(),
+            Placed::Shared(links) => links,
+            Placed::Own(links) => links.into_values().flatten().collect(),
+        })
+    }
+
     /// How many uprobes are in place.
     pub fn attached(&self) -> usize {
         let groups = [&self.waits, &self.locks, &self.threads];

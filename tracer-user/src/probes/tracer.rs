@@ -397,6 +397,15 @@ impl Probes {
     }
 }
 
+impl Drop for Probes {
+    /// Takes off all probes at once, and waits until they are off.
+    fn drop(&mut self) {
+        let images = std::mem::take(&mut self.images);
+        let links = images.into_values().flat_map(ImageProbes::into_links);
+        self.closer.close_last(links);
+    }
+}
+
 /// Tells the BPF programs whether a target's park and wake probes are attached.
 fn tell_probing(maps: &mut Maps, pid: Pid, probing: bool) -> Result<(), ProbeError> {
     maps.change(pid, |target| {

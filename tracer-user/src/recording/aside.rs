@@ -1,12 +1,17 @@
 //! Files that appear when they are whole: written beside their place, and moved there at the end.
 
 use std::{
-    fs::{self, File},
+    fs::{self, File, Metadata},
     io::{self, BufWriter, Write},
+    os::unix::fs::MetadataExt as _,
     path::{Path, PathBuf},
 };
 
+use nix::unistd::geteuid;
 use tempfile::NamedTempFile;
+
+/// Where a program's own descriptors are found by name: nobody else can have put a pipe there.
+const OWN_DESCRIPTORS: [&str; 4] = ["/dev/stdout", "/dev/stderr", "/dev/fd", "/proc"];
 
 /// A file that is being written. Unless [`FileAside::finish`] is called, nothing of it remains.
 ///
@@ -26,21 +31,25 @@ impl FileAside {
     /// Makes sure that there can be a file `to`, without leaving a trace.
     ///
     /// # Errors
-    /// When its folder is not there or cannot be written.
+    /// When its folder is not there or cannot be written, or a pipe of somebody else is there.
     pub fn check(to: &Path) -> io::Result<()> {
-        if !is_stream(to) {
-            tempfile::tempfile_in(folder(to))?;
+        match stream(to) {
+            Some(stream) => trust(to, &stream),
+            None => tempfile::tempfile_in(folder(to)).map(drop),
         }
-        Ok(())
     }
 
     /// Begins the file `to`.
     ///
     /// # Errors
-    /// When its folder cannot be written.
+    /// When its folder cannot be written, or a pipe of somebody else is there.
     pub fn begin(to: &Path) -> io::Result<Self> {
-        let out = if is_stream(to) {
-            Out::Stream(File::options().write(true).open(to)?)
+        let out = if let Some(known) = stream(to) {
+            trust(to, &known)?;
+            let file = File::options().write(true).open(to)?;
+            // It may have been another one meanwhile.
+            trust(to, &file.metadata()?)?;
+            Out::Stream(file)
         } else {
             let file = tempfile::Builder::new()
                 .prefix(".gostuck-")
@@ -96,8 +105,22 @@ impl Write for Out {
     }
 }
 
-fn is_stream(to: &Path) -> bool {
-    fs::metadata(to).is_ok_and(|known| !known.is_file() && !known.is_dir())
+/// What is known of the pipe or the device at `to`, if there is one.
+fn stream(to: &Path) -> Option<Metadata> {
+    let known = fs::metadata(to).ok()?;
+    (!known.is_file() && !known.is_dir()).then_some(known)
+}
+
+/// Whether what is written to a pipe or a device goes where the user wants it: in a folder that others can
+/// write to they could have put one there, and would read what is recorded.
+fn trust(to: &Path, stream: &Metadata) -> io::Result<()> {
+    let owner = stream.uid();
+    let is_ours = owner == 0 || owner == geteuid().as_raw();
+    if is_ours || OWN_DESCRIPTORS.iter().any(|own| to.starts_with(own)) {
+        return Ok(());
+    }
+    let reason = format!("a pipe of user {owner} is there, who would read what is recorded");
+    Err(io::Error::new(io::ErrorKind::PermissionDenied, reason))
 }
 
 fn folder(to: &Path) -> &Path {
@@ -110,6 +133,11 @@ fn folder(to: &Path) -> &Path {
 #[cfg(test)]
 mod tests {
     use std::os::unix::fs::{PermissionsExt as _, symlink};
+
+    use nix::{
+        sys::stat::Mode,
+        unistd::{Uid, chown, mkfifo},
+    };
 
     use super::*;
 
@@ -150,6 +178,24 @@ mod tests {
         let mut file = FileAside::begin(Path::new("/dev/null")).unwrap();
         file.write_all(b"whole").unwrap();
         file.finish().unwrap();
-        assert!(is_stream(Path::new("/dev/null")));
+        assert!(stream(Path::new("/dev/null")).is_some());
+    }
+
+    #[test]
+    fn nothing_is_written_to_a_pipe_of_somebody_else() {
+        let folder = tempfile::tempdir().unwrap();
+        let (to, by_link) = (folder.path().join("pipe"), folder.path().join("link"));
+        mkfifo(&to, Mode::S_IRWXU).unwrap();
+        symlink(&to, &by_link).unwrap();
+        FileAside::check(&to).unwrap();
+        if !geteuid().is_root() {
+            return;
+        }
+        chown(&to, Some(Uid::from_raw(65_534)), None).unwrap();
+        for path in [&to, &by_link] {
+            let refused = FileAside::check(path).unwrap_err();
+            assert!(refused.to_string().contains("user 65534"), "{refused}");
+            assert!(FileAside::begin(path).is_err());
+        }
     }
 }

@@ -1,5 +1,6 @@
 //! What hostile programs and clients can do to gostuck, tried on the real binary.
 
+mod crowd;
 mod descriptors;
 #[allow(
     dead_code,
@@ -10,6 +11,8 @@ mod go;
 mod hanging;
 mod images;
 mod listener;
+#[path = "../system/memory_cgroup.rs"]
+mod memory_cgroup;
 #[allow(
     dead_code,
     reason = "each test binary uses its own part of the shared module"
@@ -23,6 +26,7 @@ use libtest_mimic::{Arguments, Trial};
 
 fn main() {
     let trials = [
+        crowd::trials(),
         descriptors::trials(),
         hanging::trials(),
         images::trials(),

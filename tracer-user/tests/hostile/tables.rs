@@ -1,19 +1,25 @@
 //! Processes whose runtime's tables are made to cost whoever reads them as much as they can: they cost
 //! the daemon bounded time and memory, and change nothing for others.
 
-use std::fs;
+use std::{
+    fs, thread,
+    time::{Duration, Instant},
+};
 
 use libtest_mimic::Trial;
 
 use crate::{
     go::Flavour,
     hanging::{daemon, ends, is_proven},
-    running::{Running, built, dying_with_us},
+    memory_cgroup::MemoryCgroup,
+    running::{Daemon, GOSTUCK, Running, built, dying_with_us},
     trial,
 };
 
 /// What the unit and the chart allow, in bytes.
 const MEMORY: u64 = 512 << 20;
+/// How long it is seen whether the kernel ends the daemon for want of memory.
+const WATCHED: Duration = Duration::from_secs(10);
 
 pub(crate) fn trials() -> Vec<Trial> {
     vec![
@@ -35,6 +41,7 @@ pub(crate) fn trials() -> Vec<Trial> {
         trial("three thousand deferred unlocks", || {
             others_are_followed("unlocks", 3_000)
         }),
+        trial("goroutines that hold three million locks", more_than_memory),
     ]
 }
 
@@ -51,6 +58,31 @@ fn others_are_followed(table: &str, number: u32) -> Result<(), String> {
     let peak = peak_bytes(daemon.pid())?;
     assert!(peak < MEMORY, "{} MiB", peak >> 20);
     looked_at?;
+    ends(&daemon)
+}
+
+/// What a look at one takes is more than the limit allows: it is given up, and the daemon is not killed.
+fn more_than_memory() -> Result<(), String> {
+    let program = built("hostile/tables", Flavour::Plain)?;
+    let mut command = dying_with_us(program.as_os_str());
+    let _hostile = Running::ready_by(command.args(["holding", "130000"]))?;
+    let cgroup = MemoryCgroup::new(MEMORY)?;
+    let mut command = cgroup.command();
+    command.args([GOSTUCK, "run", "--interval", "1s", "--budget", "50%"]);
+    let other = built("abba", Flavour::Stripped)?;
+    for program in [&program, &other] {
+        command.arg("--command");
+        command.arg(program.file_name().unwrap_or_default());
+    }
+    let daemon = Daemon::start_by(command)?;
+    let other = Running::ready(&other)?;
+    is_proven(&daemon, other.pid())?;
+    let until = Instant::now() + WATCHED;
+    while Instant::now() < until && cgroup.killed() == 0 {
+        thread::sleep(Duration::from_millis(200));
+    }
+    assert_eq!(cgroup.killed(), 0);
+    assert_eq!(daemon.get("/healthz").as_deref(), Some("ok\n"));
     ends(&daemon)
 }
 

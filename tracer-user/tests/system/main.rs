@@ -15,6 +15,7 @@ mod glances;
 mod go;
 mod kubernetes;
 mod memory;
+mod memory_cgroup;
 mod page;
 mod privileges;
 mod recording;

@@ -7,6 +7,7 @@
 //! others of the same owner, or on the same file system, once several of theirs are silent.
 
 mod refusal;
+mod thrift;
 
 use std::{
     collections::BTreeMap,
@@ -16,7 +17,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-pub use self::refusal::Refused;
+pub use self::{refusal::Refused, thrift::keep_within};
 use crate::{
     cancellation::{Cancellation, Share, Stillness, Work, motion_of},
     finding::LookError,
@@ -28,7 +29,9 @@ use crate::{
 use super::fleet::Urgency;
 
 /// Work that is younger than this is not watched: nearly all is.
-const YOUNG: Duration = Duration::from_secs(1);
+const YOUNG: Duration = Duration::from_millis(300);
+/// A thread that has stood still for so long is held: others are not to wait until it is lost.
+const HELD: Duration = Duration::from_millis(500);
 /// A thread that has stood still for so long is lost.
 const STILL: Duration = Duration::from_secs(5);
 /// One that still runs after so many times what its work may take is lost, too.
@@ -104,6 +107,7 @@ struct Entry {
     share: Share,
     cancellation: Cancellation,
     stillness: Stillness,
+    held: bool,
     lost: bool,
 }
 
@@ -119,7 +123,9 @@ impl Entry {
             self.cancellation.expire();
         }
         let motion = motion_of(&self.share.threads());
-        self.stillness.after(motion, now) >= STILL || age >= limit * LONGEST
+        let still = self.stillness.after(motion, now);
+        self.held = still >= HELD;
+        still >= STILL || age >= limit * LONGEST
     }
 }
 
@@ -143,6 +149,7 @@ impl Attendance {
             share: work.share(),
             cancellation,
             stillness: Stillness::default(),
+            held: false,
             lost: false,
         };
         book.present.insert(number, entry);
@@ -185,6 +192,26 @@ impl Attendance {
         self.book().lost().count()
     }
 
+    /// How many threads are held at their work at `place`, and not lost yet: others may be needed.
+    pub fn held(&self, place: Place) -> usize {
+        let book = self.book();
+        let here = book.present.values().filter(|entry| entry.place == place);
+        here.filter(|entry| entry.held && !entry.lost).count()
+    }
+
+    /// Tells the work that has taken longest to end, because there is no memory for it; what it was at.
+    /// What has only begun is spared, and so is what takes little.
+    pub fn shed(&self) -> Option<Subject> {
+        let book = self.book();
+        let spared =
+            |entry: &&Entry| entry.place == Place::Errands || entry.since.elapsed() < YOUNG;
+        let under_way = book.present.values().filter(|entry| !spared(entry));
+        let under_way = under_way.filter(|entry| !entry.cancellation.is_requested());
+        let longest = under_way.min_by_key(|entry| entry.since)?;
+        longest.cancellation.exhaust();
+        Some(longest.subject.clone())
+    }
+
     /// Whether a thread is lost at the process.
     pub fn is_silent(&self, pid: Pid) -> bool {
         self.book().lost().any(|subject| subject.pid == pid)
@@ -192,7 +219,7 @@ impl Attendance {
 
     /// Why nobody is to be sent to `subject` now, if so; `newcomer` says that nobody has been there.
     pub fn refuses(&self, subject: &Subject, newcomer: bool) -> Option<Refused> {
-        Refused::by(self.book().lost(), subject, newcomer)
+        Refused::by(self.book().silent(), subject, newcomer)
     }
 
     /// Does `work` at `subject` on a thread of its own, and waits until it is done or that thread is
@@ -241,6 +268,13 @@ impl Book {
     fn lost(&self) -> impl Iterator<Item = &Subject> {
         let lost = self.present.values().filter(|entry| entry.lost);
         lost.map(|entry| &entry.subject)
+    }
+
+    /// What threads are lost at, or held.
+    fn silent(&self) -> impl Iterator<Item = &Subject> {
+        let silent = self.present.values();
+        let silent = silent.filter(|entry| entry.lost || entry.held);
+        silent.map(|entry| &entry.subject)
     }
 }
 
@@ -309,10 +343,15 @@ mod tests {
         let second = now + YOUNG;
         thread::sleep(Duration::from_millis(50));
         assert!(attendance.see(second).is_empty());
+        assert!(attendance.see(second + HELD).is_empty());
+        assert_eq!(attendance.held(Place::Errands), 1);
+        assert!(attendance.refuses(&subject(1), false).is_some());
+        assert_eq!(attendance.lost(), 0);
         let lost = attendance.see(second + STILL);
         assert_eq!(lost[0].subject, subject(1));
         assert!(attendance.see(second + STILL).is_empty());
         assert!(attendance.is_silent(Pid(1)) && attendance.lost() == 1);
+        assert_eq!(attendance.held(Place::Errands), 0);
         assert!(attendance.refuses(&subject(1), false).is_some());
         assert!(attendance.refuses(&subject(2), true).is_none());
         let refused = attendance.have_done(subject(1), || ());

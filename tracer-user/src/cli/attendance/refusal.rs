@@ -1,11 +1,11 @@
-//! Whom nobody is sent to, because threads were lost at others like it.
+//! Whom nobody is sent to, because threads are lost at others like it, or held there.
 
 use super::Subject;
 
-/// When so many threads are lost at the processes of one owner, or at the executables of one file
+/// When so many threads are lost or held at the processes of one owner, or at the executables of one file
 /// system, nobody is sent to a process of that kind that nobody has been to before.
 const MOST_OF_A_KIND: usize = 4;
-/// When so many are lost altogether, nobody is sent to any process that nobody has been to before, nor to
+/// When so many are altogether, nobody is sent to any process that nobody has been to before, nor to
 /// any other of such a kind. Those of all others are looked at all the same.
 const MOST: usize = 16;
 
@@ -23,14 +23,14 @@ pub enum Refused {
 }
 
 impl Refused {
-    /// Why `subject` is, where threads are lost at `lost`.
+    /// Why `subject` is, where threads are lost or held at all of `silent`.
     pub(super) fn by<'a>(
-        lost: impl Iterator<Item = &'a Subject>,
+        silent: impl Iterator<Item = &'a Subject>,
         subject: &Subject,
         newcomer: bool,
     ) -> Option<Self> {
         let (mut all, mut of_owner, mut on_file_system) = (0, 0, 0);
-        for silent in lost {
+        for silent in silent {
             let file = silent.file.filter(|_| subject.file.is_some());
             if silent.pid == subject.pid || file.is_some() && file == subject.file {
                 return Some(Self::Silent);

@@ -15,7 +15,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use super::todo::PATIENCE;
+use super::todo::{MOST_HELD, PATIENCE};
 use crate::{
     cli::attendance::{Attendance, Place, Subject},
     clock::own_cpu_time,
@@ -26,7 +26,7 @@ use crate::{
     process::{GoCheck, GoProcesses, Owner, Process, ProcessError, ProcessKey},
 };
 
-/// Threads at first, and at most beside those that are lost.
+/// Threads at first, and at most beside those that are lost or held.
 const THREADS: usize = 2;
 const MAX_THREADS: usize = 6;
 
@@ -137,10 +137,11 @@ impl Errands {
 
     /// Adds a thread where something waits, and all threads have been out for long.
     pub fn relieve(&self) {
+        let most = MAX_THREADS + self.desk.attendance.held(Place::Errands).min(MOST_HELD);
         let held_up = {
             let todo = self.desk.todo();
             let late = todo.out.iter().filter(|since| since.elapsed() >= PATIENCE);
-            !todo.wanted.is_empty() && todo.threads < MAX_THREADS && late.count() >= todo.threads
+            !todo.wanted.is_empty() && todo.threads < most && late.count() >= todo.threads
         };
         if held_up && let Err(error) = self.add_thread() {
             tracing::warn!(%error, "no further thread for errands");

@@ -110,7 +110,8 @@ impl Lookers {
     /// Adds a thread where looks wait, and all that could make them are at looks that take long.
     pub fn relieve(&self) {
         for urgency in [Urgency::Routine, Urgency::Urgent] {
-            let held_up = self.desk.todo().is_held_up(urgency);
+            let held = self.desk.attendance.held(Place::Looks(urgency));
+            let held_up = self.desk.todo().is_held_up(urgency, held);
             if held_up && let Err(error) = self.add_thread(urgency) {
                 tracing::warn!(%error, "no further thread for looks");
             }

@@ -21,9 +21,11 @@ use crate::{
 pub const PATIENCE: Duration = Duration::from_millis(500);
 /// Most looks of one kind that wait: who comes to wait for a lock meanwhile is not behind many.
 const MOST_WAITING: usize = 8;
-/// Threads of each kind at first, and at most.
+/// Threads of each kind at first, and at most beside those that are lost or held.
 pub const THREADS: usize = 2;
 const MAX_THREADS: usize = 6;
+/// Most threads of one kind that take the place of held ones: as many as may be lost.
+pub const MOST_HELD: usize = 16;
 
 /// How soon a look is wanted.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -108,8 +110,8 @@ impl Todo {
     }
 
     /// Whether looks wait while all threads that could make them are at looks that have taken long,
-    /// and another thread may be added.
-    pub fn is_held_up(&self, urgency: Urgency) -> bool {
+    /// and another thread may be added: `held` of them wait for a process that does not answer.
+    pub fn is_held_up(&self, urgency: Urgency, held: usize) -> bool {
         let [routine, urgent] = self.threads;
         let able = match urgency {
             Urgency::Routine => routine,
@@ -117,7 +119,7 @@ impl Todo {
         };
         let late = |look: &&Looking| look.since.elapsed() >= PATIENCE;
         !self.queue(urgency).is_empty()
-            && self.threads[urgency as usize] < MAX_THREADS
+            && self.threads[urgency as usize] < MAX_THREADS + held.min(MOST_HELD)
             && self.now.iter().filter(late).count() >= able
     }
 
@@ -238,12 +240,18 @@ mod tests {
             owner: Owner::User(0),
             past: Past::walked_elsewhere(),
         });
-        assert!(!todo.is_held_up(Urgency::Routine));
+        assert!(!todo.is_held_up(Urgency::Routine, 0));
         todo.now = now.checked_sub(PATIENCE).map(look).into_iter().collect();
-        assert!(todo.is_held_up(Urgency::Routine));
+        assert!(todo.is_held_up(Urgency::Routine, 0));
         // The thread for urgent ones is free.
-        assert!(!todo.is_held_up(Urgency::Urgent));
+        assert!(!todo.is_held_up(Urgency::Urgent, 0));
         todo.threads[0] = MAX_THREADS;
-        assert!(!todo.is_held_up(Urgency::Routine));
+        let late = now.checked_sub(PATIENCE);
+        todo.now = (0..MAX_THREADS + 1)
+            .filter_map(|_| late.map(look))
+            .collect();
+        assert!(!todo.is_held_up(Urgency::Routine, 0));
+        // Threads that wait for a process that does not answer do not count.
+        assert!(todo.is_held_up(Urgency::Routine, 1));
     }
 }
