@@ -82,4 +82,26 @@ fn ask(image: &Image) {
         black_box(image.code(&function));
         black_box(image.type_name(function.entry));
     }
+    ask_of_values(image);
+}
+
+/// Asks what an explanation asks: what parts of values are called, and refer to.
+fn ask_of_values(image: &Image) {
+    let types = image.module().types.clone();
+    let step = (types.end.0.saturating_sub(types.start.0) / u64::from(ASKED)).max(8) & !7;
+    for n in 0..u64::from(ASKED) {
+        let at = ImageAddr(types.start.0.wrapping_add(n * step));
+        black_box(image.dynamic_value(at));
+        for offset in (0..EXTENT).step_by(8) {
+            black_box(image.type_part(at, offset));
+            black_box(image.element_part(at, offset));
+        }
+    }
+    let globals = image.globals();
+    let variables = [globals.allgs, globals.sched, globals.mheap, globals.allp];
+    for at in variables.into_iter().flatten() {
+        if let Some(variable) = image.variable(at) {
+            black_box(image.part_of_variable(&variable, at));
+        }
+    }
 }

@@ -7,13 +7,9 @@
 
 use std::ops::{ControlFlow, Range};
 
-use object::{LittleEndian, elf, pod};
-
-use super::{elf::Elf, file::Refusal};
+use super::{elf::Elf, file::Refusal, variable::each_symbol_at};
 use crate::ids::ImageAddr;
 
-/// Bytes of `Elf64_Sym`.
-const SYMBOL: u64 = 24;
 /// A variable that more places refer to is not looked into.
 const MAX_REFERENCES: usize = 256;
 /// What may follow an operand in its instruction: nothing, or a constant of so many bytes.
@@ -37,30 +33,13 @@ pub struct References {
 /// The variable that the word at `at` belongs to, by the symbol table: all that any symbol says which
 /// covers it.
 pub(super) fn variable_at(elf: &Elf, at: ImageAddr) -> Option<Range<ImageAddr>> {
-    let table = elf.sections.iter().find(|s| s.kind == elf::SHT_SYMTAB)?;
-    let len = table.size / SYMBOL * SYMBOL;
     let mut found: Option<Range<ImageAddr>> = None;
-    let mut look = |symbol: &elf::Sym64<LittleEndian>| {
-        let (start, size) = (
-            symbol.st_value.get(LittleEndian),
-            symbol.st_size.get(LittleEndian),
-        );
-        let is_variable = matches!(symbol.st_info & 0xf, elf::STT_OBJECT | elf::STT_NOTYPE);
-        let end = start.saturating_add(size);
-        if is_variable && start <= at.0 && at.0 < end {
-            let known = found.get_or_insert(ImageAddr(start)..ImageAddr(end));
-            known.start = known.start.min(ImageAddr(start));
-            known.end = known.end.max(ImageAddr(end));
-        }
-    };
-    let read = elf.file().scan(table.offset, len, SYMBOL, |_, piece| {
-        let count = piece.len() / SYMBOL as usize;
-        if let Ok((symbols, _)) = pod::slice_from_bytes(piece, count) {
-            symbols.iter().for_each(&mut look);
-        }
-        ControlFlow::Continue(())
-    });
-    read.ok()?;
+    each_symbol_at(elf, at, |symbol| {
+        let (start, end) = (symbol.begins, symbol.begins.saturating_add(symbol.size));
+        let known = found.get_or_insert(ImageAddr(start)..ImageAddr(end));
+        known.start = known.start.min(ImageAddr(start));
+        known.end = known.end.max(ImageAddr(end));
+    })?;
     found.filter(|variable| at.offset(8) <= variable.end)
 }
 

@@ -21,12 +21,15 @@ pub struct Variable {
     pub begins: ImageAddr,
 }
 
-/// A symbol that covers an address.
-#[derive(Clone, Copy)]
-struct Symbol {
+/// A symbol of a variable.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Symbol {
+    /// Where its name lies in the table of names.
     name: u32,
-    begins: u64,
-    size: u64,
+    /// `STT_OBJECT`, or `STT_NOTYPE` of what assembly and C lay down without a type.
+    kind: u8,
+    pub(super) begins: u64,
+    pub(super) size: u64,
 }
 
 impl Image {
@@ -56,20 +59,38 @@ fn package(name: &str) -> Option<&str> {
     name.get(..end)
 }
 
+/// The typed symbol that says most of `at`.
 fn smallest_symbol(elf: &Elf, at: ImageAddr) -> Option<Symbol> {
+    let mut found: Option<Symbol> = None;
+    each_symbol_at(elf, at, |symbol| {
+        let is_better = found.is_none_or(|found| symbol.size < found.size);
+        if symbol.kind == elf::STT_OBJECT && is_better {
+            found = Some(symbol);
+        }
+    })?;
+    found
+}
+
+/// Hands over every symbol of a variable that covers `at`. `None` without a symbol table, or when it
+/// cannot be read.
+pub(super) fn each_symbol_at(elf: &Elf, at: ImageAddr, mut each: impl FnMut(Symbol)) -> Option<()> {
     let table = elf.sections.iter().find(|s| s.kind == elf::SHT_SYMTAB)?;
     let len = table.size / SYMBOL * SYMBOL;
-    let mut found: Option<Symbol> = None;
     let mut look = |symbol: &elf::Sym64<LittleEndian>| {
         let (begins, size) = (
             symbol.st_value.get(LittleEndian),
             symbol.st_size.get(LittleEndian),
         );
-        let is_variable = symbol.st_info & 0xf == elf::STT_OBJECT;
-        let covers = at.0.wrapping_sub(begins) < size;
-        if is_variable && covers && found.is_none_or(|found| size < found.size) {
+        let kind = symbol.st_info & 0xf;
+        let is_variable = matches!(kind, elf::STT_OBJECT | elf::STT_NOTYPE);
+        if is_variable && at.0.wrapping_sub(begins) < size {
             let name = symbol.st_name.get(LittleEndian);
-            found = Some(Symbol { name, begins, size });
+            each(Symbol {
+                name,
+                kind,
+                begins,
+                size,
+            });
         }
     };
     let read = elf.file().scan(table.offset, len, SYMBOL, |_, piece| {
@@ -79,8 +100,7 @@ fn smallest_symbol(elf: &Elf, at: ImageAddr) -> Option<Symbol> {
         }
         ControlFlow::Continue(())
     });
-    read.ok()?;
-    found
+    read.ok()
 }
 
 fn name_of(elf: &Elf, at: u32) -> Option<String> {
