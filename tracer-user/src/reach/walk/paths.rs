@@ -84,10 +84,10 @@ impl HeapWalk<'_> {
             return Ok(paths);
         }
         if self.somebody_acts {
-            self.search(&mut paths, object, Self::from_variables)?;
+            self.search(&mut paths, object, Self::enter_variables)?;
         }
         self.search(&mut paths, object, |walk, search| {
-            walk.from_stacks(search, except)
+            walk.enter_stacks(search, except)
         })?;
         Ok(paths)
     }
@@ -130,7 +130,7 @@ impl HeapWalk<'_> {
         Ok(())
     }
 
-    fn from_variables(&mut self, search: &mut Search) -> Result<(), ReadError> {
+    fn enter_variables(&mut self, search: &mut Search) -> Result<(), ReadError> {
         let marker = &self.marker;
         let without = &self.anatomy.not_roots;
         global_words(self.memory, &self.modules, without, |at, word| {
@@ -148,7 +148,7 @@ impl HeapWalk<'_> {
         Ok(())
     }
 
-    fn from_stacks(&mut self, search: &mut Search, except: &[Goid]) -> Result<(), ReadError> {
+    fn enter_stacks(&mut self, search: &mut Search, except: &[Goid]) -> Result<(), ReadError> {
         let now = Arc::clone(&self.now);
         let mut words: Vec<u64> = Vec::new();
         for goroutine in now.iter().filter(|now| !except.contains(&now.goid)) {
