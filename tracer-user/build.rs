@@ -25,7 +25,6 @@ fn main() -> Result<()> {
         depends_on_variable(variable);
     }
     let object = object(workspace, &out)?;
-    depends_on_file(&object);
     let destination = out.join("gostuck-ebpf");
     fs::copy(&object, &destination)
         .with_context(|| format!("copying {} to {}", object.display(), destination.display()))?;
@@ -35,7 +34,9 @@ fn main() -> Result<()> {
 /// Where the object is that is to be embedded.
 fn object(workspace: &Path, out: &Path) -> Result<PathBuf> {
     if let Some(given) = env::var_os(GIVEN) {
-        return Ok(given.into());
+        let given = PathBuf::from(given);
+        depends_on_file(&given);
+        return Ok(given);
     }
     for package in PACKAGES {
         for part in ["src", "Cargo.toml"] {
@@ -48,7 +49,9 @@ fn object(workspace: &Path, out: &Path) -> Result<PathBuf> {
     let architecture = env::var("CARGO_CFG_TARGET_ARCH").context("CARGO_CFG_TARGET_ARCH")?;
     if !FROM_SOURCE.iter().any(|name| env::var_os(name).is_some()) {
         let Some(misfit) = committed.misfit()? else {
-            return Ok(committed.object(&architecture));
+            let object = committed.object(&architecture);
+            depends_on_file(&object);
+            return Ok(object);
         };
         println!(
             "cargo::warning=the committed BPF object is out of date: {misfit}. Building it; \
