@@ -64,6 +64,10 @@ pub enum CallEffect {
     LookUp(KeyForm),
     /// `runtime.memmove` and the like: writes memory that the first argument points to.
     CopyMemory,
+    /// `sync/atomic.StorePointer`: stores the second argument where the first one points to.
+    StorePointer,
+    /// The same of something that is not known, perhaps.
+    ReplacePointer,
     /// Runs the deferred calls of all frames: an explicit panic, `runtime.Goexit`.
     Unwinds,
     /// Ends the path: exits, or panics for a reason that correct programs have not.
@@ -119,11 +123,22 @@ pub fn call_effect(name: &str) -> CallEffect {
     match name {
         "os.Exit" | "syscall.Exit" => CallEffect::NeverReturns,
         _ if name.starts_with("reflect.") => CallEffect::Opaque,
+        // Not inlined, for the sake of their write barriers (`runtime/atomic_pointer.go`).
+        "sync/atomic.StorePointer" | "sync/atomic.SwapPointer" => CallEffect::StorePointer,
+        "sync/atomic.CompareAndSwapPointer" => CallEffect::ReplacePointer,
+        _ if replaces_pointer(name) => CallEffect::ReplacePointer,
         _ if name.starts_with("sync/atomic.") || name.starts_with("internal/runtime/") => {
             CallEffect::Inert
         }
         _ => CallEffect::Code,
     }
+}
+
+/// Whether `name` is a method of `atomic.Pointer` that changes it, where it is not inlined.
+fn replaces_pointer(name: &str) -> bool {
+    let method = name.strip_prefix("sync/atomic.(*Pointer[");
+    let method = method.and_then(|rest| rest.rsplit_once(")."));
+    method.is_some_and(|(_, method)| matches!(method, "Store" | "Swap" | "CompareAndSwap"))
 }
 
 fn sync_effect(function: &str) -> CallEffect {

@@ -7,6 +7,7 @@ use super::{
     code::Code,
     executor::{Cells, Decide, Effects, Executor, Sighting, Surroundings, Trace, Value, World},
     model::{Certainty, Evidence, PendingRelease, ReleaseKind},
+    packages::is_standard_library,
 };
 use crate::{
     ids::{ImageAddr, TargetAddr},
@@ -36,13 +37,17 @@ pub fn releases(code: &Code, memory: &dyn Memory, target: &Target) -> Vec<Pendin
     let mut executor = Executor::new(code, target.bias, world, Decide::AsThingsStand);
     let mut known = complete;
     for &function in &functions {
+        let own = is_programs(code, memory, target, function);
         let outcome = executor.run_closure(
             0,
             Value::exact(function.0),
             STACK.end - 4096,
             (Effects::default(), &Cells::default()),
         );
-        known &= !outcome.exhausted;
+        let ends = outcome.exits.iter().map(|exit| &*exit.effects);
+        let ends: Vec<&Effects> = ends.chain(&outcome.loops).collect();
+        let unknown = ends.is_empty() || ends.iter().any(|end| end.unknown_code);
+        known &= !outcome.exhausted && !(own && unknown);
     }
     let seen = executor.seen.iter();
     let mut found: Vec<_> = seen
@@ -52,6 +57,14 @@ pub fn releases(code: &Code, memory: &dyn Memory, target: &Target) -> Vec<Pendin
         found.extend(ANY.map(unknown));
     }
     found
+}
+
+/// Whether the closure at `function` is of the program itself: of the standard library's own, those of
+/// contexts and connections, it is known that they give back no lock of the program.
+fn is_programs(code: &Code, memory: &dyn Memory, target: &Target, function: TargetAddr) -> bool {
+    let entry = memory.read_addr(function).ok();
+    let callee = entry.and_then(|entry| code.callee(entry.in_image(target.bias)));
+    callee.is_none_or(|callee| !is_standard_library(&callee.function.name))
 }
 
 /// The functions given to `time.AfterFunc`, and whether these are all.

@@ -187,8 +187,8 @@ impl Marker {
         Ok(())
     }
 
-    /// Reads everything reached so far once more; pages that look different from the last time are
-    /// held to be changing from now on. What is on them is followed by [`Self::reread_changing`].
+    /// Reads everything reached so far once more and follows it; pages that look different from the first
+    /// time are held to be changing from now on: [`Self::reread_changing`] reads them at each look.
     ///
     /// # Errors
     /// When the target is gone.
@@ -197,11 +197,14 @@ impl Marker {
         for windows in windows.chunks(ROUND_WINDOWS) {
             self.pulse.beat(self.crew.bytes_read());
             let marks = &self.marks;
-            self.crew.share(windows, |hand, window| {
+            let found = self.crew.share(windows, |hand, window| {
                 visit::compare(marks, memory, hand, *window)
             })?;
+            for found in found {
+                self.marks.take(found);
+            }
         }
-        Ok(())
+        self.drain(memory)
     }
 
     /// Reads the reached objects on changing pages once more, upwards or downwards, and follows

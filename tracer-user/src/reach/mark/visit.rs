@@ -113,8 +113,9 @@ fn follow_as_read(
     Ok(hand.scanner.take_found())
 }
 
-/// Reads everything in `window` that was followed once more, and notes which of its pages look
-/// different from then.
+/// Reads everything in `window` that was followed once more, follows it as it is now, and notes which of
+/// its pages look different from then. What differs is followed as it was read, and not on another
+/// reading: a reference that is moved on all the time is elsewhere by then.
 ///
 /// # Errors
 /// When the target is gone.
@@ -123,14 +124,16 @@ pub(super) fn compare(
     memory: &dyn Memory,
     hand: &mut Hand,
     window: Window,
-) -> Result<(), ReadError> {
+) -> Result<Found, ReadError> {
     let spans = WindowSpans::of(marks, window);
     let wanted = spans.which(|here| marks.any_followed(here.cut));
+    hand.scanner.begin(Window::NONE, 0);
     hand.open(memory, &spans, wanted)?;
     for (_, here) in spans.each(wanted) {
         let mut sums: Vec<(usize, u64)> = Vec::new();
         for run in here.runs(marks.followed(here.cut)) {
-            hand.each_piece(memory, here, run, |_, piece, bytes| {
+            hand.each_piece(memory, here, run, |scanner, piece, bytes| {
+                scanner.scan(marks, bytes);
                 for (page, hash) in hashes(marks, piece, bytes) {
                     match sums.last_mut() {
                         Some((last, sum)) if *last == page => *sum = sum.wrapping_add(hash),
@@ -143,7 +146,8 @@ pub(super) fn compare(
             marks.changes.again(page, sum);
         }
     }
-    Ok(())
+    hand.scanner.flush(marks);
+    Ok(hand.scanner.take_found())
 }
 
 /// Reads what was followed on those pages of `window` that change, and follows it once more.

@@ -73,6 +73,11 @@ impl Executor<'_> {
                     self.forget(state, at, len.unwrap_or(SHARED_OBJECT));
                 }
             }
+            CallEffect::StorePointer => {
+                let value = self.argument(state, 1);
+                self.store(state, first, value, 8);
+            }
+            CallEffect::ReplacePointer => self.store(state, first, Value::Unknown, 8),
             CallEffect::LookUp(form) => {
                 self.look_up(state, form);
                 return Step::Go;
