@@ -47,7 +47,7 @@ pub fn releases(code: &Code, memory: &dyn Memory, target: &Target) -> Vec<Pendin
         let ends = outcome.exits.iter().map(|exit| &*exit.effects);
         let ends: Vec<&Effects> = ends.chain(&outcome.loops).collect();
         let unknown = ends.is_empty() || ends.iter().any(|end| end.unknown_code);
-        known &= !outcome.exhausted && !(own && unknown);
+        known &= !(outcome.exhausted || own && unknown);
     }
     let seen = executor.seen.iter();
     let mut found: Vec<_> = seen
