@@ -56,7 +56,7 @@ pub use budget::MemoryBudget;
 pub use creation_site::CreationSite;
 pub use detector::{Detector, detector};
 pub use diagnose::{Diagnosis, Evidence, Options, diagnose};
-pub use explain::{Explanation, Reached, Told};
+pub use explain::{ExplainedFinding, ExplainedObject, Explanation};
 pub use growth::{GROWTH_WINDOW, Growth, SiteGrowth};
 pub use life::{Change, Life};
 pub use look::{Look, LookError, Looker, Origin};

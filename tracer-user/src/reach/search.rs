@@ -52,7 +52,7 @@ struct Piece {
 
 /// A search for one object.
 #[derive(Debug)]
-pub(super) struct Search {
+pub(super) struct PathSearch {
     wanted: TargetAddr,
     nodes: Vec<Node>,
     seen: FxHashSet<ObjectAt>,
@@ -61,7 +61,7 @@ pub(super) struct Search {
     gave_up: bool,
 }
 
-impl Search {
+impl PathSearch {
     /// A search for the object that `wanted` lies in, which has begun nowhere yet.
     pub(super) fn new(wanted: TargetAddr) -> Self {
         Self {

@@ -4,7 +4,7 @@ use std::io::{self, Write};
 
 use super::{Paint, Style, wrap};
 use crate::{
-    finding::{Explanation, Reached, Told},
+    finding::{ExplainedFinding, ExplainedObject, Explanation},
     target_text::TargetText,
 };
 
@@ -29,7 +29,11 @@ pub fn explanation(
     Ok(())
 }
 
-fn told(out: &mut impl Write, finding: &Told, (paint, width): (Paint, usize)) -> io::Result<()> {
+fn told(
+    out: &mut impl Write,
+    finding: &ExplainedFinding,
+    (paint, width): (Paint, usize),
+) -> io::Result<()> {
     let heading = format!("{}  {}", finding.verdict.to_uppercase(), finding.id);
     writeln!(out, "\n{}", paint.style(Style::Heading, heading))?;
     paragraph(out, &finding.summary, ("  ", "  "), width)?;
@@ -43,7 +47,11 @@ fn told(out: &mut impl Write, finding: &Told, (paint, width): (Paint, usize)) ->
     Ok(())
 }
 
-fn reached(out: &mut impl Write, of: &Reached, (paint, width): (Paint, usize)) -> io::Result<()> {
+fn reached(
+    out: &mut impl Write,
+    of: &ExplainedObject,
+    (paint, width): (Paint, usize),
+) -> io::Result<()> {
     let heading = paint.style(Style::Heading, of.object.to_string());
     writeln!(out, "\n{heading}")?;
     for way in &of.ways {

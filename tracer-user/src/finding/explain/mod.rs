@@ -41,14 +41,14 @@ pub struct Explanation {
     /// What that comes to.
     pub verdict: TargetText,
     /// The findings that concern it, each with its evidence.
-    pub findings: Vec<Told>,
+    pub findings: Vec<ExplainedFinding>,
     /// What it waits for.
-    pub objects: Vec<Reached>,
+    pub objects: Vec<ExplainedObject>,
 }
 
 /// A finding, in words.
 #[derive(Debug, Clone, Serialize)]
-pub struct Told {
+pub struct ExplainedFinding {
     /// Its id.
     pub id: String,
     /// How certain it is.
@@ -63,7 +63,7 @@ pub struct Told {
 
 /// How one object that the goroutine waits for is reached.
 #[derive(Debug, Clone, Serialize)]
-pub struct Reached {
+pub struct ExplainedObject {
     /// The object.
     pub object: TargetText,
     /// The shortest ways to it: of each, the steps.
@@ -142,10 +142,10 @@ fn verdict(diagnosis: &Diagnosis, g: &Goroutine) -> &'static str {
     }
 }
 
-fn told(diagnosis: &Diagnosis, goid: Goid) -> impl Iterator<Item = Told> + '_ {
+fn told(diagnosis: &Diagnosis, goid: Goid) -> impl Iterator<Item = ExplainedFinding> + '_ {
     let all = diagnosis.findings.iter();
     let of_it = all.filter(move |finding| finding.concerned().contains(&goid));
-    of_it.map(|finding| Told {
+    of_it.map(|finding| ExplainedFinding {
         id: finding.id.to_string(),
         verdict: match finding.verdict {
             Verdict::Proven => "proven",
@@ -165,14 +165,14 @@ fn told(diagnosis: &Diagnosis, goid: Goid) -> impl Iterator<Item = Told> + '_ {
     })
 }
 
-type Found = Option<Result<reach::Paths, reach::ReachError>>;
+type Ways = Option<Result<reach::Paths, reach::ReachError>>;
 
 fn reached(
     scene: &Scene<'_>,
     g: &Goroutine,
     object: TargetAddr,
-    (paths, namer): (Found, &Namer<'_>),
-) -> Reached {
+    (paths, namer): (Ways, &Namer<'_>),
+) -> ExplainedObject {
     let (ways, note) = match paths {
         None => (Vec::new(), Some("The heap could not be walked.".to_owned())),
         Some(Err(error)) => (
@@ -199,7 +199,7 @@ fn reached(
             )
         }
     };
-    Reached {
+    ExplainedObject {
         object: scene.object(object).as_str().into(),
         ways,
         note: note.map(|note| note.as_str().into()),

@@ -10,7 +10,7 @@ use crate::{
         goroutine::GoroutineNow,
         heap::Place,
         roots::{Module, global_words},
-        search::Search,
+        search::PathSearch,
     },
 };
 
@@ -108,9 +108,9 @@ impl HeapWalk<'_> {
         &mut self,
         paths: &mut Paths,
         object: TargetAddr,
-        begin: impl Fn(&mut Self, &mut Search) -> Result<(), ReadError>,
+        begin: impl Fn(&mut Self, &mut PathSearch) -> Result<(), ReadError>,
     ) -> Result<(), ReadError> {
-        let mut search = Search::new(object);
+        let mut search = PathSearch::new(object);
         begin(self, &mut search)?;
         search.run(self.memory, &self.marker)?;
         paths.gave_up |= search.gave_up();
@@ -130,7 +130,7 @@ impl HeapWalk<'_> {
         Ok(())
     }
 
-    fn enter_variables(&mut self, search: &mut Search) -> Result<(), ReadError> {
+    fn enter_variables(&mut self, search: &mut PathSearch) -> Result<(), ReadError> {
         let marker = &self.marker;
         let without = &self.anatomy.not_roots;
         global_words(self.memory, &self.modules, without, |at, word| {
@@ -148,7 +148,7 @@ impl HeapWalk<'_> {
         Ok(())
     }
 
-    fn enter_stacks(&mut self, search: &mut Search, except: &[Goid]) -> Result<(), ReadError> {
+    fn enter_stacks(&mut self, search: &mut PathSearch, except: &[Goid]) -> Result<(), ReadError> {
         let now = Arc::clone(&self.now);
         let mut words: Vec<u64> = Vec::new();
         for goroutine in now.iter().filter(|now| !except.contains(&now.goid)) {
