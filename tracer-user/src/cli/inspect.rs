@@ -56,6 +56,7 @@ pub struct Options {
         long,
         value_name = "TIME",
         num_args = 0..=1,
+        require_equals = true,
         default_missing_value = "2s",
         conflicts_with = "no_reach",
         value_parser = humantime::parse_duration

@@ -140,13 +140,21 @@ pub fn main() -> ExitCode {
 
 #[cfg(test)]
 mod tests {
-    use clap::CommandFactory;
+    use clap::{CommandFactory, Parser};
 
     use super::Cli;
 
     #[test]
     fn the_command_line_is_consistent() {
         Cli::command().debug_assert();
+    }
+
+    #[test]
+    fn a_process_is_not_the_time_for_which_it_is_held() {
+        for freeze in ["--freeze", "--freeze=1s"] {
+            let cli = Cli::try_parse_from(["gostuck", "inspect", freeze, "4711"]);
+            assert!(cli.is_ok(), "{freeze}: {cli:?}");
+        }
     }
 
     #[test]
