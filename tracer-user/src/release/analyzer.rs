@@ -10,7 +10,8 @@ use super::{
     code::Code,
     executor::Trace,
     frames::{self, Standing},
-    model::PendingRelease,
+    model::{PendingRelease, ReleaseKind},
+    packages::is_standard_library,
     past::{self, Depth, Pasts, Stacks, Taking},
     rest, rounds,
     sites::LockKind,
@@ -52,6 +53,10 @@ pub struct Locks {
     pub pending: FxHashMap<Goid, Vec<PendingRelease>>,
     /// What each has taken and not given back.
     pub taken: FxHashMap<Goid, Vec<Taking>>,
+    /// Who gives back a lock that could not be told, by the program's own code, and was not seen to take
+    /// it. Whoever waits for a lock is left out: it is one of those whose fate is asked about, and most often
+    /// takes first what it gives back.
+    pub nameless: Vec<(Goid, ReleaseKind)>,
     /// How many had to be followed: the others take the results of those that stand alike.
     pub followed: usize,
     /// Those whose futures were not followed: there was no time.
@@ -80,6 +85,7 @@ impl Analyzer {
     ) -> Locks {
         let goroutines: Vec<&Goroutine> = goroutines.into_iter().filter(|g| is_known(g)).collect();
         let (mut pending, mut taken) = (FxHashMap::default(), FxHashMap::default());
+        let mut nameless = Vec::new();
         let mut left = MAX_FOLLOWED_ANEW;
         let mut in_vain: FxHashMap<usize, u32> = FxHashMap::default();
         let stacks = Stacks::new(&self.pasts);
@@ -103,6 +109,10 @@ impl Analyzer {
                     taken.insert(g.goid, past);
                 }
             }
+            if !waits_for_lock(g) {
+                let releases = releases.iter().filter(|r| self.is_nameless(r));
+                nameless.extend(releases.map(|release| (g.goid, release.kind)));
+            }
             if !releases.is_empty() {
                 pending.insert(g.goid, releases);
             }
@@ -110,7 +120,16 @@ impl Analyzer {
         Locks {
             pending,
             taken,
+            nameless,
             ..followed
+        }
+    }
+
+    /// Whether `release` is of a lock that could not be told, and may be any of the program's.
+    fn is_nameless(&self, release: &PendingRelease) -> bool {
+        release.object.is_nil() && release.acquired.is_none() && {
+            let function = self.code.image().function_at(release.evidence.site);
+            function.is_none_or(|function| !is_standard_library(&function.name))
         }
     }
 
@@ -318,7 +337,7 @@ fn is_waited_for(snapshot: &Snapshot, release: &PendingRelease) -> bool {
 }
 
 /// Whether `g` waits for a lock: it may be one that it has taken itself, or others behind it.
-pub(super) fn waits_for_lock(g: &Goroutine) -> bool {
+fn waits_for_lock(g: &Goroutine) -> bool {
     g.waits_on.iter().any(|wait| wait.operation.takes_lock())
 }
 

@@ -14,7 +14,7 @@
 use rustc_hash::{FxHashMap, FxHashSet};
 
 use super::{
-    analyzer::{Locks, waits_for_lock},
+    analyzer::Locks,
     model::{
         Acquisition, Certainty, Evidence, Held, LockHolders, PendingRelease, ReleaseKind, TIMERS,
     },
@@ -52,8 +52,7 @@ struct Judge {
     parked: FxHashMap<Goid, bool>,
     /// Who has taken each lock and not given it back, where no release was seen.
     kept: FxHashMap<TargetAddr, Vec<(Goid, ReleaseKind, Acquisition)>>,
-    /// Who gives back a lock that could not be told, and was not seen to take it: goroutines that do not
-    /// wait for a lock themselves, and pending timers.
+    /// Who gives back a lock that could not be told: see [`Locks::nameless`]; and pending timers.
     nameless: Vec<(Goid, ReleaseKind)>,
     /// Goroutines whose stacks could not be read: they may hold anything.
     unseen: Vec<Goid>,
@@ -78,6 +77,8 @@ impl Judge {
         let is_unseen =
             |g: &&Goroutine| !g.system && (g.stack.frames.is_empty() || g.stack.truncated);
         let timers = pending.get(&TIMERS).into_iter().flatten();
+        let of_timers = timers.clone().filter(|release| release.object.is_nil());
+        let of_timers = of_timers.map(|release| (TIMERS, release.kind));
         Self {
             by_timers: timers
                 .map(|release| (release.kind, release.object))
@@ -89,7 +90,7 @@ impl Judge {
                 .map(|g| (g.goid, g.status.is_parked()))
                 .collect(),
             kept: kept(snapshot, locks),
-            nameless: nameless(snapshot, locks),
+            nameless: locks.nameless.iter().copied().chain(of_timers).collect(),
             unseen: snapshot
                 .goroutines
                 .iter()
@@ -347,22 +348,6 @@ impl Judge {
             unseen: Vec::new(),
         }
     }
-}
-
-/// Who gives back a lock that could not be told, and was not seen to take it. Whoever waits for a lock is
-/// left out: it is one of those whose fate is asked about, and most often takes first what it gives back.
-fn nameless(snapshot: &Snapshot, locks: &Locks) -> Vec<(Goid, ReleaseKind)> {
-    let is_nameless =
-        |release: &&PendingRelease| release.object.is_nil() && release.acquired.is_none();
-    let of = |goid: Goid| {
-        let pending = locks.pending.get(&goid).into_iter().flatten();
-        pending
-            .filter(is_nameless)
-            .map(move |release| (goid, release.kind))
-    };
-    let goroutines = snapshot.goroutines.iter().filter(|g| !waits_for_lock(g));
-    let goroutines = goroutines.map(|g| g.goid).chain([TIMERS]);
-    goroutines.flat_map(of).collect()
 }
 
 /// A goroutine that has taken a lock and was not seen to release it: a candidate whose release has no

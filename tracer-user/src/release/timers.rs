@@ -4,7 +4,7 @@
 use rustc_hash::FxHashSet;
 
 use super::{
-    code::Code,
+    code::{Callee, Code},
     executor::{Cells, Decide, Effects, Executor, Sighting, Surroundings, Trace, Value, World},
     model::{Certainty, Evidence, PendingRelease, ReleaseKind},
     packages::is_standard_library,
@@ -31,13 +31,32 @@ pub fn releases(code: &Code, memory: &dyn Memory, target: &Target) -> Vec<Pendin
     let Ok((functions, complete)) = functions(code, memory, target) else {
         return ANY.map(unknown).into();
     };
+    let (own, library): (Vec<TargetAddr>, Vec<TargetAddr>) = functions
+        .into_iter()
+        .partition(|function| is_programs(code, memory, target, *function));
+    let (mut found, known) = followed(code, memory, target, &own);
+    // What these give back without a name is their own.
+    let (of_library, _) = followed(code, memory, target, &library);
+    found.extend(of_library.into_iter().filter(|r| !r.object.is_nil()));
+    if !(complete && known) {
+        found.extend(ANY.map(unknown));
+    }
+    found
+}
+
+/// What `functions` release, and whether all that they do could be followed.
+fn followed(
+    code: &Code,
+    memory: &dyn Memory,
+    target: &Target,
+    functions: &[TargetAddr],
+) -> (Vec<PendingRelease>, bool) {
     let trace = Trace::off();
     let around = Surroundings::new((memory, target.bias), code, STACK, (STACK.end, &[]));
     let world = World::new(around, STACK.end, &trace);
     let mut executor = Executor::new(code, target.bias, world, Decide::AsThingsStand);
-    let mut known = complete;
-    for &function in &functions {
-        let own = is_programs(code, memory, target, function);
+    let mut known = true;
+    for function in functions {
         let outcome = executor.run_closure(
             0,
             Value::exact(function.0),
@@ -45,26 +64,31 @@ pub fn releases(code: &Code, memory: &dyn Memory, target: &Target) -> Vec<Pendin
             (Effects::default(), &Cells::default()),
         );
         let ends = outcome.exits.iter().map(|exit| &*exit.effects);
-        let ends: Vec<&Effects> = ends.chain(&outcome.loops).collect();
-        let unknown = ends.is_empty() || ends.iter().any(|end| end.unknown_code);
-        known &= !(outcome.exhausted || own && unknown);
+        let mut ends = ends.chain(&outcome.loops);
+        known &= !outcome.exhausted && !ends.any(|end| end.unknown_code);
+        known &= entered(code, memory, target, *function).is_some();
     }
     let seen = executor.seen.iter();
-    let mut found: Vec<_> = seen
-        .map(|(&(kind, object), sighting)| release(kind, object, Some(sighting)))
-        .collect();
-    if !known {
-        found.extend(ANY.map(unknown));
-    }
-    found
+    let found = seen.map(|(&(kind, object), sighting)| release(kind, object, Some(sighting)));
+    (found.collect(), known)
 }
 
 /// Whether the closure at `function` is of the program itself: of the standard library's own, those of
 /// contexts and connections, it is known that they give back no lock of the program.
 fn is_programs(code: &Code, memory: &dyn Memory, target: &Target, function: TargetAddr) -> bool {
-    let entry = memory.read_addr(function).ok();
-    let callee = entry.and_then(|entry| code.callee(entry.in_image(target.bias)));
+    let callee = entered(code, memory, target, function);
     callee.is_none_or(|callee| !is_standard_library(&callee.function.name))
+}
+
+/// The function that the closure at `function` runs.
+fn entered(
+    code: &Code,
+    memory: &dyn Memory,
+    target: &Target,
+    function: TargetAddr,
+) -> Option<Callee> {
+    let entry = memory.read_addr(function).ok()?;
+    code.callee(entry.in_image(target.bias))
 }
 
 /// The functions given to `time.AfterFunc`, and whether these are all.
@@ -84,8 +108,7 @@ fn functions(
     let timers = heap.timers(memory, &TimerLayout::of(image.layout()))?;
     let mut complete = timers.unreadable == 0;
     for timer in timers.pending {
-        let entry = memory.read_addr(timer.function).ok();
-        let callee = entry.and_then(|entry| code.callee(entry.in_image(target.bias)));
+        let callee = entered(code, memory, target, timer.function);
         // `goFunc` in `time/sleep.go` runs what its argument, a `func()`, is.
         if callee.is_some_and(|callee| &*callee.function.name == "time.goFunc") {
             complete &= functions.len() < MAX_FUNCTIONS;
