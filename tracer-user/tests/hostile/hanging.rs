@@ -35,6 +35,10 @@ const GIVEN_UP: Duration = Duration::from_secs(60);
 /// What the log, and commands, say.
 const SILENT: &str = "does not answer";
 
+/// What follows an executable that is served, as the server calls it. No daemon of another test does: what
+/// waits for that server ends only when it does.
+const SERVED: [&str; 2] = ["--command", "program"];
+
 pub(crate) fn trials() -> Vec<Trial> {
     vec![
         trial("the memory of one does not answer glances", || {
@@ -44,10 +48,10 @@ pub(crate) fn trials() -> Vec<Trial> {
             others_are_followed(&[], || userfault("allgs"))
         }),
         trial("the executable of one cannot be read", || {
-            others_are_followed(&[], || fuse("read"))
+            others_are_followed(&SERVED, || fuse("read"))
         }),
         trial("the executable of one cannot be opened", || {
-            others_are_followed(&[], || fuse("open"))
+            others_are_followed(&SERVED, || fuse("open"))
         }),
         trial("many do not answer", many),
         trial("one answers again", answers_again),
@@ -97,8 +101,6 @@ pub(crate) fn daemon(arguments: &[&str]) -> Result<Daemon, String> {
         abba()?,
         built("hostile/userfault", Flavour::Plain)?,
         built("hostile/tables", Flavour::Plain)?,
-        // As the server calls it.
-        "program".into(),
     ];
     let names = programs
         .iter()
