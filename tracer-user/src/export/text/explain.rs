@@ -34,7 +34,11 @@ fn told(
     finding: &ExplainedFinding,
     (paint, width): (Paint, usize),
 ) -> io::Result<()> {
-    let heading = format!("{}  {}", finding.verdict.to_uppercase(), finding.id);
+    let heading = format!(
+        "{}  {}",
+        finding.verdict.to_string().to_uppercase(),
+        finding.id
+    );
     writeln!(out, "\n{}", paint.style(Style::Heading, heading))?;
     paragraph(out, &finding.summary, ("  ", "  "), width)?;
     for line in &finding.story {

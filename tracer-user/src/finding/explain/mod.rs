@@ -11,7 +11,6 @@ use self::way::Namer;
 use super::{
     Diagnosis, Finding, Looker, Verdict,
     coroutine::resumers,
-    disposition::satisfiers,
     look::{Look, LookError},
     phrase,
     scene::{Scene, capitalised},
@@ -52,7 +51,7 @@ pub struct ExplainedFinding {
     /// Its id.
     pub id: String,
     /// How certain it is.
-    pub verdict: &'static str,
+    pub verdict: Verdict,
     /// What it says.
     pub summary: TargetText,
     /// What follows from what.
@@ -147,10 +146,7 @@ fn told(diagnosis: &Diagnosis, goid: Goid) -> impl Iterator<Item = ExplainedFind
     let of_it = all.filter(move |finding| finding.concerned().contains(&goid));
     of_it.map(|finding| ExplainedFinding {
         id: finding.id.to_string(),
-        verdict: match finding.verdict {
-            Verdict::Proven => "proven",
-            Verdict::Suspected => "suspected",
-        },
+        verdict: finding.verdict,
         summary: finding.summary.as_str().into(),
         story: finding
             .story
@@ -209,20 +205,14 @@ fn reached(
 
 /// Who was seen that would do to `object` what `g` waits for, and what they do now.
 fn actors(scene: &Scene<'_>, g: &Goroutine, object: TargetAddr) -> Vec<TargetText> {
-    let mut wanted = g.waits_on.iter().filter(|wait| wait.object.addr == object);
-    let mut kinds = wanted.by_ref().flat_map(|wait| satisfiers(wait.operation));
-    let kinds: Vec<_> = kinds.by_ref().copied().collect();
     let mut seen: Vec<(Goid, &PendingRelease)> = Vec::new();
-    for other in scene
-        .snapshot
-        .goroutines
-        .iter()
-        .filter(|other| other.goid != g.goid)
-    {
-        let releases = scene.pending(other.goid).iter();
-        let mut releases = releases.filter(|r| r.object == object && kinds.contains(&r.kind));
-        seen.extend(releases.next().map(|release| (other.goid, release)));
+    for (goid, _, kind) in scene.partners(g).filter(|(_, of, _)| *of == object) {
+        let mut releases = scene.pending(goid).iter();
+        let release = releases.find(|r| r.object == object && r.kind == kind);
+        seen.extend(release.map(|release| (goid, release)));
     }
+    seen.sort_by_key(|(goid, _)| *goid);
+    seen.dedup_by_key(|(goid, _)| *goid);
     let mut lines: Vec<TargetText> = seen
         .iter()
         .take(MAX_ACTORS)

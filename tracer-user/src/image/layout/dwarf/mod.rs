@@ -19,7 +19,7 @@ use crate::cancellation::is_cut;
 
 pub(in crate::image) use variable::part as part_of_variable;
 
-/// The package whose structs are wanted.
+/// The unit that has all types, the runtime's structs among them.
 const RUNTIME: &[u8] = b"runtime";
 
 /// The wanted structs of the runtime; `None` when the image has no usable DWARF.

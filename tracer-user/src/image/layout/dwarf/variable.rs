@@ -4,7 +4,7 @@
 use gimli::{AttributeValue, DebugInfo, DwAt, EntriesTreeNode, LittleEndian, UnitOffset};
 
 use super::{
-    text,
+    RUNTIME, text,
     units::{Slice, Units},
 };
 use crate::{
@@ -21,9 +21,6 @@ use crate::{
 const GO_RUNTIME_TYPE: DwAt = DwAt(0x2904);
 /// Deeper nesting than is followed.
 const MAX_DEPTH: usize = 32;
-/// Where the linker puts all types.
-const TYPES: &[u8] = b"runtime";
-
 /// A type that the program has no descriptor of.
 const UNTYPED: Refers = Refers::ToInsides("a value of a type without a descriptor");
 
@@ -42,10 +39,10 @@ pub(in crate::image) fn part(
         of = type_of(&mut units, &unit, name).ok()?;
     }
     let of = of?;
-    // The types may lie before the variable.
+    // The linker puts all types there. They may lie before the variable.
     let mut units = Units::open(elf).ok()??;
     loop {
-        let (begins, unit) = units.next(TYPES).ok()??;
+        let (begins, unit) = units.next(RUNTIME).ok()??;
         let end = begins + unit.len() as u64;
         if (begins..end).contains(&of) {
             let types = Types {
@@ -114,17 +111,9 @@ impl Types<'_> {
                     (of, offset) = (member, offset - begins);
                 }
                 gimli::DW_TAG_pointer_type if offset == 0 => {
-                    let mut to = reference(node.entry())?;
-                    let refers = loop {
-                        let to_entry = header.entry(&abbreviations, self.at(to)?).ok()?;
-                        match self.descriptor(&to_entry) {
-                            Some(descriptor) => break Refers::To(descriptor),
-                            None if to_entry.tag() == gimli::DW_TAG_typedef => {
-                                to = reference(&to_entry)?;
-                            }
-                            None => break UNTYPED,
-                        }
-                    };
+                    let to = reference(node.entry())?;
+                    let entry = |at| header.entry(&abbreviations, at).ok();
+                    let refers = self.descriptor_of(to, entry).map_or(UNTYPED, Refers::To);
                     return Some(TypePart { path, refers });
                 }
                 _ => return None,
@@ -138,6 +127,26 @@ impl Types<'_> {
         Some(UnitOffset(
             usize::try_from(of.checked_sub(self.begins)?).ok()?,
         ))
+    }
+
+    /// The descriptor of the type that lies at `of`, or of the one that it is another name of.
+    fn descriptor_of<'e>(
+        &self,
+        of: u64,
+        entry: impl Fn(UnitOffset) -> Option<Entry<'e>>,
+    ) -> Option<ImageAddr> {
+        let mut of = of;
+        for _ in 0..MAX_DEPTH {
+            let entry = entry(self.at(of)?)?;
+            if let Some(descriptor) = self.descriptor(&entry) {
+                return Some(descriptor);
+            }
+            if entry.tag() != gimli::DW_TAG_typedef {
+                return None;
+            }
+            of = reference(&entry)?;
+        }
+        None
     }
 
     /// The descriptor of a type, if the program has it.
