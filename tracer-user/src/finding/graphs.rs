@@ -10,8 +10,9 @@ use super::{
     supposed::with_cycles,
     walk::{HeapWalker, Walked},
 };
-use crate::graph::{
-    AssumeReachable, Cycle, Disposition, GoroutineNode, Verdicts, WaitGraph, solve,
+use crate::{
+    graph::{AssumeReachable, Cycle, Disposition, GoroutineNode, Verdicts, WaitGraph, solve},
+    ids::{Goid, TargetAddr},
 };
 
 /// The wait graphs of a process that is looked at again and again: only what changed is worked out
@@ -77,7 +78,7 @@ impl Graphs {
             supposed: doubts.settle(followed.supposed.verdicts().clone(), &supposed),
             nodes: Vec::new(),
         };
-        match walker.map(|walker| walker.solve(agreed)) {
+        match walker.map(|walker| walker.solve(agreed, &uses(evidence))) {
             None => {}
             Some(Err(why)) => this.walk_failed = Some(why),
             Some(Ok(Walked {
@@ -96,6 +97,18 @@ impl Graphs {
         this.nodes = nodes;
         this
     }
+}
+
+/// Which objects goroutines are going to use by their code, of those that somebody waits for.
+fn uses(evidence: &Evidence) -> Vec<(Goid, TargetAddr)> {
+    let objects = &evidence.snapshot.objects;
+    let releases = evidence.pending.iter().flat_map(|(goid, releases)| {
+        let objects = releases.iter().map(|release| release.object);
+        objects.map(|object| (*goid, object))
+    });
+    releases
+        .filter(|(_, object)| objects.contains_key(object))
+        .collect()
 }
 
 fn moves(node: &GoroutineNode) -> bool {

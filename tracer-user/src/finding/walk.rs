@@ -2,17 +2,22 @@
 
 use crate::{
     graph::{GoroutineNode, Verdicts},
-    ids::Goid,
+    ids::{Goid, TargetAddr},
     reach::{Certainty, Prover},
 };
 
 /// Solves wait graphs by walking the target's heap for what live goroutines can reach.
 pub trait HeapWalker {
-    /// Walks, and solves the graph of `nodes`; goroutines that are not listed count as live.
+    /// Walks, and solves the graph of `nodes`; goroutines that are not listed count as live. `uses` says
+    /// which objects goroutines are going to use by their code: those that are live reach them.
     ///
     /// # Errors
     /// Why there is no answer, in words.
-    fn solve(&mut self, nodes: &[GoroutineNode]) -> Result<Walked, String>;
+    fn solve(
+        &mut self,
+        nodes: &[GoroutineNode],
+        uses: &[(Goid, TargetAddr)],
+    ) -> Result<Walked, String>;
 
     /// Bytes of stacks and heap that nobody keeps but `goroutines`, from the last walk.
     fn retained_bytes(&mut self, goroutines: &[Goid]) -> Option<u64>;
@@ -29,7 +34,12 @@ pub struct Walked {
 
 /// By the walks of [`crate::reach`].
 impl HeapWalker for Prover<'_> {
-    fn solve(&mut self, nodes: &[GoroutineNode]) -> Result<Walked, String> {
+    fn solve(
+        &mut self,
+        nodes: &[GoroutineNode],
+        uses: &[(Goid, TargetAddr)],
+    ) -> Result<Walked, String> {
+        self.add_uses(uses);
         let proof = self.prove(nodes).map_err(|error| error.to_string())?;
         Ok(Walked {
             verdicts: proof.verdicts,

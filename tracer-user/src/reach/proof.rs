@@ -116,6 +116,7 @@ pub struct Prover<'t> {
     target: &'t Target,
     snapshot: Arc<Snapshot>,
     options: Options,
+    uses: Vec<(Goid, TargetAddr)>,
     begun: Option<Begun<'t>>,
     last: Option<Looks<'t>>,
 }
@@ -136,9 +137,16 @@ impl<'t> Prover<'t> {
             target,
             snapshot,
             options,
+            uses: Vec::new(),
             begun: None,
             last: None,
         }
+    }
+
+    /// Takes it that goroutines reach what they are going to use by their code, wherever they find that:
+    /// in an integer, say, which the collector would not follow either.
+    pub fn add_uses(&mut self, uses: &[(Goid, TargetAddr)]) {
+        self.uses.extend(uses);
     }
 
     /// Makes a first look only: who is not dead by it is live.
@@ -190,8 +198,9 @@ impl<'t> Prover<'t> {
         let actors = Actors::new(&target.image, snapshot);
         let marker = Marker::new(self.threads(), Pulse::new(self.options.progress));
         let stacks = StackReader::new(maps);
-        let walk = HeapWalk::begin(&*target.memory, anatomy, stacks, actors, marker)
+        let mut walk = HeapWalk::begin(&*target.memory, anatomy, stacks, actors, marker)
             .map_err(|source| failed("the heap's tables", source))?;
+        walk.add_uses(&self.uses);
         Ok(Begun {
             began,
             before,
@@ -228,6 +237,7 @@ impl<'t> Prover<'t> {
         let begun = match self.begun.take() {
             Some(mut begun) => {
                 begun.looks.go_on_with(Arc::clone(&self.snapshot), nodes);
+                begun.looks.walk.add_uses(&self.uses);
                 begun
             }
             None => self.begin(now, nodes)?,

@@ -162,5 +162,5 @@ fn look_further(target: &Target, analyzer: &Analyzer, snapshot: Snapshot) -> boo
         &Options::default(),
     );
     let nodes: Vec<GoroutineNode> = Vec::new();
-    walker.solve(&nodes).is_ok()
+    walker.solve(&nodes, &[]).is_ok()
 }

@@ -73,7 +73,11 @@ impl Reachability for Only {
 }
 
 impl HeapWalker for Only {
-    fn solve(&mut self, nodes: &[GoroutineNode]) -> Result<Walked, String> {
+    fn solve(
+        &mut self,
+        nodes: &[GoroutineNode],
+        _uses: &[(Goid, TargetAddr)],
+    ) -> Result<Walked, String> {
         Ok(Walked {
             verdicts: solve(nodes, self),
             unsettled: None,
@@ -89,8 +93,12 @@ impl HeapWalker for Only {
 struct Unsettled(Only);
 
 impl HeapWalker for Unsettled {
-    fn solve(&mut self, nodes: &[GoroutineNode]) -> Result<Walked, String> {
-        let walked = self.0.solve(nodes)?;
+    fn solve(
+        &mut self,
+        nodes: &[GoroutineNode],
+        uses: &[(Goid, TargetAddr)],
+    ) -> Result<Walked, String> {
+        let walked = self.0.solve(nodes, uses)?;
         Ok(Walked {
             unsettled: Some("the heap changed during every walk".to_owned()),
             ..walked

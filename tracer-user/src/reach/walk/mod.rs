@@ -64,6 +64,8 @@ pub struct HeapWalk<'t> {
     /// Where the stacks of `now` begin, ascending.
     by_stack: Vec<(TargetAddr, Goid)>,
     live: FxHashSet<Goid>,
+    /// What goroutines are going to use, by their code, ascending.
+    uses: Vec<(Goid, TargetAddr)>,
     /// The sudogs of parked goroutines as they were when the walk began, by goroutine.
     sudogs: Vec<(Goid, TargetAddr)>,
     /// The `g` structs of the Ms' own, ascending.
@@ -104,6 +106,7 @@ impl<'t> HeapWalk<'t> {
             opaque_gs: 0,
             by_stack: Vec::new(),
             live: FxHashSet::default(),
+            uses: Vec::new(),
             sudogs: Vec::new(),
             own_gs: Vec::new(),
             moved: FxHashSet::default(),
@@ -199,6 +202,19 @@ impl<'t> HeapWalk<'t> {
         self.drained = false;
     }
 
+    /// Takes it that a goroutine reaches what it is going to use by its code, wherever it finds that.
+    pub(super) fn add_uses(&mut self, uses: &[(Goid, TargetAddr)]) {
+        for (goid, object) in uses {
+            if self.live.contains(goid) {
+                self.marker.word(object.0);
+                self.drained = false;
+            }
+        }
+        self.uses.extend(uses);
+        self.uses.sort_unstable();
+        self.uses.dedup();
+    }
+
     /// Whether `at` lies on the stack of a goroutine.
     #[must_use]
     pub fn is_goroutine_stack(&self, at: TargetAddr) -> bool {
@@ -292,10 +308,12 @@ impl<'t> HeapWalk<'t> {
         for goid in goroutines {
             if self.live.insert(*goid) {
                 fresh.extend(self.now.get(*goid).copied());
-                let from = self.sudogs.partition_point(|(of, _)| of < goid);
-                let own = self.sudogs[from..].iter();
-                for (_, sudog) in own.take_while(|(of, _)| of == goid) {
+                for (_, sudog) in of_goroutine(&self.sudogs, *goid) {
                     self.marker.clear_opaque(*sudog);
+                    self.drained = false;
+                }
+                for (_, object) in of_goroutine(&self.uses, *goid) {
+                    self.marker.word(object.0);
                     self.drained = false;
                 }
             }
@@ -331,6 +349,13 @@ impl<'t> HeapWalk<'t> {
             },
         })
     }
+}
+
+/// Those of `pairs`, ascending, that belong to `goid`.
+fn of_goroutine(pairs: &[(Goid, TargetAddr)], goid: Goid) -> &[(Goid, TargetAddr)] {
+    let from = pairs.partition_point(|(of, _)| *of < goid);
+    let of = pairs[from..].partition_point(|(of, _)| *of == goid);
+    &pairs[from..from + of]
 }
 
 impl Reachability for HeapWalk<'_> {
