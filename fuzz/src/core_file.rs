@@ -2,7 +2,7 @@
 
 use std::sync::LazyLock;
 
-use tracer_user::{finding::Still, memory::ThreadRegisters};
+use tracer_user::{inspect::StoppedProcess, memory::ThreadRegisters};
 
 use crate::{
     elf::{Core, head},
@@ -31,7 +31,7 @@ pub(crate) fn run(input: &[u8]) {
         return;
     };
     let executable = base().executable_path();
-    if let Ok(still) = Still::of_core(&file.path(), Some(&executable)) {
+    if let Ok(still) = StoppedProcess::of_core(&file.path(), Some(&executable)) {
         inspect(still);
     }
 }
@@ -77,7 +77,7 @@ mod tests {
         let pages = pages.collect::<Vec<_>>().concat();
         let padding = vec![0; PAGES_AT - seed.len()];
         let file = Temporary::new(&[seed, &padding, &pages]).unwrap();
-        let still = Still::of_core(&file.path(), Some(&base().executable_path())).unwrap();
+        let still = StoppedProcess::of_core(&file.path(), Some(&base().executable_path())).unwrap();
         let look = looker().look_at_still(still).unwrap();
         assert!(look.diagnosis.snapshot.goroutines.len() > 10);
         assert!(!look.diagnosis.findings.is_empty());

@@ -11,7 +11,8 @@ use tracer_user::{
         text::{self, Paint},
         view::View,
     },
-    finding::{Look, Looker, Options, Still},
+    finding::Options,
+    inspect::{Inspection, Inspector, StoppedProcess},
     reach,
 };
 
@@ -23,8 +24,8 @@ const STUCK_AFTER: Duration = Duration::from_secs(1);
 const WALK_LIMIT: Duration = Duration::from_secs(20);
 
 /// What looks at the moments.
-pub(crate) fn looker() -> Looker {
-    Looker::new(Options {
+pub(crate) fn looker() -> Inspector {
+    Inspector::new(Options {
         stuck_after: STUCK_AFTER,
         reach: Some(reach::Options {
             limit: WALK_LIMIT,
@@ -35,14 +36,14 @@ pub(crate) fn looker() -> Looker {
 }
 
 /// Looks at `still`, and shows what was seen in every way there is.
-pub(crate) fn inspect(still: Still) {
+pub(crate) fn inspect(still: StoppedProcess) {
     if let Ok(look) = looker().look_at_still(still) {
         show(&look);
     }
 }
 
 /// Shows `look` in every way there is.
-pub(crate) fn show(look: &Look) {
+pub(crate) fn show(look: &Inspection) {
     let document = Document::new(look);
     let mut out = io::sink();
     for (paint, width, all) in [(Paint::Plain, 80, true), (Paint::Colour, 40, false)] {

@@ -20,7 +20,7 @@ use tracer_user::{
         metrics::{Figures, Metrics, Own},
         view::View,
     },
-    finding::Look,
+    inspect::Inspection,
 };
 
 use crate::{moment::base, temporary::Temporary};
@@ -40,7 +40,7 @@ const BUFFER: usize = 64 << 10;
 
 /// What is served, made once.
 struct Served {
-    look: Look,
+    look: Inspection,
     board: Arc<Board>,
     token: Token,
     runtime: Runtime,
@@ -64,7 +64,7 @@ fn served() -> anyhow::Result<Served> {
     })
 }
 
-fn entry(look: &Look) -> Entry {
+fn entry(look: &Inspection) -> Entry {
     let process = Document::new(look).process;
     let (snapshot, findings) = (&look.diagnosis.snapshot, &look.diagnosis.findings);
     Entry {

@@ -9,8 +9,8 @@ use std::{
 
 use anyhow::{Context as _, Result, ensure};
 use tracer_user::{
-    finding::{Look, Still},
     ids::LoadBias,
+    inspect::{Inspection, StoppedProcess},
     memory::Pages,
     recording::{Header, read, replay},
 };
@@ -29,7 +29,7 @@ pub(crate) struct BaseMoment {
     /// Its executable.
     pub(crate) executable: Vec<u8>,
     /// What is seen of it as it is.
-    pub(crate) look: Look,
+    pub(crate) look: Inspection,
     file: Temporary,
 }
 
@@ -57,7 +57,7 @@ impl BaseMoment {
     }
 
     /// The process as it stood according to `header`, with that memory.
-    pub(crate) fn still_with(&self, header: Header, pages: Pages) -> Still {
+    pub(crate) fn still_with(&self, header: Header, pages: Pages) -> StoppedProcess {
         let Header { subject, moment } = header;
         let loaded = (Arc::clone(&self.look.image), LoadBias(subject.load_bias));
         let process = subject.process(self.look.process.exe.file);

@@ -11,10 +11,10 @@ use tracer_user::{
     graph::{
         AssumeReachable, Disposition, GoroutineNode, HolderSet, Need, Requirement, WaitGraph, solve,
     },
+    holders::{Analyzer, holders},
     ids::{Goid, Pid, TargetAddr},
     image::Image,
     process::Process,
-    release::{Analyzer, holders},
     snapshot::{self, Target},
 };
 

@@ -1,39 +1,27 @@
 //! gostuck as a library: discover Go processes, read their runtime from outside, build the wait
 //! graph, and say who is stuck.
 //!
-//! Data flows one way: discover → image → probes and snapshot → state → graph → finding → export.
-//! A module imports the modules above it in this list, never one below.
+//! Data flows one way: discover → image → probes and snapshot → timeline → holders and reach → graph →
+//! finding → export. The crates below `crates/` come first; a module imports the crates, and the modules
+//! above it in this list, never one below.
 
-pub mod ids;
+pub use {
+    graph, holders, ids, image, memory, probes, process, reach, resources, sampling, snapshot,
+};
 
 pub mod target_text;
 
-pub mod cancellation;
-pub mod clock;
-pub mod descriptors;
-pub mod scheduling;
+#[cfg(feature = "kubernetes")]
+pub mod kubernetes;
+#[cfg(not(feature = "kubernetes"))]
+#[path = "no_kubernetes.rs"]
+pub mod kubernetes;
 
-pub mod graph;
-
-pub mod image;
-
-pub mod process;
-
-pub mod memory;
-
-pub mod sampling;
-
-pub mod snapshot;
-
-pub mod release;
-
-pub mod reach;
-
-pub mod probes;
-
-pub mod state;
+pub mod timeline;
 
 pub mod finding;
+
+pub mod inspect;
 
 pub mod recording;
 

@@ -1,4 +1,4 @@
-//! `tracer-user/layouts/layouts.json`, generated from the debug information of real toolchains.
+//! `tracer-user/crates/image/layouts/layouts.json`, generated from the debug information of real toolchains.
 
 use std::process::Command;
 
@@ -48,7 +48,7 @@ pub(crate) fn run(options: &Options) -> Result<()> {
     ]);
     command::run(
         cargo
-            .arg(root.join("tracer-user/layouts/layouts.json"))
+            .arg(root.join("tracer-user/crates/image/layouts/layouts.json"))
             .args(binaries),
     )
 }

@@ -9,10 +9,8 @@ use std::{
     time::{Duration, Instant},
 };
 
-use crate::{
-    cancellation::{Cancellation, Stillness, motion_of, under_way},
-    finding::LookError,
-};
+use crate::inspect::InspectError;
+use resources::cancellation::{Cancellation, Stillness, motion_of, under_way};
 
 use super::ending::Ending;
 
@@ -51,11 +49,11 @@ impl Silence {
 /// `patience`. Ctrl-C ends the command meanwhile, as it does without this.
 ///
 /// # Errors
-/// [`LookError::Silent`] when nothing did; the thread is left behind.
+/// [`InspectError::Silent`] when nothing did; the thread is left behind.
 pub fn answer<T: Send + 'static>(
     patience: Duration,
     work: impl FnOnce() -> T + Send + 'static,
-) -> Result<T, LookError> {
+) -> Result<T, InspectError> {
     wait(patience, None, move || {
         let _work = Cancellation::default().begin(None);
         work()
@@ -66,11 +64,11 @@ pub fn answer<T: Send + 'static>(
 /// `ending` that it is to end.
 ///
 /// # Errors
-/// [`LookError::Silent`].
+/// [`InspectError::Silent`].
 pub fn answer_until<T: Send + 'static>(
     ending: &Ending,
     work: impl FnOnce() -> T + Send + 'static,
-) -> Result<T, LookError> {
+) -> Result<T, InspectError> {
     wait(PATIENCE, Some(ending), work)
 }
 
@@ -78,28 +76,28 @@ fn wait<T: Send + 'static>(
     patience: Duration,
     ending: Option<&Ending>,
     work: impl FnOnce() -> T + Send + 'static,
-) -> Result<T, LookError> {
+) -> Result<T, InspectError> {
     let (tell, told) = sync_channel(1);
     let working = thread::Builder::new().name("gostuck-work".to_owned());
     let working = working.spawn(move || {
         // Whoever waited may have gone.
         let _ = tell.send(work());
     });
-    let working = working.map_err(|_| LookError::Broken)?;
+    let working = working.map_err(|_| InspectError::Broken)?;
     let mut silence = Silence::default();
     loop {
         match told.recv_timeout(STEP) {
             Ok(done) => return Ok(done),
             Err(RecvTimeoutError::Disconnected) => match working.join() {
                 Err(panic) => resume_unwind(panic),
-                Ok(()) => return Err(LookError::Broken),
+                Ok(()) => return Err(InspectError::Broken),
             },
             Err(RecvTimeoutError::Timeout) => {}
         }
         let asked = ending.is_some_and(Ending::is_asked);
         let patience = if asked { FAREWELL } else { patience };
         if silence.longest() >= patience {
-            return Err(LookError::Silent);
+            return Err(InspectError::Silent);
         }
     }
 }
@@ -124,7 +122,7 @@ mod tests {
         assert!(matches!(answer(patience, || 7), Ok(7)));
         let (never, waits) = channel::<()>();
         let silent = answer(patience, move || waits.recv().is_ok());
-        assert!(matches!(silent, Err(LookError::Silent)));
+        assert!(matches!(silent, Err(InspectError::Silent)));
         drop(never);
     }
 

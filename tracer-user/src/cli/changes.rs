@@ -15,10 +15,11 @@ use crate::{
         json,
         text::{self, Paint, Style},
     },
-    finding::{Change, Look, Origin},
-    ids::Pid,
-    probes::WaitHistogram,
+    finding::Change,
+    inspect::{Inspection, Origin},
 };
+use ids::Pid;
+use probes::WaitHistogram;
 
 /// Prints changes as they come.
 pub struct Report {
@@ -91,7 +92,7 @@ impl Report {
     }
 
     /// Prints what a look changed.
-    pub fn changes(&self, look: &Look, changes: &[Change]) -> io::Result<()> {
+    pub fn changes(&self, look: &Inspection, changes: &[Change]) -> io::Result<()> {
         if changes.is_empty() {
             return Ok(());
         }
@@ -252,7 +253,7 @@ impl Report {
 }
 
 /// When `look` was made.
-fn time_of(look: &Look) -> String {
+fn time_of(look: &Inspection) -> String {
     match &look.origin {
         Origin::Live => now(),
         Origin::Left { taken, .. } => humantime::format_rfc3339_seconds(*taken).to_string(),

@@ -16,7 +16,7 @@ use tokio::{
 };
 
 use super::Failure;
-use crate::{
+use resources::{
     cancellation::{Cancellation, Lifeline},
     scheduling::all_as_usual,
 };

@@ -15,10 +15,10 @@ use super::{
 };
 use crate::{
     export::text,
-    finding::{self, Looker},
-    ids::{Goid, Pid},
-    reach,
+    finding::{self},
+    inspect::Inspector,
 };
+use ids::{Goid, Pid};
 
 const AFTER_HELP: &str = "\
 Examples:
@@ -58,7 +58,7 @@ enum Format {
 /// # Errors
 /// [`Failure`] with the next step: no such process or goroutine, not a Go program, not permitted, …
 pub fn run(options: &Options) -> Result<ExitCode, Failure> {
-    let looker = Looker::new(finding::Options {
+    let looker = Inspector::new(finding::Options {
         reach: Some(reach::Options {
             progress: Some(walking::tell),
             ..reach::Options::default()

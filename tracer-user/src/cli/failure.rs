@@ -2,15 +2,12 @@
 
 use std::{error::Error, fmt, io};
 
-use crate::{
-    cancellation::Cut,
-    finding::LookError,
-    memory::{CoreError, ReadError},
-    process::{ProcessError, Untraceable},
-    reach::freeze::FreezeError,
-    snapshot::SnapshotError,
-    target_text::clean,
-};
+use crate::{inspect::InspectError, target_text::clean};
+use memory::{CoreError, ReadError};
+use process::{ProcessError, Untraceable};
+use reach::freeze::FreezeError;
+use resources::cancellation::Cut;
+use snapshot::SnapshotError;
 
 /// What the user reads when a command fails.
 #[derive(Debug)]
@@ -49,7 +46,7 @@ impl<E: Into<anyhow::Error>> From<E> for Failure {
 }
 
 /// A failed look, with what to do about it.
-pub fn from_look(error: LookError) -> Failure {
+pub fn from_look(error: InspectError) -> Failure {
     let next_step = next_step(&error);
     Failure {
         what: error.into(),
@@ -58,57 +55,57 @@ pub fn from_look(error: LookError) -> Failure {
 }
 
 /// Whether a look failed because the process is no longer there.
-pub fn is_gone(error: &LookError) -> bool {
+pub fn is_gone(error: &InspectError) -> bool {
     match error {
-        LookError::Untraceable(Untraceable::Process(error)) => {
+        InspectError::Untraceable(Untraceable::Process(error)) => {
             matches!(
                 **error,
                 ProcessError::Gone(_) | ProcessError::Zombie(_) | ProcessError::Replaced(_)
             )
         }
-        LookError::Snapshot(SnapshotError::Memory(ReadError::Gone))
-        | LookError::Cut(Cut::Ended) => true,
-        LookError::Untraceable(_)
-        | LookError::Core(_)
-        | LookError::Snapshot(_)
-        | LookError::Held(_)
-        | LookError::Silent
-        | LookError::Broken
-        | LookError::Cut(Cut::Unwanted | Cut::Late | Cut::Full) => false,
+        InspectError::Snapshot(SnapshotError::Memory(ReadError::Gone))
+        | InspectError::Cut(Cut::Ended) => true,
+        InspectError::Untraceable(_)
+        | InspectError::Core(_)
+        | InspectError::Snapshot(_)
+        | InspectError::Held(_)
+        | InspectError::Silent
+        | InspectError::Broken
+        | InspectError::Cut(Cut::Unwanted | Cut::Late | Cut::Full) => false,
     }
 }
 
 /// Whether there is no look for want of a file descriptor of ours.
-pub fn is_shortage(error: &LookError) -> bool {
-    matches!(error, LookError::Untraceable(error) if error.is_shortage())
+pub fn is_shortage(error: &InspectError) -> bool {
+    matches!(error, InspectError::Untraceable(error) if error.is_shortage())
 }
 
-fn next_step(error: &LookError) -> Option<&'static str> {
+fn next_step(error: &InspectError) -> Option<&'static str> {
     match error {
-        LookError::Untraceable(error) => Some(error.next_step()),
-        LookError::Core(CoreError::Malformed { .. }) => Some(
+        InspectError::Untraceable(error) => Some(error.next_step()),
+        InspectError::Core(CoreError::Malformed { .. }) => Some(
             "write one with `gcore PID`, or let the kernel: ulimit -c unlimited, GOTRACEBACK=crash",
         ),
-        LookError::Core(_) => Some("name the executable that ran, the same build: --exe FILE"),
-        LookError::Snapshot(SnapshotError::Memory(ReadError::Denied)) => {
+        InspectError::Core(_) => Some("name the executable that ran, the same build: --exe FILE"),
+        InspectError::Snapshot(SnapshotError::Memory(ReadError::Denied)) => {
             Some("run as root, or with CAP_SYS_PTRACE (gostuck doctor says what restricts reading)")
         }
-        LookError::Snapshot(SnapshotError::Memory(ReadError::Gone))
-        | LookError::Cut(Cut::Ended) => Some("list the Go processes with `gostuck ps`"),
-        LookError::Snapshot(SnapshotError::Layout { .. } | SnapshotError::NoGoroutines { .. }) => {
-            Some("gostuck knows Go 1.19 to 1.27; update it, or send the image with a bug report")
-        }
-        LookError::Snapshot(SnapshotError::NotStarted) => Some("try again in a moment"),
-        LookError::Held(FreezeError::Expired { .. } | FreezeError::Stubborn { .. }) => {
+        InspectError::Snapshot(SnapshotError::Memory(ReadError::Gone))
+        | InspectError::Cut(Cut::Ended) => Some("list the Go processes with `gostuck ps`"),
+        InspectError::Snapshot(
+            SnapshotError::Layout { .. } | SnapshotError::NoGoroutines { .. },
+        ) => Some("gostuck knows Go 1.19 to 1.27; update it, or send the image with a bug report"),
+        InspectError::Snapshot(SnapshotError::NotStarted) => Some("try again in a moment"),
+        InspectError::Held(FreezeError::Expired { .. } | FreezeError::Stubborn { .. }) => {
             Some("let it be held longer (--hold 10s), or record less (--no-reach)")
         }
-        LookError::Silent => Some(
+        InspectError::Silent => Some(
             "see who serves its memory or its executable: userfaultfd, FUSE or a network file system",
         ),
-        LookError::Snapshot(_)
-        | LookError::Held(_)
-        | LookError::Broken
-        | LookError::Cut(Cut::Unwanted | Cut::Late | Cut::Full) => None,
+        InspectError::Snapshot(_)
+        | InspectError::Held(_)
+        | InspectError::Broken
+        | InspectError::Cut(Cut::Unwanted | Cut::Late | Cut::Full) => None,
     }
 }
 

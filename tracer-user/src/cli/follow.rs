@@ -5,17 +5,18 @@ use std::{collections::BTreeMap, time::SystemTime};
 use rustc_hash::FxHashSet;
 
 use crate::{
-    clock::monotonic_ns,
     export::{
         board::{Entry, Findings, Listed, Mode, Probed, Rates, Switches},
         document::{Clock, ImageFacts, Process as Facts},
         metrics::Figures,
     },
-    finding::{Change, Finding, FindingKind, Growth, Life, Look, Readiness, Verdict},
-    ids::Goid,
-    image::Image,
-    process::Process,
+    finding::{Change, Finding, FindingKind, Growth, Life, Readiness, Verdict},
+    inspect::Inspection,
 };
+use ids::Goid;
+use image::Image;
+use process::Process;
+use resources::clock::monotonic_ns;
 
 /// Most creation sites whose growth is told; the rest is added up as `other`.
 const TOLD_SITES: usize = 10;
@@ -40,7 +41,7 @@ impl Followed {
 
     /// Takes in a look: adds what only time shows to its findings, dates them, and tells what is
     /// new.
-    pub fn take(&mut self, look: &mut Look) -> Vec<Change> {
+    pub fn take(&mut self, look: &mut Inspection) -> Vec<Change> {
         let diagnosis = &mut look.diagnosis;
         self.growth.add(&diagnosis.snapshot, &*look.image);
         self.growth
@@ -66,7 +67,7 @@ impl Followed {
     }
 
     /// What the board shows after `look`, with what the probes tell.
-    pub fn entry(&mut self, look: &Look, probed: Probed, stuck_after_ns: u64) -> Entry {
+    pub fn entry(&mut self, look: &Inspection, probed: Probed, stuck_after_ns: u64) -> Entry {
         let diagnosis = &look.diagnosis;
         let snapshot = &diagnosis.snapshot;
         let facts = ImageFacts::new(&look.image, snapshot);
@@ -111,7 +112,7 @@ impl Followed {
         entry
     }
 
-    fn rates(&self, look: &Look) -> Rates {
+    fn rates(&self, look: &Inspection) -> Rates {
         let mut goroutines_by_site = BTreeMap::new();
         if let Some(all) = self.growth.goroutines_per_minute() {
             goroutines_by_site.insert(String::new(), all);

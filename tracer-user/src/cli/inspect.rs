@@ -12,11 +12,9 @@ use super::{
     threshold::FailOn,
     walking,
 };
-use crate::{
-    finding::{self, Looker, Still},
-    ids::Pid,
-    reach,
-};
+use crate::finding::{self};
+use crate::inspect::{Inspector, StoppedProcess};
+use ids::Pid;
 
 const AFTER_HELP: &str = "\
 Examples:
@@ -75,7 +73,7 @@ pub struct Options {
 /// [`Failure`] with the next step: no such process, not a Go program, not permitted, …
 pub fn run(options: &Options) -> Result<ExitCode, Failure> {
     options.report.check()?;
-    let looker = Looker::new(finding::Options {
+    let looker = Inspector::new(finding::Options {
         stuck_after: options.stuck_after,
         reach: (!options.no_reach).then(|| reach::Options {
             progress: Some(walking::tell),
@@ -91,7 +89,7 @@ pub fn run(options: &Options) -> Result<ExitCode, Failure> {
     let (core, exe, pid) = (options.core.clone(), options.exe.clone(), options.pid);
     let look = answer(PATIENCE, move || match (core, pid) {
         (Some(core), _) => {
-            let core = Still::of_core(&core, exe.as_deref());
+            let core = StoppedProcess::of_core(&core, exe.as_deref());
             core.and_then(|core| looker.look_at_still(core))
         }
         (None, pid) => looker.look(Pid(pid.unwrap_or_default())),

@@ -12,7 +12,7 @@ use crate::{
         dot, folded, grouped, json, pprof,
         text::{self, Paint},
     },
-    finding::Look,
+    inspect::Inspection,
 };
 
 /// How to print a document.
@@ -124,7 +124,7 @@ impl Report {
     }
 
     /// Prints `look` on standard output.
-    pub fn print(self, look: &Look) -> io::Result<()> {
+    pub fn print(self, look: &Inspection) -> io::Result<()> {
         let text = text::Options {
             paint: self.options.paint(),
             width: width(),

@@ -5,7 +5,8 @@ use std::io;
 
 use nix::sys::prctl;
 
-use crate::{probes::has_multi_links, scheduling::allow_return};
+use probes::has_multi_links;
+use resources::scheduling::allow_return;
 
 // include/uapi/linux/capability.h
 const DAC_READ_SEARCH: u32 = 2;

@@ -27,14 +27,14 @@ use crate::{
         json,
         text::{ago, count},
     },
-    finding::LookError,
-    ids::Pid,
-    process::{
-        GoCheck, GoProcesses, ImageCache, ImageLimits, Process, ProcessError, all_pids, cpu_limit,
-    },
-    snapshot::{self, Target},
+    inspect::InspectError,
     target_text::TargetText,
 };
+use ids::Pid;
+use process::{
+    GoCheck, GoProcesses, ImageCache, ImageLimits, Process, ProcessError, all_pids, cpu_limit,
+};
+use snapshot::{self, Target};
 
 const AFTER_HELP: &str = "\
 Examples:
@@ -184,7 +184,7 @@ fn rows(followed: &FxHashMap<String, Followed>) -> (Vec<Row>, Vec<ProcessError>)
 }
 
 /// A Go process, and what it says of itself.
-type Read = (Process, Result<Facts, LookError>);
+type Read = (Process, Result<Facts, InspectError>);
 
 /// What the Go process is that has `pid`; `None` where that is no Go process.
 fn read(
@@ -202,7 +202,7 @@ fn read(
 
 fn row(
     process: &Process,
-    facts: Result<Facts, LookError>,
+    facts: Result<Facts, InspectError>,
     followed: &FxHashMap<String, Followed>,
 ) -> Row {
     let followed = followed.get(&key_text(process.key));
@@ -220,7 +220,7 @@ fn row(
     }
 }
 
-fn facts(process: &Process, images: &ImageCache) -> Result<Facts, LookError> {
+fn facts(process: &Process, images: &ImageCache) -> Result<Facts, InspectError> {
     let image = images.image_of(process)?;
     let snapshot = snapshot::take(&Target::live(process, Arc::clone(&image))?)?;
     let facts = ImageFacts::new(&image, &snapshot);

@@ -16,11 +16,11 @@ use super::{
     output, series,
 };
 use crate::{
-    finding::{self, Looker, Verdict},
-    ids::Pid,
-    reach,
+    finding::{self, Verdict},
+    inspect::Inspector,
     recording::{self, RecordingError},
 };
+use ids::Pid;
 
 const AFTER_RECORD: &str = "\
 Examples:
@@ -84,7 +84,7 @@ pub struct ReplayOptions {
 /// # Errors
 /// [`Failure`] with the next step.
 pub fn record(options: &RecordOptions) -> Result<ExitCode, Failure> {
-    let looker = Looker::new(finding::Options {
+    let looker = Inspector::new(finding::Options {
         reach: (!options.no_reach).then(reach::Options::default),
         ..finding::Options::default()
     });
@@ -125,7 +125,7 @@ pub fn record(options: &RecordOptions) -> Result<ExitCode, Failure> {
 /// [`Failure`] with the next step.
 pub fn replay(options: &ReplayOptions) -> Result<ExitCode, Failure> {
     options.report.check()?;
-    let looker = Looker::new(finding::Options {
+    let looker = Inspector::new(finding::Options {
         stuck_after: options.stuck_after,
         ..finding::Options::default()
     });
@@ -143,10 +143,10 @@ pub(super) fn from_recording(error: RecordingError) -> Failure {
         RecordingError::Format { .. } => "record it again, or copy it again: it must arrive whole",
         RecordingError::NoExecutable { .. } => "name that executable: --exe FILE",
         RecordingError::Io { .. } => "check the path and the space there",
-        RecordingError::Look(_) => "",
+        RecordingError::Inspection(_) => "",
     };
     match error {
-        RecordingError::Look(error) => from_look(error),
+        RecordingError::Inspection(error) => from_look(error),
         error => Failure::with_next_step(error, next_step),
     }
 }

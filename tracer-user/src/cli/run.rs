@@ -23,16 +23,18 @@ use super::{
     service::ServiceManager,
     walking,
 };
+use crate::kubernetes::{Pods, follow};
 use crate::{
-    descriptors,
     export::{
         board::Board,
         http::{Access, Certificate, Health, Hosts, Service, Token},
         metrics::{Metrics, Own},
     },
-    finding::{self, Looker},
-    process::{ImageLimits, Pods, follow, own_memory_limit},
+    finding::{self},
+    inspect::Inspector,
 };
+use process::{ImageLimits, own_memory_limit};
+use resources::descriptors;
 
 const AFTER_HELP: &str = "\
 Examples:
@@ -174,7 +176,7 @@ async fn daemon(
     let naming = Arc::clone(&pods);
     tokio::spawn(async move { follow(&naming).await });
     let memory = own_memory_limit();
-    let looker = Looker::new(finding::Options {
+    let looker = Inspector::new(finding::Options {
         stuck_after: options.stuck_after,
         reach: walking::of_many(options.no_reach),
         budget: walking::budget_of_daemon(),

@@ -17,12 +17,13 @@ use super::{
     record::{RecordOptions, ReplayOptions, from_recording},
 };
 use crate::{
-    cancellation::Lifeline,
     export::metrics::Own,
-    finding::{Looker, Verdict},
-    ids::Pid,
+    finding::Verdict,
+    inspect::Inspector,
     recording::{self, Recorder, Replay, Told},
 };
+use ids::Pid;
+use resources::cancellation::Lifeline;
 
 /// What probes may cost the process that is recorded, as a share of one CPU.
 const BUDGET: f64 = 0.01;
@@ -44,7 +45,7 @@ struct Tally {
 /// # Errors
 /// [`Failure`] with the next step.
 pub fn record(
-    looker: Looker,
+    looker: Inspector,
     options: &RecordOptions,
     how: recording::Options,
     length: Duration,
@@ -76,7 +77,7 @@ pub fn record(
 }
 
 async fn series(
-    looker: Looker,
+    looker: Inspector,
     mut ending: Ending,
     options: &RecordOptions,
     how: recording::Options,
@@ -152,7 +153,7 @@ fn told(probing: &Probing, pid: Pid) -> Told {
 ///
 /// # Errors
 /// [`Failure`] with the next step; what came before it has been printed.
-pub fn replay(looker: &Looker, options: &ReplayOptions) -> Result<ExitCode, Failure> {
+pub fn replay(looker: &Inspector, options: &ReplayOptions) -> Result<ExitCode, Failure> {
     let report = options.report.of_changes()?;
     let replay = Replay::open(&options.file, options.exe.as_deref());
     let mut replay = replay.map_err(from_recording)?;

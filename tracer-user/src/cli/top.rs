@@ -26,8 +26,8 @@ use super::{
     probing::{Probing, Settings},
     walking,
 };
+use crate::kubernetes::Pods;
 use crate::{
-    descriptors,
     export::{
         board::Board,
         document::Document,
@@ -35,10 +35,12 @@ use crate::{
         metrics::Own,
         terminal::{Action, View},
     },
-    finding::{self, LookError, Looker},
-    ids::Pid,
-    process::{ImageLimits, Pods},
+    finding::{self},
+    inspect::{InspectError, Inspector},
 };
+use ids::Pid;
+use process::ImageLimits;
+use resources::descriptors;
 
 const AFTER_HELP: &str = "\
 Examples:
@@ -92,7 +94,7 @@ pub fn run(options: &Options) -> Result<ExitCode, Failure> {
     }
     let ending = Ending::watch(None)?;
     descriptors::raise_limit_or_say();
-    let looker = Looker::new(finding::Options {
+    let looker = Inspector::new(finding::Options {
         stuck_after: options.stuck_after,
         reach: walking::of_many(options.no_reach),
         images: ImageLimits::of_daemon(None),
@@ -168,7 +170,11 @@ fn show(terminal: &mut DefaultTerminal, shared: &Shared, mut opened: Opened) -> 
 }
 
 /// One look at the process that is open.
-fn look(looker: &Arc<Looker>, attendance: &Attendance, pid: Pid) -> Result<Document, LookError> {
+fn look(
+    looker: &Arc<Inspector>,
+    attendance: &Attendance,
+    pid: Pid,
+) -> Result<Document, InspectError> {
     let subject = Subject {
         pid,
         owner: None,
@@ -183,7 +189,7 @@ fn look(looker: &Arc<Looker>, attendance: &Attendance, pid: Pid) -> Result<Docum
 struct Opened {
     pid: Option<Pid>,
     wanted: Sender<Pid>,
-    said: Receiver<(Pid, Result<Document, LookError>)>,
+    said: Receiver<(Pid, Result<Document, InspectError>)>,
     /// Whether a look is under way.
     busy: bool,
     /// When the last look at it ended.
@@ -191,7 +197,7 @@ struct Opened {
 }
 
 impl Opened {
-    fn start(looker: Arc<Looker>, attendance: Attendance) -> io::Result<Self> {
+    fn start(looker: Arc<Inspector>, attendance: Attendance) -> io::Result<Self> {
         let (wanted, pids) = channel();
         let (say, said) = channel();
         thread::Builder::new()

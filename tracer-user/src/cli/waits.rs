@@ -4,7 +4,9 @@ use std::{fmt, time::Duration};
 
 use serde::Serialize;
 
-use crate::{export::text, ids::Pid, probes::WaitHistogram};
+use crate::export::text;
+use ids::Pid;
+use probes::WaitHistogram;
 
 /// How long waits for one reason lasted.
 #[derive(Debug, Serialize)]

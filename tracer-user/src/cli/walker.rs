@@ -13,13 +13,10 @@ use std::{
 };
 
 use super::attendance::{Attendance, Place, Subject};
-use crate::{
-    clock::own_cpu_time,
-    finding::{LookError, Looker, Past},
-    ids::Pid,
-    process::Owner,
-    scheduling::only_when_idle,
-};
+use crate::inspect::{History, InspectError, Inspector};
+use ids::Pid;
+use process::Owner;
+use resources::{clock::own_cpu_time, scheduling::only_when_idle};
 
 /// How walks give way to everybody else.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -41,15 +38,15 @@ struct Job<T> {
     pid: Pid,
     owner: Owner,
     order: T,
-    past: Past,
+    past: History,
 }
 
 /// A walk that has ended.
 pub struct Done<T> {
     /// What was wanted.
     pub order: T,
-    /// What the look that walked leaves, for [`Past::take_walk`].
-    pub past: Past,
+    /// What the look that walked leaves, for [`History::take_walk`].
+    pub past: History,
     /// The CPU time that it took.
     pub cost: Duration,
 }
@@ -61,7 +58,7 @@ impl<T: Send + 'static> Walker<T> {
     /// # Errors
     /// When there can be no thread.
     pub fn start(
-        looker: Arc<Looker>,
+        looker: Arc<Inspector>,
         manners: Manners,
         attendance: Option<Attendance>,
     ) -> io::Result<Self> {
@@ -94,8 +91,8 @@ impl<T: Send + 'static> Walker<T> {
                         // The next look will tell of it, if that is worth telling.
                         Ok(Err(error)) => tracing::debug!(%pid, %error, "cannot walk the heap"),
                         Err(_) => {
-                            tracing::error!(%pid, "a walk: {}", LookError::Broken);
-                            past = Past::walked_elsewhere();
+                            tracing::error!(%pid, "a walk: {}", InspectError::Broken);
+                            past = History::walked_elsewhere();
                         }
                     }
                     if presence.is_some_and(|presence| !presence.end()) {
@@ -111,8 +108,8 @@ impl<T: Send + 'static> Walker<T> {
         Ok(Self { jobs, done })
     }
 
-    /// Has the heap of a process of this owner walked, with what [`Past::for_walk`] gave.
-    pub fn begin(&self, (pid, owner): (Pid, Owner), order: T, past: Past) {
+    /// Has the heap of a process of this owner walked, with what [`History::for_walk`] gave.
+    pub fn begin(&self, (pid, owner): (Pid, Owner), order: T, past: History) {
         // The thread ends only after us.
         let _ = self.jobs.send(Job {
             pid,

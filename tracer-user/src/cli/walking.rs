@@ -4,11 +4,9 @@
 use std::time::Duration;
 
 use super::stderr;
-use crate::{
-    finding::MemoryBudget,
-    process::{host_memory, own_memory_limit},
-    reach::{self, Progress},
-};
+use crate::finding::MemoryBudget;
+use process::{host_memory, own_memory_limit};
+use reach::{self, Progress};
 
 /// How much a command may take in: as fits into the memory limit of its cgroup, else into half of this
 /// host's memory.

@@ -17,7 +17,9 @@ use super::{
     metrics::{Figures, FoundFindings, FoundSeries},
     view::Views,
 };
-use crate::{finding::Finding, ids::Pid, process::ProcessKey};
+use crate::finding::Finding;
+use ids::Pid;
+use process::ProcessKey;
 
 /// How a process is followed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -344,12 +346,9 @@ pub mod example {
     use std::time::{Duration, SystemTime};
 
     use super::{Entry, Findings, Listed, Mode, ProcessKey, Rates, Switches, WaitHistogram};
-    use crate::{
-        export::{document::example, metrics::Figures},
-        ids::Pid,
-        probes,
-        process::StartTime,
-    };
+    use crate::export::{document::example, metrics::Figures};
+    use ids::Pid;
+    use process::StartTime;
 
     /// The process of the example document.
     pub fn entry() -> (ProcessKey, Entry) {

@@ -14,7 +14,8 @@ use super::{
     document::{Address, Document, Goroutine, Holder, Object},
     text::{duration, place, short_function},
 };
-use crate::{finding::Verdict, ids::Goid};
+use crate::finding::Verdict;
+use ids::Goid;
 
 /// Most objects drawn: Graphviz lays out no more in bearable time.
 const OBJECT_LIMIT: usize = 500;

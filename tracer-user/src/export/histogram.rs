@@ -1,6 +1,6 @@
 //! How long waits lasted, in buckets that cover a microsecond to an hour.
 
-use crate::probes;
+use probes;
 
 /// Number of buckets, the one without an upper bound included.
 const BUCKETS: usize = 17;
@@ -86,7 +86,7 @@ mod tests {
     use std::time::Duration;
 
     use super::WaitHistogram;
-    use crate::probes;
+    use probes;
 
     #[test]
     fn every_wait_of_the_probes_falls_into_the_bucket_that_ends_where_its_own_does_or_next() {

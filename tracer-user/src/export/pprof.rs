@@ -11,7 +11,7 @@ use super::{
     document::{Document, Frame, Goroutine},
     groups::{Group, groups},
 };
-use crate::ids::Goid;
+use ids::Goid;
 
 /// The messages of `github.com/google/pprof/proto/profile.proto`, as far as they are written.
 mod proto {

@@ -19,11 +19,9 @@ use super::{
     document::{Member, Members, Overview, SCHEMA, StackGroup},
     json,
 };
-use crate::{
-    finding::Look,
-    ids::{Goid, Pid},
-    process::ProcessKey,
-};
+use crate::inspect::Inspection;
+use ids::{Goid, Pid};
+use process::ProcessKey;
 
 /// How long a process counts as watched after somebody asked for it.
 const WATCHED: Duration = Duration::from_secs(60);
@@ -64,7 +62,7 @@ pub struct GoroutinePage {
 impl View {
     /// What `look`, which took `cost` of CPU time, saw just now.
     #[must_use]
-    pub fn new(look: &Look, cost: Duration) -> Self {
+    pub fn new(look: &Inspection, cost: Duration) -> Self {
         Self::of(Overview::new(look), cost)
     }
 
@@ -270,7 +268,8 @@ mod tests {
     use flate2::read::GzDecoder;
 
     use super::*;
-    use crate::{export::document::example, process::StartTime};
+    use crate::export::document::example;
+    use process::StartTime;
 
     fn view() -> Arc<View> {
         Arc::new(View::of(example::overview(), Duration::ZERO))

@@ -12,12 +12,10 @@ use super::{
     scene::{Scene, capitalised},
     tenure::{self, has_release},
 };
-use crate::{
-    graph::Verdicts,
-    ids::{Goid, TargetAddr},
-    release::{PendingRelease, ReleaseKind, TIMERS},
-    snapshot::{Goroutine, ObjectState, Snapshot, SyncObject, WaitSince},
-};
+use graph::Verdicts;
+use holders::{PendingRelease, ReleaseKind, TIMERS};
+use ids::{Goid, TargetAddr};
+use snapshot::{Goroutine, ObjectState, Snapshot, SyncObject, WaitSince};
 
 /// Locks that are locked while no goroutine's future unlocks them, with those that wait for them.
 ///

@@ -9,11 +9,9 @@ use std::sync::Arc;
 
 use rustc_hash::{FxHashMap, FxHashSet};
 
-use crate::{
-    graph::{Disposition, GoroutineNode, HolderSet, Need, Requirement},
-    ids::{Goid, TargetAddr},
-    snapshot::{Goroutine, Snapshot},
-};
+use graph::{Disposition, GoroutineNode, HolderSet, Need, Requirement};
+use ids::{Goid, TargetAddr};
+use snapshot::{Goroutine, Snapshot};
 
 /// What both looks agree on: for each goroutine of the second look what it needs, or that it is
 /// live.
@@ -39,7 +37,7 @@ pub(super) fn agreed(
 }
 
 /// Whether `g` sat in the same wait in the snapshot `earlier`, and did not run since.
-pub(super) fn unmoved(earlier: &Snapshot, g: &Goroutine) -> bool {
+pub(crate) fn unmoved(earlier: &Snapshot, g: &Goroutine) -> bool {
     let goroutines = &earlier.goroutines;
     let Ok(at) = goroutines.binary_search_by_key(&g.goid, |other| other.goid) else {
         return false;
@@ -50,7 +48,7 @@ pub(super) fn unmoved(earlier: &Snapshot, g: &Goroutine) -> bool {
 }
 
 /// Whether two descriptions of a goroutine are of one and the same wait.
-pub(super) fn same_wait(a: &Goroutine, b: &Goroutine) -> bool {
+pub(crate) fn same_wait(a: &Goroutine, b: &Goroutine) -> bool {
     a.status.is_parked()
         && b.status.is_parked()
         && a.goid == b.goid

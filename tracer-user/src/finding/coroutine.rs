@@ -7,21 +7,19 @@
 use rustc_hash::FxHashMap;
 
 use super::site::Symbols;
-use crate::{
-    ids::Goid,
-    image::WaitReason,
-    snapshot::{Goroutine, Snapshot},
-};
+use ids::Goid;
+use image::WaitReason;
+use snapshot::{Goroutine, Snapshot};
 
 /// What a coroutine's first function is called.
 const START: &str = "runtime.corostart";
 
 /// Who is expected to resume each goroutine that waits in a switch of coroutines.
-pub(super) type Resumers = FxHashMap<Goid, Resumer>;
+pub(crate) type Resumers = FxHashMap<Goid, Resumer>;
 
 /// Who is expected to resume a goroutine that waits in a switch of coroutines.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Resumer {
+pub(crate) enum Resumer {
     /// It is a coroutine: the goroutine that called `iter.Pull`.
     Puller(Goid),
     /// It has called `next`: the coroutine.
@@ -38,7 +36,7 @@ impl Resumer {
 }
 
 /// Finds who resumes whom in `snapshot`.
-pub(super) fn resumers(snapshot: &Snapshot, symbols: &dyn Symbols) -> Resumers {
+pub(crate) fn resumers(snapshot: &Snapshot, symbols: &dyn Symbols) -> Resumers {
     let switches = |g: &&Goroutine| g.wait_reason == Some(WaitReason::Coroutine);
     if !snapshot.goroutines.iter().any(|g| switches(&g)) {
         return Resumers::default();

@@ -6,11 +6,9 @@ use std::{fmt::Write as _, sync::Arc};
 use rustc_hash::FxHashMap;
 
 use super::site::{Symbols, starts_for_others};
-use crate::{
-    ids::ImageAddr,
-    release::package,
-    snapshot::{Goroutine, Stack},
-};
+use holders::package;
+use ids::ImageAddr;
+use snapshot::{Goroutine, Stack};
 
 /// What goroutines have in common that were made in one way.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]

@@ -9,11 +9,9 @@ use super::{
     scene::{Scene, began_ns, capitalised, listed},
     shape::{Shape, shape},
 };
-use crate::{
-    graph::{Cause, Cycle, Edge, Verdicts},
-    ids::{Goid, TargetAddr},
-    snapshot::{Goroutine, ObjectKind, ObjectState, Operation, Snapshot},
-};
+use graph::{Cause, Cycle, Edge, Verdicts};
+use ids::{Goid, TargetAddr};
+use snapshot::{Goroutine, ObjectKind, ObjectState, Operation, Snapshot};
 
 /// One finding for each cycle in `verdicts`, in the same order.
 pub(super) fn cycles(scene: &Scene<'_>, verdicts: &Verdicts, proof: Proof) -> Vec<Finding> {
@@ -241,11 +239,11 @@ pub(super) fn acts(scene: &Scene<'_>, edge: &Edge) -> String {
 }
 
 /// `Goroutine 9 would send on channel 0x…, but waits to lock ….`
-pub(super) fn would(
+pub(crate) fn would(
     scene: &Scene<'_>,
     goid: Goid,
     object: &str,
-    kind: crate::release::ReleaseKind,
+    kind: holders::ReleaseKind,
 ) -> String {
     let verb = phrase::would(kind);
     let doing = scene.goroutine(goid).map(|g| scene.doing(g));

@@ -2,11 +2,9 @@
 //! sentence why it would or would not fire.
 
 use super::phrase::count;
-use crate::{
-    ids::Goid,
-    image::WaitReason,
-    snapshot::{Goroutine, Scheduler, Snapshot, Status},
-};
+use ids::Goid;
+use image::WaitReason;
+use snapshot::{Goroutine, Scheduler, Snapshot, Status};
 
 /// What `checkdead` would compute if it ran now.
 #[derive(Debug, Clone, PartialEq, Eq)]

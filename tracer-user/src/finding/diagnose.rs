@@ -25,17 +25,14 @@ use super::{
     walk::HeapWalker,
     whole_process::whole_process,
 };
-use crate::{
-    graph::{Cause, Disposition, GoroutineNode, Requirement, Verdicts},
-    ids::{Goid, TargetAddr},
-    process::{CpuLimit, ImageLimits, ProcessKey},
-    reach,
-    release::{LockHolders, PendingRelease},
-    snapshot::{Goroutine, Incomplete, Snapshot},
-};
+use graph::{Cause, Disposition, GoroutineNode, Requirement, Verdicts};
+use holders::{LockHolders, PendingRelease};
+use ids::{Goid, TargetAddr};
+use process::{CpuLimit, ImageLimits, ProcessKey};
+use snapshot::{Goroutine, Incomplete, Snapshot};
 
 /// What is incomplete when the heap could not be walked.
-pub(super) const REACH: &str = "what live goroutines can reach";
+pub(crate) const REACH: &str = "what live goroutines can reach";
 
 /// What was read of a process in one look.
 #[derive(Debug, Clone)]
@@ -180,7 +177,7 @@ pub fn diagnose(
 }
 
 /// As [`diagnose`], of a process whose wait graphs are kept from look to look in `followed`.
-pub(super) fn diagnose_followed(
+pub(crate) fn diagnose_followed(
     evidence: Evidence,
     mut walker: Option<&mut dyn HeapWalker>,
     earlier: Option<&Diagnosis>,
@@ -316,7 +313,7 @@ impl Teller<'_> {
         let queued = queued(scene, verdicts, &causes, proof);
         let mut behind: FxHashMap<FindingId, Vec<&Goroutine>> = FxHashMap::default();
         for (goid, fate) in &verdicts.dead {
-            if let crate::graph::Fate::Queued { cause, .. } = fate
+            if let graph::Fate::Queued { cause, .. } = fate
                 && let Some((id, _)) = causes.get(cause)
                 && let Some(g) = scene.goroutine(*goid)
             {
@@ -369,7 +366,7 @@ impl Teller<'_> {
         (findings, behind.collect())
     }
 
-    fn lasts(&self, cycle: &crate::graph::Cycle) -> bool {
+    fn lasts(&self, cycle: &graph::Cycle) -> bool {
         self.earlier.is_none_or(|earlier| {
             cycle.members.iter().all(|goid| {
                 self.scene

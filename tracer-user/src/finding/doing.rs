@@ -7,14 +7,12 @@ use super::{
     site::is_plumbing,
     timers::is_stopped,
 };
-use crate::{
-    ids::Goid,
-    snapshot::{Goroutine, ObjectState, Operation, Status, WaitOn},
-};
+use ids::Goid;
+use snapshot::{Goroutine, ObjectState, Operation, Status, WaitOn};
 
 impl Scene<'_> {
     /// What `g` is doing: `waits to lock mutex 0xc000014080 for 3 s at main.f (x.go:3)`.
-    pub(super) fn doing(&self, g: &Goroutine) -> String {
+    pub(crate) fn doing(&self, g: &Goroutine) -> String {
         match g.status {
             Status::Running => {
                 let unseen = self.snapshot.sampling.why_unseen(g.goid);
@@ -99,7 +97,7 @@ impl Scene<'_> {
     }
 
     /// `Goroutine 7 waits to lock …`
-    pub(super) fn sentence(&self, goid: Goid) -> String {
+    pub(crate) fn sentence(&self, goid: Goid) -> String {
         let doing = match self.goroutine(goid) {
             Some(g) => self.doing(g),
             None => "was not seen".to_owned(),

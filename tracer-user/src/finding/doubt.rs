@@ -2,12 +2,10 @@
 
 use rustc_hash::{FxHashMap, FxHashSet};
 
-use crate::{
-    graph::{GoroutineNode, Verdicts, retold},
-    ids::{Goid, TargetAddr},
-    release::{Certainty, Held, LockHolders, PendingRelease, Taken},
-    snapshot::Snapshot,
-};
+use graph::{GoroutineNode, Verdicts, retold};
+use holders::{Certainty, Held, LockHolders, PendingRelease, Taken};
+use ids::{Goid, TargetAddr};
+use snapshot::Snapshot;
 
 /// What speaks for each goroutine that may hold an object.
 pub(super) struct Doubts<'a> {

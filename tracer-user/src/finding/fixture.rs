@@ -5,37 +5,35 @@ use std::sync::Arc;
 use rustc_hash::FxHashMap;
 
 use super::site::{Site, Symbols};
-use crate::{
-    graph::{HolderSet, Need},
-    ids::{Goid, ImageAddr, LoadBias, Pid, TargetAddr, Tid},
-    image::WaitReason,
-    process::{ProcessKey, StartTime},
-    release::{Certainty, Evidence, Held, LockHolders, PendingRelease, ReleaseKind},
-    snapshot::{
-        ChannelElement, Goroutine, InnermostPc, MutexState, ObjectId, ObjectKind, ObjectState,
-        Operation, SamplingOutcome, Scheduler, Snapshot, Stack, StackFrame, Status, SyncObject,
-        Thread, ThreadState, WaitOn, WaitSince,
-    },
+use graph::{HolderSet, Need};
+use holders::{Certainty, Evidence, Held, LockHolders, PendingRelease, ReleaseKind};
+use ids::{Goid, ImageAddr, LoadBias, Pid, TargetAddr, Tid};
+use image::WaitReason;
+use process::{ProcessKey, StartTime};
+use snapshot::{
+    ChannelElement, Goroutine, InnermostPc, MutexState, ObjectId, ObjectKind, ObjectState,
+    Operation, SamplingOutcome, Scheduler, Snapshot, Stack, StackFrame, Status, SyncObject, Thread,
+    ThreadState, WaitOn, WaitSince,
 };
 
 /// When the fixtures' snapshots are taken.
-pub(super) const NOW_NS: u64 = 1_000_000_000_000;
+pub(crate) const NOW_NS: u64 = 1_000_000_000_000;
 
 /// A process: its snapshot, and what the release analysis says of it.
 #[derive(Debug, Clone)]
-pub(super) struct Process {
-    pub(super) snapshot: Snapshot,
-    pub(super) holders: FxHashMap<TargetAddr, LockHolders>,
-    pub(super) pending: FxHashMap<Goid, Vec<PendingRelease>>,
+pub(crate) struct Process {
+    pub(crate) snapshot: Snapshot,
+    pub(crate) holders: FxHashMap<TargetAddr, LockHolders>,
+    pub(crate) pending: FxHashMap<Goid, Vec<PendingRelease>>,
 }
 
-pub(super) const KEY: ProcessKey = ProcessKey {
+pub(crate) const KEY: ProcessKey = ProcessKey {
     pid: Pid(4242),
     start_time: StartTime(99),
 };
 
 impl Process {
-    pub(super) fn new() -> Self {
+    pub(crate) fn new() -> Self {
         Self {
             snapshot: Snapshot {
                 pid: KEY.pid,
@@ -64,17 +62,17 @@ impl Process {
         }
     }
 
-    pub(super) fn scheduler(&mut self) -> &mut Scheduler {
+    pub(crate) fn scheduler(&mut self) -> &mut Scheduler {
         self.snapshot.scheduler.as_mut().expect("set by new")
     }
 
-    pub(super) fn thread(&mut self, state: ThreadState) -> &mut Thread {
+    pub(crate) fn thread(&mut self, state: ThreadState) -> &mut Thread {
         let tid = u32::try_from(self.snapshot.threads.len()).unwrap() + 1;
         self.snapshot.threads.push(thread(tid, state));
         self.snapshot.threads.last_mut().expect("just pushed")
     }
 
-    pub(super) fn goroutine(&mut self, goid: u64) -> &mut Goroutine {
+    pub(crate) fn goroutine(&mut self, goid: u64) -> &mut Goroutine {
         let found = self.snapshot.goroutines.iter_mut();
         found
             .into_iter()
@@ -92,7 +90,7 @@ impl Process {
     }
 
     /// A goroutine that is not parked.
-    pub(super) fn runs(&mut self, goid: u64, status: Status) -> &mut Goroutine {
+    pub(crate) fn runs(&mut self, goid: u64, status: Status) -> &mut Goroutine {
         self.put(Goroutine {
             status,
             wait_reason: None,
@@ -101,7 +99,7 @@ impl Process {
     }
 
     /// A parked goroutine. Its stack says `main.wait`, its creator `main.start`.
-    pub(super) fn parks(
+    pub(crate) fn parks(
         &mut self,
         goid: u64,
         reason: WaitReason,
@@ -127,7 +125,7 @@ impl Process {
         }
     }
 
-    pub(super) fn waits(
+    pub(crate) fn waits(
         &mut self,
         goid: u64,
         reason: WaitReason,
@@ -139,11 +137,11 @@ impl Process {
     }
 
     /// `goid` waits in `Mutex.Lock`.
-    pub(super) fn locks(&mut self, goid: u64, mutex: u64) -> &mut Goroutine {
+    pub(crate) fn locks(&mut self, goid: u64, mutex: u64) -> &mut Goroutine {
         self.waits(goid, WaitReason::MutexLock, Operation::Lock, mutex)
     }
 
-    pub(super) fn selects(&mut self, goid: u64, cases: &[(Operation, u64)]) -> &mut Goroutine {
+    pub(crate) fn selects(&mut self, goid: u64, cases: &[(Operation, u64)]) -> &mut Goroutine {
         let waits: Vec<_> = cases.iter().map(|&(op, c)| self.wait_on(op, c)).collect();
         self.parks(goid, WaitReason::Select, &waits)
     }
@@ -164,7 +162,7 @@ impl Process {
         );
     }
 
-    pub(super) fn channel(&mut self, addr: u64, len: u64, cap: u64) {
+    pub(crate) fn channel(&mut self, addr: u64, len: u64, cap: u64) {
         let state = ObjectState::Channel {
             len,
             cap,
@@ -177,7 +175,7 @@ impl Process {
     }
 
     /// A `chan struct{}`, as contexts close it.
-    pub(super) fn closing_channel(&mut self, addr: u64) {
+    pub(crate) fn closing_channel(&mut self, addr: u64) {
         let state = ObjectState::Channel {
             len: 0,
             cap: 0,
@@ -189,7 +187,7 @@ impl Process {
         self.object(addr, ObjectKind::Channel, state);
     }
 
-    pub(super) fn timer_channel(&mut self, addr: u64) {
+    pub(crate) fn timer_channel(&mut self, addr: u64) {
         let state = ObjectState::Channel {
             len: 0,
             cap: 1,
@@ -202,7 +200,7 @@ impl Process {
     }
 
     /// The channel of a timer that is stopped.
-    pub(super) fn stopped_timer_channel(&mut self, addr: u64) {
+    pub(crate) fn stopped_timer_channel(&mut self, addr: u64) {
         self.timer_channel(addr);
         let object = self.snapshot.objects.get_mut(&TargetAddr(addr));
         if let Some(ObjectState::Channel { stopped, .. }) = object.and_then(|o| o.state.as_mut()) {
@@ -211,7 +209,7 @@ impl Process {
     }
 
     /// A mutex that one of `candidates` holds.
-    pub(super) fn mutex(
+    pub(crate) fn mutex(
         &mut self,
         addr: u64,
         locked: bool,
@@ -223,7 +221,7 @@ impl Process {
     }
 
     /// An RWMutex held by `readers`, with `writer` waiting for them to leave.
-    pub(super) fn rwmutex(&mut self, addr: u64, readers: &[u64], writer: Option<u64>) {
+    pub(crate) fn rwmutex(&mut self, addr: u64, readers: &[u64], writer: Option<u64>) {
         let count = i32::try_from(readers.len()).unwrap();
         let state = ObjectState::RwMutex {
             writer: mutex_state(writer.is_some()),
@@ -237,7 +235,7 @@ impl Process {
         self.hold(addr, ReleaseKind::ReadUnlock, readers);
     }
 
-    pub(super) fn wait_group(&mut self, addr: u64, counter: i32, owed: &[u64], complete: bool) {
+    pub(crate) fn wait_group(&mut self, addr: u64, counter: i32, owed: &[u64], complete: bool) {
         let state = ObjectState::WaitGroup {
             counter,
             waiters: 1,
@@ -249,13 +247,13 @@ impl Process {
     }
 
     /// Goroutine `goid` will perform `kind` on `object`.
-    pub(super) fn will(&mut self, goid: u64, kind: ReleaseKind, object: u64) {
+    pub(crate) fn will(&mut self, goid: u64, kind: ReleaseKind, object: u64) {
         let releases = self.pending.entry(Goid(goid)).or_default();
         releases.push(release(object, kind));
     }
 
     /// As `will`, by a frame that goes on only when the one that waits has returned.
-    pub(super) fn will_at_its_end(&mut self, goid: u64, kind: ReleaseKind, object: u64) {
+    pub(crate) fn will_at_its_end(&mut self, goid: u64, kind: ReleaseKind, object: u64) {
         self.will(goid, kind, object);
         let last = self.pending.get_mut(&Goid(goid)).and_then(|r| r.last_mut());
         last.expect("just put there").evidence.frame = 2;
@@ -337,10 +335,10 @@ const WAIT_PC: u64 = 0x20;
 const START_PC: u64 = 0x30;
 const RELEASE_PC: u64 = 0x40;
 /// Where coroutines start.
-pub(super) const CORO_START_PC: u64 = 0x50;
+pub(crate) const CORO_START_PC: u64 = 0x50;
 
 /// A stack whose innermost user frame is at `pc`.
-pub(super) fn stack(pc: u64) -> Arc<Stack> {
+pub(crate) fn stack(pc: u64) -> Arc<Stack> {
     let frame = |pc, depth| StackFrame {
         pc: ImageAddr(pc),
         sp_offset: depth,
@@ -354,7 +352,7 @@ pub(super) fn stack(pc: u64) -> Arc<Stack> {
 }
 
 /// What is known of the stack of a goroutine that runs.
-pub(super) fn no_stack() -> Arc<Stack> {
+pub(crate) fn no_stack() -> Arc<Stack> {
     Arc::new(Stack {
         frames: Vec::new(),
         truncated: true,
@@ -387,7 +385,7 @@ fn goroutine(goid: u64) -> Goroutine {
 
 /// Symbols of the fixtures: four functions of main, and a line for every other pc.
 #[derive(Debug, Clone, Copy)]
-pub(super) struct Table;
+pub(crate) struct Table;
 
 impl Symbols for Table {
     fn sites(&self, pc: ImageAddr, _is_return_address: bool) -> Vec<Site> {

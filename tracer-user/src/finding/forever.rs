@@ -10,12 +10,10 @@ use super::{
     proof::Proof,
     scene::{MAIN, Scene, capitalised},
 };
-use crate::{
-    graph::{Fate, Verdicts},
-    ids::Goid,
-    image::WaitReason,
-    snapshot::{Goroutine, ObjectKind, Status},
-};
+use graph::{Fate, Verdicts};
+use ids::Goid;
+use image::WaitReason;
+use snapshot::{Goroutine, ObjectKind, Status};
 
 /// Groups of goroutines that wait for ever, each with the finding that tells of it.
 ///

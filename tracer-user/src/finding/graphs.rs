@@ -10,15 +10,13 @@ use super::{
     supposed::with_cycles,
     walk::{HeapWalker, Walked},
 };
-use crate::{
-    graph::{AssumeReachable, Cycle, Disposition, GoroutineNode, Verdicts, WaitGraph, solve},
-    ids::{Goid, TargetAddr},
-};
+use graph::{AssumeReachable, Cycle, Disposition, GoroutineNode, Verdicts, WaitGraph, solve};
+use ids::{Goid, TargetAddr};
 
 /// The wait graphs of a process that is looked at again and again: only what changed is worked out
 /// anew.
 #[derive(Debug, Default)]
-pub(super) struct FollowedGraphs {
+pub(crate) struct FollowedGraphs {
     /// As each look says.
     current: WaitGraph,
     /// If only those act who were seen to.

@@ -13,10 +13,8 @@ use super::{
     slope::Trend,
     thread_sites,
 };
-use crate::{
-    process::ProcessKey,
-    snapshot::{Goroutine, Snapshot},
-};
+use process::ProcessKey;
+use snapshot::{Goroutine, Snapshot};
 
 /// Most looks remembered: so many of the latest, and as many spread over the window.
 const LOOKS: usize = 60;
@@ -364,14 +362,12 @@ impl Counts {
 #[cfg(test)]
 mod tests {
     use super::Growth;
-    use crate::{
-        finding::{
-            Finding, FindingId, FindingKind, Group,
-            fixture::{KEY, Process, Table},
-        },
-        ids::Goid,
-        snapshot::Status,
+    use crate::finding::{
+        Finding, FindingId, FindingKind, Group,
+        fixture::{KEY, Process, Table},
     };
+    use ids::Goid;
+    use snapshot::Status;
 
     fn look(goroutines: u64, at_seconds: u64) -> Process {
         let mut process = Process::new();

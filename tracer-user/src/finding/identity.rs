@@ -1,10 +1,8 @@
 //! Finding ids: the same condition keeps its id over looks and over restarts of ours.
 
 use super::model::{FindingId, FindingKind};
-use crate::{
-    ids::{Goid, TargetAddr},
-    process::ProcessKey,
-};
+use ids::{Goid, TargetAddr};
+use process::ProcessKey;
 
 /// Builds an id from what makes a finding itself. The hash is FNV-1a (64 bit), whose values, unlike
 /// those of std's hashers, are fixed for ever.
@@ -56,7 +54,8 @@ impl Identity {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::{ids::Pid, process::StartTime};
+    use ids::Pid;
+    use process::StartTime;
 
     fn key(start: u64) -> ProcessKey {
         ProcessKey {

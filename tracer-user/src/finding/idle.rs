@@ -4,12 +4,10 @@ use super::{
     scene::{MAIN, Scene},
     timers::waits_for_stopped_timer,
 };
-use crate::{
-    ids::Goid,
-    image::WaitReason,
-    release::{Certainty, PendingRelease},
-    snapshot::{Goroutine, ObjectState, Operation, WaitOn},
-};
+use holders::{Certainty, PendingRelease};
+use ids::Goid;
+use image::WaitReason;
+use snapshot::{Goroutine, ObjectState, Operation, WaitOn};
 
 /// Whether `g` waits the way goroutines wait for work, for the end of the program, or for a
 /// cancellation: long, and in good health.

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use rustc_hash::FxHashMap;
 
 use super::model::{Finding, FindingId};
-use crate::ids::Goid;
+use ids::Goid;
 
 /// What a look changed.
 #[derive(Debug, Clone, PartialEq)]
@@ -152,10 +152,8 @@ impl Life {
 #[cfg(test)]
 mod tests {
     use super::{Change, Life};
-    use crate::{
-        finding::{Finding, FindingId, FindingKind, model::Verdict},
-        ids::Goid,
-    };
+    use crate::finding::{Finding, FindingId, FindingKind, model::Verdict};
+    use ids::Goid;
 
     fn finding(verdict: Verdict) -> Finding {
         Finding {

@@ -6,10 +6,8 @@ use super::{
     site::Symbols,
     thread_sites,
 };
-use crate::{
-    process::{CpuLimit, ProcessKey},
-    snapshot::Snapshot,
-};
+use process::{CpuLimit, ProcessKey};
+use snapshot::Snapshot;
 
 /// A finding when GOMAXPROCS exceeds what the cgroup lets the process use: the runtime then starts
 /// more work than it gets CPU for, and is throttled with locks held.

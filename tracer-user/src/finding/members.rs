@@ -11,7 +11,8 @@ use super::{
     scene::{Scene, began_ns},
     site::Site,
 };
-use crate::{ids::Goid, ids::TargetAddr, snapshot::Goroutine};
+use ids::{Goid, TargetAddr};
+use snapshot::Goroutine;
 
 /// Goroutines that wait at one place and were created by one function.
 #[derive(Debug)]

@@ -5,8 +5,8 @@ use std::{fmt, sync::Arc};
 use serde::{Deserialize, Serialize};
 
 use super::site::Site;
-pub use crate::graph::Edge;
-use crate::ids::{Goid, TargetAddr};
+pub use graph::Edge;
+use ids::{Goid, TargetAddr};
 
 /// Goroutines, objects and edges listed of one finding at most; [`Finding::count`] tells them all.
 pub const MAX_LISTED: usize = 10_000;
@@ -48,7 +48,7 @@ pub struct Finding {
 
 impl Finding {
     /// A suspicion with nothing told of it yet.
-    pub(super) fn new(kind: FindingKind, id: FindingId) -> Self {
+    pub(crate) fn new(kind: FindingKind, id: FindingId) -> Self {
         Self {
             id,
             kind,

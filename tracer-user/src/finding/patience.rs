@@ -1,7 +1,8 @@
 //! What counts as a long wait.
 
 use super::{phrase::Age, scene::Scene, timers::is_timed};
-use crate::{image::WaitReason, snapshot::Goroutine};
+use image::WaitReason;
+use snapshot::Goroutine;
 
 /// From when on a wait is worth telling.
 #[derive(Debug, Clone, Copy)]

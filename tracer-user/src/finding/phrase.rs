@@ -1,14 +1,12 @@
 //! Words and figures for sentences that are read at 3 a.m.
 
-use crate::{
-    image::WaitReason,
-    release::ReleaseKind,
-    snapshot::{ObjectKind, Operation, WaitSince},
-};
+use holders::ReleaseKind;
+use image::WaitReason;
+use snapshot::{ObjectKind, Operation, WaitSince};
 
 /// How long something has lasted, as far as known.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub(super) enum Age {
+pub(crate) enum Age {
     /// It began before anybody looked.
     Unknown,
     /// At least so many nanoseconds.
@@ -19,7 +17,7 @@ pub(super) enum Age {
 
 impl Age {
     /// The age at `now_ns` of what has lasted since `since`.
-    pub(super) fn at(now_ns: u64, since: WaitSince) -> Self {
+    pub(crate) fn at(now_ns: u64, since: WaitSince) -> Self {
         match since {
             WaitSince::Exact(ns) => Self::Exact(now_ns.saturating_sub(ns)),
             WaitSince::AtLeast(ns) => Self::AtLeast(now_ns.saturating_sub(ns)),
@@ -28,7 +26,7 @@ impl Age {
     }
 
     /// Nanoseconds it is known to have lasted.
-    pub(super) const fn known_ns(self) -> u64 {
+    pub(crate) const fn known_ns(self) -> u64 {
         match self {
             Self::Unknown => 0,
             Self::AtLeast(ns) | Self::Exact(ns) => ns,
@@ -36,7 +34,7 @@ impl Age {
     }
 
     /// `for 4 m 10 s`, or nothing when not known; with a leading space.
-    pub(super) fn phrase(self) -> String {
+    pub(crate) fn phrase(self) -> String {
         match self {
             Self::Unknown => String::new(),
             Self::AtLeast(ns) => format!(" for at least {}", duration(ns)),
@@ -46,7 +44,7 @@ impl Age {
 }
 
 /// A length of time in its two leading units: `340 ms`, `4 m 10 s`, `2 d 4 h`.
-pub(super) fn duration(ns: u64) -> String {
+pub(crate) fn duration(ns: u64) -> String {
     let ms = ns / 1_000_000;
     let s = ms / 1000;
     let two = |big: u64, big_unit, small: u64, small_unit| match small {
@@ -63,7 +61,7 @@ pub(super) fn duration(ns: u64) -> String {
 }
 
 /// `1 goroutine`, `2 goroutines`.
-pub(super) fn count(number: u64, singular: &str) -> String {
+pub(crate) fn count(number: u64, singular: &str) -> String {
     match number {
         1 => format!("1 {singular}"),
         _ => format!("{} {singular}s", grouped(number)),
@@ -84,7 +82,7 @@ fn grouped(number: u64) -> String {
 }
 
 /// An amount of memory: `512 B`, `1.8 GiB`.
-pub(super) fn bytes(amount: u64) -> String {
+pub(crate) fn bytes(amount: u64) -> String {
     let mut unit = 0;
     let mut tenths = amount.saturating_mul(10);
     while tenths >= 10_240 && unit < UNITS.len() - 1 {
@@ -100,7 +98,7 @@ pub(super) fn bytes(amount: u64) -> String {
 const UNITS: [&str; 5] = ["B", "KiB", "MiB", "GiB", "TiB"];
 
 /// The kind of an object as Go programmers call it.
-pub(super) const fn kind(kind: ObjectKind) -> &'static str {
+pub(crate) const fn kind(kind: ObjectKind) -> &'static str {
     match kind {
         ObjectKind::Channel => "channel",
         ObjectKind::Mutex => "mutex",
@@ -112,7 +110,7 @@ pub(super) const fn kind(kind: ObjectKind) -> &'static str {
 }
 
 /// What somebody does who waits: `waits to lock` + object.
-pub(super) const fn waiting(operation: Operation) -> &'static str {
+pub(crate) const fn waiting(operation: Operation) -> &'static str {
     match operation {
         Operation::Send => "waits to send on",
         Operation::Receive => "waits to receive from",
@@ -126,7 +124,7 @@ pub(super) const fn waiting(operation: Operation) -> &'static str {
 }
 
 /// What somebody would do later: `send on` + object.
-pub(super) const fn would(kind: ReleaseKind) -> &'static str {
+pub(crate) const fn would(kind: ReleaseKind) -> &'static str {
     match kind {
         ReleaseKind::Unlock | ReleaseKind::WriteUnlock => "unlock",
         ReleaseKind::ReadUnlock => "read-unlock",
@@ -139,7 +137,7 @@ pub(super) const fn would(kind: ReleaseKind) -> &'static str {
 }
 
 /// What somebody does who waits without an object of its own.
-pub(super) fn pausing(reason: Option<WaitReason>) -> String {
+pub(crate) fn pausing(reason: Option<WaitReason>) -> String {
     match reason {
         Some(WaitReason::Sleep) => "sleeps".to_owned(),
         Some(WaitReason::IoWait) => "is in IO wait".to_owned(),

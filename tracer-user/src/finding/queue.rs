@@ -11,11 +11,9 @@ use super::{
     proof::Proof,
     scene::{Scene, began_ns},
 };
-use crate::{
-    graph::{Cause, Edge, Fate, Verdicts},
-    ids::{Goid, TargetAddr},
-    snapshot::{Goroutine, ObjectKind},
-};
+use graph::{Cause, Edge, Fate, Verdicts};
+use ids::{Goid, TargetAddr};
+use snapshot::{Goroutine, ObjectKind};
 
 /// How many places of a queue are told of.
 const PLACES: usize = 3;

@@ -12,12 +12,10 @@ use super::{
     scene::{Scene, began_ns, capitalised},
     timers::waits_for_stopped_timer,
 };
-use crate::{
-    graph::RootBlocker,
-    ids::{Goid, TargetAddr},
-    image::WaitReason,
-    snapshot::{Goroutine, ObjectKind, Snapshot, Status},
-};
+use graph::RootBlocker;
+use ids::{Goid, TargetAddr};
+use image::WaitReason;
+use snapshot::{Goroutine, ObjectKind, Snapshot, Status};
 
 /// How many waiters make a blocker worth telling although nobody has waited for long.
 const MANY: u64 = 2;

@@ -11,26 +11,24 @@ use super::{
     site::{Site, Symbols, is_plumbing},
     tenure,
 };
-use crate::{
-    ids::{Goid, ImageAddr, TargetAddr},
-    image::WaitReason,
-    process::ProcessKey,
-    release::{Held, LockHolders, PendingRelease, ReleaseKind, TIMERS, is_standard_library},
-    snapshot::{Goroutine, ObjectState, Operation, Snapshot, Stack, SyncObject, WaitOn, WaitSince},
-};
+use holders::{Held, LockHolders, PendingRelease, ReleaseKind, TIMERS, is_standard_library};
+use ids::{Goid, ImageAddr, TargetAddr};
+use image::WaitReason;
+use process::ProcessKey;
+use snapshot::{Goroutine, ObjectState, Operation, Snapshot, Stack, SyncObject, WaitOn, WaitSince};
 
 /// One look at one process.
-pub(super) struct Scene<'a> {
-    pub(super) process: ProcessKey,
-    pub(super) snapshot: &'a Snapshot,
-    pub(super) holders: &'a FxHashMap<TargetAddr, LockHolders>,
+pub(crate) struct Scene<'a> {
+    pub(crate) process: ProcessKey,
+    pub(crate) snapshot: &'a Snapshot,
+    pub(crate) holders: &'a FxHashMap<TargetAddr, LockHolders>,
     /// Whether main waits for what it made just for that: [`is_habit`](super::forever::is_habit).
-    pub(super) main_rests: bool,
+    pub(crate) main_rests: bool,
     /// When it was first looked at, where waits are dated by that for want of better.
-    pub(super) first_look_ns: Option<u64>,
+    pub(crate) first_look_ns: Option<u64>,
     pending: &'a FxHashMap<Goid, Vec<PendingRelease>>,
-    pub(super) symbols: &'a dyn Symbols,
-    pub(super) resumers: &'a Resumers,
+    pub(crate) symbols: &'a dyn Symbols,
+    pub(crate) resumers: &'a Resumers,
     index: FxHashMap<Goid, usize>,
     /// By address of the shared stack.
     blocked_at: RefCell<FxHashMap<usize, Option<Arc<Site>>>>,
@@ -55,7 +53,7 @@ struct Giver {
 }
 
 impl<'a> Scene<'a> {
-    pub(super) fn new(
+    pub(crate) fn new(
         process: ProcessKey,
         snapshot: &'a Snapshot,
         holders: &'a FxHashMap<TargetAddr, LockHolders>,
@@ -106,7 +104,7 @@ impl<'a> Scene<'a> {
     }
 
     /// The same, first looked at when its undated waits are said to have begun.
-    pub(super) fn first_looked_at(self, first_look_ns: Option<u64>) -> Self {
+    pub(crate) fn first_looked_at(self, first_look_ns: Option<u64>) -> Self {
         Self {
             first_look_ns,
             ..self
@@ -114,18 +112,18 @@ impl<'a> Scene<'a> {
     }
 
     /// What `goid` will release.
-    pub(super) fn pending(&self, goid: Goid) -> &'a [PendingRelease] {
+    pub(crate) fn pending(&self, goid: Goid) -> &'a [PendingRelease] {
         self.pending.get(&goid).map_or(&[], Vec::as_slice)
     }
 
-    pub(super) fn goroutine(&self, goid: Goid) -> Option<&'a Goroutine> {
+    pub(crate) fn goroutine(&self, goid: Goid) -> Option<&'a Goroutine> {
         let at = *self.index.get(&goid)?;
         self.snapshot.goroutines.get(at)
     }
 
     /// Where `g` waits, as its author would say: outside the standard library, or, of a goroutine that
     /// is all the library's, below its plumbing.
-    pub(super) fn blocked_at(&self, g: &Goroutine) -> Option<Arc<Site>> {
+    pub(crate) fn blocked_at(&self, g: &Goroutine) -> Option<Arc<Site>> {
         let key = Arc::as_ptr(&g.stack).addr();
         if let Some(known) = self.blocked_at.borrow().get(&key) {
             return known.clone();
@@ -152,7 +150,7 @@ impl<'a> Scene<'a> {
     }
 
     /// The `go` statement that created `g`.
-    pub(super) fn created_at(&self, g: &Goroutine) -> Option<Arc<Site>> {
+    pub(crate) fn created_at(&self, g: &Goroutine) -> Option<Arc<Site>> {
         let pc = g.created_at?;
         if let Some(known) = self.created_at.borrow().get(&pc) {
             return known.clone();
@@ -176,12 +174,12 @@ impl<'a> Scene<'a> {
         site
     }
 
-    pub(super) fn age(&self, g: &Goroutine) -> Age {
+    pub(crate) fn age(&self, g: &Goroutine) -> Age {
         Age::at(self.snapshot.taken_ns, g.since)
     }
 
     /// `main.f (x.go:3)`, and whether that is during package initialisation.
-    pub(super) fn place(&self, g: &Goroutine) -> Option<String> {
+    pub(crate) fn place(&self, g: &Goroutine) -> Option<String> {
         let site = self.blocked_at(g)?;
         let initialises = g.goid == MAIN && self.functions(g).any(|f| f.starts_with(DO_INIT));
         Some(if initialises {
@@ -192,14 +190,14 @@ impl<'a> Scene<'a> {
     }
 
     /// ` at main.f (x.go:3)`, or nothing when not known.
-    pub(super) fn at(&self, g: &Goroutine) -> String {
+    pub(crate) fn at(&self, g: &Goroutine) -> String {
         self.place(g)
             .map(|place| format!(" at {place}"))
             .unwrap_or_default()
     }
 
     /// The functions on the stack of `g`, innermost first, inlined ones too.
-    pub(super) fn functions(&self, g: &Goroutine) -> impl Iterator<Item = Arc<str>> {
+    pub(crate) fn functions(&self, g: &Goroutine) -> impl Iterator<Item = Arc<str>> {
         let frames = g.stack.frames.iter().enumerate();
         frames.flat_map(|(depth, frame)| {
             let sites = self.symbols.sites(frame.pc, depth > 0).into_iter();
@@ -208,7 +206,7 @@ impl<'a> Scene<'a> {
     }
 
     /// `goroutine 7`; the first one is called main.
-    pub(super) fn name(goid: Goid) -> String {
+    pub(crate) fn name(goid: Goid) -> String {
         match goid {
             MAIN => "goroutine 1 (main)".to_owned(),
             _ => format!("goroutine {goid}"),
@@ -216,7 +214,7 @@ impl<'a> Scene<'a> {
     }
 
     /// `mutex 0xc000014080`.
-    pub(super) fn object(&self, addr: TargetAddr) -> String {
+    pub(crate) fn object(&self, addr: TargetAddr) -> String {
         match self.snapshot.objects.get(&addr) {
             Some(SyncObject {
                 state: Some(ObjectState::Channel { element, .. }),
@@ -232,7 +230,7 @@ impl<'a> Scene<'a> {
 
     /// How it is known that `holder` has to release `object`, for which `waiter` waits and which the
     /// sentence calls `what`.
-    pub(super) fn holds(
+    pub(crate) fn holds(
         &self,
         holder: Goid,
         object: TargetAddr,
@@ -253,7 +251,7 @@ impl<'a> Scene<'a> {
     }
 
     /// The place of the instruction at `pc`, as the author of the function would say.
-    pub(super) fn site(&self, pc: ImageAddr, is_return_address: bool) -> Option<Site> {
+    pub(crate) fn site(&self, pc: ImageAddr, is_return_address: bool) -> Option<Site> {
         let sites = self.symbols.sites(pc, is_return_address);
         let own = sites.iter().find(|site| !is_plumbing(&site.function));
         own.or(sites.last()).cloned()
@@ -262,13 +260,13 @@ impl<'a> Scene<'a> {
     /// Whether `g`, or one like it, was seen to come back for more: after what it receives now, it
     /// receives from the same channel again. So do idle workers, event loops and everybody who
     /// serves a queue.
-    pub(super) fn comes_back(&self, g: &Goroutine) -> bool {
+    pub(crate) fn comes_back(&self, g: &Goroutine) -> bool {
         self.coming_back.contains(&Arc::as_ptr(&g.stack).addr())
     }
 
     /// Who will send on `channel` or close it only when what he does now is over: after the function
     /// has returned that waits.
-    pub(super) fn givers_at_their_end(
+    pub(crate) fn givers_at_their_end(
         &self,
         channel: TargetAddr,
     ) -> impl Iterator<Item = &'a Goroutine> {
@@ -292,7 +290,7 @@ impl<'a> Scene<'a> {
     }
 
     /// Whether `g` waits for somebody to connect.
-    pub(super) fn accepts(&self, g: &Goroutine) -> bool {
+    pub(crate) fn accepts(&self, g: &Goroutine) -> bool {
         g.wait_reason == Some(WaitReason::IoWait)
             && g.stack.frames.iter().enumerate().any(|(depth, frame)| {
                 let sites = self.symbols.sites(frame.pc, depth > 0);
@@ -303,7 +301,7 @@ impl<'a> Scene<'a> {
 
     /// Goroutines other than `g` that were seen to serve one of its waits later, with the object
     /// and what they do.
-    pub(super) fn partners(
+    pub(crate) fn partners(
         &self,
         g: &'a Goroutine,
     ) -> impl Iterator<Item = (Goid, TargetAddr, ReleaseKind)> {
@@ -335,10 +333,10 @@ fn again(g: &Goroutine, pending: &[PendingRelease]) -> bool {
 const DO_INIT: &str = "runtime.doInit";
 
 /// The first goroutine runs `main.main`.
-pub(super) const MAIN: Goid = Goid(1);
+pub(crate) const MAIN: Goid = Goid(1);
 
 /// When a wait began, as far as known.
-pub(super) const fn began_ns(since: WaitSince) -> Option<u64> {
+pub(crate) const fn began_ns(since: WaitSince) -> Option<u64> {
     match since {
         WaitSince::Exact(ns) | WaitSince::AtLeast(ns) => Some(ns),
         WaitSince::Unknown => None,
@@ -346,7 +344,7 @@ pub(super) const fn began_ns(since: WaitSince) -> Option<u64> {
 }
 
 /// With a capital first letter.
-pub(super) fn capitalised(text: &str) -> String {
+pub(crate) fn capitalised(text: &str) -> String {
     let mut chars = text.chars();
     match chars.next() {
         Some(first) => first.to_uppercase().chain(chars).collect(),
@@ -355,7 +353,7 @@ pub(super) fn capitalised(text: &str) -> String {
 }
 
 /// `7, 8 and 9`; only the first few of many.
-pub(super) fn listed(goids: &[Goid]) -> String {
+pub(crate) fn listed(goids: &[Goid]) -> String {
     const SHOWN: usize = 6;
     match goids {
         [] => "nobody".to_owned(),

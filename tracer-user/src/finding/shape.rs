@@ -1,11 +1,9 @@
 //! What programmers call a cycle of a certain form.
 
 use super::scene::Scene;
-use crate::{
-    graph::{Cycle, Edge},
-    ids::{Goid, TargetAddr},
-    snapshot::{Goroutine, Operation},
-};
+use graph::{Cycle, Edge};
+use ids::{Goid, TargetAddr};
+use snapshot::{Goroutine, Operation};
 
 /// The form of a cycle.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

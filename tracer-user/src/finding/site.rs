@@ -2,11 +2,9 @@
 
 use std::{borrow::Cow, fmt, sync::Arc};
 
-use crate::{
-    ids::ImageAddr,
-    image::Image,
-    release::{is_standard_library, package},
-};
+use holders::{is_standard_library, package};
+use ids::ImageAddr;
+use image::Image;
 
 /// A place in the target's source.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]

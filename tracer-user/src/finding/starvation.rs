@@ -11,11 +11,9 @@ use super::{
     scene::{Scene, capitalised, listed},
     site::{Site, Symbols, is_plumbing},
 };
-use crate::{
-    ids::{Goid, TargetAddr},
-    process::ProcessKey,
-    snapshot::{Goroutine, Snapshot, Status},
-};
+use ids::{Goid, TargetAddr};
+use process::ProcessKey;
+use snapshot::{Goroutine, Snapshot, Status};
 
 /// From when on a goroutine that is ready to run is told of. `sysmon` takes the processor from
 /// whoever has run for 10 ms (`runtime/proc.go`, `forcePreemptNS`), by a signal since Go 1.14; so in
@@ -124,7 +122,7 @@ fn tell(
         }
     }
     story.push(
-        "Since Go 1.14 a loop alone does not do this: whoever runs for 10 ms is preempted. Look \
+        "Since Go 1.14 a loop alone does not do this: whoever runs for 10 ms is preempted. Inspection \
          for GODEBUG=asyncpreemptoff=1, long assembly, or a CPU quota that is used up."
             .to_owned(),
     );
@@ -157,7 +155,7 @@ mod tests {
     struct NoSymbols;
 
     impl Symbols for NoSymbols {
-        fn sites(&self, _: crate::ids::ImageAddr, _: bool) -> Vec<Site> {
+        fn sites(&self, _: ids::ImageAddr, _: bool) -> Vec<Site> {
             Vec::new()
         }
     }

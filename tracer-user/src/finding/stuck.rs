@@ -13,12 +13,10 @@ use super::{
     scene::Scene,
     timers::{is_timed, waits_for_stopped_timer, why_stopped},
 };
-use crate::{
-    graph::Verdicts,
-    ids::{Goid, TargetAddr},
-    image::WaitReason,
-    snapshot::{Goroutine, Operation, WaitOn},
-};
+use graph::Verdicts;
+use ids::{Goid, TargetAddr};
+use image::WaitReason;
+use snapshot::{Goroutine, Operation, WaitOn};
 
 /// What is told of already.
 pub(super) struct Told {

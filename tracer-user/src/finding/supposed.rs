@@ -6,10 +6,8 @@
 
 use rustc_hash::FxHashMap;
 
-use crate::{
-    graph::{Cause, Cycle, Fate, Verdicts},
-    ids::Goid,
-};
+use graph::{Cause, Cycle, Fate, Verdicts};
+use ids::Goid;
 
 /// `certain`, with those cycles of `supposed` in place of the single fates of their members that
 /// `tells` accepts and whose members are all dead in `certain`; who is queued behind such a cycle in

@@ -4,13 +4,11 @@ use super::{
     scene::{Scene, capitalised},
     site::{Site, written},
 };
-use crate::{
-    ids::{Goid, ImageAddr},
-    release::{Acquisition, Certainty, Held, PendingRelease, ReleaseKind, Taken},
-};
+use holders::{Acquisition, Certainty, Held, PendingRelease, ReleaseKind, Taken};
+use ids::{Goid, ImageAddr};
 
 /// `Goroutine 8 holds it: locked at main.f (x.go:3), unlocks it later (deferred) at x.go:4.`
-pub(super) fn sentence(
+pub(crate) fn sentence(
     scene: &Scene<'_>,
     holder: Goid,
     release: &PendingRelease,

@@ -6,10 +6,8 @@ use super::{
     phrase::count,
     site::{Site, Symbols, is_plumbing},
 };
-use crate::{
-    ids::Goid,
-    snapshot::{Goroutine, Snapshot, Thread, ThreadState},
-};
+use ids::Goid;
+use snapshot::{Goroutine, Snapshot, Thread, ThreadState};
 
 /// How many places are told of.
 const TOLD: usize = 5;

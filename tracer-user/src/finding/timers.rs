@@ -3,10 +3,8 @@
 use rustc_hash::FxHashMap;
 
 use super::scene::Scene;
-use crate::{
-    ids::TargetAddr,
-    snapshot::{Goroutine, ObjectState, SyncObject, WaitOn},
-};
+use ids::TargetAddr;
+use snapshot::{Goroutine, ObjectState, SyncObject, WaitOn};
 
 type Objects = FxHashMap<TargetAddr, SyncObject>;
 
@@ -42,7 +40,7 @@ pub(super) fn may_be_timed(objects: &Objects, wait: WaitOn) -> bool {
 }
 
 /// Whether it is a timer that would end the wait, but that does not run.
-pub(super) fn is_stopped(objects: &Objects, wait: WaitOn) -> bool {
+pub(crate) fn is_stopped(objects: &Objects, wait: WaitOn) -> bool {
     matches!(
         state(objects, wait),
         Some(ObjectState::Channel { stopped: true, .. })

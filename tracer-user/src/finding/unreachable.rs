@@ -10,7 +10,8 @@ use super::{
     scene::Scene,
     walk::HeapWalker,
 };
-use crate::{graph::Verdicts, ids::Goid};
+use graph::Verdicts;
+use ids::Goid;
 
 /// Leaks by a walk that is no proof, and `why` it is none.
 pub(super) fn suspected(scene: &Scene<'_>, verdicts: &Verdicts, why: &str) -> Vec<Finding> {

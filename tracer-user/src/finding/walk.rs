@@ -1,10 +1,8 @@
 //! What a heap walk adds to a diagnosis.
 
-use crate::{
-    graph::{GoroutineNode, Verdicts},
-    ids::{Goid, TargetAddr},
-    reach::{Certainty, Prover},
-};
+use graph::{GoroutineNode, Verdicts};
+use ids::{Goid, TargetAddr};
+use reach::{Certainty, Prover};
 
 /// Solves wait graphs by walking the target's heap for what live goroutines can reach.
 pub trait HeapWalker {
@@ -32,7 +30,7 @@ pub struct Walked {
     pub unsettled: Option<String>,
 }
 
-/// By the walks of [`crate::reach`].
+/// By the walks of [`reach`].
 impl HeapWalker for Prover<'_> {
     fn solve(
         &mut self,

@@ -9,7 +9,8 @@ use super::{
     proof::Proof,
     scene::{Scene, began_ns},
 };
-use crate::{graph::Verdicts, ids::Goid};
+use graph::Verdicts;
+use ids::Goid;
 
 /// How many places are told of.
 const TOLD: usize = 5;

@@ -12,7 +12,7 @@ use flate2::{Compression, bufread::GzDecoder, write::GzEncoder};
 use serde::{Deserialize, Serialize};
 
 use super::subject::{Moment, Subject};
-use crate::memory::{PAGE, PAGES_LIMIT, Pages};
+use memory::{PAGE, PAGES_LIMIT, Pages};
 
 /// The first line of a file.
 const NAME: &[u8] = b"gostuck recording 1\n";

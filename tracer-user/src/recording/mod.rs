@@ -24,21 +24,19 @@ pub use series::{Entry, Reader, Recorder, Replay, Taken, Told, Writer};
 pub use subject::{Moment, Subject};
 
 use self::aside::FileAside;
-use crate::{
-    finding::{Look, LookError, Looker},
-    ids::{LoadBias, Pid},
-    image::Image,
-    memory::{Memory as _, PAGE, Pages},
-    process::{FileIdentity, Process, ProcessError},
-    reach::freeze::HeldMoment,
-};
+use crate::inspect::{InspectError, Inspection, Inspector};
+use ids::{LoadBias, Pid};
+use image::Image;
+use memory::{Memory as _, PAGE, Pages};
+use process::{FileIdentity, Process, ProcessError};
+use reach::freeze::HeldMoment;
 
 /// Why there is no recording.
 #[derive(Debug, thiserror::Error)]
 pub enum RecordingError {
     /// The process could not be looked at.
     #[error(transparent)]
-    Look(#[from] LookError),
+    Inspection(#[from] InspectError),
     /// The file could not be read or written.
     #[error("{}: {source}", path.display())]
     Io {
@@ -67,7 +65,7 @@ pub enum RecordingError {
 
 impl From<ProcessError> for RecordingError {
     fn from(error: ProcessError) -> Self {
-        Self::Look(error.into())
+        Self::Inspection(error.into())
     }
 }
 
@@ -84,7 +82,7 @@ pub struct Options {
 #[derive(Debug)]
 pub struct Recorded {
     /// The look whose pages were kept.
-    pub look: Look,
+    pub look: Inspection,
     /// How long the process was held still.
     pub held: Duration,
     /// How many bytes of its memory are in the file.
@@ -98,7 +96,7 @@ pub struct Recorded {
 /// # Errors
 /// [`RecordingError`]; nothing is left behind then.
 pub fn record(
-    looker: &Looker,
+    looker: &Inspector,
     pid: Pid,
     to: &Path,
     options: Options,
@@ -108,7 +106,7 @@ pub fn record(
         source,
     };
     let process = Process::open(pid)?;
-    let image = looker.image_of(&process).map_err(LookError::from)?;
+    let image = looker.image_of(&process).map_err(InspectError::from)?;
     let bias = process.load_bias()?;
     FileAside::check(to).map_err(failed)?;
     let mut executable = executable_of(&process, options).map_err(failed)?;
@@ -143,7 +141,7 @@ fn executable_of(process: &Process, options: Options) -> io::Result<Option<(u64,
 
 /// A look at one moment of a process that was held still.
 struct Captured {
-    look: Look,
+    look: Inspection,
     moment: HeldMoment,
     /// What the look read.
     pages: Pages,
@@ -166,7 +164,7 @@ impl Captured {
 /// Holds `process` still while what a look reads is copied, looks at the copy, and keeps what was
 /// read.
 fn capture(
-    looker: &Looker,
+    looker: &Inspector,
     process: &Process,
     image: &Arc<Image>,
     hold: Duration,
@@ -201,10 +199,10 @@ pub fn is_series(file: &Path) -> Result<bool, RecordingError> {
 /// # Errors
 /// [`RecordingError`].
 pub fn replay(
-    looker: &Looker,
+    looker: &Inspector,
     file: &Path,
     executable: Option<&Path>,
-) -> Result<Look, RecordingError> {
+) -> Result<Inspection, RecordingError> {
     let failed = |source| RecordingError::Io {
         path: file.to_owned(),
         source,
@@ -243,7 +241,7 @@ fn image_of(
         path: executable.to_owned(),
         source,
     })?;
-    let image = Image::open(executable).map_err(LookError::from)?;
+    let image = Image::open(executable).map_err(InspectError::from)?;
     Ok((Arc::new(image), FileIdentity::of(&metadata)))
 }
 

@@ -8,14 +8,12 @@ use std::{
 
 use serde::{Deserialize, Serialize};
 
-use crate::{
-    finding::{Origin, Still},
-    ids::{LoadBias, Pid, TargetAddr, Tid},
-    image::Image,
-    memory::{Pages, ThreadRegisters},
-    process::{Departed, FileIdentity, Process},
-    snapshot::{Motion, Target},
-};
+use crate::inspect::{Origin, StoppedProcess};
+use ids::{LoadBias, Pid, TargetAddr, Tid};
+use image::Image;
+use memory::{Pages, ThreadRegisters};
+use process::{Departed, FileIdentity, Process};
+use snapshot::{Motion, Target};
 
 /// The process that is recorded.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -116,7 +114,7 @@ impl Moment {
         process: Process,
         (image, bias): (Arc<Image>, LoadBias),
         memory: Arc<Pages>,
-    ) -> Still {
+    ) -> StoppedProcess {
         let target = Target {
             pid: process.pid(),
             image: Arc::clone(&image),
@@ -132,7 +130,7 @@ impl Moment {
             file: file.to_owned(),
             taken: SystemTime::UNIX_EPOCH + Duration::from_nanos(self.taken_ns),
         };
-        Still {
+        StoppedProcess {
             process,
             image,
             target,

@@ -11,10 +11,10 @@ mod go;
 use std::{collections::BTreeMap, path::Path, sync::Arc};
 
 use tracer_user::{
+    holders::{Analyzer, Certainty, ReleaseKind},
     ids::{Goid, ImageAddr, LoadBias, Pid, TargetAddr},
-    image::{Function, Image},
+    image::{Arch, Function, Image},
     memory::{Memory, ReadError},
-    release::{Analyzer, Certainty, ReleaseKind},
     snapshot::{Goroutine, InnermostPc, Motion, Stack, StackFrame, Status, Target, WaitSince},
 };
 
@@ -131,8 +131,8 @@ fn waiting_at(image: &Image, function: &Function, pc: ImageAddr) -> Goroutine {
     let delta = image.sp_delta(function, pc).unwrap_or(0);
     // amd64 pushes the return address on top.
     let pushed = match image.arch() {
-        tracer_user::image::Arch::Amd64 => 8,
-        tracer_user::image::Arch::Arm64 => 0,
+        Arch::Amd64 => 8,
+        Arch::Arm64 => 0,
     };
     Goroutine {
         goid: Goid(1),

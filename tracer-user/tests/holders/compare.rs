@@ -10,10 +10,10 @@ use std::{
 
 use rustc_hash::FxHashMap;
 use tracer_user::{
+    holders::{Analyzer, LockHolders, Locks, PendingRelease, holders},
     ids::{Goid, Pid, TargetAddr},
     image::Image,
     process::Process,
-    release::{Analyzer, LockHolders, Locks, PendingRelease, holders},
     snapshot::{self, Goroutine, ObjectState, Operation, Snapshot, Target},
 };
 

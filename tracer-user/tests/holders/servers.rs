@@ -8,7 +8,7 @@ use std::{
 };
 
 use tracer_user::{
-    release::{Locks, holders},
+    holders::{Locks, holders},
     snapshot::{ObjectKind, Snapshot},
 };
 

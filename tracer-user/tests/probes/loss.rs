@@ -4,12 +4,13 @@ use std::time::Duration;
 
 use libtest_mimic::Trial;
 use tracer_user::{
-    clock::monotonic_ns,
-    finding::{self, FindingKind, Looker, Past, Verdict},
+    finding::{self, FindingKind, Verdict},
     ids::Pid,
+    inspect::{History, Inspector},
     probes::{Event, Probes},
+    resources::clock::monotonic_ns,
     snapshot::WaitSince,
-    state::{self, Parked, ProcessState, Schedule, Why},
+    timeline::{self, Parked, ProcessState, Schedule, Why},
 };
 
 use super::{NEWEST, attach, load::Load, program, tiny_ring, traces::until, trial};
@@ -28,8 +29,8 @@ fn after_a_loss_the_next_look_puts_everything_right() {
     let pid = load.pid();
     let mut probes = Probes::load(tiny_ring()).unwrap();
     attach(&mut probes, &load, &image);
-    let looker = Looker::new(finding::Options::default());
-    let mut past = Past::default();
+    let looker = Inspector::new(finding::Options::default());
+    let mut past = History::default();
     looker.look_again(pid, &mut past).unwrap();
     load.pingpong(1000);
     let before_ns = monotonic_ns();
@@ -85,12 +86,12 @@ fn feed(probes: &mut Probes, pid: Pid, state: &mut ProcessState) -> u64 {
         match event {
             Event::Parked {
                 g, reason, at_ns, ..
-            } => state.apply(state::Event::Parked(Parked { g, reason, at_ns })),
-            Event::Woken { g, at_ns, .. } => state.apply(state::Event::Woken { g, at_ns }),
+            } => state.apply(timeline::Event::Parked(Parked { g, reason, at_ns })),
+            Event::Woken { g, at_ns, .. } => state.apply(timeline::Event::Woken { g, at_ns }),
             _ => {}
         }
     }
     let count = probes.target_statistics(pid).unwrap().lost;
-    state.apply(state::Event::Lost { count });
+    state.apply(timeline::Event::Lost { count });
     count
 }

@@ -4,8 +4,9 @@
 use std::{collections::BTreeSet, fs, path::Path};
 
 use tracer_user::{
-    finding::{Look, Looker, Options},
+    finding::Options,
     ids::Goid,
+    inspect::{Inspection, Inspector},
 };
 
 use crate::{
@@ -23,7 +24,7 @@ fn profiled(path: &Path) -> BTreeSet<Goid> {
         .collect()
 }
 
-fn told(look: &Look, goroutines: &[&Goid]) -> String {
+fn told(look: &Inspection, goroutines: &[&Goid]) -> String {
     let snapshot = &look.diagnosis.snapshot;
     let lines: Vec<String> = goroutines
         .iter()
@@ -40,13 +41,15 @@ fn told(look: &Look, goroutines: &[&Goid]) -> String {
 }
 
 /// What we find, and what the runtime finds just after.
-fn both(program: &str) -> Option<(Look, BTreeSet<Goid>, BTreeSet<Goid>)> {
+fn both(program: &str) -> Option<(Inspection, BTreeSet<Goid>, BTreeSet<Goid>)> {
     let go = toolchain("1.27.3")?;
     let directory = tempfile::tempdir().unwrap();
     let binary = build(&go, program, Link::Plain, directory.path());
     let file = directory.path().join("profile");
     let mut running = Running::start(&binary, &["-profile", file.to_str().unwrap()]);
-    let look = Looker::new(Options::default()).look(running.pid()).unwrap();
+    let look = Inspector::new(Options::default())
+        .look(running.pid())
+        .unwrap();
     assert!(
         look.diagnosis.reach_walked,
         "{:?}",

@@ -11,11 +11,11 @@ use std::{
 use tracer_user::{
     finding::{Evidence, HeapWalker as _, Options, diagnose},
     graph::GoroutineNode,
+    holders::{Analyzer, holders},
     ids::TargetAddr,
     memory::{Memory, ReadError},
     process::Process,
     reach::{self, Prover},
-    release::{Analyzer, holders},
     snapshot::{Snapshot, Target, take},
 };
 

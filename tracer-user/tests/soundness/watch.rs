@@ -15,8 +15,9 @@ use std::{
 use serde_json::Value;
 use tracer_user::{
     export::document::Document,
-    finding::{Looker, Options, Past},
+    finding::Options,
     ids::Pid,
+    inspect::{History, Inspector},
 };
 
 use crate::{
@@ -152,8 +153,8 @@ struct Watcher<'j> {
 impl Watcher<'_> {
     /// Looks until a false proof, in turn freshly and at a process that was seen before.
     fn looks(&mut self) -> Result<(), String> {
-        let looker = Looker::new(Options::default());
-        let mut past = Past::default();
+        let looker = Inspector::new(Options::default());
+        let mut past = History::default();
         let pid = Pid(self.running.child.id());
         let begun = Instant::now();
         while self.tally.looks < self.job.looks && begun.elapsed() < self.job.time {

@@ -20,8 +20,9 @@ use std::{
 
 use libtest_mimic::{Arguments, Failed, Trial};
 use tracer_user::{
-    finding::{Looker, Options, Past, Verdict},
+    finding::{Options, Verdict},
     ids::Pid,
+    inspect::{History, Inspector},
 };
 
 use go::{Flavour, Toolchain};
@@ -123,8 +124,8 @@ fn start(program: &Path) -> Result<Target, String> {
 fn watch(program: &Path, time: Duration) -> Result<Tally, String> {
     let target = start(program)?;
     let pid = Pid(target.0.id());
-    let looker = Looker::new(Options::default());
-    let mut past = Past::default();
+    let looker = Inspector::new(Options::default());
+    let mut past = History::default();
     let mut tally = Tally::default();
     let begun = Instant::now();
     while begun.elapsed() < time {

@@ -18,11 +18,11 @@ use std::{
 };
 
 pub use self::{refusal::Refused, thrift::keep_within};
-use crate::{
+use crate::inspect::InspectError;
+use ids::{Pid, Tid};
+use process::{FileIdentity, Owner, Process};
+use resources::{
     cancellation::{Cancellation, Share, Stillness, Work, motion_of},
-    finding::LookError,
-    ids::{Pid, Tid},
-    process::{FileIdentity, Owner, Process},
     scheduling::this_thread,
 };
 
@@ -226,16 +226,16 @@ impl Attendance {
     /// lost.
     ///
     /// # Errors
-    /// [`LookError::Silent`] when the thread is lost, or others were for the same reason;
-    /// [`LookError::Broken`] when it panicked or could not be started.
+    /// [`InspectError::Silent`] when the thread is lost, or others were for the same reason;
+    /// [`InspectError::Broken`] when it panicked or could not be started.
     #[cfg_attr(not(feature = "tui"), allow(dead_code, reason = "for `top`"))]
     pub fn have_done<T: Send + 'static>(
         &self,
         subject: Subject,
         work: impl FnOnce() -> T + Send + 'static,
-    ) -> Result<T, LookError> {
+    ) -> Result<T, InspectError> {
         if self.refuses(&subject, false).is_some() {
-            return Err(LookError::Silent);
+            return Err(InspectError::Silent);
         }
         let pid = subject.pid;
         let (tell, told) = mpsc::sync_channel(1);
@@ -250,15 +250,15 @@ impl Attendance {
                     let _ = tell.send(done);
                 }
             })
-            .map_err(|_| LookError::Broken)?;
+            .map_err(|_| InspectError::Broken)?;
         loop {
             match told.recv_timeout(STEP) {
-                Ok(done) => return done.map_err(|_| LookError::Broken),
+                Ok(done) => return done.map_err(|_| InspectError::Broken),
                 Err(mpsc::RecvTimeoutError::Timeout) if self.is_silent(pid) => {
-                    return Err(LookError::Silent);
+                    return Err(InspectError::Silent);
                 }
                 Err(mpsc::RecvTimeoutError::Timeout) => {}
-                Err(mpsc::RecvTimeoutError::Disconnected) => return Err(LookError::Silent),
+                Err(mpsc::RecvTimeoutError::Disconnected) => return Err(InspectError::Silent),
             }
         }
     }
@@ -314,7 +314,7 @@ impl Drop for Presence {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::cancellation::is_cut;
+    use resources::cancellation::is_cut;
 
     fn subject(pid: u32) -> Subject {
         Subject {
@@ -355,7 +355,7 @@ mod tests {
         assert!(attendance.refuses(&subject(1), false).is_some());
         assert!(attendance.refuses(&subject(2), true).is_none());
         let refused = attendance.have_done(subject(1), || ());
-        assert!(matches!(refused, Err(LookError::Silent)));
+        assert!(matches!(refused, Err(InspectError::Silent)));
         drop(answer);
         assert!(!thread.join().unwrap());
         assert_eq!(attendance.returned(), [subject(1)]);
@@ -381,7 +381,7 @@ mod tests {
         let attendance = Attendance::default();
         assert!(matches!(attendance.have_done(subject(1), || 5), Ok(5)));
         let broken = attendance.have_done(subject(1), || panic!("on purpose"));
-        assert!(matches!(broken, Err::<(), _>(LookError::Broken)));
+        assert!(matches!(broken, Err::<(), _>(InspectError::Broken)));
         assert_eq!(attendance.lost(), 0);
     }
 }

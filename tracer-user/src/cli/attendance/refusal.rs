@@ -64,10 +64,8 @@ impl Refused {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::{
-        ids::Pid,
-        process::{FileIdentity, Owner},
-    };
+    use ids::Pid;
+    use process::{FileIdentity, Owner};
 
     fn subject(pid: u32, user: u32, file: Option<(u64, u64)>) -> Subject {
         Subject {

@@ -5,7 +5,7 @@
 use std::{fs, io, thread, time::Duration};
 
 use super::Attendance;
-use crate::cancellation::Cancellation;
+use resources::cancellation::Cancellation;
 
 /// From so many eighths of the limit on work is told to end. The rest is for what comes until it has, and
 /// for what the kernel counts as ours.
@@ -73,7 +73,8 @@ mod tests {
         super::{Place, Subject},
         *,
     };
-    use crate::{cancellation::is_cut, ids::Pid};
+    use ids::Pid;
+    use resources::cancellation::is_cut;
 
     #[test]
     fn we_have_some_memory() {

@@ -3,7 +3,7 @@
 use std::fs;
 
 use super::check::{Check, Host};
-use crate::sampling::{SamplingError, may_sample_others};
+use sampling::{SamplingError, may_sample_others};
 
 /// The capabilities that matter here, by number (`include/uapi/linux/capability.h`).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

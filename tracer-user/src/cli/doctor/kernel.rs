@@ -3,7 +3,7 @@
 use std::{io, str::FromStr};
 
 use super::check::{Check, Host};
-use crate::probes::has_multi_links;
+use probes::has_multi_links;
 
 /// A kernel's version as far as features follow it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]

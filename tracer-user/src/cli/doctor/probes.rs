@@ -1,7 +1,7 @@
 //! The probes themselves: loaded and tried, which tells more than any version number.
 
 use super::check::Check;
-use crate::probes::{AttachMethod, HitCost, Options, ProbeError, Probes};
+use probes::{AttachMethod, HitCost, Options, ProbeError, Probes};
 
 const SUBJECT: &str = "probes";
 

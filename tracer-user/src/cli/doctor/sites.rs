@@ -16,9 +16,9 @@ use crate::{
         failure::from_look,
     },
     export::json,
-    image::{Image, ProbeSite, SiteKind},
     target_text::clean,
 };
+use image::{Image, ProbeSite, SiteKind};
 
 /// Why a site is a good one.
 const PASSED_ONCE: &str =

@@ -6,10 +6,10 @@ use super::{Choice, Fleet, Member, discovery::Ran, member, pace::Allowance};
 use crate::{
     cli::probing::News,
     export::{document::command, metrics::Traced},
-    ids::Pid,
-    process::{Process, ProcessError, ProcessKey},
-    state::Event,
+    timeline::Event,
 };
+use ids::Pid;
+use process::{Process, ProcessError, ProcessKey};
 
 impl Fleet {
     /// Takes in what the probes tell.

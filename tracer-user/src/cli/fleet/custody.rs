@@ -1,8 +1,8 @@
 //! Who has a process's past: we, or the thread that looks at the process.
 
 use crate::{
-    finding::Past,
-    state::{Event, Parked},
+    inspect::History,
+    timeline::{Event, Parked},
 };
 
 /// Most events kept for a past that is away.
@@ -11,7 +11,7 @@ const MOST_EVENTS: usize = 4096;
 /// A process's past, or what has come for it meanwhile.
 pub enum Custody {
     /// It is here.
-    Here(Box<Past>),
+    Here(Box<History>),
     /// A look has it.
     Away(Box<Mail>),
 }
@@ -22,7 +22,7 @@ pub struct Mail {
     events: Vec<Event>,
     parked: Option<Vec<Parked>>,
     /// What a walk of the heap found.
-    walk: Option<Past>,
+    walk: Option<History>,
     /// Whether somebody waits for a lock.
     urgent: bool,
 }
@@ -30,11 +30,11 @@ pub struct Mail {
 impl Custody {
     /// Of a process that nobody has looked at.
     pub fn new() -> Self {
-        Self::Here(Box::new(Past::walked_elsewhere()))
+        Self::Here(Box::new(History::walked_elsewhere()))
     }
 
     /// The past, unless it is away.
-    pub fn here(&mut self) -> Option<&mut Past> {
+    pub fn here(&mut self) -> Option<&mut History> {
         match self {
             Self::Here(past) => Some(past),
             Self::Away(_) => None,
@@ -42,7 +42,7 @@ impl Custody {
     }
 
     /// Gives the past away; `None` when it is away already.
-    pub fn lend(&mut self) -> Option<Past> {
+    pub fn lend(&mut self) -> Option<History> {
         match std::mem::replace(self, Self::Away(Box::default())) {
             Self::Here(past) => Some(*past),
             away @ Self::Away(_) => {
@@ -54,7 +54,7 @@ impl Custody {
 
     /// Takes the past back, with all that has come for it. Whether the next look has something to
     /// tell of a walk.
-    pub fn take_back(&mut self, mut past: Past) -> bool {
+    pub fn take_back(&mut self, mut past: History) -> bool {
         let mail = match std::mem::replace(self, Self::new()) {
             Self::Away(mail) => mail,
             Self::Here(_) => Box::default(),
@@ -98,7 +98,7 @@ impl Custody {
     }
 
     /// Takes in what a walk of the heap found. Whether the next look has something to tell of that.
-    pub fn take_walk(&mut self, walk: Past) -> bool {
+    pub fn take_walk(&mut self, walk: History) -> bool {
         match self {
             Self::Here(past) => past.take_walk(walk),
             Self::Away(mail) => {
@@ -135,12 +135,10 @@ mod tests {
     use rustc_hash::FxHashMap;
 
     use super::*;
-    use crate::{
-        ids::{LoadBias, Pid, TargetAddr},
-        image::WaitReason,
-        snapshot::{SamplingOutcome, Snapshot},
-        state::{Schedule, Why},
-    };
+    use crate::timeline::{Schedule, Why};
+    use ids::{LoadBias, Pid, TargetAddr};
+    use image::WaitReason;
+    use snapshot::{SamplingOutcome, Snapshot};
 
     const SECOND: u64 = 1_000_000_000;
 

@@ -7,10 +7,8 @@ use std::{
 
 use rustc_hash::FxHashSet;
 
-use crate::{
-    ids::Pid,
-    process::{Process, ProcessError, ProcessKey, all_pids},
-};
+use ids::Pid;
+use process::{Process, ProcessError, ProcessKey, all_pids};
 
 /// How often to look around.
 #[derive(Debug, Clone, Copy)]

@@ -18,13 +18,13 @@ use std::{
 use super::todo::{MOST_HELD, PATIENCE};
 use crate::{
     cli::attendance::{Attendance, Place, Subject},
-    clock::own_cpu_time,
-    finding::{Looker, Past},
-    ids::Pid,
-    image::Image,
-    probes::{ImageFile, ProbeError},
-    process::{GoCheck, GoProcesses, Owner, Process, ProcessError, ProcessKey},
+    inspect::{History, Inspector},
 };
+use ids::Pid;
+use image::Image;
+use probes::{ImageFile, ProbeError};
+use process::{GoCheck, GoProcesses, Owner, Process, ProcessError, ProcessKey};
+use resources::clock::own_cpu_time;
 
 /// Threads at first, and at most beside those that are lost or held.
 const THREADS: usize = 2;
@@ -37,7 +37,7 @@ pub enum Errand {
     /// To know what a process executes, and the file to place probes on.
     Prepare(Member, Box<Process>),
     /// To see who waits for semaphores in a process.
-    Glance(Member, Owner, Box<Past>),
+    Glance(Member, Owner, Box<History>),
 }
 
 /// A process as this member of the fleet: one that executes another program is another.
@@ -57,7 +57,7 @@ pub enum Brought {
     /// time that reading it took.
     Prepared(Member, Option<Box<Prepared>>, Duration),
     /// The past of the process, which knows who waits, and the CPU time that it took.
-    Glanced(Member, Box<Past>, Duration),
+    Glanced(Member, Box<History>, Duration),
 }
 
 /// What probes are placed by.
@@ -82,7 +82,7 @@ struct Todo {
 struct Desk {
     todo: Mutex<Todo>,
     work: Condvar,
-    looker: Arc<Looker>,
+    looker: Arc<Inspector>,
     attendance: Attendance,
     /// How many have come back that nobody has taken in.
     back: AtomicUsize,
@@ -100,7 +100,7 @@ impl Errands {
     ///
     /// # Errors
     /// When there can be no threads.
-    pub fn start(looker: Arc<Looker>, attendance: Attendance) -> io::Result<Self> {
+    pub fn start(looker: Arc<Inspector>, attendance: Attendance) -> io::Result<Self> {
         let desk = Arc::new(Desk {
             todo: Mutex::default(),
             work: Condvar::new(),
@@ -289,9 +289,11 @@ impl Errand {
         match self {
             Self::Open(pid) => Brought::Opened(*pid, Ok(None)),
             Self::Prepare(member, _) => Brought::Prepared(*member, None, Duration::ZERO),
-            Self::Glance(member, ..) => {
-                Brought::Glanced(*member, Box::new(Past::walked_elsewhere()), Duration::ZERO)
-            }
+            Self::Glance(member, ..) => Brought::Glanced(
+                *member,
+                Box::new(History::walked_elsewhere()),
+                Duration::ZERO,
+            ),
         }
     }
 
@@ -316,7 +318,7 @@ mod tests {
 
     #[test]
     fn what_is_wanted_is_brought() {
-        let looker = Arc::new(Looker::new(Options::default()));
+        let looker = Arc::new(Inspector::new(Options::default()));
         let errands = Errands::start(looker, Attendance::default()).unwrap();
         let own = Process::open(Pid(std::process::id())).unwrap();
         let member = Member {
@@ -326,7 +328,7 @@ mod tests {
         let owner = Owner::of(&own);
         errands.send(Errand::Open(own.pid()));
         errands.send(Errand::Prepare(member, Box::new(own)));
-        let past = Box::new(Past::walked_elsewhere());
+        let past = Box::new(History::walked_elsewhere());
         errands.send(Errand::Glance(member, owner, past));
         let brought: Vec<Brought> = errands.brought.iter().take(3).collect();
         for one in brought {

@@ -3,17 +3,19 @@
 use std::{path::PathBuf, sync::Arc, time::Duration};
 
 use super::{Fleet, Options, Selection, Shared};
+use crate::kubernetes::Pods;
 use crate::{
-    cancellation::Cancellation,
     cli::{
         attendance::Attendance,
         probing::{Probing, Settings},
     },
     export::{board::Board, http::Health, metrics::Own},
-    finding::{self, Looker},
-    ids::Pid,
-    process::{Departed, FileIdentity, Pods, Process, StartTime},
+    finding::{self},
+    inspect::Inspector,
 };
+use ids::Pid;
+use process::{Departed, FileIdentity, Process, StartTime};
+use resources::cancellation::Cancellation;
 
 /// A fleet of nobody.
 pub fn fleet() -> Fleet {
@@ -23,7 +25,7 @@ pub fn fleet() -> Fleet {
         budget: 0.01,
     };
     let shared = Shared {
-        looker: Arc::new(Looker::new(finding::Options::default())),
+        looker: Arc::new(Inspector::new(finding::Options::default())),
         board: Arc::new(Board::default()),
         own: own.clone(),
         pods: Arc::new(Pods::of_node(None)),

@@ -8,11 +8,9 @@ use super::{
     errands::{self, Errand},
     pace::cpu_time_of,
 };
-use crate::{
-    clock::monotonic_ns,
-    finding::Past,
-    process::{Owner, ProcessKey},
-};
+use crate::inspect::History;
+use process::{Owner, ProcessKey};
+use resources::clock::monotonic_ns;
 
 /// Between two glances. Who is in both has waited long enough to deserve a look.
 const EVERY: Duration = Duration::from_millis(250);
@@ -68,7 +66,7 @@ impl Fleet {
     }
 
     /// A process was glanced at.
-    pub(super) fn glanced(&mut self, of: errands::Member, past: Past, cost: Duration) {
+    pub(super) fn glanced(&mut self, of: errands::Member, past: History, cost: Duration) {
         self.glances.cost += cost;
         let member = self.members.get_mut(&of.key);
         if let Some(member) = member.filter(|member| member.serial == of.serial)

@@ -7,10 +7,10 @@ use crate::{
         text::duration,
     },
     finding::{Change, Finding, Verdict},
-    ids::Pid,
-    process::Process,
     target_text::{TargetText, clean},
 };
+use ids::Pid;
+use process::Process;
 
 /// Most characters of a story.
 const MAX_STORY: usize = 4_000;

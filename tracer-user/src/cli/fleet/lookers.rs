@@ -22,10 +22,12 @@ use super::{
 };
 use crate::{
     cli::attendance::{Attendance, Place, Subject},
+    inspect::{History, InspectError, Inspection, Inspector},
+};
+use ids::Tid;
+use process::{Owner, ProcessKey};
+use resources::{
     clock::own_cpu_time,
-    finding::{Look, LookError, Looker, Past},
-    ids::Tid,
-    process::{Owner, ProcessKey},
     scheduling::{as_usual, may_return, only_when_idle, this_thread},
 };
 
@@ -34,9 +36,9 @@ pub struct Done {
     /// What was wanted.
     pub order: Order,
     /// The process's past, which this look is part of now.
-    pub past: Past,
+    pub past: History,
     /// What it says.
-    pub outcome: Result<Look, LookError>,
+    pub outcome: Result<Inspection, InspectError>,
     /// When it began.
     pub began: Instant,
     /// How long it took.
@@ -48,7 +50,7 @@ pub struct Done {
 struct Desk {
     todo: Mutex<Todo>,
     work: Condvar,
-    looker: Arc<Looker>,
+    looker: Arc<Inspector>,
     attendance: Attendance,
     /// Whether a thread that gives way can be given its share again.
     may_give_way: bool,
@@ -66,7 +68,7 @@ impl Lookers {
     ///
     /// # Errors
     /// When there can be no threads.
-    pub fn start(looker: Arc<Looker>, attendance: Attendance) -> io::Result<Self> {
+    pub fn start(looker: Arc<Inspector>, attendance: Attendance) -> io::Result<Self> {
         let may_give_way = may_return();
         if !may_give_way {
             tracing::debug!("no RLIMIT_NICE of 20: routine looks take their share of busy CPUs");
@@ -132,7 +134,7 @@ impl Lookers {
     }
 
     /// Has a process of `owner` looked at.
-    pub fn begin(&self, order: Order, owner: Owner, past: Past) {
+    pub fn begin(&self, order: Order, owner: Owner, past: History) {
         let mut todo = self.desk.todo();
         let queue = match order.urgency {
             Urgency::Routine => &mut todo.routine,
@@ -215,12 +217,12 @@ impl Desk {
             let before = own_cpu_time();
             let look = AssertUnwindSafe(|| self.looker.look_again(order.key.pid, &mut past));
             let outcome = catch_unwind(look).unwrap_or_else(|_| {
-                tracing::error!(pid = %order.key.pid, "{}", LookError::Broken);
-                Err(LookError::Broken)
+                tracing::error!(pid = %order.key.pid, "{}", InspectError::Broken);
+                Err(InspectError::Broken)
             });
-            if matches!(outcome, Err(LookError::Broken)) {
+            if matches!(outcome, Err(InspectError::Broken)) {
                 // It may be in pieces.
-                past = Past::walked_elsewhere();
+                past = History::walked_elsewhere();
             }
             if !presence.end() {
                 return;
@@ -296,12 +298,14 @@ fn give_way_while(gives_way: &AtomicBool) {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::{finding::Options, ids::Pid, process::Process};
+    use crate::finding::Options;
+    use ids::Pid;
+    use process::Process;
 
     #[test]
     fn looks_of_either_kind_are_made_and_told_of_with_what_was_wanted() {
         let lookers = Lookers::start(
-            Arc::new(Looker::new(Options::default())),
+            Arc::new(Inspector::new(Options::default())),
             Attendance::default(),
         )
         .unwrap();
@@ -315,7 +319,7 @@ mod tests {
                 early: false,
                 costly: false,
             };
-            lookers.begin(order, Owner::of(&own), Past::walked_elsewhere());
+            lookers.begin(order, Owner::of(&own), History::walked_elsewhere());
         }
         let mut serials: Vec<u64> = lookers
             .done

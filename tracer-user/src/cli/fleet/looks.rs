@@ -25,9 +25,10 @@ use crate::{
         metrics::{ErrorKind, Outcome},
         view::View,
     },
-    finding::{Change, Look, LookError},
-    process::{Owner, ProcessKey},
+    finding::Change,
+    inspect::{InspectError, Inspection},
 };
+use process::{Owner, ProcessKey};
 
 /// When it is seen again whether a file has been read that is being read for another process.
 const AGAIN: Duration = Duration::from_millis(100);
@@ -245,7 +246,7 @@ impl Fleet {
     fn show(
         &mut self,
         key: ProcessKey,
-        mut look: Look,
+        mut look: Inspection,
         urgency: Urgency,
         (seconds, cost): (f64, Duration),
     ) {
@@ -313,7 +314,7 @@ impl Fleet {
         }
     }
 
-    fn failed(&mut self, key: ProcessKey, error: &LookError) {
+    fn failed(&mut self, key: ProcessKey, error: &InspectError) {
         if is_gone(error) {
             self.remove(key);
             return;
@@ -332,8 +333,8 @@ impl Fleet {
             tracing::warn!(pid = %key.pid, %error, "cannot look at the process");
         }
         self.shared.own.count_error(match error {
-            LookError::Broken => ErrorKind::Fault,
-            _ => ErrorKind::Look,
+            InspectError::Broken => ErrorKind::Fault,
+            _ => ErrorKind::Inspection,
         });
         member.failures = member.failures.saturating_add(1);
         member.due = Instant::now() + self.pace.after_failures(member.failures);

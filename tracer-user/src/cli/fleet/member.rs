@@ -13,9 +13,9 @@ use crate::{
         histogram::WaitHistogram,
     },
     finding::Growth,
-    ids::Pid,
-    process::{Process, ProcessKey, StartTime},
 };
+use ids::Pid;
+use process::{Process, ProcessKey, StartTime};
 
 use super::{
     custody::Custody,

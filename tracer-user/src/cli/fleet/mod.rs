@@ -48,14 +48,14 @@ use super::{
     probing::{News, Probing},
     walker::{Manners, Walker},
 };
+use crate::kubernetes::Pods;
 use crate::{
-    cancellation::Cancellation,
-    clock::monotonic_ns,
     export::{board::Board, http::Health, metrics::Own},
-    finding::Looker,
-    process::{Pods, ProcessKey},
-    state::{Schedule, Why},
+    inspect::Inspector,
+    timeline::{Schedule, Why},
 };
+use process::ProcessKey;
+use resources::{cancellation::Cancellation, clock::monotonic_ns};
 
 /// How often the loop turns at least.
 const TURN: Duration = Duration::from_millis(250);
@@ -88,7 +88,7 @@ pub struct Options {
 #[derive(Clone)]
 pub struct Shared {
     /// Looks at processes.
-    pub looker: Arc<Looker>,
+    pub looker: Arc<Inspector>,
     /// What is shown.
     pub board: Arc<Board>,
     /// Our own counters.

@@ -8,7 +8,8 @@ use nix::{
     unistd,
 };
 
-use crate::{ids::Pid, state::Schedule};
+use crate::timeline::Schedule;
+use ids::Pid;
 
 /// Processes younger than this are left alone: most of them are gone by then.
 const SETTLING: Duration = Duration::from_millis(250);

@@ -3,7 +3,7 @@
 use std::time::Instant;
 
 use super::todo::Urgency;
-use crate::process::ProcessKey;
+use process::ProcessKey;
 
 /// A member that may be looked at: its past is here.
 #[derive(Debug, Clone, Copy)]
@@ -81,7 +81,8 @@ mod tests {
     use std::time::Duration;
 
     use super::*;
-    use crate::{ids::Pid, process::StartTime};
+    use ids::Pid;
+    use process::StartTime;
 
     const ROOM: Room = Room {
         quick: 2,

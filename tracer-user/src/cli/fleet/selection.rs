@@ -2,10 +2,9 @@
 
 use clap::Args;
 
-use crate::{
-    export::document::command,
-    process::{ContainerNames, Pods, Process},
-};
+use crate::export::document::command;
+use crate::kubernetes::Pods;
+use process::{ContainerNames, Process};
 
 /// Which Go processes to follow; all of them without any of these. Several of one option widen the
 /// choice, different options narrow it. Pods with the annotation `gostuck.dev/trace: "false"` are
@@ -115,10 +114,8 @@ mod tests {
     use std::{collections::BTreeMap, sync::Arc};
 
     use super::*;
-    use crate::{
-        ids::Pid,
-        process::{Container, ContainerId, ContainerRuntime},
-    };
+    use ids::Pid;
+    use process::{Container, ContainerId, ContainerRuntime};
 
     fn process(names: Option<ContainerNames>) -> Process {
         let mut process = Process::open(Pid(std::process::id())).unwrap();

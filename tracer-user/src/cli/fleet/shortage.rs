@@ -3,7 +3,8 @@
 use std::time::{Duration, Instant};
 
 use super::Shared;
-use crate::{descriptors, export::metrics::ErrorKind};
+use crate::export::metrics::ErrorKind;
+use resources::descriptors;
 
 /// So long after the last time there is no shortage any more.
 const OVER: Duration = Duration::from_secs(30);

@@ -19,9 +19,9 @@ use crate::{
         document::command,
         metrics::ErrorKind,
     },
-    ids::Pid,
-    process::{Owner, Process, ProcessKey},
 };
+use ids::Pid;
+use process::{Owner, Process, ProcessKey};
 
 /// When one that was silent is tried again, after it has answered.
 const PAUSE: Duration = Duration::from_secs(60);
@@ -119,7 +119,7 @@ impl Fleet {
         member.failures = member.failures.saturating_add(1);
         let command = command(&member.process);
         tracing::warn!(pid = %key.pid, command = %command, "{SILENT}");
-        self.shared.own.count_error(ErrorKind::Look);
+        self.shared.own.count_error(ErrorKind::Inspection);
         let silent = Probed {
             mode: Mode::Unresponsive,
             cost_ratio: None,

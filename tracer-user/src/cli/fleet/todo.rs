@@ -10,12 +10,10 @@ use std::{
 };
 
 use super::plan::Room;
-use crate::{
-    finding::Past,
-    ids::Tid,
-    process::{Owner, ProcessKey},
-    scheduling::as_usual,
-};
+use crate::inspect::History;
+use ids::Tid;
+use process::{Owner, ProcessKey};
+use resources::scheduling::as_usual;
 
 /// After so long a look no longer gives way to others: it must come to its end on a busy machine, too.
 pub const PATIENCE: Duration = Duration::from_millis(500);
@@ -55,7 +53,7 @@ pub struct Order {
 pub struct Job {
     pub order: Order,
     pub owner: Owner,
-    pub past: Past,
+    pub past: History,
 }
 
 /// A look that is being made.
@@ -150,7 +148,8 @@ impl Todo {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::{ids::Pid, process::StartTime};
+    use ids::Pid;
+    use process::StartTime;
 
     fn order(pid: u32, urgency: Urgency) -> Order {
         Order {
@@ -172,7 +171,7 @@ mod tests {
             let job = Job {
                 order: order(pid, urgency),
                 owner: Owner::User(0),
-                past: Past::walked_elsewhere(),
+                past: History::walked_elsewhere(),
             };
             match urgency {
                 Urgency::Routine => todo.routine.push_back(job),
@@ -193,7 +192,7 @@ mod tests {
         todo.routine.push_back(Job {
             order,
             owner: Owner::User(0),
-            past: Past::walked_elsewhere(),
+            past: History::walked_elsewhere(),
         });
         assert!(todo.make_urgent(order.key));
         let (job, urgency) = todo.next(Urgency::Urgent).unwrap();
@@ -212,7 +211,7 @@ mod tests {
         todo.routine.push_back(Job {
             order: costly,
             owner: Owner::User(0),
-            past: Past::walked_elsewhere(),
+            past: History::walked_elsewhere(),
         });
         let room = todo.room(Urgency::Routine);
         assert_eq!((room.quick, room.costly), (MOST_WAITING, 0));
@@ -238,7 +237,7 @@ mod tests {
         todo.routine.push_back(Job {
             order: order(2, Urgency::Routine),
             owner: Owner::User(0),
-            past: Past::walked_elsewhere(),
+            past: History::walked_elsewhere(),
         });
         assert!(!todo.is_held_up(Urgency::Routine, 0));
         todo.now = now.checked_sub(PATIENCE).map(look).into_iter().collect();

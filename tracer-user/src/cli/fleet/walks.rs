@@ -3,12 +3,9 @@
 use std::time::Instant;
 
 use super::{Fleet, member::Member, pace::Allowance};
-use crate::{
-    cli::walker::Walker,
-    finding::{Diagnosis, Past},
-    ids::Pid,
-    process::{Owner, ProcessKey},
-};
+use crate::{cli::walker::Walker, finding::Diagnosis, inspect::History};
+use ids::Pid;
+use process::{Owner, ProcessKey};
 
 /// Which walk is wanted.
 #[derive(Debug, Clone, Copy)]
@@ -40,7 +37,7 @@ impl Member {
                 serial: self.serial,
             };
             let owner = Owner::of(&self.process);
-            walker.begin((key.pid, owner), order, Past::for_walk(diagnosis));
+            walker.begin((key.pid, owner), order, History::for_walk(diagnosis));
             self.walk_due = None;
         }
     }
@@ -118,7 +115,7 @@ mod tests {
                 serial: member.serial + later,
             };
             let whose = (process.pid(), Owner::of(process));
-            walker.begin(whose, order, Past::walked_elsewhere());
+            walker.begin(whose, order, History::walked_elsewhere());
         }
         fleet.walks = Some((walker, Allowance::new(0.01, Instant::now())));
         while fleet.members[&same.key].walk_due.is_none() {

@@ -5,10 +5,10 @@ use std::time::{Duration, Instant};
 use super::{Standing, Switch, switch::Step};
 use crate::{
     export::board::{Mode, Switches},
-    ids::Pid,
-    probes::{Governor, Level, Probes, TargetStatistics},
-    state::Parked,
+    timeline::Parked,
 };
+use ids::Pid;
+use probes::{Governor, Level, Probes, TargetStatistics};
 
 /// A wait for a lock that lasts so long deserves a look.
 const LONG_WAIT: Duration = Duration::from_millis(200);
@@ -227,7 +227,8 @@ const fn hint_gap() -> Duration {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::{ids::TargetAddr, image::WaitReason};
+    use ids::TargetAddr;
+    use image::WaitReason;
 
     const MS: Duration = Duration::from_millis(1);
 

@@ -26,11 +26,11 @@ use crate::{
         board::{Mode, Switches},
         metrics::Own,
     },
-    ids::Pid,
-    image::Image,
-    probes::{Budget, ImageFile, Interrupter, Options, ProbeError, Probes, WaitHistogram},
-    state::Parked,
+    timeline::Parked,
 };
+use ids::Pid;
+use image::Image;
+use probes::{Budget, ImageFile, Interrupter, Options, ProbeError, Probes, WaitHistogram};
 
 /// How to probe.
 #[derive(Debug, Clone, Copy)]

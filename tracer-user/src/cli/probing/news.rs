@@ -3,11 +3,9 @@
 use rustc_hash::FxHashSet;
 
 use super::Switch;
-use crate::{
-    ids::Pid,
-    probes::WaitHistogram,
-    state::{Event, Parked},
-};
+use crate::timeline::{Event, Parked};
+use ids::Pid;
+use probes::WaitHistogram;
 
 /// Most events kept for somebody who does not ask.
 const MOST_EVENTS: usize = 1 << 16;

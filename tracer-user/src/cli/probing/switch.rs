@@ -5,8 +5,8 @@ use std::{fmt, time::Duration};
 use crate::{
     cli::percent::percent,
     export::{board::Mode, text},
-    ids::Pid,
 };
+use ids::Pid;
 
 /// A step that a governor has taken.
 #[derive(Debug, Clone, Copy, PartialEq)]

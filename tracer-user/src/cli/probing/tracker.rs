@@ -10,18 +10,18 @@ use tracer_common::Record;
 
 use super::{Standing, governed::Governed, news::News};
 use crate::{
-    clock::{monotonic_ns, own_cpu_time},
     export::{
         board::{Mode, Switches},
         metrics::{ErrorKind, Own},
     },
-    ids::Pid,
-    image::Image,
-    probes::{
-        Budget, Event, Governor, HitCost, ImageFile, ParkedWait, ProbeError, Probes, WaitHistogram,
-    },
-    state::{self, Parked},
+    timeline::{self, Parked},
 };
+use ids::Pid;
+use image::Image;
+use probes::{
+    Budget, Event, Governor, HitCost, ImageFile, ParkedWait, ProbeError, Probes, WaitHistogram,
+};
+use resources::clock::{monotonic_ns, own_cpu_time};
 
 /// After the first record others gather for so long before they are read.
 const DELAY: Duration = Duration::from_millis(50);
@@ -205,7 +205,7 @@ impl Tracker {
             if let Some(switch) = governed.take_switch() {
                 self.news.switch(*pid, switch);
             }
-            if lost > 0 && !self.news.tell(*pid, state::Event::Lost { count: lost }) {
+            if lost > 0 && !self.news.tell(*pid, timeline::Event::Lost { count: lost }) {
                 self.own.count_lost(1);
             }
         }
@@ -229,14 +229,16 @@ impl Tracker {
                     governed.load();
                 }
             }
-            Event::Woken { pid, g, at_ns, .. } => self.tell(pid, state::Event::Woken { g, at_ns }),
+            Event::Woken { pid, g, at_ns, .. } => {
+                self.tell(pid, timeline::Event::Woken { g, at_ns })
+            }
             // The runtime's own count of threads is read from memory; parks are read from the
             // park table.
             Event::ThreadStarted { .. } | Event::Parked { .. } => {}
         }
     }
 
-    fn tell(&mut self, pid: Pid, event: state::Event) {
+    fn tell(&mut self, pid: Pid, event: timeline::Event) {
         if !self.news.tell(pid, event) {
             self.own.count_lost(1);
         }
@@ -297,7 +299,7 @@ impl Tracker {
             }
         }
         for (pid, at_ns) in found {
-            self.tell(pid, state::Event::LockHint { at_ns });
+            self.tell(pid, timeline::Event::LockHint { at_ns });
         }
     }
 
@@ -307,7 +309,7 @@ impl Tracker {
             Ok(waits) => Some(by_process(waits)),
             Err(error) => {
                 tracing::warn!(%error, "cannot date waits");
-                self.own.count_error(ErrorKind::Look);
+                self.own.count_error(ErrorKind::Inspection);
                 None
             }
         };

@@ -12,7 +12,8 @@ use nix::{
 };
 use tokio::process::Command;
 
-use crate::{cli::Failure, ids::Pid};
+use crate::cli::Failure;
+use ids::Pid;
 
 /// How long processes may take to end after SIGTERM.
 const PATIENCE: Duration = Duration::from_secs(2);

@@ -23,12 +23,13 @@ use super::{
     walking,
 };
 use crate::{
-    cancellation::Lifeline,
     export::metrics::Own,
-    finding::{self, LookError, Looker},
-    ids::Pid,
-    process::{Process, Untraceable},
+    finding::{self},
+    inspect::{InspectError, Inspector},
 };
+use ids::Pid;
+use process::{Process, Untraceable};
+use resources::cancellation::Lifeline;
 
 const AFTER_HELP: &str = "\
 Examples:
@@ -109,7 +110,7 @@ pub fn run(options: &Options) -> Result<ExitCode, Failure> {
 
 async fn watch(options: &Options) -> Result<ExitCode, Failure> {
     let mut ending = Ending::watch(options.duration)?;
-    let looker = Looker::new(finding::Options {
+    let looker = Inspector::new(finding::Options {
         stuck_after: options.stuck_after,
         reach: walking::of_followed(options.no_reach),
         budget: walking::budget_of_command(),
@@ -167,7 +168,7 @@ async fn watch(options: &Options) -> Result<ExitCode, Failure> {
         let turned = tokio::select! {
             turned = turn => turned,
             () = answering::silent() => {
-                stderr::say(failure::from_look(LookError::Silent));
+                stderr::say(failure::from_look(InspectError::Silent));
                 return match child {
                     Some(child) => child.wait().await,
                     None => Ok(ExitCode::FAILURE),

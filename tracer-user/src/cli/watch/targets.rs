@@ -18,13 +18,14 @@ use crate::{
         probing::Probing,
         walker::Walker,
     },
-    clock::monotonic_ns,
-    finding::{Change, Finding, Growth, Look, LookError, Looker, Past, Verdict},
-    ids::Pid,
-    probes::WaitHistogram,
-    process::{GoCheck, GoProcesses, Owner, Process, ProcessKey, all_pids},
-    state::Schedule,
+    finding::{Change, Finding, Growth, Verdict},
+    inspect::{History, InspectError, Inspection, Inspector},
+    timeline::Schedule,
 };
+use ids::Pid;
+use probes::WaitHistogram;
+use process::{GoCheck, GoProcesses, Owner, Process, ProcessKey, all_pids};
+use resources::clock::monotonic_ns;
 
 /// Longest chain of parents that is followed.
 const GENERATIONS: usize = 64;
@@ -35,7 +36,7 @@ const TURN: Duration = Duration::from_millis(50);
 
 /// The watched processes.
 pub struct Targets {
-    looker: Arc<Looker>,
+    looker: Arc<Inspector>,
     /// Walks heaps; `None` where that is not wanted.
     walker: Option<Walker<ProcessKey>>,
     /// The processes whose heap is being walked.
@@ -53,14 +54,14 @@ pub struct Targets {
     /// The probes on them.
     probing: Probing,
     /// What earlier looks leave to later ones.
-    pasts: BTreeMap<Pid, Past>,
+    pasts: BTreeMap<Pid, History>,
     over: bool,
 }
 
 impl Targets {
     /// Watches `root`, and with `tree` everything below it.
     pub fn new(
-        looker: Arc<Looker>,
+        looker: Arc<Inspector>,
         walker: Option<Walker<ProcessKey>>,
         probing: Probing,
         root: Pid,
@@ -98,7 +99,7 @@ impl Targets {
         if now < self.due && !(self.tree && started) {
             let now_ns = monotonic_ns();
             let schedule = self.schedule;
-            let wants = |(pid, past): (&Pid, &mut Past)| {
+            let wants = |(pid, past): (&Pid, &mut History)| {
                 past.state.needs_look(now_ns, &schedule).map(|_| *pid)
             };
             wanting.extend(self.pasts.iter_mut().filter_map(wants));
@@ -166,15 +167,15 @@ impl Targets {
     }
 
     /// Has the heap walked after `look`, if that is due.
-    fn walk_if_due(&mut self, look: &Look) {
+    fn walk_if_due(&mut self, look: &Inspection) {
         let key = look.process.key;
-        let due = |past: &Past| past.walk_is_due(&look.diagnosis);
+        let due = |past: &History| past.walk_is_due(&look.diagnosis);
         if let Some(walker) = &self.walker
             && self.pasts.get(&key.pid).is_some_and(due)
             && self.walking.insert(key)
         {
             let whose = (key.pid, Owner::of(&look.process));
-            walker.begin(whose, key, Past::for_walk(&look.diagnosis));
+            walker.begin(whose, key, History::for_walk(&look.diagnosis));
         }
     }
 
@@ -189,7 +190,10 @@ impl Targets {
             if self.looker.is_over() {
                 break;
             }
-            let past = self.pasts.entry(pid).or_insert_with(Past::walked_elsewhere);
+            let past = self
+                .pasts
+                .entry(pid)
+                .or_insert_with(History::walked_elsewhere);
             if let Some(parked) = self.probing.parked(pid) {
                 past.state.apply_parked(parked);
             }
@@ -231,7 +235,12 @@ impl Targets {
         running.chain(self.ended.iter().cloned()).collect()
     }
 
-    fn failed(&mut self, pid: Pid, error: LookError, report: &mut Report) -> Result<(), Failure> {
+    fn failed(
+        &mut self,
+        pid: Pid,
+        error: InspectError,
+        report: &mut Report,
+    ) -> Result<(), Failure> {
         let known = self.followed.keys().any(|key| key.pid == pid);
         if self.looker.is_over() {
             // Cut short; the watch is over.

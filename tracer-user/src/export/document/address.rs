@@ -4,7 +4,7 @@ use std::fmt;
 
 use serde::{Serialize, Serializer};
 
-use crate::ids::{ImageAddr, TargetAddr};
+use ids::{ImageAddr, TargetAddr};
 
 /// An address, written as a hexadecimal string: JSON readers keep 53 bits of a number only.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]

@@ -4,10 +4,8 @@ use std::time::{Duration, SystemTime};
 
 use nix::time::{ClockId, clock_gettime};
 
-use crate::{
-    finding::{Look, Origin},
-    process::StartTime,
-};
+use crate::inspect::{Inspection, Origin};
+use process::StartTime;
 
 /// One moment on the clocks that a document needs.
 #[derive(Debug, Clone, Copy)]
@@ -32,7 +30,7 @@ impl Clock {
 
     /// The moment of `look`. Of a file that a process left, the one that the file tells.
     #[must_use]
-    pub fn of(look: &Look) -> Self {
+    pub fn of(look: &Inspection) -> Self {
         let monotonic_ns = look.diagnosis.snapshot.taken_ns;
         match look.origin {
             Origin::Live => Self::at(monotonic_ns),

@@ -6,20 +6,18 @@ use std::sync::Arc;
 use rustc_hash::FxHashMap;
 
 use super::{Address, Clock, Document, Frame, ImageFacts, Members, Overview, Process, Symbols};
-use crate::{
-    finding::{self, Diagnosis, FindingId, FindingKind, Verdict},
-    graph::{self, HolderSet, Need},
-    ids::{Goid, ImageAddr, LoadBias, Pid, TargetAddr, Tid},
-    image::WaitReason,
-    process::{ProcessKey, StartTime},
-    release::{
-        Acquisition, Certainty, Evidence, Held, LockHolders, PendingRelease, ReleaseKind, Taken,
-    },
-    snapshot::{
-        self, InnermostPc, MutexState, ObjectId, ObjectKind, ObjectState, Operation,
-        SamplingOutcome, Scheduler, Snapshot, Stack, StackFrame, Status, SyncObject, Thread,
-        ThreadState, WaitOn, WaitSince,
-    },
+use crate::finding::{self, Diagnosis, FindingId, FindingKind, Verdict};
+use graph::{self, HolderSet, Need};
+use holders::{
+    Acquisition, Certainty, Evidence, Held, LockHolders, PendingRelease, ReleaseKind, Taken,
+};
+use ids::{Goid, ImageAddr, LoadBias, Pid, TargetAddr, Tid};
+use image::WaitReason;
+use process::{ProcessKey, StartTime};
+use snapshot::{
+    self, InnermostPc, MutexState, ObjectId, ObjectKind, ObjectState, Operation, SamplingOutcome,
+    Scheduler, Snapshot, Stack, StackFrame, Status, SyncObject, Thread, ThreadState, WaitOn,
+    WaitSince,
 };
 
 const MUTEX_A: TargetAddr = TargetAddr(0xc0_0001_4000);

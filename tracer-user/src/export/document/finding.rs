@@ -7,9 +7,9 @@ use serde::Serialize;
 use super::{Address, Site, clock::Clock, seconds};
 use crate::{
     finding::{self, FindingKind, Verdict},
-    ids::Goid,
     target_text::TargetText,
 };
+use ids::Goid;
 
 /// One finding.
 #[derive(Debug, Clone, Serialize)]

@@ -9,11 +9,11 @@ use serde::{Serialize, Serializer};
 use super::Address;
 use crate::{
     finding::{self, is_plumbing},
-    ids::ImageAddr,
-    image::{Image, SourceFrame},
-    snapshot::Stack,
     target_text::TargetText,
 };
+use ids::ImageAddr;
+use image::{Image, SourceFrame};
+use snapshot::Stack;
 
 /// One line of a stack.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize)]

@@ -5,12 +5,10 @@ use std::sync::Arc;
 use serde::{Serialize, Serializer};
 
 use super::{Address, Frame, Site, Symbolizer, frame::shared_site};
-use crate::{
-    finding::is_plumbing,
-    ids::{Goid, Tid},
-    release::is_standard_library,
-    snapshot::{self, Status, WaitSince},
-};
+use crate::finding::is_plumbing;
+use holders::is_standard_library;
+use ids::{Goid, Tid};
+use snapshot::{self, Status, WaitSince};
 
 /// One goroutine.
 #[derive(Debug, Clone, Serialize)]

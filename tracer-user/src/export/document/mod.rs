@@ -21,11 +21,11 @@ mod threads;
 use serde::Serialize;
 
 use crate::{
-    finding::{Diagnosis, Look, Origin},
-    ids::Goid,
-    snapshot,
+    finding::Diagnosis,
+    inspect::{Inspection, Origin},
     target_text::TargetText,
 };
+use ids::Goid;
 
 pub use address::Address;
 pub use clock::Clock;
@@ -76,7 +76,7 @@ pub struct Incomplete {
 impl Document {
     /// What was seen in `look`.
     #[must_use]
-    pub fn new(look: &Look) -> Self {
+    pub fn new(look: &Inspection) -> Self {
         let clock = Clock::of(look);
         let process = process_of(look, &clock);
         Self::with(process, &look.diagnosis, &*look.image, &clock)
@@ -154,7 +154,7 @@ impl Document {
 }
 
 /// The process that was looked at.
-fn process_of(look: &Look, clock: &Clock) -> Process {
+fn process_of(look: &Inspection, clock: &Clock) -> Process {
     let snapshot = &look.diagnosis.snapshot;
     let facts = ImageFacts::new(&look.image, snapshot);
     let process = Process::new(&look.process, facts, look.cpu_limit, snapshot, clock);

@@ -5,12 +5,10 @@ use std::sync::Arc;
 use serde::Serialize;
 
 use super::{Address, Site, Symbolizer, finding::texts, frame::shared_site};
-use crate::{
-    ids::{Goid, ImageAddr},
-    release::{Certainty, Held, LockHolders, PendingRelease, ReleaseKind},
-    snapshot::{self, MutexState, ObjectKind, ObjectState, SyncObject},
-    target_text::TargetText,
-};
+use crate::target_text::TargetText;
+use holders::{Certainty, Held, LockHolders, PendingRelease, ReleaseKind};
+use ids::{Goid, ImageAddr};
+use snapshot::{self, MutexState, ObjectKind, ObjectState, SyncObject};
 
 /// One object.
 #[derive(Debug, Clone, Serialize)]

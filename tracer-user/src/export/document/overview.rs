@@ -15,11 +15,9 @@ use super::{
     goroutine::{frames, wait_of},
     process_of,
 };
-use crate::{
-    finding::{Diagnosis, Look},
-    ids::{Goid, ImageAddr, Tid},
-    snapshot,
-};
+use crate::finding::Diagnosis;
+use crate::inspect::Inspection;
+use ids::{Goid, ImageAddr, Tid};
 
 /// Most groups listed, the largest ones.
 const MAX_GROUPS: usize = 2_000;
@@ -146,7 +144,7 @@ impl Members {
 impl Overview {
     /// What was seen in `look`, and all its goroutines.
     #[must_use]
-    pub fn new(look: &Look) -> (Self, Members) {
+    pub fn new(look: &Inspection) -> (Self, Members) {
         let clock = Clock::of(look);
         let process = process_of(look, &clock);
         Self::with(process, &look.diagnosis, &*look.image, &clock)
@@ -313,7 +311,7 @@ mod tests {
     use serde_json::{Value, json};
 
     use super::super::{example, json_schema::violations};
-    use crate::ids::Goid;
+    use ids::Goid;
 
     #[test]
     fn an_overview_follows_the_schema_and_names_each_stack_once() {

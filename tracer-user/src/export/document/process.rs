@@ -5,13 +5,11 @@ use std::path::Path;
 use serde::Serialize;
 
 use super::clock::Clock;
-use crate::{
-    ids::Pid,
-    image::Image,
-    process::{self, Container, CpuLimit, ProcessKey},
-    snapshot::Snapshot,
-    target_text::TargetText,
-};
+use crate::target_text::TargetText;
+use ids::Pid;
+use image::Image;
+use process::{self, Container, CpuLimit, ProcessKey};
+use snapshot::Snapshot;
 
 /// What one executable says of itself.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]

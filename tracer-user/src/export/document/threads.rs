@@ -4,10 +4,8 @@ use rustc_hash::FxHashMap;
 use serde::Serialize;
 
 use super::{Goroutine, Site};
-use crate::{
-    ids::{Goid, Tid},
-    snapshot::{self, ThreadState},
-};
+use ids::{Goid, Tid};
+use snapshot::{self, ThreadState};
 
 /// The threads of a process.
 #[derive(Debug, Clone, Serialize)]

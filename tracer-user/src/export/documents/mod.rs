@@ -25,7 +25,9 @@ pub use format::Format;
 pub use spool::{Spool, SpoolError};
 
 use super::document::Document;
-use crate::{clock::own_cpu_time, finding::Look, process::ProcessKey};
+use crate::inspect::Inspection;
+use process::ProcessKey;
+use resources::clock::own_cpu_time;
 
 /// How long a client waits for a document.
 const PATIENCE: Duration = Duration::from_secs(10);
@@ -202,7 +204,7 @@ impl Documents {
 
     /// Takes a look at the process `key`, which took `cost` of CPU time, if somebody waits for its
     /// document. It is written on a thread of its own.
-    pub fn hand_over(self: &Arc<Self>, key: ProcessKey, look: Look, cost: Duration) {
+    pub fn hand_over(self: &Arc<Self>, key: ProcessKey, look: Inspection, cost: Duration) {
         if !self.desk().claim(key) {
             return;
         }

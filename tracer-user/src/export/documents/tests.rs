@@ -1,7 +1,9 @@
 use std::{pin::Pin, task::Context};
 
 use super::*;
-use crate::{export::document::example, ids::Pid, process::StartTime};
+use crate::export::document::example;
+use ids::Pid;
+use process::StartTime;
 
 fn key(pid: u32) -> ProcessKey {
     ProcessKey {

@@ -19,9 +19,9 @@ use crate::{
         board::Board,
         documents::{Format, Refusal, Spool},
     },
-    ids::Pid,
     target_text::clean,
 };
+use ids::Pid;
 
 #[derive(Debug, Default, Deserialize)]
 pub struct Options {

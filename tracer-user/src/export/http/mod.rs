@@ -43,7 +43,7 @@ use super::{
     json,
     metrics::{Metrics, Own},
 };
-use crate::descriptors;
+use resources::descriptors;
 
 /// Longest request body: nothing we serve takes any.
 const BODY_LIMIT: usize = 1 << 10;

@@ -10,16 +10,14 @@ use tokio::{
 };
 
 use super::{Access, Health, Hosts, Service};
-use crate::{
-    export::{
-        board::{self, Board},
-        document::example,
-        metrics::{Metrics, Own},
-        view::View,
-    },
-    ids::Pid,
-    process::ProcessKey,
+use crate::export::{
+    board::{self, Board},
+    document::example,
+    metrics::{Metrics, Own},
+    view::View,
 };
+use ids::Pid;
+use process::ProcessKey;
 
 struct Server {
     address: SocketAddr,

@@ -15,14 +15,12 @@ use serde::Deserialize;
 use tokio::time::{Instant, timeout_at};
 
 use super::document::not_found;
-use crate::{
-    export::{
-        board::Board,
-        json,
-        view::{MAX_PAGE, View, compressed},
-    },
-    ids::{Goid, Pid},
+use crate::export::{
+    board::Board,
+    json,
+    view::{MAX_PAGE, View, compressed},
 };
+use ids::{Goid, Pid};
 
 /// What a client asks for, of the last look.
 #[derive(Debug, Default, Deserialize)]

@@ -5,10 +5,10 @@ use std::collections::{BTreeMap, BTreeSet};
 use crate::{
     export::document::{seconds, state_text},
     finding::{Finding, FindingKind, Verdict},
-    ids::Goid,
-    image::WaitReason,
-    snapshot::{Goroutine, Snapshot, Status, WaitSince},
 };
+use ids::Goid;
+use image::WaitReason;
+use snapshot::{Goroutine, Snapshot, Status, WaitSince};
 
 /// The numbers of one process, or of several with equal identity added up.
 #[derive(Debug, Clone, Default, PartialEq)]
@@ -158,11 +158,8 @@ const fn waits_for_a_goroutine(reason: WaitReason) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::{
-        export::document::example,
-        finding::MAX_LISTED,
-        snapshot::{Goroutine, Snapshot},
-    };
+    use crate::{export::document::example, finding::MAX_LISTED};
+    use snapshot::{Goroutine, Snapshot};
 
     #[test]
     fn counts_go_on_where_lists_end() {

@@ -160,7 +160,8 @@ impl Count {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::{export::document::example, ids::Pid};
+    use crate::export::document::example;
+    use ids::Pid;
 
     const HOUR: f64 = 3600.0;
 

@@ -58,13 +58,11 @@ mod tests {
     };
 
     use super::{Format, Metrics, Outcome, Own};
-    use crate::{
-        export::{
-            board::{Board, example},
-            document,
-        },
-        probes::Irregularities,
+    use crate::export::{
+        board::{Board, example},
+        document,
     };
+    use probes::Irregularities;
 
     fn encode(format: Format) -> String {
         let board = Arc::new(Board::default());

@@ -15,7 +15,8 @@ use prometheus_client::{
     registry::Registry,
 };
 
-use crate::{descriptors, probes::Irregularities};
+use probes::Irregularities;
+use resources::descriptors;
 
 /// How a look at a process ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -34,7 +35,7 @@ pub enum ErrorKind {
     /// Attaching probes.
     Attach,
     /// Looking at a process.
-    Look,
+    Inspection,
     /// Reading an executable.
     Image,
     /// Finding processes.
@@ -152,7 +153,7 @@ impl Own {
     pub fn count_error(&self, kind: ErrorKind) {
         let kind = match kind {
             ErrorKind::Attach => "attach",
-            ErrorKind::Look => "look",
+            ErrorKind::Inspection => "look",
             ErrorKind::Image => "image",
             ErrorKind::Discover => "discover",
             ErrorKind::Http => "http",

@@ -16,7 +16,7 @@ use ratatui::{
 
 use self::{list::List, process::ProcessView};
 use super::{board::Listed, document::Document};
-use crate::ids::Pid;
+use ids::Pid;
 
 /// What the command has to do after a key.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -11,14 +11,12 @@ use ratatui::{
     widgets::{Paragraph, Tabs},
 };
 
-use crate::{
-    export::{
-        document::Document,
-        groups::groups,
-        text::{self, Paint, count, duration, place, short_function},
-    },
-    ids::Pid,
+use crate::export::{
+    document::Document,
+    groups::groups,
+    text::{self, Paint, count, duration, place, short_function},
 };
+use ids::Pid;
 
 /// The parts of the view.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]

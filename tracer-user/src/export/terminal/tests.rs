@@ -9,10 +9,8 @@ use ratatui::{
 };
 
 use super::{Action, View};
-use crate::{
-    export::{board, document::example},
-    ids::Pid,
-};
+use crate::export::{board, document::example};
+use ids::Pid;
 
 fn screen(view: &mut View) -> String {
     let mut terminal = Terminal::new(TestBackend::new(80, 24)).unwrap();

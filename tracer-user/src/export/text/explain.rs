@@ -4,7 +4,7 @@ use std::io::{self, Write};
 
 use super::{Paint, Style, wrap};
 use crate::{
-    finding::{ExplainedFinding, ExplainedObject, Explanation},
+    inspect::{ExplainedFinding, ExplainedObject, Explanation},
     target_text::TargetText,
 };
 

@@ -13,9 +13,9 @@ use crate::{
         groups::group,
     },
     finding::{FindingKind, Verdict},
-    ids::Goid,
     target_text::TargetText,
 };
+use ids::Goid;
 
 /// Most stacks printed below one finding.
 const STACK_LIMIT: usize = 6;

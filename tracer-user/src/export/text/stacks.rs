@@ -15,9 +15,9 @@ use crate::{
         groups::{Group, groups},
     },
     finding::is_plumbing,
-    ids::Goid,
     target_text::TargetText,
 };
+use ids::Goid;
 
 /// Most groups printed without `--all`.
 const GROUP_LIMIT: usize = 25;

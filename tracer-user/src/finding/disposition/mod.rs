@@ -8,15 +8,13 @@ use std::sync::Arc;
 use rustc_hash::{FxHashMap, FxHashSet};
 
 use super::{coroutine::Resumers, timers::may_be_timed};
-use crate::{
-    graph::{Disposition, GoroutineNode, HolderSet, Need, Requirement},
-    ids::{Goid, TargetAddr},
-    image::WaitReason,
-    release::{LockHolders, PendingRelease, ReleaseKind},
-    snapshot::{
-        Goroutine, ObjectKind, ObjectState, Operation, Snapshot, Status, SyncObject, ThreadState,
-        WaitOn,
-    },
+use graph::{Disposition, GoroutineNode, HolderSet, Need, Requirement};
+use holders::{LockHolders, PendingRelease, ReleaseKind};
+use ids::{Goid, TargetAddr};
+use image::WaitReason;
+use snapshot::{
+    Goroutine, ObjectKind, ObjectState, Operation, Snapshot, Status, SyncObject, ThreadState,
+    WaitOn,
 };
 
 /// What may be assumed of objects whose satisfiers are not known for certain.

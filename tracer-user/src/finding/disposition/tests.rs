@@ -1,10 +1,8 @@
 //! What each kind of wait needs.
 
 use super::*;
-use crate::{
-    finding::fixture::Process,
-    snapshot::{Status, WaitSince},
-};
+use crate::finding::fixture::Process;
+use snapshot::{Status, WaitSince};
 
 fn of(process: &Process, goid: u64) -> Disposition {
     let nodes = nodes(

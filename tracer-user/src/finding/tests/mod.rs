@@ -10,14 +10,12 @@ use super::{
     fixture::{self, KEY, NOW_NS, Process, Table},
     *,
 };
-use crate::{
-    graph::{GoroutineNode, Reachability, solve},
-    ids::{Goid, ImageAddr, TargetAddr},
-    image::WaitReason,
-    process::CpuLimit,
-    release::{Acquisition, Certainty, ReleaseKind, Taken},
-    snapshot::{Operation, Status, ThreadState, WaitSince},
-};
+use graph::{GoroutineNode, Reachability, solve};
+use holders::{Acquisition, Certainty, ReleaseKind, Taken};
+use ids::{Goid, ImageAddr, TargetAddr};
+use image::WaitReason;
+use process::CpuLimit;
+use snapshot::{Operation, Status, ThreadState, WaitSince};
 
 pub(super) const S: u64 = 1_000_000_000;
 
@@ -35,7 +33,7 @@ pub(super) fn evidence(process: &Process) -> Evidence {
 }
 
 /// One look.
-pub(super) fn glance(process: &Process) -> Diagnosis {
+pub(crate) fn glance(process: &Process) -> Diagnosis {
     diagnose(evidence(process), None, None, &Table, &Options::default())
 }
 

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use super::*;
-use crate::release::TIMERS;
+use holders::TIMERS;
 
 #[test]
 fn many_behind_one_live_goroutine_are_told_of_it() {
@@ -119,7 +119,7 @@ fn a_healthy_process_has_nothing_to_tell() {
 fn idle_goroutines_are_not_stuck() {
     let mut process = Process::new();
     process.runs(1, Status::Running);
-    let ages = |g: &mut crate::snapshot::Goroutine| g.since = WaitSince::Exact(NOW_NS - 300 * S);
+    let ages = |g: &mut snapshot::Goroutine| g.since = WaitSince::Exact(NOW_NS - 300 * S);
     // A worker, which receives from the same channel again.
     process.channel(0xc0, 0, 0);
     ages(process.waits(2, WaitReason::ChanReceive, Operation::Receive, 0xc0));

@@ -20,10 +20,8 @@ use super::super::{
     file::copy,
     subject::{Moment, Subject},
 };
-use crate::{
-    memory::Pages,
-    state::{Event, Parked},
-};
+use crate::timeline::{Event, Parked};
+use memory::Pages;
 
 /// The first line of a file.
 pub(super) const NAME: &[u8] = b"gostuck series 1\n";
@@ -161,7 +159,9 @@ mod tests {
         },
         *,
     };
-    use crate::{ids::TargetAddr, image::WaitReason, memory::PAGE};
+    use ids::TargetAddr;
+    use image::WaitReason;
+    use memory::PAGE;
 
     fn subject() -> Subject {
         Subject {

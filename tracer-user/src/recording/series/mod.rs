@@ -21,17 +21,15 @@ pub use self::{
 use super::{
     Options, RecordingError, aside::FileAside, capture, executable_of, image_of, subject::Subject,
 };
-use crate::{
-    finding::{Look, LookError, Looker, Past},
-    ids::{LoadBias, Pid},
-    image::Image,
-    memory::PAGE,
-    process::Process,
-};
+use crate::inspect::{History, InspectError, Inspection, Inspector};
+use ids::{LoadBias, Pid};
+use image::Image;
+use memory::PAGE;
+use process::Process;
 
 /// A series that is being recorded.
 pub struct Recorder<'l> {
-    looker: &'l Looker,
+    looker: &'l Inspector,
     process: Process,
     image: Arc<Image>,
     hold: Duration,
@@ -43,7 +41,7 @@ pub struct Recorder<'l> {
 #[derive(Debug)]
 pub struct Taken {
     /// The look whose pages were kept.
-    pub look: Look,
+    pub look: Inspection,
     /// How long the process was held still.
     pub held: Duration,
     /// How many bytes of its memory are in the file for this moment alone.
@@ -56,7 +54,7 @@ impl<'l> Recorder<'l> {
     /// # Errors
     /// [`RecordingError`].
     pub fn begin(
-        looker: &'l Looker,
+        looker: &'l Inspector,
         pid: Pid,
         to: &Path,
         options: Options,
@@ -66,7 +64,7 @@ impl<'l> Recorder<'l> {
             source,
         };
         let process = Process::open(pid)?;
-        let image = looker.image_of(&process).map_err(LookError::from)?;
+        let image = looker.image_of(&process).map_err(InspectError::from)?;
         let bias = process.load_bias()?;
         let subject = Subject::of(&process, bias);
         let mut executable = executable_of(&process, options).map_err(failed)?;
@@ -146,7 +144,7 @@ pub struct Replay {
     process: Process,
     image: Arc<Image>,
     bias: LoadBias,
-    past: Past,
+    past: History,
 }
 
 impl Replay {
@@ -176,7 +174,7 @@ impl Replay {
             process: subject.process(identity),
             image,
             bias,
-            past: Past::default(),
+            past: History::default(),
         })
     }
 
@@ -190,7 +188,7 @@ impl Replay {
     ///
     /// # Errors
     /// [`RecordingError`].
-    pub fn look(&mut self, looker: &Looker) -> Result<Option<Look>, RecordingError> {
+    pub fn look(&mut self, looker: &Inspector) -> Result<Option<Inspection>, RecordingError> {
         loop {
             let entry = self.reader.next_entry();
             let entry = entry.map_err(|source| RecordingError::Format {

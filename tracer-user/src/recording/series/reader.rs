@@ -15,7 +15,7 @@ use super::{
     },
     file::{END, Entry, MOMENT, NAME, TOLD},
 };
-use crate::memory::{PAGE, PAGES_LIMIT, Pages};
+use memory::{PAGE, PAGES_LIMIT, Pages};
 
 /// Most records of a file.
 const RECORDS_LIMIT: u64 = 1 << 17;
