@@ -3,14 +3,7 @@
 use std::{io, time::Duration};
 
 use tracer_user::{
-    export::{
-        document::{Document, Overview},
-        dot, folded, groups, json,
-        metrics::Figures,
-        pprof,
-        text::{self, Paint},
-        view::View,
-    },
+    export::{dot, folded, groups, json, metrics::Figures, pprof, text::{self, Paint}, view::View}, document::{Document, Overview},
     finding::Options,
     inspect::{Inspection, Inspector, StoppedProcess},
     reach,

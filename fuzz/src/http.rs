@@ -13,13 +13,7 @@ use tokio::{
     time::timeout,
 };
 use tracer_user::{
-    export::{
-        board::{Board, Entry, Findings, Listed, Mode, Rates, Switches},
-        document::Document,
-        http::{Access, Health, Hosts, Service, Token},
-        metrics::{Figures, Metrics, Own},
-        view::View,
-    },
+    export::{board::{Board, Entry, Findings, Listed, Mode, Rates, Switches}, http::{Access, Health, Hosts, Service, Token}, metrics::{Figures, Metrics, Own}, view::View}, document::Document,
     inspect::Inspection,
 };
 

@@ -7,11 +7,8 @@ use ratatui::{
     backend::TestBackend,
     crossterm::event::{KeyCode, KeyEvent},
 };
-use tracer_user::export::{
-    board::{Findings, Listed, Mode},
-    document::Document,
-    terminal::View,
-};
+use tracer_user::export::{board::{Findings, Listed, Mode}, terminal::View};
+use tracer_user::document::Document;
 
 /// Opens the process of `document`, and pages through it.
 pub(crate) fn draw(document: Document) {

@@ -25,6 +25,8 @@ pub mod inspect;
 
 pub mod recording;
 
+pub mod document;
+
 pub mod export;
 
 pub mod cli;

@@ -9,9 +9,9 @@ use serde::Serialize;
 
 use super::{output, probing::Switch, waits::Waits};
 use crate::{
+    document::{self, Document},
     export::{
         board::Mode,
-        document::{self, Document},
         json,
         text::{self, Paint, Style},
     },

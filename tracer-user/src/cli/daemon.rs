@@ -23,7 +23,7 @@ const ANSWER_BYTES: usize = 16 << 20;
 /// How the daemon follows one process.
 #[derive(Debug, Clone, PartialEq, Deserialize)]
 pub struct Followed {
-    /// `PID-STARTTIME`, as in [`crate::export::document::Process::key`].
+    /// `PID-STARTTIME`, as in [`crate::document::Process::key`].
     pub key: String,
     /// By which means.
     pub mode: Mode,

@@ -5,9 +5,9 @@ use std::{collections::BTreeMap, time::SystemTime};
 use rustc_hash::FxHashSet;
 
 use crate::{
+    document::{Clock, ImageFacts, Process as Facts},
     export::{
         board::{Entry, Findings, Listed, Mode, Probed, Rates, Switches},
-        document::{Clock, ImageFacts, Process as Facts},
         metrics::Figures,
     },
     finding::{Change, Finding, FindingKind, Growth, Life, Readiness, Verdict},

@@ -7,8 +7,8 @@ use terminal_size::{Width, terminal_size_of};
 
 use super::{Failure, changes};
 use crate::{
+    document::Document,
     export::{
-        document::Document,
         dot, folded, grouped, json, pprof,
         text::{self, Paint},
     },

@@ -21,9 +21,9 @@ use super::{
     stderr,
 };
 use crate::{
+    document::{Clock, ImageFacts, Process as Facts, command, key_text},
     export::{
         board::Mode,
-        document::{Clock, ImageFacts, Process as Facts, command, key_text},
         json,
         text::{ago, count},
     },

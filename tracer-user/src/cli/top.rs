@@ -28,9 +28,9 @@ use super::{
 };
 use crate::kubernetes::Pods;
 use crate::{
+    document::Document,
     export::{
         board::Board,
-        document::Document,
         http::Health,
         metrics::Own,
         terminal::{Action, View},

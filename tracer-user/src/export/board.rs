@@ -11,12 +11,12 @@ use serde::{Deserialize, Serialize};
 use tokio::sync::watch;
 
 use super::{
-    document::{self, SCHEMA},
     documents::Documents,
     histogram::WaitHistogram,
     metrics::{Figures, FoundFindings, FoundSeries},
     view::Views,
 };
+use crate::document::{self, SCHEMA};
 use crate::finding::Finding;
 use ids::Pid;
 use process::ProcessKey;
@@ -346,7 +346,8 @@ pub mod example {
     use std::time::{Duration, SystemTime};
 
     use super::{Entry, Findings, Listed, Mode, ProcessKey, Rates, Switches, WaitHistogram};
-    use crate::export::{document::example, metrics::Figures};
+    use crate::document::example;
+    use crate::export::metrics::Figures;
     use ids::Pid;
     use process::StartTime;
 

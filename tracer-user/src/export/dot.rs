@@ -10,10 +10,8 @@ use std::{
 
 use rustc_hash::{FxHashMap, FxHashSet};
 
-use super::{
-    document::{Address, Document, Goroutine, Holder, Object},
-    text::{duration, place, short_function},
-};
+use super::text::{duration, place, short_function};
+use crate::document::{Address, Document, Goroutine, Holder, Object};
 use crate::finding::Verdict;
 use ids::Goid;
 
@@ -236,7 +234,7 @@ impl fmt::Display for Quoted<'_> {
 #[cfg(test)]
 mod tests {
     use super::{Quoted, write};
-    use crate::export::document::example;
+    use crate::document::example;
 
     #[test]
     fn a_cycle_is_drawn_both_ways_and_red() {

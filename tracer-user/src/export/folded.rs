@@ -3,7 +3,8 @@
 
 use std::io::{self, Write};
 
-use super::{document::Document, groups::groups};
+use super::groups::groups;
+use crate::document::Document;
 use crate::target_text::TargetText;
 
 /// Prints `document` as folded stacks.
@@ -28,7 +29,7 @@ fn plain(function: &TargetText) -> String {
 #[cfg(test)]
 mod tests {
     use super::write;
-    use crate::export::document::example;
+    use crate::document::example;
 
     #[test]
     fn one_line_a_group() {

@@ -6,12 +6,11 @@ use std::io::{self, Write};
 use serde::Serialize;
 
 use super::{
-    document::{
-        DeadlockDetector, Document, Finding, Incomplete, Member, Object, Process, StackGroup,
-        Threads,
-    },
     groups::{Group, groups},
     json,
+};
+use crate::document::{
+    DeadlockDetector, Document, Finding, Incomplete, Member, Object, Process, StackGroup, Threads,
 };
 
 /// What is written; the schema is that of an overview.
@@ -84,7 +83,7 @@ fn describe(id: usize, group: &Group<'_>) -> Option<StackGroup> {
 mod tests {
     use serde_json::Value;
 
-    use crate::export::document::{example, json_schema::violations};
+    use crate::document::{example, json_schema::violations};
 
     #[test]
     fn it_follows_the_schema_and_refers_each_goroutine_to_its_stack() {

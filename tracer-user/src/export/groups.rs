@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use rustc_hash::FxHashMap;
 
-use super::document::{Document, Frame, Goroutine, Site};
+use crate::document::{Document, Frame, Goroutine, Site};
 
 /// Goroutines that stand at the same place for the same reason.
 #[derive(Debug)]
@@ -37,7 +37,7 @@ impl<'a> Group<'a> {
 }
 
 /// What the members of a group have in common. Equal stacks are one allocation in a document
-/// ([`super::document::Symbolizer`]), so that its address stands for it.
+/// ([`crate::document::Symbolizer`]), so that its address stands for it.
 #[derive(PartialEq, Eq, Hash)]
 struct Key<'a> {
     stack: *const Frame,

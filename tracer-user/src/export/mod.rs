@@ -3,7 +3,6 @@
 //! All of them are made from one [`document::Document`], so that they cannot disagree.
 
 pub mod board;
-pub mod document;
 pub mod documents;
 pub mod dot;
 pub mod folded;

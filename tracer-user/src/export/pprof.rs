@@ -7,10 +7,8 @@ use flate2::{Compression, write::GzEncoder};
 use prost::Message as _;
 use rustc_hash::FxHashMap;
 
-use super::{
-    document::{Document, Frame, Goroutine},
-    groups::{Group, groups},
-};
+use super::groups::{Group, groups};
+use crate::document::{Document, Frame, Goroutine};
 use ids::Goid;
 
 /// The messages of `github.com/google/pprof/proto/profile.proto`, as far as they are written.
@@ -265,7 +263,7 @@ fn wait_ns(members: &[&Goroutine]) -> i64 {
 #[cfg(test)]
 mod tests {
     use super::{profile, proto};
-    use crate::export::document::example;
+    use crate::document::example;
 
     fn text(profile: &proto::Profile, index: i64) -> &str {
         &profile.string_table[usize::try_from(index).unwrap()]

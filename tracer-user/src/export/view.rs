@@ -15,10 +15,8 @@ use flate2::{Compression, write::GzEncoder};
 use serde::Serialize;
 use tokio::sync::watch;
 
-use super::{
-    document::{Member, Members, Overview, SCHEMA, StackGroup},
-    json,
-};
+use super::json;
+use crate::document::{Member, Members, Overview, SCHEMA, StackGroup};
 use crate::inspect::Inspection;
 use ids::{Goid, Pid};
 use process::ProcessKey;
@@ -268,7 +266,7 @@ mod tests {
     use flate2::read::GzDecoder;
 
     use super::*;
-    use crate::export::document::example;
+    use crate::document::example;
     use process::StartTime;
 
     fn view() -> Arc<View> {

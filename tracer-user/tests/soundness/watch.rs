@@ -14,7 +14,7 @@ use std::{
 
 use serde_json::Value;
 use tracer_user::{
-    export::document::Document,
+    document::Document,
     finding::Options,
     ids::Pid,
     inspect::{History, Inspector},

@@ -3,11 +3,7 @@
 use std::time::Instant;
 
 use super::{Choice, Fleet, Member, discovery::Ran, member, pace::Allowance};
-use crate::{
-    cli::probing::News,
-    export::{document::command, metrics::Traced},
-    timeline::Event,
-};
+use crate::{cli::probing::News, document::command, export::metrics::Traced, timeline::Event};
 use ids::Pid;
 use process::{Process, ProcessError, ProcessKey};
 

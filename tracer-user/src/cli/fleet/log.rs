@@ -2,10 +2,8 @@
 //! of a finding has to learn of its end, too: all of it is logged where the log is not turned up.
 
 use crate::{
-    export::{
-        document::{Identity, command, seconds},
-        text::duration,
-    },
+    document::{Identity, command, seconds},
+    export::text::duration,
     finding::{Change, Finding, Verdict},
     target_text::{TargetText, clean},
 };
@@ -105,7 +103,7 @@ mod tests {
     use super::*;
     use crate::{
         cli::{fleet::fixture, logging::clean_fields},
-        export::document::example,
+        document::example,
         finding::FindingId,
     };
 

@@ -2,7 +2,7 @@
 
 use clap::Args;
 
-use crate::export::document::command;
+use crate::document::command;
 use crate::kubernetes::Pods;
 use process::{ContainerNames, Process};
 

@@ -14,9 +14,9 @@ use crate::{
         attendance::{Lost, Place, Subject},
         follow::entry_of_silent,
     },
+    document::command,
     export::{
         board::{Mode, Probed, Switches},
-        document::command,
         metrics::ErrorKind,
     },
 };

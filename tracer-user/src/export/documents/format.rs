@@ -4,7 +4,8 @@ use std::io::{self, Write};
 
 use serde::Deserialize;
 
-use crate::export::{document::Document, dot, folded, grouped, json, pprof, text};
+use crate::document::Document;
+use crate::export::{dot, folded, grouped, json, pprof, text};
 
 /// A representation.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord, Deserialize)]

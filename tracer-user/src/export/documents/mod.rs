@@ -24,7 +24,7 @@ use tokio::{
 pub use format::Format;
 pub use spool::{Spool, SpoolError};
 
-use super::document::Document;
+use crate::document::Document;
 use crate::inspect::Inspection;
 use process::ProcessKey;
 use resources::clock::own_cpu_time;

@@ -10,7 +10,7 @@ use axum::body::Bytes;
 use flate2::{Compression, bufread::GzDecoder, write::GzEncoder};
 
 use super::Format;
-use crate::export::document::Document;
+use crate::document::Document;
 
 /// Most bytes of a compressed document: some hundred thousand goroutines.
 const MAX_BYTES: usize = 16 << 20;
@@ -128,7 +128,7 @@ impl Write for Bounded {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::export::document::example;
+    use crate::document::example;
 
     #[test]
     fn what_is_sent_is_the_document_compressed_or_not() {

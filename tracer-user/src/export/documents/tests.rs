@@ -1,7 +1,7 @@
 use std::{pin::Pin, task::Context};
 
 use super::*;
-use crate::export::document::example;
+use crate::document::example;
 use ids::Pid;
 use process::StartTime;
 

@@ -10,9 +10,9 @@ use tokio::{
 };
 
 use super::{Access, Health, Hosts, Service};
+use crate::document::example;
 use crate::export::{
     board::{self, Board},
-    document::example,
     metrics::{Metrics, Own},
     view::View,
 };

@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use crate::{
-    export::document::{seconds, state_text},
+    document::{seconds, state_text},
     finding::{Finding, FindingKind, Verdict},
 };
 use ids::Goid;
@@ -158,7 +158,7 @@ const fn waits_for_a_goroutine(reason: WaitReason) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::{export::document::example, finding::MAX_LISTED};
+    use crate::{document::example, finding::MAX_LISTED};
     use snapshot::{Goroutine, Snapshot};
 
     #[test]

@@ -10,7 +10,8 @@ use rustc_hash::FxHashSet;
 
 use super::{Identity, Label};
 use crate::{
-    export::{document::Process, text},
+    document::Process,
+    export::text,
     finding::{Finding, FindingId, FindingKind, Verdict},
 };
 
@@ -160,7 +161,7 @@ impl Count {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::export::document::example;
+    use crate::document::example;
     use ids::Pid;
 
     const HOUR: f64 = 3600.0;

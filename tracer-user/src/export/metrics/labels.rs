@@ -4,7 +4,7 @@ use std::fmt::{self, Write as _};
 
 use prometheus_client::encoding::{EncodeLabel, LabelEncoder};
 
-use crate::{export::document::Process, target_text::clean};
+use crate::{document::Process, target_text::clean};
 
 /// Longest label value; the rest is cut off.
 const VALUE_LIMIT: usize = 200;

@@ -58,10 +58,8 @@ mod tests {
     };
 
     use super::{Format, Metrics, Outcome, Own};
-    use crate::export::{
-        board::{Board, example},
-        document,
-    };
+    use crate::document;
+    use crate::export::board::{Board, example};
     use probes::Irregularities;
 
     fn encode(format: Format) -> String {

@@ -15,7 +15,8 @@ use ratatui::{
 };
 
 use self::{list::List, process::ProcessView};
-use super::{board::Listed, document::Document};
+use super::board::Listed;
+use crate::document::Document;
 use ids::Pid;
 
 /// What the command has to do after a key.

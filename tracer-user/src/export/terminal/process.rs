@@ -11,8 +11,8 @@ use ratatui::{
     widgets::{Paragraph, Tabs},
 };
 
+use crate::document::Document;
 use crate::export::{
-    document::Document,
     groups::groups,
     text::{self, Paint, count, duration, place, short_function},
 };
@@ -241,7 +241,7 @@ impl ProcessView {
     }
 }
 
-fn place_text(frame: &crate::export::document::Frame) -> String {
+fn place_text(frame: &crate::document::Frame) -> String {
     place(frame, false)
 }
 

@@ -9,7 +9,8 @@ use ratatui::{
 };
 
 use super::{Action, View};
-use crate::export::{board, document::example};
+use crate::document::example;
+use crate::export::board;
 use ids::Pid;
 
 fn screen(view: &mut View) -> String {

@@ -8,10 +8,8 @@ use super::{
     wrap,
 };
 use crate::{
-    export::{
-        document::{Document, Finding, Precision},
-        groups::group,
-    },
+    document::{Document, Finding, Precision},
+    export::groups::group,
     finding::{FindingKind, Verdict},
     target_text::TargetText,
 };

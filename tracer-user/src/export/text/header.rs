@@ -3,7 +3,7 @@
 use std::io::{self, Write};
 
 use super::{Options, Style, count, duration};
-use crate::export::document::Document;
+use crate::document::Document;
 
 /// Prints the process in one or two lines.
 pub fn write(out: &mut impl Write, document: &Document, options: Options) -> io::Result<()> {

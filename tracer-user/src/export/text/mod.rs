@@ -18,7 +18,7 @@ pub use stacks::one_at_margin as goroutine;
 pub use threads::write as threads;
 pub use words::{ago, brief, count, duration, place, short_function, short_path, wrap};
 
-use super::document::Document;
+use crate::document::Document;
 
 /// How to print.
 #[derive(Debug, Clone, Copy)]
@@ -75,7 +75,7 @@ fn incomplete(out: &mut impl Write, document: &Document, options: Options) -> io
 #[cfg(test)]
 mod tests {
     use super::{Options, Paint, write};
-    use crate::export::document::example;
+    use crate::document::example;
 
     fn text(all: bool) -> String {
         let options = Options {

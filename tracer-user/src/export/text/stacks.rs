@@ -10,10 +10,8 @@ use rustc_hash::FxHashMap;
 
 use super::{Options, Style, count, duration, place, short_function};
 use crate::{
-    export::{
-        document::{Document, Frame, Goroutine, Precision},
-        groups::{Group, groups},
-    },
+    document::{Document, Frame, Goroutine, Precision},
+    export::groups::{Group, groups},
     finding::is_plumbing,
     target_text::TargetText,
 };

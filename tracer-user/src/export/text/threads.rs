@@ -3,7 +3,7 @@
 use std::io::{self, Write};
 
 use super::{Options, Style, count, short_function, short_path, wrap};
-use crate::export::document::{Document, SiteCount};
+use crate::document::{Document, SiteCount};
 
 /// Most sites listed.
 const SITE_LIMIT: usize = 5;

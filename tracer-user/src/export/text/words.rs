@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use crate::{export::document::Frame, finding::without_type_arguments, target_text::TargetText};
+use crate::{document::Frame, finding::without_type_arguments, target_text::TargetText};
 
 /// A duration by its two largest units: `3.2 s`, `42 s`, `3 m 12 s`, `4 h 10 m`, `3 d 4 h`.
 #[must_use]

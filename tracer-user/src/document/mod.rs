@@ -11,7 +11,7 @@ mod finding;
 mod frame;
 mod goroutine;
 #[cfg(test)]
-#[path = "../../../tests/support/json_schema.rs"]
+#[path = "../../tests/support/json_schema.rs"]
 pub mod json_schema;
 mod object;
 mod overview;
