@@ -3,7 +3,13 @@
 use std::{io, time::Duration};
 
 use tracer_user::{
-    export::{dot, folded, groups, json, metrics::Figures, pprof, text::{self, Paint}, view::View}, document::{Document, Overview},
+    daemon::process_metrics::Figures,
+    document::{Document, Overview},
+    export::{
+        dot, folded, groups, json, pprof,
+        text::{self, Paint},
+        view::View,
+    },
     finding::Options,
     inspect::{Inspection, Inspector, StoppedProcess},
     reach,

@@ -13,7 +13,19 @@ use tokio::{
     time::timeout,
 };
 use tracer_user::{
-    export::{board::{Board, Entry, Findings, Listed, Mode, Rates, Switches}, http::{Access, Health, Hosts, Service, Token}, metrics::{Figures, Metrics, Own}, view::View}, document::Document,
+    daemon::{
+        health::Health,
+        process_metrics::Figures,
+        process_table::{Board, Entry, Findings, Listed, Mode, Rates, Switches},
+        self_metrics::Own,
+    },
+    document::Document,
+    export::{
+        http::{Access, Hosts, Service, Token},
+        metrics::Metrics,
+        on_demand::OnDemand,
+        view::View,
+    },
     inspect::Inspection,
 };
 
@@ -36,6 +48,7 @@ const BUFFER: usize = 64 << 10;
 struct Served {
     look: Inspection,
     board: Arc<Board>,
+    on_demand: Arc<OnDemand>,
     token: Token,
     runtime: Runtime,
 }
@@ -47,7 +60,8 @@ static SERVED: LazyLock<Served> = LazyLock::new(|| {
 
 fn served() -> anyhow::Result<Served> {
     let look = base().look.clone();
-    let board = Arc::new(Board::default());
+    let on_demand = Arc::new(OnDemand::default());
+    let board = Arc::new(Board::with_viewers(Arc::clone(&on_demand) as _));
     board.show(look.process.key, entry(&look));
     let file = Temporary::new(&[TOKEN])?;
     Ok(Served {
@@ -55,6 +69,7 @@ fn served() -> anyhow::Result<Served> {
         runtime: Builder::new_current_thread().enable_all().build()?,
         look,
         board,
+        on_demand,
     })
 }
 
@@ -91,9 +106,9 @@ pub(crate) fn run(input: &[u8]) {
     };
     let key = served.look.process.key;
     // Whoever asks gets what there is at once.
-    let _ = served.board.views.watch(key, false);
+    let _ = served.on_demand.views.watch(key, false);
     let view = View::new(&served.look, Duration::ZERO);
-    served.board.views.keep(key, Arc::new(view));
+    served.on_demand.views.keep(key, Arc::new(view));
     let host = if how & BEYOND_LOOPBACK == 0 {
         Ipv4Addr::LOCALHOST
     } else {
@@ -102,6 +117,7 @@ pub(crate) fn run(input: &[u8]) {
     let own = Own::default();
     let service = Service {
         board: Arc::clone(&served.board),
+        on_demand: Arc::clone(&served.on_demand),
         metrics: Metrics::new(Arc::clone(&served.board), &own),
         health: Arc::new(Health::default()),
         access: Access::new((how & WITH_TOKEN != 0).then(|| served.token.clone())),
@@ -134,9 +150,12 @@ async fn talk(client: DuplexStream, bytes: &[u8]) {
 async fn hand_over(served: &Served) {
     for _ in 0..4 {
         tokio::task::yield_now().await;
-        if let Some(key) = served.board.documents.take_wanted() {
+        if let Some(key) = served.on_demand.documents.take_wanted() {
             let look = served.look.clone();
-            served.board.documents.hand_over(key, look, Duration::ZERO);
+            served
+                .on_demand
+                .documents
+                .hand_over(key, look, Duration::ZERO);
         }
     }
 }

@@ -7,8 +7,11 @@ use ratatui::{
     backend::TestBackend,
     crossterm::event::{KeyCode, KeyEvent},
 };
-use tracer_user::export::{board::{Findings, Listed, Mode}, terminal::View};
 use tracer_user::document::Document;
+use tracer_user::{
+    daemon::process_table::{Findings, Listed, Mode},
+    export::terminal::View,
+};
 
 /// Opens the process of `document`, and pages through it.
 pub(crate) fn draw(document: Document) {

@@ -11,11 +11,7 @@ pub use {
 
 pub mod target_text;
 
-#[cfg(feature = "kubernetes")]
-pub mod kubernetes;
-#[cfg(not(feature = "kubernetes"))]
-#[path = "no_kubernetes.rs"]
-pub mod kubernetes;
+pub mod log_fields;
 
 pub mod timeline;
 
@@ -26,6 +22,8 @@ pub mod inspect;
 pub mod recording;
 
 pub mod document;
+
+pub mod daemon;
 
 pub mod export;
 

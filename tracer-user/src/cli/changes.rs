@@ -7,11 +7,11 @@ use std::{
 
 use serde::Serialize;
 
-use super::{output, probing::Switch, waits::Waits};
+use super::{output, waits::Waits};
 use crate::{
+    daemon::{probe_manager::Switch, process_table::Mode},
     document::{self, Document},
     export::{
-        board::Mode,
         json,
         text::{self, Paint, Style},
     },

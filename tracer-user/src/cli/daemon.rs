@@ -11,7 +11,7 @@ use hyper_util::rt::TokioIo;
 use serde::Deserialize;
 use tokio::{net::TcpStream, time::timeout};
 
-use crate::export::{board::Mode, http::Token};
+use crate::{daemon::process_table::Mode, export::http::Token};
 
 /// How long a connection may take: on this host, no time.
 const CONNECT: Duration = Duration::from_millis(300);

@@ -4,7 +4,6 @@ use std::{error::Error, fmt, io};
 
 use crate::{inspect::InspectError, target_text::clean};
 use memory::{CoreError, ReadError};
-use process::{ProcessError, Untraceable};
 use reach::freeze::FreezeError;
 use resources::cancellation::Cut;
 use snapshot::SnapshotError;
@@ -52,32 +51,6 @@ pub fn from_look(error: InspectError) -> Failure {
         what: error.into(),
         next_step: next_step.map(str::to_owned),
     }
-}
-
-/// Whether a look failed because the process is no longer there.
-pub fn is_gone(error: &InspectError) -> bool {
-    match error {
-        InspectError::Untraceable(Untraceable::Process(error)) => {
-            matches!(
-                **error,
-                ProcessError::Gone(_) | ProcessError::Zombie(_) | ProcessError::Replaced(_)
-            )
-        }
-        InspectError::Snapshot(SnapshotError::Memory(ReadError::Gone))
-        | InspectError::Cut(Cut::Ended) => true,
-        InspectError::Untraceable(_)
-        | InspectError::Core(_)
-        | InspectError::Snapshot(_)
-        | InspectError::Held(_)
-        | InspectError::Silent
-        | InspectError::Broken
-        | InspectError::Cut(Cut::Unwanted | Cut::Late | Cut::Full) => false,
-    }
-}
-
-/// Whether there is no look for want of a file descriptor of ours.
-pub fn is_shortage(error: &InspectError) -> bool {
-    matches!(error, InspectError::Untraceable(error) if error.is_shortage())
 }
 
 fn next_step(error: &InspectError) -> Option<&'static str> {

@@ -12,8 +12,10 @@ use super::{
     threshold::FailOn,
     walking,
 };
-use crate::finding::{self};
-use crate::inspect::{Inspector, StoppedProcess};
+use crate::{
+    finding::{self},
+    inspect::{Inspector, StoppedProcess},
+};
 use ids::Pid;
 
 const AFTER_HELP: &str = "\

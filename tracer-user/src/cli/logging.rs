@@ -1,29 +1,51 @@
 //! What gostuck says about itself: `tracing` on standard error.
 
 use std::{
-    fmt::{self, Debug, Write as _},
+    env,
     io::{self, IsTerminal},
 };
 
 use clap::{ArgAction, Args};
-use tracing::field::Field;
-use tracing_subscriber::{
-    EnvFilter,
-    field::MakeExt as _,
-    fmt::{FormatFields, format},
-};
+use tracing_subscriber::EnvFilter;
 
-use crate::target_text::CleanWriter;
+use crate::log_fields::clean_fields;
 
 /// The environment variable that overrides `-v` and `-q`.
 const VARIABLE: &str = "GOSTUCK_LOG";
+/// What modules that are crates of their own by now were called, and what they are called. The old names go
+/// on to work.
+const RENAMED: [(&str, &str); 14] = [
+    (
+        "tracer_user::cancellation",
+        "gostuck_resources::cancellation",
+    ),
+    ("tracer_user::descriptors", "gostuck_resources::descriptors"),
+    ("tracer_user::image", "gostuck_image"),
+    ("tracer_user::process", "gostuck_process"),
+    ("tracer_user::memory", "gostuck_memory"),
+    ("tracer_user::sampling", "gostuck_sampling"),
+    ("tracer_user::snapshot", "gostuck_snapshot"),
+    ("tracer_user::release", "gostuck_holders"),
+    ("tracer_user::reach", "gostuck_reach"),
+    ("tracer_user::probes", "gostuck_probes"),
+    ("tracer_user::state", "tracer_user::timeline"),
+    ("tracer_user::cli::fleet", "tracer_user::daemon::supervisor"),
+    (
+        "tracer_user::cli::probing",
+        "tracer_user::daemon::probe_manager",
+    ),
+    (
+        "tracer_user::cli::attendance",
+        "tracer_user::daemon::attendance",
+    ),
+];
 
 /// How much to log.
 #[derive(Debug, Clone, Copy, Args)]
 #[group(skip)]
 pub struct Options {
     /// Log more on standard error: -v what is done, -vv details, -vvv everything.
-    /// GOSTUCK_LOG sets it by module, for example GOSTUCK_LOG=info,tracer_user::probes=debug
+    /// GOSTUCK_LOG sets it by module, for example GOSTUCK_LOG=info,gostuck_probes=debug
     #[arg(short, long, global = true, action = ArgAction::Count)]
     verbose: u8,
     /// Log errors only
@@ -48,36 +70,42 @@ impl Options {
         if fills_terminal && io::stderr().is_terminal() {
             return;
         }
-        let filter = EnvFilter::try_from_env(VARIABLE).unwrap_or_else(|_| self.directive().into());
+        let chosen = env::var(VARIABLE).ok().and_then(|text| filter(&text));
+        let filter = chosen.unwrap_or_else(|| self.directive().into());
         // A second start (tests) keeps the first subscriber.
         let _ = tracing_subscriber::fmt()
             .with_env_filter(filter)
             .fmt_fields(clean_fields())
             .with_writer(io::stderr)
-            .with_ansi(io::stderr().is_terminal() && std::env::var_os("NO_COLOR").is_none())
+            .with_ansi(io::stderr().is_terminal() && env::var_os("NO_COLOR").is_none())
             .try_init();
     }
 }
 
-/// How messages and fields are written: clean, all of them, since any may quote what others chose. So
-/// an event is one line, and steers no terminal.
-pub fn clean_fields() -> impl for<'writer> FormatFields<'writer> + Send + Sync + 'static {
-    format::debug_fn(clean_field).delimited(" ")
+/// What `GOSTUCK_LOG` says; `None` where it cannot be understood.
+fn filter(text: &str) -> Option<EnvFilter> {
+    let mut text = text.to_owned();
+    for (old, new) in RENAMED {
+        text = text.replace(old, new);
+    }
+    EnvFilter::try_new(text).ok()
 }
 
-fn clean_field(out: &mut format::Writer<'_>, field: &Field, value: &dyn Debug) -> fmt::Result {
-    let name = field.name();
-    if name == "message" {
-        return write!(CleanWriter(out), "{value:?}");
+#[cfg(test)]
+mod tests {
+    use super::filter;
+
+    #[test]
+    fn modules_go_by_their_old_names_too() {
+        let shown = |text| filter(text).map(|filter| filter.to_string());
+        assert_eq!(
+            shown("tracer_user::probes=debug"),
+            shown("gostuck_probes=debug")
+        );
+        assert_eq!(
+            shown("tracer_user::probes=debug").as_deref(),
+            Some("gostuck_probes=debug")
+        );
+        assert!(shown("=,=").is_none());
     }
-    // Where a message of the `log` crate comes from, its target says.
-    if name.starts_with("log.") {
-        return Ok(());
-    }
-    if out.has_ansi_escapes() {
-        write!(out, "\x1b[3m{name}\x1b[0m\x1b[2m=\x1b[0m")?;
-    } else {
-        write!(out, "{name}=")?;
-    }
-    write!(CleanWriter(out), "{value:?}")
 }

@@ -1,32 +1,25 @@
 //! The commands, one file each. They only wire the other rooms together.
 
 mod answering;
-mod attendance;
 mod changes;
 mod daemon;
 mod doctor;
 mod ending;
 mod explain;
 mod failure;
-mod fleet;
-mod follow;
 mod inspect;
 mod logging;
 mod output;
 mod percent;
-mod privileges;
-mod probing;
 mod ps;
 mod record;
 mod run;
 mod series;
-mod service;
 mod stderr;
 mod threshold;
 #[cfg(feature = "tui")]
 mod top;
 mod waits;
-mod walker;
 mod walking;
 mod watch;
 

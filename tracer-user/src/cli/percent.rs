@@ -1,4 +1,4 @@
-//! Shares of a CPU, as the command line takes them and as people read them.
+//! Shares of a CPU as the command line takes them.
 
 /// Most CPUs that a share can stand for.
 const MOST_CPUS: f64 = 1024.0;
@@ -18,11 +18,6 @@ pub fn share(text: &str) -> Result<f64, String> {
     } else {
         Err("expected a share above 0, of one CPU".to_owned())
     }
-}
-
-/// `1.25 %` of 0.0125.
-pub fn percent(share: f64) -> String {
-    format!("{:.2} %", share * 100.0)
 }
 
 #[cfg(test)]

@@ -16,14 +16,13 @@ use super::{
     Failure,
     answering::{PATIENCE, answer},
     daemon::{self, AskError, Followed},
-    percent::percent,
     run::{LISTEN, token},
     stderr,
 };
 use crate::{
-    document::{Clock, ImageFacts, Process as Facts, command, key_text},
+    daemon::process_table::Mode,
+    document::{Clock, ImageFacts, Process as Facts, command, key_text, words::percent},
     export::{
-        board::Mode,
         json,
         text::{ago, count},
     },

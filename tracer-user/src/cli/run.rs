@@ -14,21 +14,26 @@ use tokio::net::TcpListener;
 
 use super::{
     Failure,
-    attendance::{Attendance, keep_within},
     ending::{self, Ending},
-    fleet::{self, Fleet, Selection, Shared},
     percent::share,
-    privileges::keep_only_needed,
-    probing::{Probing, Settings},
-    service::ServiceManager,
     walking,
 };
-use crate::kubernetes::{Pods, follow};
 use crate::{
+    daemon::{
+        attendance::{Attendance, keep_within},
+        health::Health,
+        kubernetes::{Pods, follow},
+        privileges::keep_only_needed,
+        probe_manager::{Probing, Settings},
+        process_table::Board,
+        self_metrics::Own,
+        service_manager::ServiceManager,
+        supervisor::{self, Fleet, Selection, Shared},
+    },
     export::{
-        board::Board,
-        http::{Access, Certificate, Health, Hosts, Service, Token},
-        metrics::{Metrics, Own},
+        http::{Access, Certificate, Hosts, Service, Token},
+        metrics::Metrics,
+        on_demand::OnDemand,
     },
     finding::{self},
     inspect::Inspector,
@@ -183,10 +188,11 @@ async fn daemon(
         images: ImageLimits::of_daemon(memory),
         ..finding::Options::default()
     });
+    let on_demand = Arc::new(OnDemand::default());
     let shared = Shared {
         pods,
         looker: Arc::new(looker.until(ending.cancellation())),
-        board: Arc::new(Board::default()),
+        board: Arc::new(Board::with_viewers(Arc::clone(&on_demand) as _)),
         own: Own::default(),
         health: Arc::new(Health::default()),
         stop: ending.cancellation(),
@@ -197,6 +203,7 @@ async fn daemon(
     }
     let service = Service {
         board: Arc::clone(&shared.board),
+        on_demand,
         metrics: Metrics::new(Arc::clone(&shared.board), &shared.own),
         health: Arc::clone(&shared.health),
         access,
@@ -214,7 +221,7 @@ async fn daemon(
     let fleet = Fleet::new(
         shared.clone(),
         probing,
-        fleet::Options {
+        supervisor::Options {
             interval: options.interval,
             stuck_after: options.stuck_after,
             growth_window: options.growth_window,

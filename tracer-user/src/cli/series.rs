@@ -12,12 +12,14 @@ use super::{
     changes::Findings,
     ending::{Ending, ended},
     failure::from_look,
-    follow::Followed,
-    probing::{Probing, Settings},
     record::{RecordOptions, ReplayOptions, from_recording},
 };
 use crate::{
-    export::metrics::Own,
+    daemon::{
+        probe_manager::{Probing, Settings},
+        process_findings::Followed,
+        self_metrics::Own,
+    },
     finding::Verdict,
     inspect::Inspector,
     recording::{self, Recorder, Replay, Told},

@@ -19,22 +19,22 @@ use ratatui::{
 
 use super::{
     Failure,
-    attendance::{Attendance, Subject},
     ending::{self, Ending},
-    fleet::{self, Fleet, Selection, Shared},
     percent::share,
-    probing::{Probing, Settings},
     walking,
 };
-use crate::kubernetes::Pods;
 use crate::{
-    document::Document,
-    export::{
-        board::Board,
-        http::Health,
-        metrics::Own,
-        terminal::{Action, View},
+    daemon::{
+        attendance::{Attendance, Subject},
+        health::Health,
+        kubernetes::Pods,
+        probe_manager::{Probing, Settings},
+        process_table::Board,
+        self_metrics::Own,
+        supervisor::{self, Fleet, Selection, Shared},
     },
+    document::Document,
+    export::terminal::{Action, View},
     finding::{self},
     inspect::{InspectError, Inspector},
 };
@@ -120,7 +120,7 @@ pub fn run(options: &Options) -> Result<ExitCode, Failure> {
     let fleet = Fleet::new(
         shared.clone(),
         probing,
-        fleet::Options {
+        supervisor::Options {
             interval: options.interval,
             stuck_after: options.stuck_after,
             growth_window: finding::GROWTH_WINDOW,

@@ -17,6 +17,7 @@ mod object;
 mod overview;
 mod process;
 mod threads;
+pub mod words;
 
 use serde::Serialize;
 

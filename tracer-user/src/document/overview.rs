@@ -15,8 +15,7 @@ use super::{
     goroutine::{frames, wait_of},
     process_of,
 };
-use crate::finding::Diagnosis;
-use crate::inspect::Inspection;
+use crate::{finding::Diagnosis, inspect::Inspection};
 use ids::{Goid, ImageAddr, Tid};
 
 /// Most groups listed, the largest ones.

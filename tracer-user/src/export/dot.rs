@@ -11,8 +11,10 @@ use std::{
 use rustc_hash::{FxHashMap, FxHashSet};
 
 use super::text::{duration, place, short_function};
-use crate::document::{Address, Document, Goroutine, Holder, Object};
-use crate::finding::Verdict;
+use crate::{
+    document::{Address, Document, Goroutine, Holder, Object},
+    finding::Verdict,
+};
 use ids::Goid;
 
 /// Most objects drawn: Graphviz lays out no more in bearable time.

@@ -4,8 +4,7 @@
 use std::io::{self, Write};
 
 use super::groups::groups;
-use crate::document::Document;
-use crate::target_text::TargetText;
+use crate::{document::Document, target_text::TargetText};
 
 /// Prints `document` as folded stacks.
 ///

@@ -2,16 +2,15 @@
 //!
 //! All of them are made from one [`document::Document`], so that they cannot disagree.
 
-pub mod board;
 pub mod documents;
 pub mod dot;
 pub mod folded;
 pub mod grouped;
 pub mod groups;
-pub mod histogram;
 pub mod http;
 pub mod json;
 pub mod metrics;
+pub mod on_demand;
 pub mod pprof;
 #[cfg(feature = "tui")]
 pub mod terminal;

@@ -16,8 +16,10 @@ use serde::Serialize;
 use tokio::sync::watch;
 
 use super::json;
-use crate::document::{Member, Members, Overview, SCHEMA, StackGroup};
-use crate::inspect::Inspection;
+use crate::{
+    document::{Member, Members, Overview, SCHEMA, StackGroup},
+    inspect::Inspection,
+};
 use ids::{Goid, Pid};
 use process::ProcessKey;
 

@@ -4,13 +4,15 @@ use std::{sync::Arc, time::Duration};
 
 use rustc_hash::FxHashSet;
 
-use crate::finding::{
-    confirm::unmoved,
-    diagnose::{Diagnosis, REACH},
-    graphs::FollowedGraphs,
-    model::{Finding, FindingKind, Verdict},
+use crate::{
+    finding::{
+        confirm::unmoved,
+        diagnose::{Diagnosis, REACH},
+        graphs::FollowedGraphs,
+        model::{Finding, FindingKind, Verdict},
+    },
+    timeline::ProcessState,
 };
-use crate::timeline::ProcessState;
 use ids::Goid;
 use process::ProcessKey;
 use resources::clock::monotonic_ns;

@@ -24,7 +24,7 @@ use crate::finding::{
 use holders::{Analyzer, Locks, TIMERS, holders};
 use ids::{Goid, Pid};
 use image::{Image, ImageError};
-use memory::CoreError;
+use memory::{CoreError, ReadError};
 use process::{CpuLimit, FileIdentity, ImageCache, Process, ProcessError, Untraceable, cpu_limit};
 use reach::{Prover, freeze::FreezeError};
 use resources::cancellation::{Cancellation, Cut, Work, sleep};
@@ -67,6 +67,35 @@ pub enum InspectError {
     /// It could not be held still.
     #[error(transparent)]
     Held(#[from] FreezeError),
+}
+
+impl InspectError {
+    /// Whether the process is no longer there.
+    #[must_use]
+    pub fn is_gone(&self) -> bool {
+        match self {
+            Self::Untraceable(Untraceable::Process(error)) => {
+                matches!(
+                    **error,
+                    ProcessError::Gone(_) | ProcessError::Zombie(_) | ProcessError::Replaced(_)
+                )
+            }
+            Self::Snapshot(SnapshotError::Memory(ReadError::Gone)) | Self::Cut(Cut::Ended) => true,
+            Self::Untraceable(_)
+            | Self::Core(_)
+            | Self::Snapshot(_)
+            | Self::Held(_)
+            | Self::Silent
+            | Self::Broken
+            | Self::Cut(Cut::Unwanted | Cut::Late | Cut::Full) => false,
+        }
+    }
+
+    /// Whether it failed for want of a file descriptor of ours.
+    #[must_use]
+    pub fn is_shortage(&self) -> bool {
+        matches!(self, Self::Untraceable(error) if error.is_shortage())
+    }
 }
 
 impl From<ImageError> for InspectError {

@@ -16,14 +16,16 @@ use super::{
     ending::{Ending, ended},
     failure, output,
     percent::share,
-    probing::{Probing, Settings},
     stderr,
     threshold::FailOn,
-    walker::{Manners, Walker},
     walking,
 };
 use crate::{
-    export::metrics::Own,
+    daemon::{
+        heap_walk_worker::{Manners, Walker},
+        probe_manager::{Probing, Settings},
+        self_metrics::Own,
+    },
     finding::{self},
     inspect::{InspectError, Inspector},
 };

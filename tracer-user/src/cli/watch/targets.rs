@@ -13,11 +13,9 @@ use crate::{
     cli::{
         Failure,
         changes::{Findings, Report},
-        failure::{from_look, is_gone},
-        follow::Followed,
-        probing::Probing,
-        walker::Walker,
+        failure::from_look,
     },
+    daemon::{heap_walk_worker::Walker, probe_manager::Probing, process_findings::Followed},
     finding::{Change, Finding, Growth, Verdict},
     inspect::{History, InspectError, Inspection, Inspector},
     timeline::Schedule,
@@ -249,7 +247,7 @@ impl Targets {
             tracing::debug!(%pid, %error, "cannot look");
         } else if !known {
             return Err(from_look(error));
-        } else if is_gone(&error) {
+        } else if error.is_gone() {
             report.gone(pid)?;
             self.over = true;
         } else {

@@ -4,8 +4,10 @@ use std::io::{self, Write};
 
 use serde::Deserialize;
 
-use crate::document::Document;
-use crate::export::{dot, folded, grouped, json, pprof, text};
+use crate::{
+    document::Document,
+    export::{dot, folded, grouped, json, pprof, text},
+};
 
 /// A representation.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord, Deserialize)]

@@ -24,8 +24,7 @@ use tokio::{
 pub use format::Format;
 pub use spool::{Spool, SpoolError};
 
-use crate::document::Document;
-use crate::inspect::Inspection;
+use crate::{document::Document, inspect::Inspection};
 use process::ProcessKey;
 use resources::clock::own_cpu_time;
 

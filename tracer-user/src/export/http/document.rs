@@ -3,8 +3,6 @@
 //!
 //! [`Documents`]: crate::export::documents::Documents
 
-use std::sync::Arc;
-
 use axum::{
     body::Body,
     extract::{Path, Query, State},
@@ -13,12 +11,12 @@ use axum::{
 };
 use serde::Deserialize;
 
-use super::view::{self, Question};
+use super::{
+    Api,
+    view::{self, Question},
+};
 use crate::{
-    export::{
-        board::Board,
-        documents::{Format, Refusal, Spool},
-    },
+    export::documents::{Format, Refusal, Spool},
     target_text::clean,
 };
 use ids::Pid;
@@ -31,7 +29,7 @@ pub struct Options {
 
 /// Answers one request.
 pub async fn document(
-    State(board): State<Arc<Board>>,
+    State(api): State<Api>,
     Path(pid): Path<u32>,
     Query(Options { format }): Query<Options>,
     Query(question): Query<Question>,
@@ -39,12 +37,12 @@ pub async fn document(
 ) -> Response {
     let pid = Pid(pid);
     if question.is_of_view() {
-        return view::view(&board, pid, &question, &headers).await;
+        return view::view(&api, pid, &question, &headers).await;
     }
-    let Some(key) = board.key_of(pid) else {
+    let Some(key) = api.board.key_of(pid) else {
         return not_found(pid);
     };
-    match board.documents.get(key, format).await {
+    match api.on_demand.documents.get(key, format).await {
         Ok(spool) => answer(&spool, view::accepts_gzip(&headers)),
         Err(Refusal::Gone) => not_found(pid),
         Err(Refusal::NotYet { retry_after }) => {

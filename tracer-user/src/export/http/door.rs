@@ -18,7 +18,7 @@ use axum::{
 use hyper::body::{Frame, SizeHint};
 
 use super::places::{Full, Kind, Seat, Sitting};
-use crate::export::metrics::{Own, TurnedAway};
+use crate::daemon::self_metrics::{Own, TurnedAway};
 
 const SEC_FETCH_SITE: HeaderName = HeaderName::from_static("sec-fetch-site");
 const SEC_FETCH_MODE: HeaderName = HeaderName::from_static("sec-fetch-mode");

@@ -13,7 +13,7 @@ use tokio::{
 };
 use tokio_stream::{Stream, wrappers::ReceiverStream};
 
-use crate::export::{board::Board, json};
+use crate::{daemon::process_table::Board, export::json};
 
 /// How long changes are gathered into one event.
 const PACE: Duration = Duration::from_secs(1);

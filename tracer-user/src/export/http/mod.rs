@@ -9,7 +9,6 @@ mod connection;
 mod document;
 mod door;
 mod events;
-mod health;
 mod page;
 mod places;
 mod scrape;
@@ -21,7 +20,7 @@ use std::{io, net::IpAddr, sync::Arc};
 
 use axum::{
     Router,
-    extract::{DefaultBodyLimit, State},
+    extract::{DefaultBodyLimit, FromRef, State},
     http::{StatusCode, header},
     middleware,
     response::{IntoResponse, Response},
@@ -34,15 +33,11 @@ use tokio::{
 
 pub use access::{Access, Token};
 pub use door::Hosts;
-pub use health::Health;
 pub use server::ConnectionError;
 pub use tls::{Certificate, TlsError};
 
-use super::{
-    board::Board,
-    json,
-    metrics::{Metrics, Own},
-};
+use super::{json, metrics::Metrics, on_demand::OnDemand};
+use crate::daemon::{health::Health, process_table::Board, self_metrics::Own};
 use resources::descriptors;
 
 /// Longest request body: nothing we serve takes any.
@@ -52,6 +47,8 @@ const BODY_LIMIT: usize = 1 << 10;
 pub struct Service {
     /// The processes.
     pub board: Arc<Board>,
+    /// What clients ask for of single processes.
+    pub on_demand: Arc<OnDemand>,
     /// The metrics.
     pub metrics: Metrics,
     /// Whether the daemon works.
@@ -66,6 +63,19 @@ pub struct Service {
     pub own: Own,
 }
 
+/// What the API reads.
+#[derive(Debug, Clone)]
+struct Api {
+    board: Arc<Board>,
+    on_demand: Arc<OnDemand>,
+}
+
+impl FromRef<Api> for Arc<Board> {
+    fn from_ref(api: &Api) -> Self {
+        Self::clone(&api.board)
+    }
+}
+
 impl Service {
     fn routes(self) -> Router {
         // A place is taken last: it may be another one's.
@@ -74,7 +84,10 @@ impl Service {
             .route("/api/v1/processes", get(processes))
             .route("/api/v1/processes/{pid}", get(document::document))
             .route("/api/v1/events", get(events::events))
-            .with_state(self.board)
+            .with_state(Api {
+                board: self.board,
+                on_demand: self.on_demand,
+            })
             .layer(place.clone())
             .layer(middleware::from_fn_with_state(self.access, access::guard));
         let open = Router::new()

@@ -21,7 +21,7 @@ use super::{
     places::{Full, Places, Seat},
     tls::Certificate,
 };
-use crate::export::metrics::{Own, TurnedAway};
+use crate::daemon::self_metrics::{Own, TurnedAway};
 
 /// How long a client may take for the header of a request, and to begin the next one.
 const HEADER_TIMEOUT: Duration = Duration::from_secs(10);

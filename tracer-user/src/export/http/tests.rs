@@ -9,12 +9,15 @@ use tokio::{
     time::sleep,
 };
 
-use super::{Access, Health, Hosts, Service};
-use crate::document::example;
-use crate::export::{
-    board::{self, Board},
-    metrics::{Metrics, Own},
-    view::View,
+use super::{Access, Hosts, Service};
+use crate::{
+    daemon::{
+        health::Health,
+        process_table::{self, Board},
+        self_metrics::Own,
+    },
+    document::example,
+    export::{metrics::Metrics, on_demand::OnDemand, view::View},
 };
 use ids::Pid;
 use process::ProcessKey;
@@ -22,22 +25,25 @@ use process::ProcessKey;
 struct Server {
     address: SocketAddr,
     board: Arc<Board>,
+    on_demand: Arc<OnDemand>,
     _stop: oneshot::Sender<()>,
 }
 
 async fn start(access: Access) -> Server {
-    let board = Arc::new(Board::default());
-    let (key, entry) = board::example::entry();
+    let on_demand = Arc::new(OnDemand::default());
+    let board = Arc::new(Board::with_viewers(Arc::clone(&on_demand) as _));
+    let (key, entry) = process_table::example::entry();
     board.show(key, entry);
     // As if it had been looked at while somebody watched.
-    assert!(board.views.watch(key, false).1);
+    assert!(on_demand.views.watch(key, false).1);
     let view = View::of(example::overview(), Duration::ZERO);
-    board.views.keep(key, Arc::new(view));
+    on_demand.views.keep(key, Arc::new(view));
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = listener.local_addr().unwrap();
     let (stop, stopping) = oneshot::channel::<()>();
     let service = Service {
         board: Arc::clone(&board),
+        on_demand: Arc::clone(&on_demand),
         metrics: Metrics::new(Arc::clone(&board), &Own::default()),
         health: Arc::new(Health::default()),
         access,
@@ -45,24 +51,27 @@ async fn start(access: Access) -> Server {
         certificate: None,
         own: Own::default(),
     };
-    tokio::spawn(answer_documents(Arc::clone(&board)));
+    tokio::spawn(answer_documents(Arc::clone(&on_demand)));
     tokio::spawn(service.serve(listener, async {
         let _ = stopping.await;
     }));
     Server {
         address,
         board,
+        on_demand,
         _stop: stop,
     }
 }
 
 /// Has the example for whoever asks for a document, as the tracing side would.
-async fn answer_documents(board: Arc<Board>) {
+async fn answer_documents(on_demand: Arc<OnDemand>) {
     loop {
-        let wanted = board.documents.take_wanted();
+        let wanted = on_demand.documents.take_wanted();
         if let Some(key) = wanted.filter(|key| key.pid == Pid(4711)) {
             let document = example::document();
-            board.documents.answer_with(key, &document, Duration::ZERO);
+            on_demand
+                .documents
+                .answer_with(key, &document, Duration::ZERO);
         }
         sleep(Duration::from_millis(10)).await;
     }
@@ -216,11 +225,11 @@ async fn a_document_is_compressed_for_those_who_take_that() {
 #[tokio::test]
 async fn who_goes_away_is_not_waited_for() {
     let server = start(Access::Open).await;
-    let (key, entry) = board::example::entry();
+    let (key, entry) = process_table::example::entry();
     // Nobody looks at this one.
     let key = ProcessKey { pid: Pid(7), ..key };
     server.board.show(key, entry);
-    let documents = &server.board.documents;
+    let documents = &server.on_demand.documents;
     let client = server.request("/api/v1/processes/7", HOST).await;
     while !documents.is_awaited(key) {
         sleep(Duration::from_millis(10)).await;
@@ -242,7 +251,7 @@ async fn changes_of_the_list_are_streamed() {
         assert!(read > 0, "the stream ended: {seen}");
         seen.push_str(&String::from_utf8_lossy(&buffer[..read]));
     }
-    let (key, _) = board::example::entry();
+    let (key, _) = process_table::example::entry();
     server.board.remove(key);
     while !seen.contains(r#""processes":[]"#) {
         let read = stream.read(&mut buffer).await.unwrap();

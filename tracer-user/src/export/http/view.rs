@@ -14,9 +14,8 @@ use axum::{
 use serde::Deserialize;
 use tokio::time::{Instant, timeout_at};
 
-use super::document::not_found;
+use super::{Api, document::not_found};
 use crate::export::{
-    board::Board,
     json,
     view::{MAX_PAGE, View, compressed},
 };
@@ -54,8 +53,8 @@ impl Question {
 const PATIENCE: Duration = Duration::from_secs(10);
 
 /// Answers one request.
-pub async fn view(board: &Board, pid: Pid, question: &Question, headers: &HeaderMap) -> Response {
-    let view = match current(board, pid, question.fresh).await {
+pub async fn view(api: &Api, pid: Pid, question: &Question, headers: &HeaderMap) -> Response {
+    let view = match current(api, pid, question.fresh).await {
         Ok(view) => view,
         Err(response) => return response,
     };
@@ -127,17 +126,17 @@ pub fn accepts_gzip(headers: &HeaderMap) -> bool {
 
 /// The last look at the process that has `pid` now; the next one where there is none, or that is
 /// wanted and may be.
-async fn current(board: &Board, pid: Pid, fresh: bool) -> Result<Arc<View>, Response> {
-    let mut kept = board.views.kept();
+async fn current(api: &Api, pid: Pid, fresh: bool) -> Result<Arc<View>, Response> {
+    let mut kept = api.on_demand.views.kept();
     let until = Instant::now() + PATIENCE;
     // The look that is too old for this client.
     let mut old = None;
     loop {
-        let Some(key) = board.key_of(pid) else {
+        let Some(key) = api.board.key_of(pid) else {
             return Err(not_found(pid));
         };
         kept.mark_unchanged();
-        let (view, wanted) = board.views.watch(key, fresh && old.is_none());
+        let (view, wanted) = api.on_demand.views.watch(key, fresh && old.is_none());
         let late = Instant::now() >= until;
         match view {
             Some(view) if wanted && old.is_none() && !late => old = Some(view),

@@ -1,10 +1,6 @@
 //! Metrics by prometheus-client. docs/metrics.md lists them.
 
 mod exposition;
-mod figures;
-mod found;
-mod labels;
-mod own;
 mod processes;
 
 use std::sync::Arc;
@@ -12,12 +8,8 @@ use std::sync::Arc;
 use prometheus_client::{encoding::text, registry::Registry};
 
 pub use exposition::Format;
-pub use figures::Figures;
-pub use found::{FoundFindings, FoundSeries};
-use labels::{Identity, Label};
-pub use own::{ErrorKind, Outcome, Own, Traced, TurnedAway};
 
-use super::board::Board;
+use crate::daemon::{process_table::Board, self_metrics::Own};
 
 /// All metrics of the daemon.
 #[derive(Debug)]
@@ -57,9 +49,14 @@ mod tests {
         sync::Arc,
     };
 
-    use super::{Format, Metrics, Outcome, Own};
-    use crate::document;
-    use crate::export::board::{Board, example};
+    use super::{Format, Metrics};
+    use crate::{
+        daemon::{
+            process_table::{Board, example},
+            self_metrics::{Outcome, Own},
+        },
+        document,
+    };
     use probes::Irregularities;
 
     fn encode(format: Format) -> String {

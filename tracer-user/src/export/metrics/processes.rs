@@ -14,11 +14,15 @@ use prometheus_client::{
     metrics::MetricType,
 };
 
-use super::{Figures, FoundSeries, Identity, Label};
-use crate::export::{
-    board::{Board, Entry, Mode, Rates, Switches},
-    histogram::WaitHistogram,
-    text,
+use crate::{
+    daemon::{
+        found_findings::FoundSeries,
+        labels::{Identity, Label},
+        process_metrics::Figures,
+        process_table::{Board, Entry, Mode, Rates, Switches},
+        wait_histogram::WaitHistogram,
+    },
+    export::text,
 };
 
 /// Encodes what the board shows.

@@ -9,10 +9,7 @@ use ratatui::{
     widgets::{Row, Table, TableState},
 };
 
-use crate::{
-    export::{board::Listed, text},
-    target_text::TargetText,
-};
+use crate::{daemon::process_table::Listed, export::text, target_text::TargetText};
 
 /// The list with its selection, which follows the process and not the row.
 #[derive(Debug, Default)]

@@ -15,8 +15,7 @@ use ratatui::{
 };
 
 use self::{list::List, process::ProcessView};
-use super::board::Listed;
-use crate::document::Document;
+use crate::{daemon::process_table::Listed, document::Document};
 use ids::Pid;
 
 /// What the command has to do after a key.

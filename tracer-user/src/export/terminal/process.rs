@@ -11,10 +11,12 @@ use ratatui::{
     widgets::{Paragraph, Tabs},
 };
 
-use crate::document::Document;
-use crate::export::{
-    groups::groups,
-    text::{self, Paint, count, duration, place, short_function},
+use crate::{
+    document::Document,
+    export::{
+        groups::groups,
+        text::{self, Paint, count, duration, place, short_function},
+    },
 };
 use ids::Pid;
 

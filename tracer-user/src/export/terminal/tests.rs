@@ -9,8 +9,7 @@ use ratatui::{
 };
 
 use super::{Action, View};
-use crate::document::example;
-use crate::export::board;
+use crate::{daemon::process_table, document::example};
 use ids::Pid;
 
 fn screen(view: &mut View) -> String {
@@ -28,8 +27,8 @@ fn press(view: &mut View, key: KeyCode) -> Action {
     view.on_key(KeyEvent::from(key))
 }
 
-fn listed() -> board::Listed {
-    board::example::entry().1.listed
+fn listed() -> process_table::Listed {
+    process_table::example::entry().1.listed
 }
 
 #[test]
@@ -38,7 +37,7 @@ fn the_stuck_process_comes_first_and_stays_selected() {
     healthy.process.pid = Pid(1);
     healthy.process.key = "1-1".to_owned();
     healthy.process.command = "healthy".into();
-    healthy.findings = board::Findings::default();
+    healthy.findings = process_table::Findings::default();
     let mut view = View::default();
     view.set_processes(vec![healthy.clone(), listed()]);
     let text = screen(&mut view);

@@ -12,13 +12,15 @@ use super::{
     inspector::Inspector,
     inspector::{InspectError, Inspection},
 };
-use crate::finding::{
-    Diagnosis, Finding, Verdict,
-    coroutine::resumers,
-    phrase,
-    scene::{Scene, capitalised},
+use crate::{
+    finding::{
+        Diagnosis, Finding, Verdict,
+        coroutine::resumers,
+        phrase,
+        scene::{Scene, capitalised},
+    },
+    target_text::TargetText,
 };
-use crate::target_text::TargetText;
 use holders::PendingRelease;
 use ids::{Goid, Pid, TargetAddr};
 use reach::{self, Path, Prover};

@@ -16,11 +16,13 @@ use std::{
 use flate2::{Compression, CrcWriter, write::GzEncoder};
 use serde::{Deserialize, Serialize};
 
-use super::super::{
-    file::copy,
-    subject::{Moment, Subject},
+use crate::{
+    recording::{
+        file::copy,
+        subject::{Moment, Subject},
+    },
+    timeline::{Event, Parked},
 };
-use crate::timeline::{Event, Parked};
 use memory::Pages;
 
 /// The first line of a file.
@@ -152,13 +154,8 @@ impl<W: Write> Writer<W> {
 mod tests {
     use flate2::{CrcReader, bufread::GzDecoder};
 
-    use super::{
-        super::{
-            super::file::{FormatError, HEADER_LIMIT},
-            reader::Reader,
-        },
-        *,
-    };
+    use super::{super::reader::Reader, *};
+    use crate::recording::file::{FormatError, HEADER_LIMIT};
     use ids::TargetAddr;
     use image::WaitReason;
     use memory::PAGE;

@@ -8,12 +8,10 @@ use std::{
 use flate2::{CrcReader, bufread::GzDecoder};
 use serde::de::DeserializeOwned;
 
-use super::{
-    super::{
-        file::{EXECUTABLE_LIMIT, FormatError, HEADER_LIMIT, copy, name, number},
-        subject::{Moment, Subject},
-    },
-    file::{END, Entry, MOMENT, NAME, TOLD},
+use super::file::{END, Entry, MOMENT, NAME, TOLD};
+use crate::recording::{
+    file::{EXECUTABLE_LIMIT, FormatError, HEADER_LIMIT, copy, name, number},
+    subject::{Moment, Subject},
 };
 use memory::{PAGE, PAGES_LIMIT, Pages};
 

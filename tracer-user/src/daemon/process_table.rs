@@ -11,13 +11,15 @@ use serde::{Deserialize, Serialize};
 use tokio::sync::watch;
 
 use super::{
-    documents::Documents,
-    histogram::WaitHistogram,
-    metrics::{Figures, FoundFindings, FoundSeries},
-    view::Views,
+    found_findings::{FoundFindings, FoundSeries},
+    process_metrics::Figures,
+    viewers::Viewers,
+    wait_histogram::WaitHistogram,
 };
-use crate::document::{self, SCHEMA};
-use crate::finding::Finding;
+use crate::{
+    document::{self, SCHEMA},
+    finding::Finding,
+};
 use ids::Pid;
 use process::ProcessKey;
 
@@ -226,27 +228,36 @@ pub struct Board {
     entries: RwLock<BTreeMap<ProcessKey, Arc<Entry>>>,
     /// What has been found, in processes that are no longer shown, too.
     found: Mutex<FoundFindings>,
-    /// The last looks at those processes that somebody watches.
-    pub views: Views,
-    /// Documents of those processes that somebody asks for.
-    pub documents: Arc<Documents>,
+    /// Who shows single processes.
+    viewers: Arc<dyn Viewers>,
     /// Counts the changes of what the list shows.
     changes: watch::Sender<u64>,
 }
 
 impl Default for Board {
     fn default() -> Self {
-        Self {
-            entries: RwLock::default(),
-            found: Mutex::default(),
-            views: Views::default(),
-            documents: Arc::default(),
-            changes: watch::Sender::new(0),
-        }
+        Self::with_viewers(Arc::new(()))
     }
 }
 
 impl Board {
+    /// Returns an empty board; `viewers` show single processes of it.
+    #[must_use]
+    pub fn with_viewers(viewers: Arc<dyn Viewers>) -> Self {
+        Self {
+            entries: RwLock::default(),
+            found: Mutex::default(),
+            viewers,
+            changes: watch::Sender::new(0),
+        }
+    }
+
+    /// Who shows single processes.
+    #[must_use]
+    pub fn viewers(&self) -> &dyn Viewers {
+        &*self.viewers
+    }
+
     /// Shows `entry` for the process `key`, in place of what was shown before.
     pub fn show(&self, key: ProcessKey, entry: Entry) {
         let listed = entry.listed.clone();
@@ -279,8 +290,7 @@ impl Board {
 
     /// Shows the process `key` no more.
     pub fn remove(&self, key: ProcessKey) {
-        self.views.forget(key);
-        self.documents.forget(key);
+        self.viewers.forget(key);
         let before = self
             .entries
             .write()
@@ -346,8 +356,7 @@ pub mod example {
     use std::time::{Duration, SystemTime};
 
     use super::{Entry, Findings, Listed, Mode, ProcessKey, Rates, Switches, WaitHistogram};
-    use crate::document::example;
-    use crate::export::metrics::Figures;
+    use crate::{daemon::process_metrics::Figures, document::example};
     use ids::Pid;
     use process::StartTime;
 

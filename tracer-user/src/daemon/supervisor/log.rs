@@ -102,9 +102,8 @@ mod tests {
 
     use super::*;
     use crate::{
-        cli::{fleet::fixture, logging::clean_fields},
-        document::example,
-        finding::FindingId,
+        daemon::supervisor::fixture, document::example, finding::FindingId,
+        log_fields::clean_fields,
     };
 
     /// What is written to it.

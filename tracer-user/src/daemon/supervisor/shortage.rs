@@ -3,7 +3,7 @@
 use std::time::{Duration, Instant};
 
 use super::Shared;
-use crate::export::metrics::ErrorKind;
+use crate::daemon::self_metrics::ErrorKind;
 use resources::descriptors;
 
 /// So long after the last time there is no shortage any more.

@@ -15,7 +15,7 @@ use std::{
     time::Duration,
 };
 
-use crate::export::http::Health;
+use crate::daemon::health::Health;
 
 /// The service manager, if one started us and wants to hear.
 #[derive(Debug)]

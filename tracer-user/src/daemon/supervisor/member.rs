@@ -7,10 +7,12 @@ use std::{
 };
 
 use crate::{
-    cli::{attendance::Refused, follow::Followed, probing::Probing},
-    export::{
-        board::{Mode, Probed},
-        histogram::WaitHistogram,
+    daemon::{
+        attendance::Refused,
+        probe_manager::Probing,
+        process_findings::Followed,
+        process_table::{Mode, Probed},
+        wait_histogram::WaitHistogram,
     },
     finding::Growth,
 };
@@ -18,7 +20,7 @@ use ids::Pid;
 use process::{Process, ProcessKey, StartTime};
 
 use super::{
-    custody::Custody,
+    history_slot::Custody,
     log::Name,
     pace::{Allowance, Pace},
 };

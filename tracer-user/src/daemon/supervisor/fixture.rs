@@ -3,13 +3,15 @@
 use std::{path::PathBuf, sync::Arc, time::Duration};
 
 use super::{Fleet, Options, Selection, Shared};
-use crate::kubernetes::Pods;
 use crate::{
-    cli::{
+    daemon::{
         attendance::Attendance,
-        probing::{Probing, Settings},
+        health::Health,
+        kubernetes::Pods,
+        probe_manager::{Probing, Settings},
+        process_table::Board,
+        self_metrics::Own,
     },
-    export::{board::Board, http::Health, metrics::Own},
     finding::{self},
     inspect::Inspector,
 };

@@ -5,20 +5,18 @@ use std::time::{Duration, Instant};
 
 use super::{
     Choice, Fleet, Member,
-    custody::Custody,
     errands::{Brought, Errand},
+    history_slot::Custody,
     pace::Allowance,
 };
 use crate::{
-    cli::{
+    daemon::{
         attendance::{Lost, Place, Subject},
-        follow::entry_of_silent,
+        process_findings::entry_of_silent,
+        process_table::{Mode, Probed, Switches},
+        self_metrics::ErrorKind,
     },
     document::command,
-    export::{
-        board::{Mode, Probed, Switches},
-        metrics::ErrorKind,
-    },
 };
 use ids::Pid;
 use process::{Owner, Process, ProcessKey};

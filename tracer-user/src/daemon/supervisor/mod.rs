@@ -2,24 +2,24 @@
 //! bounded cost, and shown on the board. The daemon and the terminal view run it on a thread of its
 //! own.
 
-mod arrivals;
-mod custody;
 mod discovery;
 mod errands;
 #[cfg(test)]
 mod fixture;
-mod glances;
+mod heap_walks;
+mod history_slot;
+mod inspection_pool;
+mod inspections;
+mod lifecycle;
 mod log;
-mod lookers;
-mod looks;
 mod member;
 mod pace;
 mod plan;
 mod selection;
+mod semaphore_polls;
 mod shortage;
 mod silent;
 mod todo;
-mod walks;
 
 use std::{
     collections::BTreeMap,
@@ -31,13 +31,13 @@ use std::{
 use self::{
     discovery::Discovery,
     errands::Errands,
-    glances::Glances,
-    lookers::Lookers,
+    heap_walks::WalkOrder,
+    inspection_pool::Lookers,
     member::Member,
     pace::{Allowance, Pace},
     plan::{Candidate, Plan},
+    semaphore_polls::Glances,
     shortage::Shortage,
-    walks::WalkOrder,
 };
 pub use self::{
     selection::{Choice, Selection},
@@ -45,12 +45,11 @@ pub use self::{
 };
 use super::{
     attendance::Attendance,
-    probing::{News, Probing},
-    walker::{Manners, Walker},
+    heap_walk_worker::{Manners, Walker},
+    probe_manager::{News, Probing},
 };
-use crate::kubernetes::Pods;
 use crate::{
-    export::{board::Board, http::Health, metrics::Own},
+    daemon::{health::Health, kubernetes::Pods, process_table::Board, self_metrics::Own},
     inspect::Inspector,
     timeline::{Schedule, Why},
 };

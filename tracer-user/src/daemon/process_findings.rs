@@ -5,11 +5,11 @@ use std::{collections::BTreeMap, time::SystemTime};
 use rustc_hash::FxHashSet;
 
 use crate::{
-    document::{Clock, ImageFacts, Process as Facts},
-    export::{
-        board::{Entry, Findings, Listed, Mode, Probed, Rates, Switches},
-        metrics::Figures,
+    daemon::{
+        process_metrics::Figures,
+        process_table::{Entry, Findings, Listed, Mode, Probed, Rates, Switches},
     },
+    document::{Clock, ImageFacts, Process as Facts},
     finding::{Change, Finding, FindingKind, Growth, Life, Readiness, Verdict},
     inspect::Inspection,
 };

@@ -26,7 +26,7 @@ use resources::{
     scheduling::this_thread,
 };
 
-use super::fleet::Urgency;
+use super::supervisor::Urgency;
 
 /// Work that is younger than this is not watched: nearly all is.
 const YOUNG: Duration = Duration::from_millis(300);

@@ -17,7 +17,7 @@ use std::{
 
 use super::todo::{MOST_HELD, PATIENCE};
 use crate::{
-    cli::attendance::{Attendance, Place, Subject},
+    daemon::attendance::{Attendance, Place, Subject},
     inspect::{History, Inspector},
 };
 use ids::Pid;

@@ -22,9 +22,9 @@ use std::{
 use self::tracker::Tracker;
 pub use self::{news::News, switch::Switch};
 use crate::{
-    export::{
-        board::{Mode, Switches},
-        metrics::Own,
+    daemon::{
+        process_table::{Mode, Switches},
+        self_metrics::Own,
     },
     timeline::Parked,
 };

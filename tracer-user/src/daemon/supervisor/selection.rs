@@ -2,8 +2,7 @@
 
 use clap::Args;
 
-use crate::document::command;
-use crate::kubernetes::Pods;
+use crate::{daemon::kubernetes::Pods, document::command};
 use process::{ContainerNames, Process};
 
 /// Which Go processes to follow; all of them without any of these. Several of one option widen the

@@ -2,10 +2,7 @@
 
 use std::{fmt, time::Duration};
 
-use crate::{
-    cli::percent::percent,
-    export::{board::Mode, text},
-};
+use crate::{daemon::process_table::Mode, document::words::percent, export::text};
 use ids::Pid;
 
 /// A step that a governor has taken.

@@ -3,7 +3,7 @@
 use std::time::Instant;
 
 use super::{Fleet, member::Member, pace::Allowance};
-use crate::{cli::walker::Walker, finding::Diagnosis, inspect::History};
+use crate::{daemon::heap_walk_worker::Walker, finding::Diagnosis, inspect::History};
 use ids::Pid;
 use process::{Owner, ProcessKey};
 
@@ -91,9 +91,9 @@ mod tests {
     use std::{sync::Arc, thread};
 
     use super::*;
-    use crate::cli::{
-        fleet::fixture::{fleet, process},
-        walker::Manners,
+    use crate::daemon::{
+        heap_walk_worker::Manners,
+        supervisor::fixture::{fleet, process},
     };
 
     #[test]

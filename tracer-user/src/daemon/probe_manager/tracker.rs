@@ -10,9 +10,9 @@ use tracer_common::Record;
 
 use super::{Standing, governed::Governed, news::News};
 use crate::{
-    export::{
-        board::{Mode, Switches},
-        metrics::{ErrorKind, Own},
+    daemon::{
+        process_table::{Mode, Switches},
+        self_metrics::{ErrorKind, Own},
     },
     timeline::{self, Parked},
 };

@@ -21,7 +21,7 @@ use super::{
     todo::{Job, Looking, Order, PATIENCE, THREADS, Todo, Urgency},
 };
 use crate::{
-    cli::attendance::{Attendance, Place, Subject},
+    daemon::attendance::{Attendance, Place, Subject},
     inspect::{History, InspectError, Inspection, Inspector},
 };
 use ids::Tid;

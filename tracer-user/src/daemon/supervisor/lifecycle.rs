@@ -3,7 +3,11 @@
 use std::time::Instant;
 
 use super::{Choice, Fleet, Member, discovery::Ran, member, pace::Allowance};
-use crate::{cli::probing::News, document::command, export::metrics::Traced, timeline::Event};
+use crate::{
+    daemon::{probe_manager::News, self_metrics::Traced},
+    document::command,
+    timeline::Event,
+};
 use ids::Pid;
 use process::{Process, ProcessError, ProcessKey};
 
@@ -171,7 +175,7 @@ impl Fleet {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::cli::fleet::fixture::{fleet, process};
+    use crate::daemon::supervisor::fixture::{fleet, process};
 
     fn members(fleet: &Fleet) -> Vec<(ProcessKey, u64)> {
         let members = fleet.members.iter();

@@ -1,29 +1,22 @@
 //! Placing the probes on a process, having it looked at, and showing what that tells.
 
-use std::{
-    sync::Arc,
-    time::{Duration, Instant},
-};
+use std::time::{Duration, Instant};
 
 use super::{
     Choice, Fleet,
     errands::{self, Errand, Prepared},
+    inspection_pool::Done,
     log::Name,
-    lookers::Done,
     member::{Member, probed},
     pace::{self, Pace},
     todo::{Order, Urgency},
 };
 use crate::{
-    cli::{
+    daemon::{
         attendance::Subject,
-        failure::{is_gone, is_shortage},
-        follow::entry_of_unseen,
-    },
-    export::{
-        board::Probed,
-        metrics::{ErrorKind, Outcome},
-        view::View,
+        process_findings::entry_of_unseen,
+        process_table::Probed,
+        self_metrics::{ErrorKind, Outcome},
     },
     finding::Change,
     inspect::{InspectError, Inspection},
@@ -162,18 +155,17 @@ impl Fleet {
     /// Has those processes looked at now that viewers wait for.
     pub(super) fn heed_viewers(&mut self) {
         let board = &self.shared.board;
-        let mut wanted = board.views.take_wanted();
-        wanted.extend(board.documents.take_wanted());
+        let wanted = board.viewers().take_wanted();
         for key in wanted {
             let Some(member) = self.members.get_mut(&key) else {
-                self.shared.board.documents.forget(key);
+                self.shared.board.viewers().forget(key);
                 continue;
             };
             if member.past.here().is_some() {
                 self.look(key, Urgency::Urgent);
             } else if self.is_glanced_at(key) {
                 // That takes no time: the next turn looks.
-                self.shared.board.views.want(key);
+                self.shared.board.viewers().postpone(key);
             } else {
                 self.lookers.hurry(key);
             }
@@ -265,16 +257,12 @@ impl Fleet {
         let news = changes
             .iter()
             .any(|change| matches!(change, Change::Appeared(_)));
-        let watched = self.shared.board.views.is_watched(key);
+        let watched = self.shared.board.viewers().is_watched(key);
         member.fruitless = match urgency {
             Urgency::Urgent if !news && watched => member.fruitless,
             Urgency::Urgent if !news => member.fruitless.saturating_add(1),
             Urgency::Urgent | Urgency::Routine => 0,
         };
-        if watched {
-            let view = Arc::new(View::new(&look, cost));
-            self.shared.board.views.keep(key, view);
-        }
         if self.shared.looker.has_memory_to_walk(&look.diagnosis) {
             member.walk_if_due(key, &look.diagnosis, &mut self.walks);
         }
@@ -292,7 +280,7 @@ impl Fleet {
             member.name.log(change, counted);
         }
         self.shared.board.show(key, entry);
-        self.shared.board.documents.hand_over(key, look, cost);
+        self.shared.board.viewers().inspected(key, look, cost);
     }
 
     /// Shows what the probes tell where that has changed since the last look.
@@ -315,7 +303,7 @@ impl Fleet {
     }
 
     fn failed(&mut self, key: ProcessKey, error: &InspectError) {
-        if is_gone(error) {
+        if error.is_gone() {
             self.remove(key);
             return;
         }
@@ -325,7 +313,7 @@ impl Fleet {
         let Some(member) = self.members.get_mut(&key) else {
             return;
         };
-        if is_shortage(error) {
+        if error.is_shortage() {
             member.due = Instant::now() + self.pace.after_failures(1);
             return;
         }
@@ -338,7 +326,7 @@ impl Fleet {
         });
         member.failures = member.failures.saturating_add(1);
         member.due = Instant::now() + self.pace.after_failures(member.failures);
-        self.shared.board.documents.fail(key, error.to_string());
+        self.shared.board.viewers().failed(key, &error.to_string());
         self.shared.board.remove(key);
     }
 }

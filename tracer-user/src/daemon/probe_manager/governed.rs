@@ -4,7 +4,7 @@ use std::time::{Duration, Instant};
 
 use super::{Standing, Switch, switch::Step};
 use crate::{
-    export::board::{Mode, Switches},
+    daemon::process_table::{Mode, Switches},
     timeline::Parked,
 };
 use ids::Pid;

@@ -8,7 +8,7 @@ use std::{
 
 use rustc_hash::FxHashSet;
 
-use super::{Identity, Label};
+use super::labels::{Identity, Label};
 use crate::{
     document::Process,
     export::text,

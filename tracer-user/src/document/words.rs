@@ -4,6 +4,12 @@ use std::time::Duration;
 
 use crate::{document::Frame, finding::without_type_arguments, target_text::TargetText};
 
+/// `1.25 %` of 0.0125.
+#[must_use]
+pub fn percent(share: f64) -> String {
+    format!("{:.2} %", share * 100.0)
+}
+
 /// A duration by its two largest units: `3.2 s`, `42 s`, `3 m 12 s`, `4 h 10 m`, `3 d 4 h`.
 #[must_use]
 pub fn duration(seconds: f64) -> String {
