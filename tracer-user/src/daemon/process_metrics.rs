@@ -7,7 +7,6 @@ use crate::{
     finding::{Finding, FindingKind, Verdict},
 };
 use ids::Goid;
-use image::WaitReason;
 use snapshot::{Goroutine, Snapshot, Status, WaitSince};
 
 /// The numbers of one process, or of several with equal identity added up.
@@ -86,7 +85,7 @@ impl Figures {
         let oldest = self.oldest_wait.entry(reason.as_str()).or_default();
         *oldest = oldest.max(seconds(age_ns));
         let stuck = stuck_after_ns.is_some_and(|after_ns| age_ns >= after_ns);
-        if stuck && waits_for_a_goroutine(reason) {
+        if stuck && reason.kind().is_for_a_goroutine() {
             *self.stuck.entry(reason.as_str()).or_default() += 1;
         }
     }
@@ -125,33 +124,6 @@ const fn state_label(status: Status) -> &'static str {
         Status::Syscall => "syscall",
         Status::Waiting | Status::Leaked => "waiting",
         Status::Idle | Status::CopyStack | Status::Preempted => "other",
-    }
-}
-
-/// Whether a wait for this reason ends by what another goroutine does, so that its age says
-/// something: a sleep and idle I/O may be old and healthy.
-const fn waits_for_a_goroutine(reason: WaitReason) -> bool {
-    match reason {
-        WaitReason::ChanReceive
-        | WaitReason::ChanSend
-        | WaitReason::ChanReceiveNil
-        | WaitReason::ChanSendNil
-        | WaitReason::Select
-        | WaitReason::SelectNoCases
-        | WaitReason::SelectAllNil
-        | WaitReason::MutexLock
-        | WaitReason::RwMutexRLock
-        | WaitReason::RwMutexLock
-        | WaitReason::WaitGroupWait
-        | WaitReason::CondWait
-        | WaitReason::Semacquire => true,
-        WaitReason::Sleep
-        | WaitReason::IoWait
-        | WaitReason::Coroutine
-        | WaitReason::Synctest
-        | WaitReason::FinalizerWait
-        | WaitReason::Runtime
-        | WaitReason::Unknown => false,
     }
 }
 

@@ -124,11 +124,7 @@ impl Document {
         symbolizer: &mut Symbolizer<'_>,
         wanted: impl Fn(&snapshot::SyncObject) -> bool,
     ) -> Vec<Object> {
-        let goroutines = &diagnosis.snapshot.goroutines;
-        let goroutine = |goid: Goid| {
-            let at = goroutines.binary_search_by_key(&goid, |g| g.goid);
-            goroutines.get(at.ok()?)
-        };
+        let goroutine = |goid: Goid| diagnosis.snapshot.goroutine(goid);
         let objects = diagnosis.snapshot.objects.values();
         let mut objects: Vec<&snapshot::SyncObject> = objects.filter(|o| wanted(o)).collect();
         objects.sort_unstable_by_key(|object| object.id);

@@ -38,26 +38,9 @@ pub(super) fn agreed(
 
 /// Whether `g` sat in the same wait in the snapshot `earlier`, and did not run since.
 pub(crate) fn unmoved(earlier: &Snapshot, g: &Goroutine) -> bool {
-    let goroutines = &earlier.goroutines;
-    let Ok(at) = goroutines.binary_search_by_key(&g.goid, |other| other.goid) else {
-        return false;
-    };
-    goroutines
-        .get(at)
-        .is_some_and(|before| same_wait(before, g))
-}
-
-/// Whether two descriptions of a goroutine are of one and the same wait.
-pub(crate) fn same_wait(a: &Goroutine, b: &Goroutine) -> bool {
-    a.status.is_parked()
-        && b.status.is_parked()
-        && a.goid == b.goid
-        && a.g == b.g
-        && a.parks == b.parks
-        && a.sp == b.sp
-        && a.wait_reason == b.wait_reason
-        && a.waits_on == b.waits_on
-        && a.stack == b.stack
+    earlier
+        .goroutine(g.goid)
+        .is_some_and(|before| g.is_same_wait(before))
 }
 
 /// Holder sets that both looks agree on, built once for each pair.

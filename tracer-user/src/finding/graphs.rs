@@ -10,7 +10,7 @@ use super::{
     supposed::with_cycles,
     walk::{HeapWalker, Walked},
 };
-use graph::{AssumeReachable, Cycle, Disposition, GoroutineNode, Verdicts, WaitGraph, solve};
+use graph::{AssumeReachable, Cycle, Disposition, GoroutineNode, VerdictCache, Verdicts, solve};
 use ids::{Goid, TargetAddr};
 
 /// The wait graphs of a process that is looked at again and again: only what changed is worked out
@@ -18,9 +18,9 @@ use ids::{Goid, TargetAddr};
 #[derive(Debug, Default)]
 pub(crate) struct FollowedGraphs {
     /// As each look says.
-    current: WaitGraph,
+    current: VerdictCache,
     /// If only those act who were seen to.
-    supposed: WaitGraph,
+    supposed: VerdictCache,
 }
 
 /// The wait graph solved under several assumptions.
@@ -52,11 +52,9 @@ impl Graphs {
         let snapshot = &*evidence.snapshot;
         let graph = |assume| nodes(snapshot, &evidence.holders, &evidence.pending, assume);
         let nodes = graph(Assume::Anyone);
-        followed.current.follow(&nodes);
         let supposed = graph(Assume::SeenActors(resumers));
-        followed.supposed.follow(&supposed);
         let doubts = Doubts::new(snapshot, &evidence.holders);
-        let current = followed.current.verdicts().clone();
+        let current = followed.current.solve(&nodes).clone();
         let both =
             earlier.map(|earlier| agreed((&earlier.snapshot, &earlier.nodes), (snapshot, &nodes)));
         let agreed = both.as_deref().unwrap_or(&nodes);
@@ -73,7 +71,7 @@ impl Graphs {
             unsettled: None,
             walk_failed: None,
             current,
-            supposed: doubts.settle(followed.supposed.verdicts().clone(), &supposed),
+            supposed: doubts.settle(followed.supposed.solve(&supposed).clone(), &supposed),
             nodes: Vec::new(),
         };
         match walker.map(|walker| walker.solve(agreed, &uses(evidence))) {

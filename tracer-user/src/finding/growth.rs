@@ -173,9 +173,7 @@ impl Growth {
             let Some(group) = &mut finding.group else {
                 continue;
             };
-            let goroutines = &snapshot.goroutines;
-            let at = goroutines.binary_search_by_key(&group.example, |g| g.goid);
-            let example = at.ok().and_then(|at| goroutines.get(at));
+            let example = snapshot.goroutine(group.example);
             let creation_sites = &mut self.creation_sites;
             let site = example.and_then(|g| creation_sites.of(g, symbols, &mut Handed::default()));
             let Some(growth) = sites.iter().find(|s| Some(&s.site) == site.as_ref()) else {

@@ -158,8 +158,7 @@ fn tell(
 
 /// Whether `g` runs, and did so in an `earlier` look.
 fn runs_in(earlier: &Snapshot, g: &Goroutine) -> bool {
-    let at = earlier.goroutines.binary_search_by_key(&g.goid, |g| g.goid);
-    let then = at.ok().and_then(|at| earlier.goroutines.get(at));
+    let then = earlier.goroutine(g.goid);
     g.status == Status::Running && then.is_some_and(|then| then.status == Status::Running)
 }
 

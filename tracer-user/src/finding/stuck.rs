@@ -15,7 +15,7 @@ use super::{
 };
 use graph::Verdicts;
 use ids::{Goid, TargetAddr};
-use image::WaitReason;
+use image::{WaitKind, WaitReason};
 use snapshot::{Goroutine, Operation, WaitOn};
 
 /// What is told of already.
@@ -61,19 +61,12 @@ pub(super) fn stuck(
     groups.iter().map(|members| tell(scene, members)).collect()
 }
 
-/// Waits for other goroutines; time, I/O and the runtime's own business end by themselves.
+/// Whether a wait for this reason ends by what other goroutines do: time, I/O and the runtime's own business
+/// end by themselves, and what never ends is told elsewhere.
 const fn can_be_stuck(reason: WaitReason) -> bool {
     matches!(
-        reason,
-        WaitReason::ChanReceive
-            | WaitReason::ChanSend
-            | WaitReason::Select
-            | WaitReason::MutexLock
-            | WaitReason::RwMutexRLock
-            | WaitReason::RwMutexLock
-            | WaitReason::WaitGroupWait
-            | WaitReason::CondWait
-            | WaitReason::Semacquire
+        reason.kind(),
+        WaitKind::Channel | WaitKind::Semaphore | WaitKind::Cond
     )
 }
 

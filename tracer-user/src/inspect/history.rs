@@ -223,7 +223,10 @@ impl Walk {
         let now = &diagnosis.snapshot;
         let stands = |finding: &&Finding| {
             let mut members = finding.concerned().iter();
-            members.all(|goid| goroutine(now, *goid).is_some_and(|g| unmoved(&self.snapshot, g)))
+            members.all(|goid| {
+                now.goroutine(*goid)
+                    .is_some_and(|g| unmoved(&self.snapshot, g))
+            })
         };
         let told = |finding: &&Finding| {
             let mut known = diagnosis.findings.iter();
@@ -268,11 +271,6 @@ fn is_superseded(kind: FindingKind) -> bool {
             | FindingKind::Queued
             | FindingKind::WholeProcessDeadlock
     )
-}
-
-fn goroutine(snapshot: &Snapshot, goid: Goid) -> Option<&Goroutine> {
-    let at = snapshot.goroutines.binary_search_by_key(&goid, |g| g.goid);
-    snapshot.goroutines.get(at.ok()?)
 }
 
 #[cfg(test)]

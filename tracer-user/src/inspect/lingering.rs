@@ -8,12 +8,7 @@ use std::time::Duration;
 
 use rustc_hash::{FxHashMap, FxHashSet};
 
-use crate::finding::{
-    confirm::{same_wait, unmoved},
-    diagnose::Diagnosis,
-    model::Finding,
-    timers::is_stopped,
-};
+use crate::finding::{confirm::unmoved, diagnose::Diagnosis, model::Finding, timers::is_stopped};
 use ids::{Goid, TargetAddr};
 use image::WaitReason;
 use resources::cancellation::sleep;
@@ -40,7 +35,7 @@ pub(super) fn lingers(diagnosis: &Diagnosis, target: &Target) -> bool {
             return false;
         };
         let now: FxHashMap<Goid, &Goroutine> = now.iter().map(|g| (g.goid, g)).collect();
-        left.retain(|g| now.get(&g.goid).is_some_and(|now| same_wait(g, now)));
+        left.retain(|g| now.get(&g.goid).is_some_and(|now| now.is_same_wait(g)));
     }
     !left.is_empty()
 }

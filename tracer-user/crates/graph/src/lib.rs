@@ -1,7 +1,7 @@
 //! The wait graph of one process: who needs what from whom, who can still move, and the cycles
 //! among those who cannot. Pure: no I/O and no clock.
 //!
-//! [`solve`] looks at a whole process at once; [`WaitGraph`] follows single changes.
+//! [`solve`] looks at a whole process at once; [`VerdictCache`] keeps what it said for as long as nothing has changed that it follows from.
 
 mod adjacency;
 mod compact;
@@ -12,7 +12,7 @@ mod liveness;
 mod reachability;
 mod requirement;
 mod root_blocker;
-mod wait_graph;
+mod verdict_cache;
 
 pub use cycle::Cycle;
 pub use fate::{Cause, Fate, Verdicts};
@@ -21,7 +21,7 @@ pub use requirement::{
     Disposition, Edge, GoroutineNode, HolderSet, Need, Reachability, Requirement,
 };
 pub use root_blocker::RootBlocker;
-pub use wait_graph::WaitGraph;
+pub use verdict_cache::VerdictCache;
 
 use ids::{Goid, TargetAddr};
 

@@ -40,7 +40,7 @@ pub use symbolize::SourceFrame;
 pub use type_part::{Refers, TypePart};
 pub use variable::Variable;
 pub use version::GoVersion;
-pub use wait_reason::WaitReason;
+pub use wait_reason::{WaitKind, WaitReason};
 
 use ids::{FileOffset, ImageAddr};
 

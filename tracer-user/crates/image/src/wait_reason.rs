@@ -54,19 +54,69 @@ pub enum WaitReason {
     Unknown,
 }
 
+/// What ends a wait.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum WaitKind {
+    /// An operation by another goroutine, or a timer, on a channel.
+    Channel,
+    /// A release by another goroutine: locks and `WaitGroup`s, which all park in `semacquire1`
+    /// (`sync/runtime.go`, Go 1.19 to 1.27).
+    Semaphore,
+    /// A signal by another goroutine.
+    Cond,
+    /// Nothing: a nil channel, a `select` without cases.
+    Never,
+    /// A switch by the goroutine that resumes this one (`iter.Pull`).
+    Coroutine,
+    /// The passing of time.
+    Time,
+    /// The network, or a file that can be polled.
+    Io,
+    /// The runtime itself, or something that is not known.
+    Runtime,
+}
+
+impl WaitKind {
+    /// Whether such a wait ends by what another goroutine does, if at all, so that its age says something: a
+    /// sleep and idle I/O may be old and healthy. Coroutines are not among them: their partner's wait is the
+    /// one to look at.
+    #[must_use]
+    pub const fn is_for_a_goroutine(self) -> bool {
+        match self {
+            Self::Channel | Self::Semaphore | Self::Cond | Self::Never => true,
+            Self::Coroutine | Self::Time | Self::Io | Self::Runtime => false,
+        }
+    }
+}
+
 impl WaitReason {
-    /// Whether others have to end such a wait by a release, so that it can be part of a cycle of
-    /// locks. All park in `semacquire1` (`sync/runtime.go`, Go 1.19 to 1.27).
+    /// Returns what ends such a wait.
+    #[must_use]
+    pub const fn kind(self) -> WaitKind {
+        match self {
+            Self::ChanReceive | Self::ChanSend | Self::Select => WaitKind::Channel,
+            Self::ChanReceiveNil | Self::ChanSendNil | Self::SelectNoCases | Self::SelectAllNil => {
+                WaitKind::Never
+            }
+            Self::MutexLock
+            | Self::RwMutexRLock
+            | Self::RwMutexLock
+            | Self::WaitGroupWait
+            | Self::Semacquire => WaitKind::Semaphore,
+            Self::CondWait => WaitKind::Cond,
+            Self::Coroutine => WaitKind::Coroutine,
+            Self::Sleep => WaitKind::Time,
+            Self::IoWait => WaitKind::Io,
+            Self::Synctest | Self::FinalizerWait | Self::Runtime | Self::Unknown => {
+                WaitKind::Runtime
+            }
+        }
+    }
+
+    /// Whether others have to end such a wait by a release, so that it can be part of a cycle of locks.
     #[must_use]
     pub const fn is_lock_wait(self) -> bool {
-        matches!(
-            self,
-            Self::MutexLock
-                | Self::RwMutexRLock
-                | Self::RwMutexLock
-                | Self::WaitGroupWait
-                | Self::Semacquire
-        )
+        matches!(self.kind(), WaitKind::Semaphore)
     }
 
     /// The reason that the runtime spells `text`, of any Go version.

@@ -61,9 +61,7 @@ impl FrameMaps {
     /// not it has run meanwhile, if the stack [fits](StackPlan::fits). `None`: it is elsewhere.
     #[must_use]
     pub fn plan(&self, now: &GoroutineNow) -> Option<&StackPlan> {
-        let goroutines = &self.snapshot.goroutines;
-        let at = goroutines.binary_search_by_key(&now.goid, |then| then.goid);
-        let then = goroutines.get(at.ok()?)?;
+        let then = self.snapshot.goroutine(now.goid)?;
         let pc = then.stack.frames.first()?.pc.in_target(self.snapshot.bias);
         let same_place = now.doing == Doing::Parked
             && then.status.is_parked()

@@ -29,21 +29,6 @@ fn ran(then: &Goroutine, now: &GoroutineNow) -> bool {
     !parked || now.g != then.g || now.sp != then.sp || now.runs != then.parks
 }
 
-fn goroutine(snapshot: &Snapshot, goid: Goid) -> Option<&Goroutine> {
-    let at = snapshot.goroutines.binary_search_by_key(&goid, |g| g.goid);
-    snapshot.goroutines.get(at.ok()?)
-}
-
-fn same_wait(then: &Goroutine, now: &Goroutine) -> bool {
-    then.status.is_parked()
-        && now.status.is_parked()
-        && then.g == now.g
-        && then.sp == now.sp
-        && then.parks == now.parks
-        && then.wait_reason == now.wait_reason
-        && then.waits_on == now.waits_on
-}
-
 /// Makes `goids` live in `nodes`, which are in order and stay so. Whether that changed anything.
 fn make_live(nodes: &mut Vec<GoroutineNode>, goids: impl Iterator<Item = Goid>) -> bool {
     let mut changed = false;
@@ -220,7 +205,7 @@ impl<'t> Looks<'t> {
     /// garbage by now.
     fn confirm(&mut self, target: &Target) -> Result<bool, ReachError> {
         let dead = self.dead();
-        let then = |goid: &Goid| goroutine(&self.snapshot, *goid);
+        let then = |goid: &Goid| self.snapshot.goroutine(*goid);
         let gs: Vec<TargetAddr> = dead.iter().filter_map(then).map(|then| then.g).collect();
         let mut now = take_of(target, &gs).map_err(ReachError::Snapshot)?;
         now.sort_unstable_by_key(|now| now.goid);
@@ -230,7 +215,7 @@ impl<'t> Looks<'t> {
         };
         let moved = dead.iter().copied().filter(|goid| {
             let both = then(goid).zip(now(goid));
-            !both.is_some_and(|(then, now)| same_wait(then, now))
+            !both.is_some_and(|(then, now)| now.is_same_wait(then))
         });
         let moved: Vec<Goid> = moved.collect();
         self.moved_before.extend(&moved);

@@ -86,6 +86,32 @@ pub struct Goroutine {
     pub sampled: Option<Arc<RunningSample>>,
 }
 
+impl Snapshot {
+    /// Returns the goroutine with this id.
+    #[must_use]
+    pub fn goroutine(&self, goid: Goid) -> Option<&Goroutine> {
+        let at = self.goroutines.binary_search_by_key(&goid, |g| g.goid);
+        self.goroutines.get(at.ok()?)
+    }
+}
+
+impl Goroutine {
+    /// Whether it is in one and the same wait as `earlier` was, and has not run in between, but for exactly
+    /// 256 waits at the same place ([`Goroutine::parks`] has eight bits).
+    #[must_use]
+    pub fn is_same_wait(&self, earlier: &Self) -> bool {
+        self.status.is_parked()
+            && earlier.status.is_parked()
+            && self.goid == earlier.goid
+            && self.g == earlier.g
+            && self.parks == earlier.parks
+            && self.sp == earlier.sp
+            && self.wait_reason == earlier.wait_reason
+            && self.waits_on == earlier.waits_on
+            && self.stack == earlier.stack
+    }
+}
+
 /// `runtime.g.atomicstatus` (`runtime/runtime2.go`).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Status {

@@ -79,26 +79,6 @@ pub(super) fn refined_reason(reason: WaitReason, call: SyncCall) -> WaitReason {
     }
 }
 
-/// Whether a goroutine with this reason waits for a semaphore.
-pub(super) const fn is_semaphore(reason: WaitReason) -> bool {
-    matches!(
-        reason,
-        WaitReason::MutexLock
-            | WaitReason::RwMutexRLock
-            | WaitReason::RwMutexLock
-            | WaitReason::WaitGroupWait
-            | WaitReason::Semacquire
-    )
-}
-
-/// Whether a goroutine with this reason waits on channels.
-pub(super) const fn is_channel(reason: WaitReason) -> bool {
-    matches!(
-        reason,
-        WaitReason::ChanReceive | WaitReason::ChanSend | WaitReason::Select
-    )
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -9,7 +9,7 @@ use super::{
     Target, WaitSince, allgs, conds,
     gaps::{Gap, Gaps},
     look::{Look, Looker},
-    operation, plausible, scheduler, semaphores,
+    plausible, scheduler, semaphores,
     system::SystemGoroutines,
     threads::Ms,
     unwind::Unwinder,
@@ -257,7 +257,7 @@ fn goroutine(
 fn semaphore_entries(goroutines: &[Goroutine], waits: &semaphores::SemaphoreWaits) -> Vec<Entry> {
     let indexed = (0..).zip(goroutines);
     indexed
-        .filter(|(_, g)| g.wait_reason.is_some_and(operation::is_semaphore))
+        .filter(|(_, g)| g.wait_reason.is_some_and(WaitReason::is_lock_wait))
         .filter_map(|(goroutine, g)| {
             Some(Entry {
                 goroutine,

@@ -13,7 +13,7 @@ use super::{
     sudog::Sudog,
 };
 use ids::TargetAddr;
-use image::WaitReason;
+use image::{WaitKind, WaitReason};
 use memory::{CachedMemory, Gather, MemoryExt as _, ReadError};
 
 /// How many objects are read at once.
@@ -60,7 +60,7 @@ pub(super) fn join(
         let Some(reason) = goroutine.wait_reason else {
             continue;
         };
-        let wait = if operation::is_channel(reason) {
+        let wait = if reason.kind() == WaitKind::Channel {
             match channels.wait(reason, &entry.sudog) {
                 Some(wait) => wait,
                 None => {
@@ -118,9 +118,10 @@ fn sync_wait(sudog: &Sudog, call: SyncCall) -> WaitOn {
 fn note_unknown(goroutines: &[Goroutine], gaps: &mut Gaps) {
     for goroutine in goroutines {
         let expects = goroutine.wait_reason.is_some_and(|reason| {
-            operation::is_channel(reason)
-                || operation::is_semaphore(reason)
-                || reason == WaitReason::CondWait
+            matches!(
+                reason.kind(),
+                WaitKind::Channel | WaitKind::Semaphore | WaitKind::Cond
+            )
         });
         if expects && goroutine.waits_on.is_empty() {
             gaps.note(Gap::UnknownObject, || {
@@ -169,7 +170,7 @@ impl Channels {
     ) -> Result<Self, ReadError> {
         let is_channel = |entry: &&Entry| {
             let reason = goroutines[entry.goroutine as usize].wait_reason;
-            reason.is_some_and(operation::is_channel)
+            reason.is_some_and(|reason| reason.kind() == WaitKind::Channel)
         };
         let mut addresses: Vec<_> = entries
             .iter()
@@ -239,7 +240,7 @@ impl Channels {
         let selects = entries.iter().filter(|entry| {
             let reason = goroutines[entry.goroutine as usize].wait_reason;
             reason.is_some_and(|reason| {
-                operation::is_channel(reason) && operation::direction(reason).is_none()
+                reason.kind() == WaitKind::Channel && operation::direction(reason).is_none()
             })
         });
         let selected: FxHashSet<TargetAddr> = selects.map(|entry| entry.sudog.channel).collect();

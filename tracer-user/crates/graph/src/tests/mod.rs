@@ -1,7 +1,7 @@
 //! The whole graph: chosen situations, and random ones against a definition too simple to be wrong.
 
 mod definition;
-mod incremental;
+mod kept;
 mod random;
 mod situations;
 
