@@ -3,7 +3,7 @@
 use std::{io, time::Duration};
 
 use tracer_user::{
-    daemon::process_metrics::Figures,
+    daemon::process_metrics::ProcessMetrics,
     document::{Document, Overview},
     export::{
         dot, folded, groups, json, pprof,
@@ -55,7 +55,7 @@ pub(crate) fn show(look: &Inspection) {
     written(pprof::write(&mut out, &document));
     drop(groups::groups(&document));
     let snapshot = &look.diagnosis.snapshot;
-    let figures = Figures::new(snapshot, &look.diagnosis.findings, 1_000_000_000);
+    let figures = ProcessMetrics::new(snapshot, &look.diagnosis.findings, 1_000_000_000);
     let (overview, members) = Overview::new(look);
     let view = View::of((overview, members), Duration::ZERO);
     written(view.json(false));

@@ -15,9 +15,11 @@ use tokio::{
 use tracer_user::{
     daemon::{
         health::Health,
-        process_metrics::Figures,
-        process_table::{Board, Entry, Findings, Listed, Mode, Rates, Switches},
-        self_metrics::Own,
+        process_metrics::ProcessMetrics,
+        process_table::{
+            Findings, GrowthRates, LevelChanges, Mode, ProcessEntry, ProcessSummary, ProcessTable,
+        },
+        self_metrics::SelfMetrics,
     },
     document::Document,
     export::{
@@ -47,7 +49,7 @@ const BUFFER: usize = 64 << 10;
 /// What is served, made once.
 struct Served {
     look: Inspection,
-    board: Arc<Board>,
+    board: Arc<ProcessTable>,
     on_demand: Arc<OnDemand>,
     token: Token,
     runtime: Runtime,
@@ -61,7 +63,7 @@ static SERVED: LazyLock<Served> = LazyLock::new(|| {
 fn served() -> anyhow::Result<Served> {
     let look = base().look.clone();
     let on_demand = Arc::new(OnDemand::default());
-    let board = Arc::new(Board::with_viewers(Arc::clone(&on_demand) as _));
+    let board = Arc::new(ProcessTable::with_viewers(Arc::clone(&on_demand) as _));
     board.show(look.process.key, entry(&look));
     let file = Temporary::new(&[TOKEN])?;
     Ok(Served {
@@ -73,11 +75,11 @@ fn served() -> anyhow::Result<Served> {
     })
 }
 
-fn entry(look: &Inspection) -> Entry {
+fn entry(look: &Inspection) -> ProcessEntry {
     let process = Document::new(look).process;
     let (snapshot, findings) = (&look.diagnosis.snapshot, &look.diagnosis.findings);
-    Entry {
-        listed: Listed {
+    ProcessEntry {
+        listed: ProcessSummary {
             goroutines_total: process.goroutines,
             threads_total: process.threads,
             process,
@@ -87,12 +89,12 @@ fn entry(look: &Inspection) -> Entry {
             growth_per_minute: Some(0.0),
             last_look_seconds_ago: None,
         },
-        figures: Figures::new(snapshot, findings, 1_000_000_000),
-        rates: Rates::default(),
+        figures: ProcessMetrics::new(snapshot, findings, 1_000_000_000),
+        rates: GrowthRates::default(),
         detector_armed: Some(false),
         waits: [].into(),
         over_budget: false,
-        switches: Switches::default(),
+        switches: LevelChanges::default(),
         looked_at: Some(SystemTime::UNIX_EPOCH),
         found_at: SystemTime::UNIX_EPOCH,
     }
@@ -114,7 +116,7 @@ pub(crate) fn run(input: &[u8]) {
     } else {
         Ipv4Addr::new(10, 0, 0, 1)
     };
-    let own = Own::default();
+    let own = SelfMetrics::default();
     let service = Service {
         board: Arc::clone(&served.board),
         on_demand: Arc::clone(&served.on_demand),

@@ -9,13 +9,13 @@ use ratatui::{
 };
 use tracer_user::document::Document;
 use tracer_user::{
-    daemon::process_table::{Findings, Listed, Mode},
+    daemon::process_table::{Findings, Mode, ProcessSummary},
     export::terminal::View,
 };
 
 /// Opens the process of `document`, and pages through it.
 pub(crate) fn draw(document: Document) {
-    let listed = Listed {
+    let listed = ProcessSummary {
         process: document.process.clone(),
         goroutines_total: document.process.goroutines,
         threads_total: document.process.threads,

@@ -7,7 +7,7 @@ use std::{
 
 use serde::Serialize;
 
-use super::{output, waits::Waits};
+use super::{output, wait_summary::Waits};
 use crate::{
     daemon::{probe_manager::Switch, process_table::Mode},
     document::{self, Document},

@@ -11,7 +11,7 @@ use super::{
     Failure,
     answering::{PATIENCE, answer},
     failure::from_look,
-    output, walking,
+    heap_walk_options, output,
 };
 use crate::{
     export::text,
@@ -60,10 +60,10 @@ enum Format {
 pub fn run(options: &Options) -> Result<ExitCode, Failure> {
     let looker = Inspector::new(finding::Options {
         reach: Some(reach::Options {
-            progress: Some(walking::tell),
+            progress: Some(heap_walk_options::tell),
             ..reach::Options::default()
         }),
-        budget: walking::budget_of_command(),
+        budget: heap_walk_options::budget_of_command(),
         ..finding::Options::default()
     });
     let (pid, goroutine) = (Pid(options.pid), Goid(options.goroutine));

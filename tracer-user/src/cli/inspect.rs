@@ -7,10 +7,9 @@ use clap::Args;
 use super::{
     EXIT_FINDING, Failure,
     answering::{PATIENCE, answer},
+    fail_on::FailOn,
     failure::from_look,
-    output,
-    threshold::FailOn,
-    walking,
+    heap_walk_options, output,
 };
 use crate::{
     finding::{self},
@@ -78,15 +77,15 @@ pub fn run(options: &Options) -> Result<ExitCode, Failure> {
     let looker = Inspector::new(finding::Options {
         stuck_after: options.stuck_after,
         reach: (!options.no_reach).then(|| reach::Options {
-            progress: Some(walking::tell),
+            progress: Some(heap_walk_options::tell),
             ..reach::Options::default()
         }),
         hold: options.freeze,
-        budget: walking::budget_of_command(),
+        budget: heap_walk_options::budget_of_command(),
         ..finding::Options::default()
     });
     if let (Some(limit), Some(pid)) = (options.freeze, options.pid) {
-        walking::announce_freeze(pid, limit);
+        heap_walk_options::announce_freeze(pid, limit);
     }
     let (core, exe, pid) = (options.core.clone(), options.exe.clone(), options.pid);
     let look = answer(PATIENCE, move || match (core, pid) {

@@ -2,11 +2,13 @@
 
 mod answering;
 mod changes;
-mod daemon;
+mod daemon_client;
 mod doctor;
 mod ending;
 mod explain;
+mod fail_on;
 mod failure;
+mod heap_walk_options;
 mod inspect;
 mod logging;
 mod output;
@@ -16,11 +18,9 @@ mod record;
 mod run;
 mod series;
 mod stderr;
-mod threshold;
 #[cfg(feature = "tui")]
 mod top;
-mod waits;
-mod walking;
+mod wait_summary;
 mod watch;
 
 use std::process::ExitCode;

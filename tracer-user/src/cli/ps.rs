@@ -15,7 +15,7 @@ use serde::Serialize;
 use super::{
     Failure,
     answering::{PATIENCE, answer},
-    daemon::{self, AskError, Followed},
+    daemon_client::{self, AskError, Followed},
     run::{LISTEN, token},
     stderr,
 };
@@ -131,7 +131,7 @@ pub fn run(options: &Options) -> Result<ExitCode, Failure> {
 fn ask(options: &Options) -> Result<FxHashMap<String, Followed>, Failure> {
     let token = options.token_file.as_deref().map(token).transpose()?;
     let address = options.daemon.unwrap_or(LISTEN);
-    let followed = match daemon::followed(address, token.as_ref()) {
+    let followed = match daemon_client::followed(address, token.as_ref()) {
         Ok(followed) => followed,
         Err(AskError::Absent { .. }) if options.daemon.is_none() => Vec::new(),
         Err(error) => {

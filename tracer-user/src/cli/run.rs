@@ -15,20 +15,20 @@ use tokio::net::TcpListener;
 use super::{
     Failure,
     ending::{self, Ending},
+    heap_walk_options,
     percent::share,
-    walking,
 };
 use crate::{
     daemon::{
-        attendance::{Attendance, keep_within},
         health::Health,
         kubernetes::{Pods, follow},
         privileges::keep_only_needed,
-        probe_manager::{Probing, Settings},
-        process_table::Board,
-        self_metrics::Own,
+        probe_manager::{ProbeManager, Settings},
+        process_table::ProcessTable,
+        self_metrics::SelfMetrics,
         service_manager::ServiceManager,
-        supervisor::{self, Fleet, Selection, Shared},
+        supervisor::{self, Selection, Shared, Supervisor},
+        watchdog::{Watchdog, keep_within},
     },
     export::{
         http::{Access, Certificate, Hosts, Service, Token},
@@ -183,8 +183,8 @@ async fn daemon(
     let memory = own_memory_limit();
     let looker = Inspector::new(finding::Options {
         stuck_after: options.stuck_after,
-        reach: walking::of_many(options.no_reach),
-        budget: walking::budget_of_daemon(),
+        reach: heap_walk_options::of_many(options.no_reach),
+        budget: heap_walk_options::budget_of_daemon(),
         images: ImageLimits::of_daemon(memory),
         ..finding::Options::default()
     });
@@ -192,11 +192,11 @@ async fn daemon(
     let shared = Shared {
         pods,
         looker: Arc::new(looker.until(ending.cancellation())),
-        board: Arc::new(Board::with_viewers(Arc::clone(&on_demand) as _)),
-        own: Own::default(),
+        board: Arc::new(ProcessTable::with_viewers(Arc::clone(&on_demand) as _)),
+        own: SelfMetrics::default(),
         health: Arc::new(Health::default()),
         stop: ending.cancellation(),
-        attendance: Attendance::default(),
+        attendance: Watchdog::default(),
     };
     if let Some(limit) = memory {
         keep_within(limit, shared.attendance.clone(), ending.cancellation())?;
@@ -211,14 +211,14 @@ async fn daemon(
         certificate,
         own: shared.own.clone(),
     };
-    let probing = Probing::start(
+    let probing = ProbeManager::start(
         Settings {
             wanted: !options.no_probes,
             budget: options.budget,
         },
         shared.own.clone(),
     );
-    let fleet = Fleet::new(
+    let fleet = Supervisor::new(
         shared.clone(),
         probing,
         supervisor::Options {

@@ -16,9 +16,9 @@ use super::{
 };
 use crate::{
     daemon::{
-        probe_manager::{Probing, Settings},
-        process_findings::Followed,
-        self_metrics::Own,
+        probe_manager::{ProbeManager, Settings},
+        process_findings::ProcessFindings,
+        self_metrics::SelfMetrics,
     },
     finding::Verdict,
     inspect::Inspector,
@@ -96,7 +96,7 @@ async fn series(
         wanted: !options.no_probes,
         budget: BUDGET,
     };
-    let probing = Probing::start(settings, Own::default());
+    let probing = ProbeManager::start(settings, SelfMetrics::default());
     probing.attach(pid, &recorder.process().exe_for_us(), recorder.image());
     let mut tally = Tally::default();
     let mut due = Instant::now();
@@ -142,7 +142,7 @@ async fn series(
 }
 
 /// What the probes tell of `pid`.
-fn told(probing: &Probing, pid: Pid) -> Told {
+fn told(probing: &ProbeManager, pid: Pid) -> Told {
     let news = probing.news().events.into_iter();
     let own = news.filter(|(of, _)| *of == pid);
     Told {
@@ -159,7 +159,7 @@ pub fn replay(looker: &Inspector, options: &ReplayOptions) -> Result<ExitCode, F
     let report = options.report.of_changes()?;
     let replay = Replay::open(&options.file, options.exe.as_deref());
     let mut replay = replay.map_err(from_recording)?;
-    let mut followed = Followed::default();
+    let mut followed = ProcessFindings::default();
     while let Some(mut look) = replay.look(looker).map_err(from_recording)? {
         let changes = followed.take(&mut look);
         report.changes(&look, &changes)?;

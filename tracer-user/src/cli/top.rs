@@ -20,18 +20,18 @@ use ratatui::{
 use super::{
     Failure,
     ending::{self, Ending},
+    heap_walk_options,
     percent::share,
-    walking,
 };
 use crate::{
     daemon::{
-        attendance::{Attendance, Subject},
         health::Health,
         kubernetes::Pods,
-        probe_manager::{Probing, Settings},
-        process_table::Board,
-        self_metrics::Own,
-        supervisor::{self, Fleet, Selection, Shared},
+        probe_manager::{ProbeManager, Settings},
+        process_table::ProcessTable,
+        self_metrics::SelfMetrics,
+        supervisor::{self, Selection, Shared, Supervisor},
+        watchdog::{Subject, Watchdog},
     },
     document::Document,
     export::terminal::{Action, View},
@@ -96,28 +96,28 @@ pub fn run(options: &Options) -> Result<ExitCode, Failure> {
     descriptors::raise_limit_or_say();
     let looker = Inspector::new(finding::Options {
         stuck_after: options.stuck_after,
-        reach: walking::of_many(options.no_reach),
+        reach: heap_walk_options::of_many(options.no_reach),
         images: ImageLimits::of_daemon(None),
-        budget: walking::budget_of_daemon(),
+        budget: heap_walk_options::budget_of_daemon(),
         ..finding::Options::default()
     });
     let shared = Shared {
         looker: Arc::new(looker.until(ending.cancellation())),
-        board: Arc::new(Board::default()),
-        own: Own::default(),
+        board: Arc::new(ProcessTable::default()),
+        own: SelfMetrics::default(),
         pods: Arc::new(Pods::of_node(None)),
         health: Arc::new(Health::default()),
         stop: ending.cancellation(),
-        attendance: Attendance::default(),
+        attendance: Watchdog::default(),
     };
-    let probing = Probing::start(
+    let probing = ProbeManager::start(
         Settings {
             wanted: !options.no_probes,
             budget: options.budget,
         },
         shared.own.clone(),
     );
-    let fleet = Fleet::new(
+    let fleet = Supervisor::new(
         shared.clone(),
         probing,
         supervisor::Options {
@@ -172,7 +172,7 @@ fn show(terminal: &mut DefaultTerminal, shared: &Shared, mut opened: Opened) -> 
 /// One look at the process that is open.
 fn look(
     looker: &Arc<Inspector>,
-    attendance: &Attendance,
+    attendance: &Watchdog,
     pid: Pid,
 ) -> Result<Document, InspectError> {
     let subject = Subject {
@@ -197,7 +197,7 @@ struct Opened {
 }
 
 impl Opened {
-    fn start(looker: Arc<Inspector>, attendance: Attendance) -> io::Result<Self> {
+    fn start(looker: Arc<Inspector>, attendance: Watchdog) -> io::Result<Self> {
         let (wanted, pids) = channel();
         let (say, said) = channel();
         thread::Builder::new()

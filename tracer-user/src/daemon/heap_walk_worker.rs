@@ -12,7 +12,7 @@ use std::{
     time::Duration,
 };
 
-use super::attendance::{Attendance, Place, Subject};
+use super::watchdog::{Place, Subject, Watchdog};
 use crate::inspect::{History, InspectError, Inspector};
 use ids::Pid;
 use process::Owner;
@@ -20,7 +20,7 @@ use resources::{clock::own_cpu_time, scheduling::only_when_idle};
 
 /// How walks give way to everybody else.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Manners {
+pub enum SchedPolicy {
     /// Being nice (nice(2)): they come to an end on a busy machine, too.
     Nice,
     /// Running only where a CPU is idle: next to nobody notices them.
@@ -28,7 +28,7 @@ pub enum Manners {
 }
 
 /// The thread that walks, and what it has found. By a `T` whoever wants a walk knows it again.
-pub struct Walker<T> {
+pub struct HeapWalkWorker<T> {
     jobs: Sender<Job<T>>,
     done: Receiver<Done<T>>,
 }
@@ -51,7 +51,7 @@ pub struct Done<T> {
     pub cost: Duration,
 }
 
-impl<T: Send + 'static> Walker<T> {
+impl<T: Send + 'static> HeapWalkWorker<T> {
     /// Starts the thread. It ends when this is dropped, after the walk that it is at; also when it is
     /// lost by `attendance`, where it is watched.
     ///
@@ -59,15 +59,15 @@ impl<T: Send + 'static> Walker<T> {
     /// When there can be no thread.
     pub fn start(
         looker: Arc<Inspector>,
-        manners: Manners,
-        attendance: Option<Attendance>,
+        manners: SchedPolicy,
+        attendance: Option<Watchdog>,
     ) -> io::Result<Self> {
         let (jobs, todo) = channel::<Job<T>>();
         let (tell, done) = channel();
         thread::Builder::new()
             .name("gostuck-walks".to_owned())
             .spawn(move || {
-                if manners == Manners::Idle {
+                if manners == SchedPolicy::Idle {
                     only_when_idle();
                 }
                 for job in todo {
@@ -85,7 +85,7 @@ impl<T: Send + 'static> Walker<T> {
                     let presence = attendance.as_ref();
                     let presence = presence.map(|all| all.enter(subject, Place::Walks));
                     let before = own_cpu_time();
-                    let walk = AssertUnwindSafe(|| looker.look_again(pid, &mut past));
+                    let walk = AssertUnwindSafe(|| looker.reinspect(pid, &mut past));
                     match catch_unwind(walk) {
                         Ok(Ok(_)) => {}
                         // The next look will tell of it, if that is worth telling.

@@ -4,7 +4,6 @@
 //! One thread, the [`supervisor`], decides; it never reads a process itself. The threads that do are watched
 //! ([`attendance`]), so that a process which does not answer costs one thread and not the daemon.
 
-pub mod attendance;
 pub mod found_findings;
 pub mod health;
 pub mod heap_walk_worker;
@@ -24,3 +23,4 @@ pub mod service_manager;
 pub mod supervisor;
 pub mod viewers;
 pub mod wait_histogram;
+pub mod watchdog;

@@ -6,11 +6,13 @@ use rustc_hash::FxHashSet;
 
 use crate::{
     daemon::{
-        process_metrics::Figures,
-        process_table::{Entry, Findings, Listed, Mode, Probed, Rates, Switches},
+        process_metrics::ProcessMetrics,
+        process_table::{
+            Findings, GrowthRates, LevelChanges, Mode, Probed, ProcessEntry, ProcessSummary,
+        },
     },
     document::{Clock, ImageFacts, Process as Facts},
-    finding::{Change, Finding, FindingKind, Growth, Life, Readiness, Verdict},
+    finding::{Change, Finding, FindingKind, FindingTracker, Growth, Readiness, Verdict},
     inspect::Inspection,
 };
 use ids::Goid;
@@ -23,14 +25,14 @@ const TOLD_SITES: usize = 10;
 
 /// A process over time.
 #[derive(Debug, Default)]
-pub struct Followed {
-    life: Life,
+pub struct ProcessFindings {
+    life: FindingTracker,
     growth: Growth,
     readiness: Readiness,
     threads_created: u64,
 }
 
-impl Followed {
+impl ProcessFindings {
     /// One that forgets looks older than `growth_window`.
     pub fn new(growth: Growth) -> Self {
         Self {
@@ -67,13 +69,18 @@ impl Followed {
     }
 
     /// What the board shows after `look`, with what the probes tell.
-    pub fn entry(&mut self, look: &Inspection, probed: Probed, stuck_after_ns: u64) -> Entry {
+    pub fn entry(
+        &mut self,
+        look: &Inspection,
+        probed: Probed,
+        stuck_after_ns: u64,
+    ) -> ProcessEntry {
         let diagnosis = &look.diagnosis;
         let snapshot = &diagnosis.snapshot;
         let facts = ImageFacts::new(&look.image, snapshot);
         let clock = Clock::at(snapshot.taken_ns);
         let process = Facts::new(&look.process, facts, look.cpu_limit, snapshot, &clock);
-        let mut figures = Figures::new(snapshot, &diagnosis.findings, stuck_after_ns);
+        let mut figures = ProcessMetrics::new(snapshot, &diagnosis.findings, stuck_after_ns);
         // The newest thread may have ended since; the count never goes back.
         self.threads_created = self.threads_created.max(figures.threads_created);
         figures.threads_created = self.threads_created;
@@ -84,8 +91,8 @@ impl Followed {
                 .count()
         };
         let rates = self.rates(look);
-        let mut entry = Entry {
-            listed: Listed {
+        let mut entry = ProcessEntry {
+            listed: ProcessSummary {
                 goroutines_total: process.goroutines,
                 threads_total: process.threads,
                 process,
@@ -104,7 +111,7 @@ impl Followed {
             detector_armed: diagnosis.detector.as_ref().map(|detector| detector.armed),
             waits: BTreeMap::new(),
             over_budget: false,
-            switches: Switches::default(),
+            switches: LevelChanges::default(),
             looked_at: Some(SystemTime::now()),
             found_at: SystemTime::now(),
         };
@@ -112,7 +119,7 @@ impl Followed {
         entry
     }
 
-    fn rates(&self, look: &Inspection) -> Rates {
+    fn rates(&self, look: &Inspection) -> GrowthRates {
         let mut goroutines_by_site = BTreeMap::new();
         if let Some(all) = self.growth.goroutines_per_minute() {
             goroutines_by_site.insert(String::new(), all);
@@ -126,7 +133,7 @@ impl Followed {
             };
             *goroutines_by_site.entry(name).or_default() += site.per_minute;
         }
-        Rates {
+        GrowthRates {
             goroutines_by_site,
             threads: self.growth.threads_per_minute(),
             overhead: None,
@@ -156,20 +163,20 @@ pub fn entry_of_unseen(
     image: &Image,
     probed: Probed,
     found_at: SystemTime,
-) -> Entry {
+) -> ProcessEntry {
     let facts = Facts::unread(process, image, &Clock::at(monotonic_ns()));
     entry_of(facts, probed, found_at)
 }
 
 /// What the board shows of a process of which nothing can be read.
-pub fn entry_of_silent(process: &Process, probed: Probed, found_at: SystemTime) -> Entry {
+pub fn entry_of_silent(process: &Process, probed: Probed, found_at: SystemTime) -> ProcessEntry {
     let facts = Facts::silent(process, &Clock::at(monotonic_ns()));
     entry_of(facts, probed, found_at)
 }
 
-fn entry_of(process: Facts, probed: Probed, found_at: SystemTime) -> Entry {
-    let mut entry = Entry {
-        listed: Listed {
+fn entry_of(process: Facts, probed: Probed, found_at: SystemTime) -> ProcessEntry {
+    let mut entry = ProcessEntry {
+        listed: ProcessSummary {
             process,
             goroutines_total: 0,
             threads_total: 0,
@@ -179,12 +186,12 @@ fn entry_of(process: Facts, probed: Probed, found_at: SystemTime) -> Entry {
             growth_per_minute: None,
             last_look_seconds_ago: None,
         },
-        figures: Figures::default(),
-        rates: Rates::default(),
+        figures: ProcessMetrics::default(),
+        rates: GrowthRates::default(),
         detector_armed: None,
         waits: BTreeMap::new(),
         over_budget: false,
-        switches: Switches::default(),
+        switches: LevelChanges::default(),
         looked_at: None,
         found_at,
     };

@@ -11,7 +11,7 @@ use snapshot::{Goroutine, Snapshot, Status, WaitSince};
 
 /// The numbers of one process, or of several with equal identity added up.
 #[derive(Debug, Clone, Default, PartialEq)]
-pub struct Figures {
+pub struct ProcessMetrics {
     /// User goroutines by state.
     pub goroutines: BTreeMap<&'static str, u64>,
     /// Waiting user goroutines by reason.
@@ -34,7 +34,7 @@ pub struct Figures {
     pub gomaxprocs: Option<f64>,
 }
 
-impl Figures {
+impl ProcessMetrics {
     /// The numbers of `snapshot` and of what was found in it. Stuck are those that a finding names
     /// and that have waited for `stuck_after_ns`: others wait for long because they are idle.
     #[must_use]
@@ -151,7 +151,7 @@ mod tests {
         let goids: Vec<Goid> = snapshot.goroutines.iter().map(|g| g.goid).collect();
         let mut finding = example::cycle();
         (finding.all, finding.count) = (goids.as_slice().into(), number);
-        let figures = Figures::new(&snapshot, &[finding], 1);
+        let figures = ProcessMetrics::new(&snapshot, &[finding], 1);
         assert_eq!(figures.deadlocked, number);
         assert_eq!(figures.stuck.values().sum::<u64>(), number);
     }

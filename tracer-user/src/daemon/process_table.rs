@@ -12,7 +12,7 @@ use tokio::sync::watch;
 
 use super::{
     found_findings::{FoundFindings, FoundSeries},
-    process_metrics::Figures,
+    process_metrics::ProcessMetrics,
     viewers::Viewers,
     wait_histogram::WaitHistogram,
 };
@@ -52,14 +52,14 @@ impl Mode {
 
 /// How often the budget has changed the way in which a process is followed.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub struct Switches {
+pub struct LevelChanges {
     /// Probes came back, on trial.
     pub to_events: u64,
     /// Probes came off. Once more when, after the others, those on contended locks do.
     pub to_snapshots: u64,
 }
 
-impl Switches {
+impl LevelChanges {
     /// Adds those of another process.
     pub const fn merge(&mut self, other: Self) {
         self.to_events += other.to_events;
@@ -69,7 +69,7 @@ impl Switches {
 
 /// One process in the list of processes.
 #[derive(Debug, Clone, PartialEq, Serialize)]
-pub struct Listed {
+pub struct ProcessSummary {
     /// What it is.
     #[serde(flatten)]
     pub process: document::Process,
@@ -89,7 +89,7 @@ pub struct Listed {
     pub last_look_seconds_ago: Option<u64>,
 }
 
-impl Listed {
+impl ProcessSummary {
     /// Whether a reader would see no difference, but for the time that has passed.
     fn shows_the_same(&self, other: &Self) -> bool {
         let mut other = other.clone();
@@ -114,12 +114,12 @@ pub struct ProcessList {
     /// [`SCHEMA`].
     pub schema: &'static str,
     /// The processes, by pid.
-    pub processes: Vec<Listed>,
+    pub processes: Vec<ProcessSummary>,
 }
 
 /// Changes a minute, and the price of knowing them.
 #[derive(Debug, Clone, Default, PartialEq)]
-pub struct Rates {
+pub struct GrowthRates {
     /// Slopes of goroutine counts by creation site; the empty site is the whole process.
     pub goroutines_by_site: BTreeMap<String, f64>,
     /// Slope of the thread count.
@@ -128,7 +128,7 @@ pub struct Rates {
     pub overhead: Option<f64>,
 }
 
-impl Rates {
+impl GrowthRates {
     /// Adds the rates of another process.
     pub fn merge(&mut self, other: &Self) {
         for (site, slope) in &other.goroutines_by_site {
@@ -148,13 +148,13 @@ fn sum(a: Option<f64>, b: Option<f64>) -> Option<f64> {
 
 /// All that is shown of one process.
 #[derive(Debug, Clone, PartialEq)]
-pub struct Entry {
+pub struct ProcessEntry {
     /// Its line in the list.
-    pub listed: Listed,
+    pub listed: ProcessSummary,
     /// Its numbers.
-    pub figures: Figures,
+    pub figures: ProcessMetrics,
     /// Its changes.
-    pub rates: Rates,
+    pub rates: GrowthRates,
     /// Whether Go's own detector could fire.
     pub detector_armed: Option<bool>,
     /// Lengths of the waits that ended, by reason.
@@ -162,14 +162,14 @@ pub struct Entry {
     /// Whether its probes are off because they cost too much.
     pub over_budget: bool,
     /// How often they came off for that, and back.
-    pub switches: Switches,
+    pub switches: LevelChanges,
     /// When it was last looked at.
     pub looked_at: Option<SystemTime>,
     /// When it was found.
     pub found_at: SystemTime,
 }
 
-impl Entry {
+impl ProcessEntry {
     /// How long ago it was looked at, or found if nobody has looked yet.
     #[must_use]
     pub fn age(&self) -> Duration {
@@ -179,8 +179,8 @@ impl Entry {
 
     /// Its line in the list as of now.
     #[must_use]
-    pub fn listed_now(&self) -> Listed {
-        Listed {
+    pub fn listed_now(&self) -> ProcessSummary {
+        ProcessSummary {
             last_look_seconds_ago: self.looked_at.map(|_| self.age().as_secs()),
             ..self.listed.clone()
         }
@@ -197,14 +197,14 @@ pub struct Probed {
     /// Whether its probes are off because they cost too much.
     pub over_budget: bool,
     /// How often they came off for that, and back.
-    pub switches: Switches,
+    pub switches: LevelChanges,
     /// Lengths of the waits that ended, by reason.
     pub waits: BTreeMap<&'static str, WaitHistogram>,
 }
 
 impl Probed {
     /// Writes it into what is shown.
-    pub fn write_to(self, entry: &mut Entry) {
+    pub fn write_to(self, entry: &mut ProcessEntry) {
         entry.listed.mode = self.mode;
         // Ten-thousandths, so that noise does not count as a change of the list.
         entry.listed.cost_ratio = self.cost_ratio.map(|ratio| (ratio * 1e4).round() / 1e4);
@@ -224,8 +224,8 @@ pub fn unix_seconds() -> f64 {
 
 /// The board.
 #[derive(Debug)]
-pub struct Board {
-    entries: RwLock<BTreeMap<ProcessKey, Arc<Entry>>>,
+pub struct ProcessTable {
+    entries: RwLock<BTreeMap<ProcessKey, Arc<ProcessEntry>>>,
     /// What has been found, in processes that are no longer shown, too.
     found: Mutex<FoundFindings>,
     /// Who shows single processes.
@@ -234,13 +234,13 @@ pub struct Board {
     changes: watch::Sender<u64>,
 }
 
-impl Default for Board {
+impl Default for ProcessTable {
     fn default() -> Self {
         Self::with_viewers(Arc::new(()))
     }
 }
 
-impl Board {
+impl ProcessTable {
     /// Returns an empty board; `viewers` show single processes of it.
     #[must_use]
     pub fn with_viewers(viewers: Arc<dyn Viewers>) -> Self {
@@ -259,7 +259,7 @@ impl Board {
     }
 
     /// Shows `entry` for the process `key`, in place of what was shown before.
-    pub fn show(&self, key: ProcessKey, entry: Entry) {
+    pub fn show(&self, key: ProcessKey, entry: ProcessEntry) {
         let listed = entry.listed.clone();
         let before = self
             .entries
@@ -318,7 +318,7 @@ impl Board {
 
     /// All entries, by pid.
     #[must_use]
-    pub fn entries(&self) -> Vec<Arc<Entry>> {
+    pub fn entries(&self) -> Vec<Arc<ProcessEntry>> {
         let entries = self.entries.read().unwrap_or_else(PoisonError::into_inner);
         entries.values().map(Arc::clone).collect()
     }
@@ -355,13 +355,16 @@ impl Board {
 pub mod example {
     use std::time::{Duration, SystemTime};
 
-    use super::{Entry, Findings, Listed, Mode, ProcessKey, Rates, Switches, WaitHistogram};
-    use crate::{daemon::process_metrics::Figures, document::example};
+    use super::{
+        Findings, GrowthRates, LevelChanges, Mode, ProcessEntry, ProcessKey, ProcessSummary,
+        WaitHistogram,
+    };
+    use crate::{daemon::process_metrics::ProcessMetrics, document::example};
     use ids::Pid;
     use process::StartTime;
 
     /// The process of the example document.
-    pub fn entry() -> (ProcessKey, Entry) {
+    pub fn entry() -> (ProcessKey, ProcessEntry) {
         let process = example::document().process;
         let waits = WaitHistogram::from(&probes::WaitHistogram {
             reason: "sync.Mutex.Lock",
@@ -372,8 +375,8 @@ pub mod example {
             pid: Pid(4711),
             start_time: StartTime(100),
         };
-        let entry = Entry {
-            listed: Listed {
+        let entry = ProcessEntry {
+            listed: ProcessSummary {
                 goroutines_total: process.goroutines,
                 threads_total: process.threads,
                 process,
@@ -386,8 +389,8 @@ pub mod example {
                 growth_per_minute: Some(0.0),
                 last_look_seconds_ago: None,
             },
-            figures: Figures::new(&example::snapshot(), &[example::cycle()], 30_000_000_000),
-            rates: Rates {
+            figures: ProcessMetrics::new(&example::snapshot(), &[example::cycle()], 30_000_000_000),
+            rates: GrowthRates {
                 goroutines_by_site: [(String::new(), 0.0)].into(),
                 threads: Some(0.0),
                 overhead: Some(0.001),
@@ -395,7 +398,7 @@ pub mod example {
             detector_armed: Some(false),
             waits: [("sync.Mutex.Lock", waits)].into(),
             over_budget: false,
-            switches: Switches {
+            switches: LevelChanges {
                 to_events: 2,
                 to_snapshots: 3,
             },
@@ -410,11 +413,11 @@ pub mod example {
 mod tests {
     use std::time::Duration;
 
-    use super::{Board, example};
+    use super::{ProcessTable, example};
 
     #[test]
     fn only_changes_of_the_list_wake_its_readers() {
-        let board = Board::default();
+        let board = ProcessTable::default();
         let mut changes = board.changes();
         let (key, entry) = example::entry();
         board.show(key, entry.clone());

@@ -75,7 +75,7 @@ type ByLabel<M> = Family<[(&'static str, &'static str); 1], M>;
 
 /// The counters of the daemon. Clones count together.
 #[derive(Debug, Clone)]
-pub struct Own {
+pub struct SelfMetrics {
     events: ByLabel<Counter>,
     events_lost: Counter,
     irregularities: ByLabel<Counter>,
@@ -91,7 +91,7 @@ pub struct Own {
     probes_usable: Gauge<u64, AtomicU64>,
 }
 
-impl Default for Own {
+impl Default for SelfMetrics {
     fn default() -> Self {
         Self {
             events: Family::default(),
@@ -111,7 +111,7 @@ impl Default for Own {
     }
 }
 
-impl Own {
+impl SelfMetrics {
     /// Counts `number` ring-buffer records of a type.
     pub fn count_events(&self, r#type: &'static str, number: u64) {
         self.events

@@ -4,12 +4,12 @@ use rustc_hash::FxHashSet;
 
 use super::{
     confirm::unmoved,
+    grouping::by_site,
     identity::Identity,
-    members::by_site,
+    index::{SnapshotIndex, capitalised},
     model::{Finding, FindingKind},
     patience::Patience,
     phrase::count,
-    scene::{Scene, capitalised},
     tenure::{self, has_release},
 };
 use graph::Verdicts;
@@ -24,7 +24,7 @@ use snapshot::{Goroutine, ObjectState, Snapshot, SyncObject, WaitSince};
 /// unlock it, and the waiters have waited for long, without a move since the `earlier` look if there
 /// was one. A wait of which nobody knows how long it lasts is not long.
 pub(super) fn abandoned(
-    scene: &Scene<'_>,
+    scene: &SnapshotIndex<'_>,
     verdicts: &Verdicts,
     earlier: Option<&Snapshot>,
     patience: Patience,
@@ -63,7 +63,7 @@ fn everyone_was_read(snapshot: &Snapshot) -> bool {
     users.into_iter().all(is_read)
 }
 
-fn nobody_unlocks(scene: &Scene<'_>, object: &SyncObject) -> bool {
+fn nobody_unlocks(scene: &SnapshotIndex<'_>, object: &SyncObject) -> bool {
     let locked = match &object.state {
         Some(ObjectState::Mutex(state)) => state.locked,
         Some(ObjectState::RwMutex {
@@ -82,7 +82,7 @@ fn nobody_unlocks(scene: &Scene<'_>, object: &SyncObject) -> bool {
 }
 
 /// Whether a timer that is pending may unlock `object`.
-fn a_timer_may(scene: &Scene<'_>, object: &SyncObject) -> bool {
+fn a_timer_may(scene: &SnapshotIndex<'_>, object: &SyncObject) -> bool {
     let unlocks = |kind| {
         matches!(
             kind,
@@ -97,7 +97,7 @@ fn a_timer_may(scene: &Scene<'_>, object: &SyncObject) -> bool {
 
 /// Those who were seen to take `lock`, and not to unlock it on any path: `Lock` written in place of
 /// `Unlock`, or a path that returns without.
-fn keepers(scene: &Scene<'_>, lock: TargetAddr) -> Vec<String> {
+fn keepers(scene: &SnapshotIndex<'_>, lock: TargetAddr) -> Vec<String> {
     const TOLD: usize = 3;
     let holders = scene.holders.get(&lock);
     let candidates = holders.map_or(&[][..], |holders| &holders.candidates);
@@ -107,13 +107,13 @@ fn keepers(scene: &Scene<'_>, lock: TargetAddr) -> Vec<String> {
         .collect()
 }
 
-fn tell(scene: &Scene<'_>, lock: TargetAddr, waiters: &[&Goroutine]) -> Finding {
+fn tell(scene: &SnapshotIndex<'_>, lock: TargetAddr, waiters: &[&Goroutine]) -> Finding {
     let kind = FindingKind::AbandonedLock;
     let id = Identity::new(scene.process, kind).objects(&[lock]).id();
     let groups = by_site(scene, waiters.iter().copied());
     let total = waiters.len() as u64;
     let who = match waiters {
-        [g] => Scene::name(g.goid),
+        [g] => SnapshotIndex::name(g.goid),
         _ => count(total, "goroutine"),
     };
     let verb = if total == 1 { "waits" } else { "wait" };
@@ -157,7 +157,7 @@ fn tell(scene: &Scene<'_>, lock: TargetAddr, waiters: &[&Goroutine]) -> Finding 
 }
 
 /// That it is not known since when they wait, where that is so.
-pub(super) fn since_unknown(scene: &Scene<'_>, waiters: &[&Goroutine]) -> Option<String> {
+pub(super) fn since_unknown(scene: &SnapshotIndex<'_>, waiters: &[&Goroutine]) -> Option<String> {
     let undated = |g: &&&Goroutine| matches!(g.since, WaitSince::AtLeast(ns) if scene.first_look_ns.is_some_and(|at| ns >= at));
     let undated = waiters.iter().filter(undated).count();
     (undated > 0 && undated == waiters.len())

@@ -1,12 +1,12 @@
 //! Goroutines that hold each other up for ever.
 
 use super::{
+    evidence_level::Proof,
     identity::Identity,
+    index::{SnapshotIndex, began_ns, capitalised, listed},
     model::{Finding, FindingKind, Verdict},
     phrase::{self, count},
-    proof::Proof,
     queue::queue,
-    scene::{Scene, began_ns, capitalised, listed},
     shape::{Shape, shape},
 };
 use graph::{Cause, Cycle, Edge, Verdicts};
@@ -14,7 +14,7 @@ use ids::{Goid, TargetAddr};
 use snapshot::{Goroutine, ObjectKind, ObjectState, Operation, Snapshot};
 
 /// One finding for each cycle in `verdicts`, in the same order.
-pub(super) fn cycles(scene: &Scene<'_>, verdicts: &Verdicts, proof: Proof) -> Vec<Finding> {
+pub(super) fn cycles(scene: &SnapshotIndex<'_>, verdicts: &Verdicts, proof: Proof) -> Vec<Finding> {
     let tell = |(index, cycle)| {
         let behind = verdicts.queued_behind(Cause::Cycle(index));
         let behind: Vec<&Goroutine> = behind.filter_map(|goid| scene.goroutine(goid)).collect();
@@ -23,7 +23,12 @@ pub(super) fn cycles(scene: &Scene<'_>, verdicts: &Verdicts, proof: Proof) -> Ve
     verdicts.cycles.iter().enumerate().map(tell).collect()
 }
 
-fn tell_cycle(scene: &Scene<'_>, cycle: &Cycle, behind: &[&Goroutine], proof: Proof) -> Finding {
+fn tell_cycle(
+    scene: &SnapshotIndex<'_>,
+    cycle: &Cycle,
+    behind: &[&Goroutine],
+    proof: Proof,
+) -> Finding {
     let kind = match cycle.members.len() {
         1 => FindingKind::SelfDeadlock,
         _ => FindingKind::LockCycle,
@@ -64,7 +69,7 @@ fn tell_cycle(scene: &Scene<'_>, cycle: &Cycle, behind: &[&Goroutine], proof: Pr
     }
 }
 
-fn summary(scene: &Scene<'_>, cycle: &Cycle, verdict: Verdict) -> String {
+fn summary(scene: &SnapshotIndex<'_>, cycle: &Cycle, verdict: Verdict) -> String {
     let word = match verdict {
         Verdict::Proven => "deadlock",
         Verdict::Suspected => "possible deadlock",
@@ -89,22 +94,22 @@ fn summary(scene: &Scene<'_>, cycle: &Cycle, verdict: Verdict) -> String {
     let what = match shape(scene, cycle) {
         Shape::OnceWithinItself(goid, object) => format!(
             "sync.Once within itself: {} waits for the function that it runs (its {})",
-            Scene::name(goid),
+            SnapshotIndex::name(goid),
             scene.object(object)
         ),
         Shape::Upgrade(goid, object) => format!(
             "{} waits to lock {}, which it has read-locked itself",
-            Scene::name(goid),
+            SnapshotIndex::name(goid),
             scene.object(object)
         ),
         Shape::Alone(goid, object) => format!(
             "{} waits for {}, which it holds itself",
-            Scene::name(goid),
+            SnapshotIndex::name(goid),
             scene.object(object)
         ),
         Shape::OwnReceiver(goid, object) => format!(
             "{} waits to send on {}, from which nobody was seen to receive but itself",
-            Scene::name(goid),
+            SnapshotIndex::name(goid),
             scene.object(object)
         ),
         Shape::RecursiveRead {
@@ -114,9 +119,9 @@ fn summary(scene: &Scene<'_>, cycle: &Cycle, verdict: Verdict) -> String {
         } => format!(
             "recursive read lock: {} waits to read-lock {}, which it has read-locked already, \
              behind {}, which waits for the readers to leave",
-            Scene::name(reader),
+            SnapshotIndex::name(reader),
             scene.object(lock),
-            Scene::name(writer),
+            SnapshotIndex::name(writer),
         ),
         Shape::Ring => format!(
             "goroutines {} wait for {}",
@@ -149,7 +154,7 @@ pub(super) fn holds_a_lock(snapshot: &Snapshot, cycle: &Cycle) -> bool {
 
 /// Whether all on `cycle` wait to send on channels without a buffer. A blocked sender is never idle; and
 /// who could receive would have been seen in a look in which nobody ran ([`nobody_ran`]).
-pub(super) fn only_senders(scene: &Scene<'_>, cycle: &Cycle) -> bool {
+pub(super) fn only_senders(scene: &SnapshotIndex<'_>, cycle: &Cycle) -> bool {
     cycle.members.iter().all(|goid| {
         let waits = scene.goroutine(*goid).map(|g| &g.waits_on[..]);
         matches!(waits, Some([wait])
@@ -177,7 +182,7 @@ const TOLD: usize = 16;
 /// So many of those besides are, too.
 const FEW: usize = 3;
 
-fn story(scene: &Scene<'_>, cycle: &Cycle) -> Vec<String> {
+fn story(scene: &SnapshotIndex<'_>, cycle: &Cycle) -> Vec<String> {
     let mut story = Vec::new();
     for edge in cycle.edges.iter().take(cycle.core.min(TOLD)) {
         story.push(scene.sentence(edge.from));
@@ -195,7 +200,7 @@ fn story(scene: &Scene<'_>, cycle: &Cycle) -> Vec<String> {
 }
 
 /// Those who are on longer cycles with the members of the shortest one.
-fn besides(scene: &Scene<'_>, cycle: &Cycle) -> Vec<String> {
+fn besides(scene: &SnapshotIndex<'_>, cycle: &Cycle) -> Vec<String> {
     match cycle.members.get(cycle.core..).unwrap_or_default() {
         some if some.len() <= FEW => some.iter().map(|goid| scene.sentence(*goid)).collect(),
         many => vec![format!("Goroutines {} wait with them.", listed(many))],
@@ -216,7 +221,7 @@ fn ending(cycle: &Cycle, proof: Proof) -> &'static str {
 }
 
 /// How it is known that `edge.to` is who has to act.
-pub(super) fn acts(scene: &Scene<'_>, edge: &Edge) -> String {
+pub(super) fn acts(scene: &SnapshotIndex<'_>, edge: &Edge) -> String {
     let from = scene.goroutine(edge.from);
     if let Some(sentence) = scene.holds(edge.to, edge.object, from, "it") {
         return sentence;
@@ -234,13 +239,13 @@ pub(super) fn acts(scene: &Scene<'_>, edge: &Edge) -> String {
     });
     match partner {
         Some((goid, _, kind)) => would(scene, goid, &object, kind),
-        None => format!("{} has to act on {object}.", Scene::name(edge.to)),
+        None => format!("{} has to act on {object}.", SnapshotIndex::name(edge.to)),
     }
 }
 
 /// `Goroutine 9 would send on channel 0x…, but waits to lock ….`
 pub(crate) fn would(
-    scene: &Scene<'_>,
+    scene: &SnapshotIndex<'_>,
     goid: Goid,
     object: &str,
     kind: holders::ReleaseKind,
@@ -250,6 +255,6 @@ pub(crate) fn would(
     let doing = doing.unwrap_or_else(|| "was not seen".to_owned());
     capitalised(&format!(
         "{} would {verb} {object}, but {doing}.",
-        Scene::name(goid)
+        SnapshotIndex::name(goid)
     ))
 }

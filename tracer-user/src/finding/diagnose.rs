@@ -10,17 +10,17 @@ use super::{
     coroutine::resumers,
     deadlock,
     detector::{Detector, detector},
+    evidence_level::Proof,
     forever::forever,
-    graphs::{FollowedGraphs, Graphs},
-    limits,
+    gomaxprocs,
+    graphs::{GraphCache, Graphs},
+    index::SnapshotIndex,
     model::{Finding, FindingId, FindingKind, Verdict},
     patience::Patience,
-    proof::Proof,
     queue::{queue, queued},
     root_blocker::root_blockers,
-    scene::Scene,
     site::Symbols,
-    stuck::{Told, stuck},
+    stuck::{Reported, stuck},
     unreachable,
     walk::HeapWalker,
     whole_process::whole_process,
@@ -172,7 +172,7 @@ pub fn diagnose(
     symbols: &dyn Symbols,
     options: &Options,
 ) -> Diagnosis {
-    let graphs = &mut FollowedGraphs::default();
+    let graphs = &mut GraphCache::default();
     diagnose_followed(evidence, walker, earlier, symbols, options, graphs)
 }
 
@@ -183,14 +183,14 @@ pub(crate) fn diagnose_followed(
     earlier: Option<&Diagnosis>,
     symbols: &dyn Symbols,
     options: &Options,
-    followed: &mut FollowedGraphs,
+    followed: &mut GraphCache,
 ) -> Diagnosis {
     let resumers = resumers(&evidence.snapshot, symbols);
     let walk = walker.as_deref_mut();
     let graphs = Graphs::solve(&evidence, walk, earlier, followed, &resumers);
     let detector = detector(&evidence.snapshot);
     let (mut findings, leaks) = Teller {
-        scene: Scene::new(
+        scene: SnapshotIndex::new(
             evidence.process,
             &evidence.snapshot,
             &evidence.holders,
@@ -234,7 +234,7 @@ pub(crate) fn diagnose_followed(
 
 /// Tells of everything in turn, and of nothing twice.
 struct Teller<'a> {
-    scene: Scene<'a>,
+    scene: SnapshotIndex<'a>,
     graphs: &'a Graphs,
     earlier: Option<&'a Diagnosis>,
     proof: Proof,
@@ -270,19 +270,19 @@ impl Teller<'_> {
         findings.extend(stuck(
             &self.scene,
             &self.graphs.certain,
-            &Told {
+            &Reported {
                 holders: told,
                 locks: locks(&abandoned),
             },
             self.patience,
         ));
         findings.extend(abandoned);
-        findings.extend(limits::gomaxprocs(
+        findings.extend(gomaxprocs::gomaxprocs(
             self.scene.process,
             self.scene.snapshot,
             cpu_limit,
         ));
-        findings.extend(limits::threads(
+        findings.extend(gomaxprocs::threads(
             self.scene.process,
             self.scene.snapshot,
             self.scene.symbols,

@@ -2,15 +2,15 @@
 
 use super::{
     coroutine::Resumer,
+    index::{SnapshotIndex, capitalised},
     phrase,
-    scene::{Scene, capitalised},
     site::is_plumbing,
     timers::is_stopped,
 };
 use ids::Goid;
 use snapshot::{Goroutine, ObjectState, Operation, Status, WaitOn};
 
-impl Scene<'_> {
+impl SnapshotIndex<'_> {
     /// What `g` is doing: `waits to lock mutex 0xc000014080 for 3 s at main.f (x.go:3)`.
     pub(crate) fn doing(&self, g: &Goroutine) -> String {
         match g.status {

@@ -4,11 +4,11 @@
 use std::collections::BTreeMap;
 
 use super::{
-    members::{Members, by_site},
+    evidence_level::Proof,
+    grouping::{Members, by_site},
+    index::{MAIN, SnapshotIndex, capitalised},
     model::{Finding, FindingKind, Verdict},
     phrase::{count, duration},
-    proof::Proof,
-    scene::{MAIN, Scene, capitalised},
 };
 use graph::{Fate, Verdicts};
 use ids::Goid;
@@ -21,7 +21,7 @@ use snapshot::{Goroutine, ObjectKind, Status};
 /// `Unreachable` rests on reachability: without a walk it is told as part of a whole-process deadlock
 /// only.
 pub(super) fn forever<'a>(
-    scene: &Scene<'a>,
+    scene: &SnapshotIndex<'a>,
     verdicts: &Verdicts,
     walked: bool,
     proof: Proof,
@@ -45,11 +45,16 @@ pub(super) fn forever<'a>(
 }
 
 /// Whether `g` is main keeping the program running by `select {}` or the like.
-pub(super) fn is_habit(scene: &Scene<'_>, g: &Goroutine) -> bool {
+pub(super) fn is_habit(scene: &SnapshotIndex<'_>, g: &Goroutine) -> bool {
     g.goid == MAIN && (scene.main_rests || g.wait_reason == Some(WaitReason::SelectNoCases))
 }
 
-fn kind(scene: &Scene<'_>, g: &Goroutine, fate: &Fate, walked: bool) -> Option<FindingKind> {
+fn kind(
+    scene: &SnapshotIndex<'_>,
+    g: &Goroutine,
+    fate: &Fate,
+    walked: bool,
+) -> Option<FindingKind> {
     match fate {
         Fate::Never | Fate::Unreachable if is_habit(scene, g) => None,
         Fate::Never if g.wait_reason == Some(WaitReason::SelectNoCases) => {
@@ -61,11 +66,16 @@ fn kind(scene: &Scene<'_>, g: &Goroutine, fate: &Fate, walked: bool) -> Option<F
     }
 }
 
-fn tell(scene: &Scene<'_>, kind: FindingKind, members: &Members<'_>, proof: Proof) -> Finding {
+fn tell(
+    scene: &SnapshotIndex<'_>,
+    kind: FindingKind,
+    members: &Members<'_>,
+    proof: Proof,
+) -> Finding {
     let id = members.identity(scene, kind).id();
     let total = members.count();
     let who = match (total, members.example()) {
-        (1, Some(g)) => Scene::name(g.goid),
+        (1, Some(g)) => SnapshotIndex::name(g.goid),
         _ => count(total, "goroutine"),
     };
     let one = total == 1;
@@ -113,12 +123,17 @@ fn unreachable_object(members: &Members<'_>) -> &'static str {
     }
 }
 
-fn story(scene: &Scene<'_>, kind: FindingKind, members: &Members<'_>, proof: Proof) -> Vec<String> {
+fn story(
+    scene: &SnapshotIndex<'_>,
+    kind: FindingKind,
+    members: &Members<'_>,
+    proof: Proof,
+) -> Vec<String> {
     let mut story = Vec::new();
     if let Some(example) = members.example() {
         story.push(capitalised(&format!(
             "{} {}.",
-            Scene::name(example.goid),
+            SnapshotIndex::name(example.goid),
             scene.doing(example)
         )));
         if let Some(site) = scene.created_at(example) {
@@ -170,7 +185,7 @@ const MARKED: &str = "Go's own goroutineleak profile has marked it as leaked.";
 const PARTNERS_TOLD: usize = 3;
 
 /// Sentences on who would serve `g`'s wait, as far as code was seen to.
-pub(super) fn partners(scene: &Scene<'_>, g: &Goroutine) -> Vec<String> {
+pub(super) fn partners(scene: &SnapshotIndex<'_>, g: &Goroutine) -> Vec<String> {
     let Some(g) = scene.goroutine(g.goid) else {
         return Vec::new();
     };

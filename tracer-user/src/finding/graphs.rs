@@ -16,7 +16,7 @@ use ids::{Goid, TargetAddr};
 /// The wait graphs of a process that is looked at again and again: only what changed is worked out
 /// anew.
 #[derive(Debug, Default)]
-pub(crate) struct FollowedGraphs {
+pub(crate) struct GraphCache {
     /// As each look says.
     current: VerdictCache,
     /// If only those act who were seen to.
@@ -46,7 +46,7 @@ impl Graphs {
         evidence: &Evidence,
         walker: Option<&mut (dyn HeapWalker + '_)>,
         earlier: Option<&Diagnosis>,
-        followed: &mut FollowedGraphs,
+        followed: &mut GraphCache,
         resumers: &Resumers,
     ) -> Self {
         let snapshot = &*evidence.snapshot;

@@ -10,8 +10,8 @@ use super::{
     model::{Finding, FindingKind, Group},
     phrase::count,
     site::Symbols,
-    slope::Trend,
     thread_sites,
+    trend::Trend,
 };
 use process::ProcessKey;
 use snapshot::{Goroutine, Snapshot};

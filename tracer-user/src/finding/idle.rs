@@ -1,7 +1,7 @@
 //! Waits whose length says nothing: whoever serves others is idle most of the time.
 
 use super::{
-    scene::{MAIN, Scene},
+    index::{MAIN, SnapshotIndex},
     timers::waits_for_stopped_timer,
 };
 use holders::{Certainty, PendingRelease};
@@ -24,7 +24,7 @@ use snapshot::{Goroutine, ObjectState, Operation, WaitOn};
 ///
 /// A sender, or whoever wants a lock, is never idle: it has work to do and cannot go on. Nor is who
 /// waits for nothing but a timer that does not run: it expects the timer to.
-pub(super) fn is_idle(scene: &Scene<'_>, g: &Goroutine) -> bool {
+pub(super) fn is_idle(scene: &SnapshotIndex<'_>, g: &Goroutine) -> bool {
     match g.wait_reason {
         Some(WaitReason::ChanReceive | WaitReason::Select) => {
             let receives = |wait: &WaitOn| wait.operation == Operation::Receive;
@@ -43,7 +43,7 @@ pub(super) fn is_idle(scene: &Scene<'_>, g: &Goroutine) -> bool {
     }
 }
 
-fn carries_nothing(scene: &Scene<'_>, wait: WaitOn) -> bool {
+fn carries_nothing(scene: &SnapshotIndex<'_>, wait: WaitOn) -> bool {
     let object = scene.snapshot.objects.get(&wait.object.addr);
     matches!(
         object.and_then(|object| object.state.as_ref()),
@@ -51,7 +51,7 @@ fn carries_nothing(scene: &Scene<'_>, wait: WaitOn) -> bool {
     )
 }
 
-fn carries_signals(scene: &Scene<'_>, wait: WaitOn) -> bool {
+fn carries_signals(scene: &SnapshotIndex<'_>, wait: WaitOn) -> bool {
     let object = scene.snapshot.objects.get(&wait.object.addr);
     matches!(
         object.and_then(|object| object.state.as_ref()),
@@ -61,7 +61,7 @@ fn carries_signals(scene: &Scene<'_>, wait: WaitOn) -> bool {
 }
 
 /// Whether somebody who serves others gives what `g` waits to receive, and only at his end.
-fn waits_for_an_end(scene: &Scene<'_>, g: &Goroutine) -> bool {
+fn waits_for_an_end(scene: &SnapshotIndex<'_>, g: &Goroutine) -> bool {
     let serves = |other: &Goroutine| {
         other.goid != g.goid && (scene.accepts(other) || scene.comes_back(other))
     };
@@ -74,7 +74,7 @@ fn waits_for_an_end(scene: &Scene<'_>, g: &Goroutine) -> bool {
 
 /// Whether as many as the `WaitGroup` counts that `g` waits for owe it `Done`, and all of them are
 /// idle. That they owe it need not be proven: nothing is concluded but that the wait is no news.
-fn waits_for_idle(scene: &Scene<'_>, g: &Goroutine) -> bool {
+fn waits_for_idle(scene: &SnapshotIndex<'_>, g: &Goroutine) -> bool {
     let Some(group) = g.waits_on.first().map(|wait| wait.object.addr) else {
         return false;
     };

@@ -1,6 +1,6 @@
 //! What counts as a long wait.
 
-use super::{phrase::Age, scene::Scene, timers::is_timed};
+use super::{index::SnapshotIndex, phrase::Age, timers::is_timed};
 use image::WaitReason;
 use snapshot::Goroutine;
 
@@ -28,7 +28,7 @@ impl Patience {
 
 /// Whether `g` goes on by itself, soon or late: it runs, sleeps, is in a system call, or waits for the
 /// network or for a timer.
-pub(super) fn moves_by_itself(scene: &Scene<'_>, g: &Goroutine) -> bool {
+pub(super) fn moves_by_itself(scene: &SnapshotIndex<'_>, g: &Goroutine) -> bool {
     let objects = &scene.snapshot.objects;
     !g.status.is_parked()
         || matches!(g.wait_reason, Some(WaitReason::Sleep | WaitReason::IoWait))

@@ -4,12 +4,12 @@ use rustc_hash::FxHashMap;
 
 use super::{
     deadlock::acts,
+    evidence_level::Proof,
+    grouping::by_site,
     identity::Identity,
-    members::by_site,
+    index::{SnapshotIndex, began_ns},
     model::{Finding, FindingId, FindingKind, MAX_LISTED, Verdict},
     phrase::{self, count},
-    proof::Proof,
-    scene::{Scene, began_ns},
 };
 use graph::{Cause, Edge, Fate, Verdicts};
 use ids::{Goid, TargetAddr};
@@ -20,7 +20,7 @@ const PLACES: usize = 3;
 
 /// One sentence on all who wait behind others: `behind` whom, and whether for the same `objects`.
 pub(super) fn queue(
-    scene: &Scene<'_>,
+    scene: &SnapshotIndex<'_>,
     waiters: &[&Goroutine],
     objects: &[TargetAddr],
     behind: &str,
@@ -46,7 +46,7 @@ pub(super) fn queue(
 }
 
 /// `lock`, `two locks`, `two objects`: what is waited for, in so many words.
-fn things(scene: &Scene<'_>, objects: &[TargetAddr]) -> String {
+fn things(scene: &SnapshotIndex<'_>, objects: &[TargetAddr]) -> String {
     let kinds = objects.iter().filter_map(|object| {
         let object = scene.snapshot.objects.get(object)?;
         Some(match object.id.kind {
@@ -69,7 +69,7 @@ fn things(scene: &Scene<'_>, objects: &[TargetAddr]) -> String {
 }
 
 /// `: 200 at main.f (x.go:3) and 14 at main.g (x.go:9)`.
-pub(super) fn places(scene: &Scene<'_>, waiters: &[&Goroutine]) -> String {
+pub(super) fn places(scene: &SnapshotIndex<'_>, waiters: &[&Goroutine]) -> String {
     let groups = by_site(scene, waiters.iter().copied());
     let mut counts: Vec<(String, u64)> = Vec::new();
     for group in &groups {
@@ -103,7 +103,7 @@ pub(super) fn places(scene: &Scene<'_>, waiters: &[&Goroutine]) -> String {
 /// The goroutines that wait behind what others of `verdicts` are dead of: one finding for each
 /// cause. `causes` says which finding tells of each cause.
 pub(super) fn queued(
-    scene: &Scene<'_>,
+    scene: &SnapshotIndex<'_>,
     verdicts: &Verdicts,
     causes: &FxHashMap<Cause, (FindingId, String)>,
     proof: Proof,
@@ -136,7 +136,7 @@ pub(super) fn queued(
 }
 
 fn tell_queue(
-    scene: &Scene<'_>,
+    scene: &SnapshotIndex<'_>,
     cause: FindingId,
     cause_summary: &str,
     mut edges: Vec<Edge>,

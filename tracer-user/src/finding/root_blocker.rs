@@ -5,11 +5,11 @@ use super::{
     forever::partners,
     identity::Identity,
     idle::is_idle,
+    index::{SnapshotIndex, began_ns, capitalised},
     model::{Edge, Finding, FindingKind, MAX_LISTED},
     patience::{Patience, moves_by_itself},
     phrase::{Age, count, duration},
     queue::places,
-    scene::{Scene, began_ns, capitalised},
     timers::waits_for_stopped_timer,
 };
 use graph::RootBlocker;
@@ -26,7 +26,7 @@ const BUSY_AFTER_NS: u64 = 3_000_000_000;
 /// Findings for those of `roots` that matter, the most important first. `earlier` is a look before
 /// this one: whoever holds others up only now and then is not told of.
 pub(super) fn root_blockers<'a>(
-    scene: &Scene<'_>,
+    scene: &SnapshotIndex<'_>,
     roots: impl Iterator<Item = &'a RootBlocker>,
     earlier: Option<&Snapshot>,
     patience: Patience,
@@ -59,7 +59,12 @@ pub(super) fn root_blockers<'a>(
 
 /// Whether all that `root` holds up is a `WaitGroup`, and it gets on with its work: whoever waits for
 /// a group waits for as long as its members live.
-fn is_daily_work(scene: &Scene<'_>, root: &RootBlocker, g: &Goroutine, patience: Patience) -> bool {
+fn is_daily_work(
+    scene: &SnapshotIndex<'_>,
+    root: &RootBlocker,
+    g: &Goroutine,
+    patience: Patience,
+) -> bool {
     let kind = |object| scene.snapshot.objects.get(object).map(|o| o.id.kind);
     let mut objects = root.objects.iter();
     let hangs = !g.waits_on.is_empty() && patience.is_long(scene.age(g));
@@ -68,7 +73,7 @@ fn is_daily_work(scene: &Scene<'_>, root: &RootBlocker, g: &Goroutine, patience:
 }
 
 /// The goroutines that wait on what `root` holds.
-fn waiters<'a>(scene: &Scene<'a>, root: &RootBlocker) -> Vec<&'a Goroutine> {
+fn waiters<'a>(scene: &SnapshotIndex<'a>, root: &RootBlocker) -> Vec<&'a Goroutine> {
     let objects = root.objects.iter();
     let held = objects.filter_map(|(object, _)| scene.snapshot.objects.get(object));
     let goids = held.flat_map(|object| &object.waiters);
@@ -76,7 +81,7 @@ fn waiters<'a>(scene: &Scene<'a>, root: &RootBlocker) -> Vec<&'a Goroutine> {
 }
 
 fn tell(
-    scene: &Scene<'_>,
+    scene: &SnapshotIndex<'_>,
     root: &RootBlocker,
     object: TargetAddr,
     g: &Goroutine,
@@ -91,7 +96,7 @@ fn tell(
         .id();
     let verb = if root.waiting == 1 { "waits" } else { "wait" };
     let lock = scene.object(object);
-    let name = Scene::name(root.goid);
+    let name = SnapshotIndex::name(root.goid);
     let summary = format!(
         "{} {verb} behind {name}, which has held {lock}{} {}",
         count(root.waiting, "goroutine"),
@@ -163,7 +168,7 @@ fn runs_in(earlier: &Snapshot, g: &Goroutine) -> bool {
 }
 
 /// ` for 4 m 10 s`: it has held the lock at least as long as it has been in its own wait.
-fn held_for(scene: &Scene<'_>, g: &Goroutine) -> String {
+fn held_for(scene: &SnapshotIndex<'_>, g: &Goroutine) -> String {
     if !g.status.is_parked() {
         return String::new();
     }
@@ -174,7 +179,7 @@ fn held_for(scene: &Scene<'_>, g: &Goroutine) -> String {
 }
 
 /// What the holder does while the others wait.
-fn meanwhile(scene: &Scene<'_>, g: &Goroutine) -> String {
+fn meanwhile(scene: &SnapshotIndex<'_>, g: &Goroutine) -> String {
     let at = scene.at(g);
     match (g.status, g.wait_reason) {
         (Status::Waiting | Status::Leaked, Some(WaitReason::IoWait)) => format!("in IO wait{at}"),
@@ -190,7 +195,7 @@ fn meanwhile(scene: &Scene<'_>, g: &Goroutine) -> String {
 }
 
 /// `4 m 10 s`, or `at least 4 m 10 s` where nobody saw the oldest wait begin.
-fn at_least(scene: &Scene<'_>, waiters: &[&Goroutine], age_ns: u64) -> String {
+fn at_least(scene: &SnapshotIndex<'_>, waiters: &[&Goroutine], age_ns: u64) -> String {
     let exact = |w: &&Goroutine| scene.age(w) == Age::Exact(age_ns);
     let length = duration(age_ns);
     if waiters.iter().any(exact) {
@@ -201,8 +206,8 @@ fn at_least(scene: &Scene<'_>, waiters: &[&Goroutine], age_ns: u64) -> String {
 }
 
 /// What has to happen before those behind `g` go on.
-fn ending(scene: &Scene<'_>, g: &Goroutine) -> String {
-    let name = Scene::name(g.goid);
+fn ending(scene: &SnapshotIndex<'_>, g: &Goroutine) -> String {
+    let name = SnapshotIndex::name(g.goid);
     if moves_by_itself(scene, g) {
         return format!("They go on as soon as {name} releases what it holds.");
     }
@@ -215,8 +220,13 @@ fn ending(scene: &Scene<'_>, g: &Goroutine) -> String {
     format!("They go on only if somebody frees {name}, which cannot go on by itself.")
 }
 
-fn doubts(scene: &Scene<'_>, root: &RootBlocker, object: TargetAddr, g: &Goroutine) -> Vec<String> {
-    let name = Scene::name(root.goid);
+fn doubts(
+    scene: &SnapshotIndex<'_>,
+    root: &RootBlocker,
+    object: TargetAddr,
+    g: &Goroutine,
+) -> Vec<String> {
+    let name = SnapshotIndex::name(root.goid);
     let mut doubts = vec![if moves_by_itself(scene, g) {
         format!("{name} is alive and may release it at any moment")
     } else {

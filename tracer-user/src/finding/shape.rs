@@ -1,6 +1,6 @@
 //! What programmers call a cycle of a certain form.
 
-use super::scene::Scene;
+use super::index::SnapshotIndex;
 use graph::{Cycle, Edge};
 use ids::{Goid, TargetAddr};
 use snapshot::{Goroutine, Operation};
@@ -30,7 +30,7 @@ pub(super) enum Shape {
 }
 
 /// The form of `cycle`.
-pub(super) fn shape(scene: &Scene<'_>, cycle: &Cycle) -> Shape {
+pub(super) fn shape(scene: &SnapshotIndex<'_>, cycle: &Cycle) -> Shape {
     let wants = |edge: &Edge| {
         let waits = scene.goroutine(edge.from).map(|g| &g.waits_on[..]);
         let mut waits = waits.unwrap_or_default().iter();
@@ -67,7 +67,7 @@ pub(super) fn shape(scene: &Scene<'_>, cycle: &Cycle) -> Shape {
 }
 
 /// Whether it is a `sync.Once` that took the lock for which `g` waits.
-fn is_in_once(scene: &Scene<'_>, g: &Goroutine) -> bool {
+fn is_in_once(scene: &SnapshotIndex<'_>, g: &Goroutine) -> bool {
     let locks = |function: &str| {
         function.starts_with("runtime.")
             || function.starts_with("internal/sync.")

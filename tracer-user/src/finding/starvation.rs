@@ -6,9 +6,9 @@ use rustc_hash::FxHashMap;
 
 use super::{
     identity::Identity,
+    index::{SnapshotIndex, capitalised, listed},
     model::{Finding, FindingKind},
     phrase::{count, duration},
-    scene::{Scene, capitalised, listed},
     site::{Site, Symbols, is_plumbing},
 };
 use ids::{Goid, TargetAddr};
@@ -110,14 +110,14 @@ fn tell(
         [] => "No goroutine was seen running: the process itself gets no CPU, or its threads are \
                held up."
             .to_owned(),
-        [one] => format!("All the while {} runs.", Scene::name(*one)),
+        [one] => format!("All the while {} runs.", SnapshotIndex::name(*one)),
         some => format!("Goroutines {} run.", listed(some)),
     });
     for g in running.iter().take(3) {
         if let Some(site) = place(symbols, g) {
             story.push(format!(
                 "{} was seen running at {site}.",
-                capitalised(&Scene::name(g.goid))
+                capitalised(&SnapshotIndex::name(g.goid))
             ));
         }
     }

@@ -5,12 +5,12 @@ use rustc_hash::{FxHashMap, FxHashSet};
 use super::{
     abandoned::since_unknown,
     forever::partners,
+    grouping::{Members, by_site},
     idle::is_idle,
-    members::{Members, by_site},
+    index::SnapshotIndex,
     model::{Finding, FindingKind},
     patience::{Patience, moves_by_itself},
     phrase::{count, duration},
-    scene::Scene,
     timers::{is_timed, waits_for_stopped_timer, why_stopped},
 };
 use graph::Verdicts;
@@ -19,7 +19,7 @@ use image::{WaitKind, WaitReason};
 use snapshot::{Goroutine, Operation, WaitOn};
 
 /// What is told of already.
-pub(super) struct Told {
+pub(super) struct Reported {
     /// Those who hold others up.
     pub(super) holders: FxHashSet<Goid>,
     /// Locks that nobody holds.
@@ -29,9 +29,9 @@ pub(super) struct Told {
 /// Live goroutines that have waited for longer than the threshold, grouped by place. Left out are
 /// those that are merely idle, and those that wait behind what is `told` of.
 pub(super) fn stuck(
-    scene: &Scene<'_>,
+    scene: &SnapshotIndex<'_>,
     verdicts: &Verdicts,
-    told: &Told,
+    told: &Reported,
     patience: Patience,
 ) -> Vec<Finding> {
     let mut chains = Chains {
@@ -72,7 +72,7 @@ const fn can_be_stuck(reason: WaitReason) -> bool {
 
 /// Whether `g` has waited for long; or, as long as anybody looked on, for a lock that none has who
 /// goes on by himself, or for a timer that does not run.
-fn lasts(scene: &Scene<'_>, g: &Goroutine, patience: Patience) -> bool {
+fn lasts(scene: &SnapshotIndex<'_>, g: &Goroutine, patience: Patience) -> bool {
     let age = scene.age(g);
     patience.is_long(age)
         || patience.is_stalled(age)
@@ -81,7 +81,7 @@ fn lasts(scene: &Scene<'_>, g: &Goroutine, patience: Patience) -> bool {
 }
 
 /// Whether somebody may hold what `g` waits for who goes on by himself, or who was not seen.
-fn ends_by_itself(scene: &Scene<'_>, g: &Goroutine) -> bool {
+fn ends_by_itself(scene: &SnapshotIndex<'_>, g: &Goroutine) -> bool {
     g.waits_on.iter().any(|wait| {
         let holders = scene.holders.get(&wait.object.addr);
         let holders = holders.map_or(&[][..], |holders| &holders.candidates);
@@ -107,7 +107,7 @@ const MAX_CHAIN: usize = 256;
 
 /// Who waits behind whom, followed from holder to holder.
 struct Chains<'a> {
-    scene: &'a Scene<'a>,
+    scene: &'a SnapshotIndex<'a>,
     told: &'a FxHashSet<Goid>,
     known: FxHashMap<TargetAddr, bool>,
 }
@@ -165,14 +165,14 @@ fn nobody_seen(g: &Goroutine) -> Option<String> {
     Some(format!("Nobody was seen who would {acts}."))
 }
 
-fn tell(scene: &Scene<'_>, members: &Members<'_>) -> Finding {
+fn tell(scene: &SnapshotIndex<'_>, members: &Members<'_>) -> Finding {
     let id = members.identity(scene, FindingKind::StuckWait).id();
     let oldest = members.oldest_ns();
     let age = oldest.map_or(0, |ns| scene.snapshot.taken_ns.saturating_sub(ns));
     let reason = members.example().and_then(|g| g.wait_reason);
     let reason = reason.map_or("wait", WaitReason::as_str);
     let who = match (members.count(), members.example()) {
-        (1, Some(g)) => format!("{} has been in {reason} for", Scene::name(g.goid)),
+        (1, Some(g)) => format!("{} has been in {reason} for", SnapshotIndex::name(g.goid)),
         (n, _) => format!("{} have been in {reason} for up to", count(n, "goroutine")),
     };
     let undated = since_unknown(scene, &members.goroutines);

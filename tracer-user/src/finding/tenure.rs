@@ -1,7 +1,7 @@
 //! How long a goroutine has something: where it took it, and where it will give it back.
 
 use super::{
-    scene::{Scene, capitalised},
+    index::{SnapshotIndex, capitalised},
     site::{Site, written},
 };
 use holders::{Acquisition, Certainty, Held, PendingRelease, ReleaseKind, Taken};
@@ -9,12 +9,12 @@ use ids::{Goid, ImageAddr};
 
 /// `Goroutine 8 holds it: locked at main.f (x.go:3), unlocks it later (deferred) at x.go:4.`
 pub(crate) fn sentence(
-    scene: &Scene<'_>,
+    scene: &SnapshotIndex<'_>,
     holder: Goid,
     release: &PendingRelease,
     what: &str,
 ) -> String {
-    let name = capitalised(&Scene::name(holder));
+    let name = capitalised(&SnapshotIndex::name(holder));
     if release.evidence.held == Held::Protocol {
         return format!("{name} has taken its writer side already.");
     }
@@ -53,7 +53,7 @@ pub(crate) fn sentence(
 }
 
 /// `locked it at main.f (x.go:3)`, of somebody of whom no more is known.
-fn took(scene: &Scene<'_>, holder: Goid, release: &PendingRelease, what: &str) -> String {
+fn took(scene: &SnapshotIndex<'_>, holder: Goid, release: &PendingRelease, what: &str) -> String {
     let verb = Verbs::of(release.kind).took.unwrap_or("took");
     let Some(acquired) = release.acquired else {
         return format!("has {what}");
@@ -81,7 +81,7 @@ pub(super) fn has_release(release: &PendingRelease) -> bool {
 /// ` at main.f (x.go:4)`, without the function where it was just `named`. Of a method value, which has
 /// no line of its own, the place behind which it is called.
 fn released_at(
-    scene: &Scene<'_>,
+    scene: &SnapshotIndex<'_>,
     goid: Goid,
     release: &PendingRelease,
     named: Option<&Site>,
@@ -100,7 +100,7 @@ fn released_at(
 }
 
 /// Where `goid` took what `acquired` speaks of.
-fn taken_at(scene: &Scene<'_>, goid: Goid, acquired: &Acquisition) -> Option<Site> {
+fn taken_at(scene: &SnapshotIndex<'_>, goid: Goid, acquired: &Acquisition) -> Option<Site> {
     if acquired.site != ImageAddr(0) {
         return scene.site(acquired.site, false);
     }

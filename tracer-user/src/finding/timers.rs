@@ -2,7 +2,7 @@
 
 use rustc_hash::FxHashMap;
 
-use super::scene::Scene;
+use super::index::SnapshotIndex;
 use ids::TargetAddr;
 use snapshot::{Goroutine, ObjectState, SyncObject, WaitOn};
 
@@ -48,13 +48,13 @@ pub(crate) fn is_stopped(objects: &Objects, wait: WaitOn) -> bool {
 }
 
 /// Whether all that `g` waits for is timers that do not run.
-pub(super) fn waits_for_stopped_timer(scene: &Scene<'_>, g: &Goroutine) -> bool {
+pub(super) fn waits_for_stopped_timer(scene: &SnapshotIndex<'_>, g: &Goroutine) -> bool {
     let objects = &scene.snapshot.objects;
     !g.waits_on.is_empty() && g.waits_on.iter().all(|wait| is_stopped(objects, *wait))
 }
 
 /// Why nothing comes for `g`, which waits for timers that do not run.
-pub(super) fn why_stopped(scene: &Scene<'_>, g: &Goroutine) -> &'static str {
+pub(super) fn why_stopped(scene: &SnapshotIndex<'_>, g: &Goroutine) -> &'static str {
     let knows_its_timer = |wait: &WaitOn| {
         matches!(
             state(&scene.snapshot.objects, *wait),

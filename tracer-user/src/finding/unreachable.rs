@@ -3,18 +3,18 @@
 use rustc_hash::FxHashMap;
 
 use super::{
+    evidence_level::Proof,
     forever::forever,
+    index::SnapshotIndex,
     model::{Finding, FindingId, FindingKind},
     phrase::bytes,
-    proof::Proof,
-    scene::Scene,
     walk::HeapWalker,
 };
 use graph::Verdicts;
 use ids::Goid;
 
 /// Leaks by a walk that is no proof, and `why` it is none.
-pub(super) fn suspected(scene: &Scene<'_>, verdicts: &Verdicts, why: &str) -> Vec<Finding> {
+pub(super) fn suspected(scene: &SnapshotIndex<'_>, verdicts: &Verdicts, why: &str) -> Vec<Finding> {
     forever(scene, verdicts, true, Proof::SeenActors)
         .into_iter()
         .map(|(finding, _)| finding)

@@ -1,13 +1,13 @@
 //! A process in which nobody will ever run again.
 
 use super::{
+    evidence_level::Proof,
     forever::is_habit,
+    grouping::by_site,
     identity::Identity,
-    members::by_site,
+    index::{SnapshotIndex, began_ns},
     model::{Finding, FindingKind, Verdict},
     phrase::count,
-    proof::Proof,
-    scene::{Scene, began_ns},
 };
 use graph::Verdicts;
 use ids::Goid;
@@ -18,7 +18,7 @@ const TOLD: usize = 5;
 /// A finding when every user goroutine is dead, unless there is only main, which keeps the program
 /// running on purpose.
 pub(super) fn whole_process(
-    scene: &Scene<'_>,
+    scene: &SnapshotIndex<'_>,
     verdicts: &Verdicts,
     proof: Proof,
 ) -> Option<Finding> {
@@ -69,7 +69,7 @@ pub(super) fn whole_process(
 }
 
 /// Why nothing happens any more.
-fn ending(scene: &Scene<'_>, proof: Proof) -> String {
+fn ending(scene: &SnapshotIndex<'_>, proof: Proof) -> String {
     let timers = scene.snapshot.scheduler.as_ref().map_or(0, |s| s.timers);
     let timers = match timers {
         0 => "no timer is pending".to_owned(),

@@ -8,7 +8,7 @@ use crate::{
     finding::{
         confirm::unmoved,
         diagnose::{Diagnosis, REACH},
-        graphs::FollowedGraphs,
+        graphs::GraphCache,
         model::{Finding, FindingKind, Verdict},
     },
     timeline::ProcessState,
@@ -32,7 +32,7 @@ pub struct History {
     /// Its waits over time.
     pub state: ProcessState,
     /// Its wait graphs as of the last look.
-    pub(super) graphs: FollowedGraphs,
+    pub(super) graphs: GraphCache,
     process: Option<ProcessKey>,
     /// What the last look read, of a process that is glanced at between looks.
     target: Option<Target>,

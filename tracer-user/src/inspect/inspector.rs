@@ -18,8 +18,8 @@ use super::{
 use crate::finding::{
     Diagnosis, Evidence, HeapWalker, Options,
     diagnose::{REACH, diagnose_followed},
+    index::MAIN,
     phrase::count,
-    scene::MAIN,
 };
 use holders::{Analyzer, Locks, TIMERS, holders};
 use ids::{Goid, Pid};
@@ -198,7 +198,7 @@ impl Inspector {
     /// # Errors
     /// [`InspectError`].
     pub fn look(&self, pid: Pid) -> Result<Inspection, InspectError> {
-        self.look_again(pid, &mut History::of_single_look())
+        self.reinspect(pid, &mut History::of_single_look())
     }
 
     /// As [`Inspector::look`], for a process looked at before: waits are dated by what the `past`
@@ -206,7 +206,7 @@ impl Inspector {
     ///
     /// # Errors
     /// [`InspectError`].
-    pub fn look_again(&self, pid: Pid, past: &mut History) -> Result<Inspection, InspectError> {
+    pub fn reinspect(&self, pid: Pid, past: &mut History) -> Result<Inspection, InspectError> {
         self.whole(Some(pid), |work| self.look_live(pid, past, work))
     }
 

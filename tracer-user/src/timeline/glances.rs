@@ -7,13 +7,13 @@ use snapshot::SemaphoreWaiter;
 
 /// Waiters, each with the first glance that saw it.
 #[derive(Debug, Default)]
-pub(super) struct Glances {
+pub(super) struct PollSchedule {
     waiters: FxHashMap<SemaphoreWaiter, u64>,
     /// When the last glance was.
     last_ns: u64,
 }
 
-impl Glances {
+impl PollSchedule {
     /// Takes one in. Who is in it and was in the last one has not stopped waiting in between, as far
     /// as glances can tell.
     pub(super) fn take(&mut self, waiters: impl IntoIterator<Item = SemaphoreWaiter>, at_ns: u64) {

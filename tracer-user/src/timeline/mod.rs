@@ -16,14 +16,14 @@ pub use event::{Event, Parked};
 pub use schedule::{Schedule, Why};
 pub use waits::MAX_WAITS;
 
-use glances::Glances;
+use glances::PollSchedule;
 use waits::{Waits, Worth};
 
 /// What is known of one process between and across looks.
 #[derive(Debug, Default)]
 pub struct ProcessState {
     waits: Waits,
-    glances: Glances,
+    glances: PollSchedule,
     last_look_ns: Option<u64>,
     lost_since_look: bool,
     /// The earliest hint at a wait for a lock since the last look.

@@ -31,7 +31,7 @@ fn after_a_loss_the_next_look_puts_everything_right() {
     attach(&mut probes, &load, &image);
     let looker = Inspector::new(finding::Options::default());
     let mut past = History::default();
-    looker.look_again(pid, &mut past).unwrap();
+    looker.reinspect(pid, &mut past).unwrap();
     load.pingpong(1000);
     let before_ns = monotonic_ns();
     load.tell("deadlock");
@@ -48,7 +48,7 @@ fn after_a_loss_the_next_look_puts_everything_right() {
     let mut proven = Vec::new();
     // Both may still be on their way to the locks.
     until("the deadlock is proven", || {
-        let look = looker.look_again(pid, &mut past).unwrap();
+        let look = looker.reinspect(pid, &mut past).unwrap();
         let findings = look.diagnosis.findings.into_iter();
         proven = findings
             .filter(|finding| finding.verdict == Verdict::Proven)

@@ -164,7 +164,7 @@ impl Watcher<'_> {
             let look = if fresh {
                 looker.look(pid)
             } else {
-                looker.look_again(pid, &mut past)
+                looker.reinspect(pid, &mut past)
             };
             let look = match look {
                 Ok(look) => look,

@@ -131,7 +131,7 @@ fn watch(program: &Path, time: Duration) -> Result<Tally, String> {
     while begun.elapsed() < time {
         let look = match tally.made % 2 {
             0 => looker.look(pid),
-            _ => looker.look_again(pid, &mut past),
+            _ => looker.reinspect(pid, &mut past),
         };
         let diagnosis = look.map_err(|error| error.to_string())?.diagnosis;
         let proven: Vec<_> = diagnosis

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use rustc_hash::{FxHashMap, FxHashSet};
 
-use super::goroutine::{Doing, GoroutineNow};
+use super::goroutine::{GoroutineState, RunState};
 use ids::{ImageAddr, LoadBias, TargetAddr};
 use image::{Arch, Function, Image};
 use memory::words;
@@ -60,10 +60,10 @@ impl FrameMaps {
     /// What to follow on the stack of a goroutine that is parked where the snapshot found it, whether or
     /// not it has run meanwhile, if the stack [fits](StackPlan::fits). `None`: it is elsewhere.
     #[must_use]
-    pub fn plan(&self, now: &GoroutineNow) -> Option<&StackPlan> {
+    pub fn plan(&self, now: &GoroutineState) -> Option<&StackPlan> {
         let then = self.snapshot.goroutine(now.goid)?;
         let pc = then.stack.frames.first()?.pc.in_target(self.snapshot.bias);
-        let same_place = now.doing == Doing::Parked
+        let same_place = now.doing == RunState::Parked
             && then.status.is_parked()
             && now.sp_is_sound()
             && then.g == now.g
@@ -76,7 +76,7 @@ impl FrameMaps {
     /// What to follow on the stack of a goroutine that stands still anywhere, of which `bytes` are all from
     /// its stack pointer on. `None`: every word.
     #[must_use]
-    pub fn plan_anew(&mut self, now: &GoroutineNow, bytes: &[u8]) -> Option<&StackPlan> {
+    pub fn plan_anew(&mut self, now: &GoroutineState, bytes: &[u8]) -> Option<&StackPlan> {
         let bias = self.snapshot.bias;
         let place = (now.pc, now.sp);
         if self.unwinder.frames() >= MAX_FRAMES_ANEW {

@@ -57,7 +57,7 @@ pub struct GoroutineLayout {
 
 /// What a goroutine is doing, as far as its stack is concerned.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Doing {
+pub enum RunState {
     /// Parked: its frames stand still and their maps hold.
     Parked,
     /// Ready to run, or stopped at any instruction.
@@ -70,13 +70,13 @@ pub enum Doing {
 
 /// One goroutine at one moment.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct GoroutineNow {
+pub struct GoroutineState {
     /// Its `g` struct.
     pub g: TargetAddr,
     /// Its id.
     pub goid: Goid,
     /// What it is doing.
-    pub doing: Doing,
+    pub doing: RunState,
     /// `g.waitreason`, raw.
     pub wait_reason: u8,
     /// Stack bounds `[lo, hi)`.
@@ -103,7 +103,7 @@ impl GoroutineLayout {
     }
 }
 
-impl GoroutineNow {
+impl GoroutineState {
     fn decode(g: TargetAddr, bytes: &[u8], layout: &GoroutineLayout) -> Option<Self> {
         let word = |offset: u64| {
             let at = usize::try_from(offset).ok()?;
@@ -115,14 +115,14 @@ impl GoroutineNow {
         let syscall_sp = word(layout.syscall_sp)?;
         let doing = match status {
             IDLE | DEAD | DEAD_EXTRA => return None,
-            WAITING | LEAKED => Doing::Parked,
-            RUNNABLE | PREEMPTED => Doing::Runnable,
-            SYSCALL => Doing::Syscall,
+            WAITING | LEAKED => RunState::Parked,
+            RUNNABLE | PREEMPTED => RunState::Runnable,
+            SYSCALL => RunState::Syscall,
             // `_Grunning`, `_Gcopystack` and whatever comes new count as running.
-            _ => Doing::Running,
+            _ => RunState::Running,
         };
         let sp = match doing {
-            Doing::Syscall if syscall_sp != 0 => syscall_sp,
+            RunState::Syscall if syscall_sp != 0 => syscall_sp,
             _ => word(layout.sched_sp)?,
         };
         Some(Self {
@@ -183,7 +183,7 @@ impl AllGoroutines {
 #[derive(Debug, Clone, Default)]
 pub struct GoroutinesNow {
     /// The goroutines that there are.
-    pub found: Vec<GoroutineNow>,
+    pub found: Vec<GoroutineState>,
     /// How many structs could not be read.
     pub unreadable: u64,
 }
@@ -206,7 +206,7 @@ pub fn read_all(
         gather.read(memory, &ranges)?;
         for (index, g) in group.iter().enumerate() {
             match gather.get(index) {
-                Some(bytes) => all.found.extend(GoroutineNow::decode(*g, bytes, layout)),
+                Some(bytes) => all.found.extend(GoroutineState::decode(*g, bytes, layout)),
                 None => all.unreadable += 1,
             }
         }
@@ -215,13 +215,13 @@ pub fn read_all(
 }
 
 #[cfg(test)]
-impl GoroutineNow {
+impl GoroutineState {
     /// One that is parked, with a stack of a page of which the upper half is in use.
     pub(super) fn parked(goid: u64, g: u64) -> Self {
         Self {
             g: TargetAddr(g),
             goid: Goid(goid),
-            doing: Doing::Parked,
+            doing: RunState::Parked,
             wait_reason: 0,
             stack: (TargetAddr(0x1000), TargetAddr(0x2000)),
             sp: TargetAddr(0x1800),

@@ -3,27 +3,27 @@
 //! A goroutine blocked on a channel, `WaitGroup` or `Cond` that nobody alive can reach never runs
 //! again. docs/verdicts.md says what is claimed here, and under which assumptions.
 
-mod actors;
-mod anatomy;
-mod census;
+mod activity;
+mod allm;
+mod convergence;
 mod defers;
-mod digest;
 mod error;
+mod fixpoint;
 mod frames;
 pub mod freeze;
 mod goroutine;
+mod goroutine_table;
 pub mod heap;
-mod looks;
-mod machines;
 pub mod mark;
+mod mutators;
+mod page_hash;
 mod planned;
 mod progress;
 mod proof;
-mod quiet;
+mod register_spills;
 mod roots;
+mod runtime_layout;
 mod search;
-mod settling;
-mod spilled;
 mod stacks;
 mod sudogs;
 mod system_stacks;

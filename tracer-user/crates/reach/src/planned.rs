@@ -3,7 +3,7 @@
 use super::{
     defers,
     frames::StackPlan,
-    goroutine::{GoroutineLayout, GoroutineNow},
+    goroutine::{GoroutineLayout, GoroutineState},
     mark::{Range, WordSink},
 };
 use ids::TargetAddr;
@@ -15,7 +15,7 @@ const BATCH_BYTES: u64 = 1 << 20;
 /// A goroutine that stands still and whose stack maps apply.
 pub(super) struct Planned<'p> {
     /// As it is now.
-    pub(super) now: GoroutineNow,
+    pub(super) now: GoroutineState,
     /// The maps.
     pub(super) plan: &'p StackPlan,
     /// The stack.
@@ -64,7 +64,7 @@ impl<S: WordSink> Follower<'_, S> {
         &mut self,
         gather: &mut Gather,
         batch: &[Planned<'_>],
-        elsewhere: &mut Vec<GoroutineNow>,
+        elsewhere: &mut Vec<GoroutineState>,
     ) -> Result<u64, ReadError> {
         let stacks = batch
             .iter()

@@ -16,13 +16,13 @@ pub struct Progress {
 
 /// Hands [`Progress`] over now and then.
 #[derive(Debug)]
-pub(super) struct Pulse {
+pub(super) struct ProgressReporter {
     began: Instant,
     told: Instant,
     tell: Option<fn(Progress)>,
 }
 
-impl Pulse {
+impl ProgressReporter {
     pub(super) fn new(tell: Option<fn(Progress)>) -> Self {
         let now = Instant::now();
         Self {
@@ -45,7 +45,7 @@ impl Pulse {
     }
 }
 
-impl Default for Pulse {
+impl Default for ProgressReporter {
     fn default() -> Self {
         Self::new(None)
     }

@@ -11,14 +11,14 @@ use std::{
 };
 
 use super::{
-    actors::Actors,
-    anatomy::Anatomy,
+    activity::ProcessActivity,
     error::ReachError,
+    fixpoint::{Fixpoint, failed},
     frames::FrameMaps,
-    looks::{Looks, failed},
     mark::Marker,
-    progress::{Progress, Pulse},
-    quiet::Activity,
+    mutators::Mutators,
+    progress::{Progress, ProgressReporter},
+    runtime_layout::RuntimeLayout,
     stacks::StackReader,
     walk::{HeapWalk, Paths, Retained},
 };
@@ -118,15 +118,15 @@ pub struct Prover<'t> {
     options: Options,
     uses: Vec<(Goid, TargetAddr)>,
     begun: Option<Begun<'t>>,
-    last: Option<Looks<'t>>,
+    last: Option<Fixpoint<'t>>,
 }
 
 /// A walk of which the first look has been made.
 struct Begun<'t> {
     began: Instant,
     /// What the threads were at before.
-    before: Option<Activity>,
-    looks: Looks<'t>,
+    before: Option<ProcessActivity>,
+    looks: Fixpoint<'t>,
 }
 
 impl<'t> Prover<'t> {
@@ -192,11 +192,11 @@ impl<'t> Prover<'t> {
 
     fn begin(&self, began: Instant, nodes: &[GoroutineNode]) -> Result<Begun<'t>, ReachError> {
         let (target, snapshot) = (self.target, &self.snapshot);
-        let before = Activity::of(target.pid).ok();
-        let anatomy = Anatomy::of(&target.image, target.bias)?;
+        let before = ProcessActivity::of(target.pid).ok();
+        let anatomy = RuntimeLayout::of(&target.image, target.bias)?;
         let maps = FrameMaps::new(Arc::clone(&target.image), Arc::clone(snapshot));
-        let actors = Actors::new(&target.image, snapshot);
-        let marker = Marker::new(self.threads(), Pulse::new(self.options.progress));
+        let actors = Mutators::new(&target.image, snapshot);
+        let marker = Marker::new(self.threads(), ProgressReporter::new(self.options.progress));
         let stacks = StackReader::new(maps);
         let mut walk = HeapWalk::begin(&*target.memory, anatomy, stacks, actors, marker)
             .map_err(|source| failed("the heap's tables", source))?;
@@ -204,7 +204,7 @@ impl<'t> Prover<'t> {
         Ok(Begun {
             began,
             before,
-            looks: Looks::new(walk, Arc::clone(snapshot), nodes),
+            looks: Fixpoint::new(walk, Arc::clone(snapshot), nodes),
         })
     }
 

@@ -4,7 +4,7 @@ use std::{thread, time::Duration};
 
 use super::{
     frames::FrameMaps,
-    goroutine::{self, Doing, GoroutineLayout, GoroutineNow},
+    goroutine::{self, GoroutineLayout, GoroutineState, RunState},
     mark::{Range, RangeReader, WordSink},
     planned::{Follower, Planned, batch_of, read_together},
 };
@@ -92,7 +92,7 @@ impl StackReader {
         &mut self,
         memory: &dyn Memory,
         layout: &GoroutineLayout,
-        goroutines: &[GoroutineNow],
+        goroutines: &[GoroutineState],
         sink: &mut impl WordSink,
     ) -> Result<(), ReadError> {
         let each = WHOLE_BYTES_EACH.saturating_mul(goroutines.len() as u64);
@@ -107,7 +107,7 @@ impl StackReader {
         &mut self,
         memory: &dyn Memory,
         layout: &GoroutineLayout,
-        goroutines: &[GoroutineNow],
+        goroutines: &[GoroutineState],
         sink: &mut impl WordSink,
     ) -> Result<(), ReadError> {
         let mut todo = goroutines.to_vec();
@@ -131,11 +131,11 @@ impl StackReader {
                     let before = before.find(|before| before.g == after.g);
                     before.is_none_or(|before| has_moved(before, after))
                 })
-                .map(|after| GoroutineNow {
+                .map(|after| GoroutineState {
                     doing: if left > 1 {
                         after.doing
                     } else {
-                        Doing::Running
+                        RunState::Running
                     },
                     ..after
                 })
@@ -150,10 +150,12 @@ impl StackReader {
         &mut self,
         memory: &dyn Memory,
         layout: &GoroutineLayout,
-        goroutines: &mut [GoroutineNow],
+        goroutines: &mut [GoroutineState],
     ) -> Result<(), ReadError> {
         for _ in 0..STOP_STEPS {
-            let running = goroutines.iter().filter(|now| now.doing == Doing::Running);
+            let running = goroutines
+                .iter()
+                .filter(|now| now.doing == RunState::Running);
             let gs: Vec<TargetAddr> = running.map(|now| now.g).collect();
             if gs.is_empty() || self.waited >= STOP_LIMIT {
                 break;
@@ -175,7 +177,7 @@ impl StackReader {
         &mut self,
         memory: &dyn Memory,
         layout: &GoroutineLayout,
-        goroutines: &[GoroutineNow],
+        goroutines: &[GoroutineState],
         sink: &mut impl WordSink,
     ) -> Result<(), ReadError> {
         let (mut planned, mut elsewhere) = (Vec::new(), Vec::new());
@@ -214,20 +216,21 @@ impl StackReader {
         &mut self,
         memory: &dyn Memory,
         layout: &GoroutineLayout,
-        goroutines: &[GoroutineNow],
+        goroutines: &[GoroutineState],
         sink: &mut impl WordSink,
     ) -> Result<Vec<Range>, ReadError> {
-        let in_use = |now: &GoroutineNow| now.stack.1.0 - now.sp.0;
+        let in_use = |now: &GoroutineState| now.stack.1.0 - now.sp.0;
         // Whoever is ready to run stands where it was parked, or where it was preempted, which its frames say.
-        let stands = |now: &GoroutineNow| matches!(now.doing, Doing::Parked | Doing::Runnable);
-        let unwinds = |now: &&GoroutineNow| {
+        let stands =
+            |now: &GoroutineState| matches!(now.doing, RunState::Parked | RunState::Runnable);
+        let unwinds = |now: &&GoroutineState| {
             stands(now) && now.sp_is_sound() && in_use(now) <= MAX_UNWOUND_BYTES
         };
         let mut whole = Vec::new();
         for now in goroutines.iter().filter(|now| !unwinds(now)) {
             whole.extend(word_by_word(now, layout));
         }
-        let standing: Vec<GoroutineNow> = goroutines.iter().filter(unwinds).copied().collect();
+        let standing: Vec<GoroutineState> = goroutines.iter().filter(unwinds).copied().collect();
         let mut rest = standing.as_slice();
         while !rest.is_empty() {
             let (batch, others) = batch_of(rest, in_use);
@@ -262,13 +265,13 @@ impl StackReader {
 }
 
 /// Its `g` struct and all of its stack that can matter.
-fn word_by_word(now: &GoroutineNow, layout: &GoroutineLayout) -> impl Iterator<Item = Range> {
+fn word_by_word(now: &GoroutineState, layout: &GoroutineLayout) -> impl Iterator<Item = Range> {
     let g = layout.references(now.g);
     [g].into_iter().chain(conservative(now))
 }
 
 /// All of its stack that can matter.
-fn conservative(now: &GoroutineNow) -> Option<Range> {
+fn conservative(now: &GoroutineState) -> Option<Range> {
     let (lo, hi) = now.stack;
     if !now.has_stack() {
         return None;
@@ -277,14 +280,14 @@ fn conservative(now: &GoroutineNow) -> Option<Range> {
     // preemption (runtime/preempt.go: every 10 ms of running) saves all of them on this stack, and
     // what it saved stays there until other frames overwrite it.
     let from = match now.doing {
-        Doing::Parked | Doing::Runnable | Doing::Syscall if now.sp_is_sound() => now.sp,
+        RunState::Parked | RunState::Runnable | RunState::Syscall if now.sp_is_sound() => now.sp,
         _ => lo,
     };
     Some(Range::between(from, hi))
 }
 
-fn has_moved(before: &GoroutineNow, after: &GoroutineNow) -> bool {
-    if before.doing == Doing::Running {
+fn has_moved(before: &GoroutineState, after: &GoroutineState) -> bool {
+    if before.doing == RunState::Running {
         before.stack != after.stack
     } else {
         before != after
@@ -295,33 +298,33 @@ fn has_moved(before: &GoroutineNow, after: &GoroutineNow) -> bool {
 mod tests {
     use super::*;
 
-    fn goroutine(doing: Doing, sp: u64) -> GoroutineNow {
-        GoroutineNow {
+    fn goroutine(doing: RunState, sp: u64) -> GoroutineState {
+        GoroutineState {
             doing,
             sp: TargetAddr(sp),
-            ..GoroutineNow::parked(1, 0x100)
+            ..GoroutineState::parked(1, 0x100)
         }
     }
 
     #[test]
     fn a_running_stack_counts_whole_and_a_parked_one_from_its_pointer() {
         let start = |doing, sp| conservative(&goroutine(doing, sp)).unwrap().at.0;
-        assert_eq!(start(Doing::Parked, 0x1800), 0x1800);
-        assert_eq!(start(Doing::Syscall, 0x1800), 0x1800);
-        assert_eq!(start(Doing::Running, 0x1800), 0x1000);
-        assert_eq!(start(Doing::Parked, 0x800), 0x1000);
+        assert_eq!(start(RunState::Parked, 0x1800), 0x1800);
+        assert_eq!(start(RunState::Syscall, 0x1800), 0x1800);
+        assert_eq!(start(RunState::Running, 0x1800), 0x1000);
+        assert_eq!(start(RunState::Parked, 0x800), 0x1000);
     }
 
     #[test]
     fn a_parked_goroutine_that_ran_has_moved() {
-        let before = goroutine(Doing::Parked, 0x1800);
-        let after = GoroutineNow {
+        let before = goroutine(RunState::Parked, 0x1800);
+        let after = GoroutineState {
             runs: Some(2),
             ..before
         };
         assert!(has_moved(&before, &after));
         assert!(!has_moved(&before, &before));
-        let running = goroutine(Doing::Running, 0x1800);
-        assert!(!has_moved(&running, &goroutine(Doing::Running, 0x1700)));
+        let running = goroutine(RunState::Running, 0x1800);
+        assert!(!has_moved(&running, &goroutine(RunState::Running, 0x1700)));
     }
 }

@@ -9,7 +9,7 @@
 
 use rustc_hash::FxHashSet;
 
-use super::goroutine::{Doing, GoroutineNow};
+use super::goroutine::{GoroutineState, RunState};
 use ids::{Goid, TargetAddr};
 use memory::{Gather, Memory, ReadError};
 
@@ -67,7 +67,7 @@ impl SudogChain {
     pub(super) fn of_parked<'a>(
         self,
         memory: &dyn Memory,
-        goroutines: impl Iterator<Item = &'a GoroutineNow>,
+        goroutines: impl Iterator<Item = &'a GoroutineState>,
     ) -> Result<Vec<(Goid, TargetAddr)>, ReadError> {
         let mut gather = Gather::new();
         let mut links = self.firsts(memory, &mut gather, goroutines)?;
@@ -113,10 +113,10 @@ impl SudogChain {
         self,
         memory: &dyn Memory,
         gather: &mut Gather,
-        goroutines: impl Iterator<Item = &'a GoroutineNow>,
+        goroutines: impl Iterator<Item = &'a GoroutineState>,
     ) -> Result<Vec<Link>, ReadError> {
         let parked: Vec<_> = goroutines
-            .filter(|now| now.doing == Doing::Parked)
+            .filter(|now| now.doing == RunState::Parked)
             .map(|now| (now.goid, now.g))
             .collect();
         let mut links = Vec::new();
@@ -202,7 +202,9 @@ mod tests {
             &(0..count).flat_map(words).collect::<Vec<_>>(),
         );
         let memory = Counting(memory, AtomicUsize::new(0));
-        let all: Vec<_> = (0..count).map(|n| GoroutineNow::parked(n, g(n))).collect();
+        let all: Vec<_> = (0..count)
+            .map(|n| GoroutineState::parked(n, g(n)))
+            .collect();
         let sudogs = CHAIN.of_parked(&memory, all.iter()).unwrap();
         (sudogs, memory.1.into_inner())
     }
@@ -215,8 +217,8 @@ mod tests {
         memory.map_words(TargetAddr(0x6000), &[0x1000, SELECT, 0]);
         memory.map_words(TargetAddr(0x2008), &[0]);
         let all = [
-            GoroutineNow::parked(1, 0x1000),
-            GoroutineNow::parked(2, 0x2000),
+            GoroutineState::parked(1, 0x1000),
+            GoroutineState::parked(2, 0x2000),
         ];
         let sudogs = CHAIN.of_parked(&memory, all.iter()).unwrap();
         let of_first = [0x5000, 0x6000].map(|at| (Goid(1), TargetAddr(at)));
@@ -272,7 +274,7 @@ mod tests {
         }
         let all: Vec<_> = gs
             .iter()
-            .map(|g| GoroutineNow::parked(g / 16, *g))
+            .map(|g| GoroutineState::parked(g / 16, *g))
             .collect();
         let sudogs = chain.of_parked(&memory, all.iter()).unwrap();
         let most = MAX_CASES_TOGETHER + (MAX_CASES_EACH + 1) * gs.len();

@@ -1,7 +1,7 @@
 //! The threads' own stacks, on which the runtime runs timers and moves goroutines about: of
 //! interest only while the target is held still, when what is in transit there has no other place.
 
-use super::{machines::AllMs, mark::Range};
+use super::{allm::AllMs, mark::Range};
 use ids::{LoadBias, TargetAddr};
 use image::Image;
 use memory::{Memory, MemoryExt as _, ReadError};

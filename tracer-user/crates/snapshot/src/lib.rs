@@ -8,7 +8,7 @@ mod error;
 mod fields;
 mod g_record;
 mod gaps;
-mod look;
+mod goroutine_reader;
 mod model;
 mod object_state;
 mod operation;

@@ -8,7 +8,7 @@ use super::{
     Goroutine, InnermostPc, Motion, SamplingOutcome, Snapshot, SnapshotError, Stack, SyncObject,
     Target, WaitSince, allgs, conds,
     gaps::{Gap, Gaps},
-    look::{Look, Looker},
+    goroutine_reader::{GoroutineRead, GoroutineReader},
     plausible, scheduler, semaphores,
     system::SystemGoroutines,
     threads::Ms,
@@ -168,7 +168,7 @@ impl Snapshots {
         let mut entries = Vec::new();
         self.unwinder.begin();
         let system = &mut self.system;
-        let mut looker = Looker {
+        let mut looker = GoroutineReader {
             target,
             unwinder: &mut self.unwinder,
             gaps,
@@ -213,7 +213,7 @@ fn check_layout(
 
 fn goroutine(
     target: &Target,
-    look: Look,
+    look: GoroutineRead,
     system: &mut SystemGoroutines,
     tids: &FxHashMap<TargetAddr, Tid>,
 ) -> Goroutine {

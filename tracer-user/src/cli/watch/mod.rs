@@ -14,17 +14,16 @@ use super::{
     EXIT_FINDING, Failure, answering,
     changes::{Findings, Report},
     ending::{Ending, ended},
-    failure, output,
+    fail_on::FailOn,
+    failure, heap_walk_options, output,
     percent::share,
     stderr,
-    threshold::FailOn,
-    walking,
 };
 use crate::{
     daemon::{
-        heap_walk_worker::{Manners, Walker},
-        probe_manager::{Probing, Settings},
-        self_metrics::Own,
+        heap_walk_worker::{HeapWalkWorker, SchedPolicy},
+        probe_manager::{ProbeManager, Settings},
+        self_metrics::SelfMetrics,
     },
     finding::{self},
     inspect::{InspectError, Inspector},
@@ -114,8 +113,8 @@ async fn watch(options: &Options) -> Result<ExitCode, Failure> {
     let mut ending = Ending::watch(options.duration)?;
     let looker = Inspector::new(finding::Options {
         stuck_after: options.stuck_after,
-        reach: walking::of_followed(options.no_reach),
-        budget: walking::budget_of_command(),
+        reach: heap_walk_options::of_followed(options.no_reach),
+        budget: heap_walk_options::budget_of_command(),
         ..finding::Options::default()
     });
     let looker = Arc::new(looker.until(ending.cancellation()));
@@ -142,10 +141,10 @@ async fn watch(options: &Options) -> Result<ExitCode, Failure> {
         wanted: !options.no_probes,
         budget: options.budget,
     };
-    let probing = Probing::start(settings, Own::default());
+    let probing = ProbeManager::start(settings, SelfMetrics::default());
     let walker = looker
         .walks_heaps()
-        .then(|| Walker::start(Arc::clone(&looker), Manners::Nice, None));
+        .then(|| HeapWalkWorker::start(Arc::clone(&looker), SchedPolicy::Nice, None));
     let mut targets = Targets::new(
         looker,
         walker.transpose()?,

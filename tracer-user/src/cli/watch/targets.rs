@@ -15,7 +15,10 @@ use crate::{
         changes::{Findings, Report},
         failure::from_look,
     },
-    daemon::{heap_walk_worker::Walker, probe_manager::Probing, process_findings::Followed},
+    daemon::{
+        heap_walk_worker::HeapWalkWorker, probe_manager::ProbeManager,
+        process_findings::ProcessFindings,
+    },
     finding::{Change, Finding, Growth, Verdict},
     inspect::{History, InspectError, Inspection, Inspector},
     timeline::Schedule,
@@ -36,7 +39,7 @@ const TURN: Duration = Duration::from_millis(50);
 pub struct Targets {
     looker: Arc<Inspector>,
     /// Walks heaps; `None` where that is not wanted.
-    walker: Option<Walker<ProcessKey>>,
+    walker: Option<HeapWalkWorker<ProcessKey>>,
     /// The processes whose heap is being walked.
     walking: FxHashSet<ProcessKey>,
     root: Pid,
@@ -46,11 +49,11 @@ pub struct Targets {
     schedule: Schedule,
     due: Instant,
     scanner: GoProcesses,
-    followed: BTreeMap<ProcessKey, Followed>,
+    followed: BTreeMap<ProcessKey, ProcessFindings>,
     /// How long the waits of processes that have ended lasted.
     ended: Vec<(Pid, Vec<WaitHistogram>)>,
     /// The probes on them.
-    probing: Probing,
+    probing: ProbeManager,
     /// What earlier looks leave to later ones.
     pasts: BTreeMap<Pid, History>,
     over: bool,
@@ -60,8 +63,8 @@ impl Targets {
     /// Watches `root`, and with `tree` everything below it.
     pub fn new(
         looker: Arc<Inspector>,
-        walker: Option<Walker<ProcessKey>>,
-        probing: Probing,
+        walker: Option<HeapWalkWorker<ProcessKey>>,
+        probing: ProbeManager,
         root: Pid,
         tree: bool,
         growth_window: Duration,
@@ -153,7 +156,7 @@ impl Targets {
     /// Takes in the walks that have ended. The processes of which they tell something.
     fn take_walks(&mut self) -> BTreeSet<Pid> {
         let mut telling = BTreeSet::new();
-        for done in self.walker.iter().flat_map(Walker::done) {
+        for done in self.walker.iter().flat_map(HeapWalkWorker::done) {
             let key = done.order;
             self.walking.remove(&key);
             let past = self.pasts.get_mut(&key.pid);
@@ -195,7 +198,7 @@ impl Targets {
             if let Some(parked) = self.probing.parked(pid) {
                 past.state.apply_parked(parked);
             }
-            match self.looker.look_again(pid, past) {
+            match self.looker.reinspect(pid, past) {
                 Ok(look) if self.is_another(look.process.key) => {
                     // The kernel has given its pid to somebody else.
                     report.gone(pid)?;
@@ -209,7 +212,7 @@ impl Targets {
                     let followed = self
                         .followed
                         .entry(look.process.key)
-                        .or_insert_with(|| Followed::new(Growth::over(growth_window)));
+                        .or_insert_with(|| ProcessFindings::new(Growth::over(growth_window)));
                     let changes = followed.take(&mut look);
                     report.changes(&look, &changes)?;
                     news.extend(changes.iter().filter_map(Change::standing).cloned());
@@ -264,7 +267,7 @@ impl Targets {
     /// How many findings stand, by verdict.
     pub fn findings(&self) -> Findings {
         let of = |verdict| {
-            let standing = self.followed.values().flat_map(Followed::standing);
+            let standing = self.followed.values().flat_map(ProcessFindings::standing);
             standing.filter(|f| f.verdict == verdict).count()
         };
         Findings {

@@ -46,7 +46,7 @@ enum Change {
     /// A list begins; what it does not name is gone.
     ListBegins,
     /// A pod of that list.
-    Listed(Pod),
+    ProcessSummary(Pod),
     /// The list is complete.
     ListEnds,
     /// A pod that is new or different.
@@ -96,7 +96,7 @@ impl Pods {
         let mut known = self.known.write().unwrap_or_else(PoisonError::into_inner);
         match change {
             Change::ListBegins => known.arriving.clear(),
-            Change::Listed(pod) => add(&mut known.arriving, pod),
+            Change::ProcessSummary(pod) => add(&mut known.arriving, pod),
             Change::ListEnds => {
                 known.pods = std::mem::take(&mut known.arriving);
                 known.complete = true;
@@ -172,7 +172,7 @@ mod tests {
         assert!(!pods.is_settled());
         pods.apply(Change::Present(pod("1", "old", &a)));
         pods.apply(Change::ListBegins);
-        pods.apply(Change::Listed(pod("2", "new", &b)));
+        pods.apply(Change::ProcessSummary(pod("2", "new", &b)));
         assert_eq!(name_of(&pods, &container(None, &a)).unwrap(), "old");
         pods.apply(Change::ListEnds);
         assert_eq!(name_of(&pods, &container(None, &a)), None);

@@ -76,7 +76,7 @@ async fn watch(pods: &Pods, node: &str, client: Client) {
 fn change(event: watcher::Event<v1::Pod>) -> Option<Change> {
     Some(match event {
         watcher::Event::Init => Change::ListBegins,
-        watcher::Event::InitApply(pod) => Change::Listed(Pod::new(pod)?),
+        watcher::Event::InitApply(pod) => Change::ProcessSummary(Pod::new(pod)?),
         watcher::Event::InitDone => Change::ListEnds,
         watcher::Event::Apply(pod) => Change::Present(Pod::new(pod)?),
         watcher::Event::Delete(pod) => Change::Gone(Pod::new(pod)?),

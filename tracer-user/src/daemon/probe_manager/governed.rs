@@ -2,9 +2,9 @@
 
 use std::time::{Duration, Instant};
 
-use super::{Standing, Switch, switch::Step};
+use super::{ProbeStatus, Switch, switch::Step};
 use crate::{
-    daemon::process_table::{Mode, Switches},
+    daemon::process_table::{LevelChanges, Mode},
     timeline::Parked,
 };
 use ids::Pid;
@@ -16,7 +16,7 @@ const LONG_WAIT: Duration = Duration::from_millis(200);
 const STANDING_GAP: Duration = Duration::from_millis(500);
 
 /// A process that is probed, or could not be.
-pub struct Governed {
+pub struct ProbedProcess {
     /// `None` when the probes could not be attached.
     governor: Option<Governor>,
     looked: Instant,
@@ -27,7 +27,7 @@ pub struct Governed {
     loaded: bool,
     /// Since when all probes are back on trial.
     trial_since: Option<Instant>,
-    switches: Switches,
+    switches: LevelChanges,
     /// The last switch, while nobody has asked for it.
     switched: Option<Switch>,
     /// When to see who waits for locks.
@@ -40,7 +40,7 @@ pub struct Governed {
     found_ns: u64,
 }
 
-impl Governed {
+impl ProbedProcess {
     /// One that has just been attached to, which began at `began`: its probes may have been hit since.
     pub fn new(governor: Governor, began: Instant) -> Self {
         Self {
@@ -59,7 +59,7 @@ impl Governed {
             unsettled: false,
             loaded: false,
             trial_since: None,
-            switches: Switches::default(),
+            switches: LevelChanges::default(),
             switched: None,
             locks_due: None,
             hinted: None,
@@ -74,8 +74,8 @@ impl Governed {
     }
 
     /// How it is probed, where `probing` says whether its park and wake probes are in place.
-    pub fn standing(&self, probing: bool) -> Standing {
-        Standing {
+    pub fn standing(&self, probing: bool) -> ProbeStatus {
+        ProbeStatus {
             mode: if probing {
                 Mode::Events
             } else {
@@ -240,7 +240,7 @@ mod tests {
             at_ns,
         };
         let (start, second) = (Instant::now(), 1_000_000_000);
-        let mut governed = Governed::refused();
+        let mut governed = ProbedProcess::refused();
         let mut parked = vec![wait(1, WaitReason::ChanReceive, second)];
         assert!(!governed.sees(&parked, start, 2 * second));
         assert_eq!(governed.locks_due(), None);
@@ -258,7 +258,7 @@ mod tests {
     #[test]
     fn a_hint_does_not_wait_until_those_are_seen_again_who_have_waited_for_long() {
         let (start, second) = (Instant::now(), 1_000_000_000);
-        let mut governed = Governed::refused();
+        let mut governed = ProbedProcess::refused();
         let parked = [Parked {
             g: TargetAddr(1),
             reason: WaitReason::MutexLock,
@@ -273,7 +273,7 @@ mod tests {
     #[test]
     fn whoever_waits_when_hints_come_is_seen_after_a_while_and_hints_do_not_put_that_off() {
         let start = Instant::now();
-        let mut governed = Governed::refused();
+        let mut governed = ProbedProcess::refused();
         let mut seen = Vec::new();
         for ms in 0..2000 {
             let now = start + MS * ms;

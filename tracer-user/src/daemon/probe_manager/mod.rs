@@ -2,7 +2,7 @@
 //! thread of their own. `watch`, the daemon and the terminal view follow through it.
 //!
 //! Where there can be no probes, the rest works nevertheless: everything here is then empty, and
-//! [`Probing::trouble`] says why.
+//! [`ProbeManager::trouble`] says why.
 
 mod governed;
 mod news;
@@ -19,12 +19,12 @@ use std::{
     time::Duration,
 };
 
-use self::tracker::Tracker;
-pub use self::{news::News, switch::Switch};
+use self::tracker::ProbeTracker;
+pub use self::{news::ProbeUpdates, switch::Switch};
 use crate::{
     daemon::{
-        process_table::{Mode, Switches},
-        self_metrics::Own,
+        process_table::{LevelChanges, Mode},
+        self_metrics::SelfMetrics,
     },
     timeline::Parked,
 };
@@ -43,7 +43,7 @@ pub struct Settings {
 
 /// How a process is probed now.
 #[derive(Debug, Clone, Copy, PartialEq)]
-pub struct Standing {
+pub struct ProbeStatus {
     /// By which means its waits are known.
     pub mode: Mode,
     /// What the probes cost it lately, as a share of one CPU; `None` without probes.
@@ -51,11 +51,11 @@ pub struct Standing {
     /// Whether they are off because they cost too much.
     pub over_budget: bool,
     /// How often they came off for that, and back.
-    pub switches: Switches,
+    pub switches: LevelChanges,
 }
 
 /// The probes, if there are any. Dropping it detaches them all.
-pub struct Probing {
+pub struct ProbeManager {
     work: Result<Work, String>,
 }
 
@@ -67,20 +67,20 @@ struct Work {
 }
 
 struct Desk {
-    tracker: Mutex<Tracker>,
+    tracker: Mutex<ProbeTracker>,
     news: Condvar,
     stop: AtomicBool,
 }
 
 impl Desk {
-    fn tracker(&self) -> MutexGuard<'_, Tracker> {
+    fn tracker(&self) -> MutexGuard<'_, ProbeTracker> {
         self.tracker.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-impl Probing {
+impl ProbeManager {
     /// Loads and calibrates the probes; where that fails, says so on the log, once.
-    pub fn start(settings: Settings, own: Own) -> Self {
+    pub fn start(settings: Settings, own: SelfMetrics) -> Self {
         if !settings.wanted {
             return Self::none("not wanted".to_owned());
         }
@@ -102,7 +102,7 @@ impl Probing {
         self.work.as_ref().err().map(String::as_str)
     }
 
-    fn tracker(&self) -> Option<MutexGuard<'_, Tracker>> {
+    fn tracker(&self) -> Option<MutexGuard<'_, ProbeTracker>> {
         self.work.as_ref().ok().map(|work| work.desk.tracker())
     }
 
@@ -134,13 +134,13 @@ impl Probing {
     }
 
     /// How a process is probed now.
-    pub fn standing(&self, pid: Pid) -> Standing {
+    pub fn standing(&self, pid: Pid) -> ProbeStatus {
         self.tracker().map_or(
-            Standing {
+            ProbeStatus {
                 mode: Mode::Snapshots,
                 cost_ratio: None,
                 over_budget: false,
-                switches: Switches::default(),
+                switches: LevelChanges::default(),
             },
             |tracker| tracker.standing(pid),
         )
@@ -158,12 +158,12 @@ impl Probing {
     }
 
     /// What has happened since this was last asked, after waiting for it no longer than `at_most`.
-    pub fn wait_for_news(&self, at_most: Duration) -> News {
+    pub fn wait_for_news(&self, at_most: Duration) -> ProbeUpdates {
         let Ok(work) = &self.work else {
             thread::sleep(at_most);
-            return News::default();
+            return ProbeUpdates::default();
         };
-        let nothing = |tracker: &mut Tracker| tracker.news.is_empty();
+        let nothing = |tracker: &mut ProbeTracker| tracker.news.is_empty();
         let tracker = work.desk.tracker();
         let waited = work.desk.news.wait_timeout_while(tracker, at_most, nothing);
         let (mut tracker, _) = waited.unwrap_or_else(PoisonError::into_inner);
@@ -171,7 +171,7 @@ impl Probing {
     }
 
     /// What has happened since this was last asked.
-    pub fn news(&self) -> News {
+    pub fn news(&self) -> ProbeUpdates {
         self.tracker()
             .map(|mut tracker| std::mem::take(&mut tracker.news))
             .unwrap_or_default()
@@ -179,7 +179,7 @@ impl Probing {
 }
 
 impl Work {
-    fn start(settings: Settings, own: Own) -> Result<Self, ProbeError> {
+    fn start(settings: Settings, own: SelfMetrics) -> Result<Self, ProbeError> {
         let mut probes = Probes::load(Options {
             log: tracing::enabled!(target: "gostuck_ebpf", tracing::Level::DEBUG),
             ..Options::default()
@@ -193,7 +193,7 @@ impl Work {
         };
         let waiter = probes.waiter().map_err(no_thread)?;
         let interrupter = waiter.interrupter();
-        let tracker = Tracker::new(probes, cost, Budget(settings.budget), own);
+        let tracker = ProbeTracker::new(probes, cost, Budget(settings.budget), own);
         let desk = Arc::new(Desk {
             tracker: Mutex::new(tracker),
             news: Condvar::new(),

@@ -16,7 +16,7 @@ const MOST_STARTED: usize = 1 << 14;
 
 /// What has happened.
 #[derive(Debug, Default)]
-pub struct News {
+pub struct ProbeUpdates {
     /// Processes that executed a program, Go or not.
     pub started: FxHashSet<Pid>,
     /// Probed processes that ended or execute another program now, with how long their waits
@@ -33,7 +33,7 @@ pub struct News {
     pub missed: bool,
 }
 
-impl News {
+impl ProbeUpdates {
     /// Whether nothing has happened.
     pub fn is_empty(&self) -> bool {
         self.started.is_empty()

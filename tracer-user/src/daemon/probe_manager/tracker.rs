@@ -8,11 +8,11 @@ use std::{
 use rustc_hash::{FxHashMap, FxHashSet};
 use tracer_common::Record;
 
-use super::{Standing, governed::Governed, news::News};
+use super::{ProbeStatus, governed::ProbedProcess, news::ProbeUpdates};
 use crate::{
     daemon::{
-        process_table::{Mode, Switches},
-        self_metrics::{ErrorKind, Own},
+        process_table::{LevelChanges, Mode},
+        self_metrics::{ErrorKind, SelfMetrics},
     },
     timeline::{self, Parked},
 };
@@ -41,19 +41,19 @@ const FRESH: Duration = Duration::from_millis(200);
 const READING_SHARE: u32 = 50;
 
 /// The probes and who is probed.
-pub struct Tracker {
+pub struct ProbeTracker {
     probes: Probes,
     cost: HitCost,
     budget: Budget,
-    own: Own,
-    governed: FxHashMap<Pid, Governed>,
+    own: SelfMetrics,
+    governed: FxHashMap<Pid, ProbedProcess>,
     parked: ParkTable,
     housekeeping_due: Instant,
     /// Whether the last turn found records.
     busy: bool,
     lost: u64,
     /// What nobody has asked for yet.
-    pub news: News,
+    pub news: ProbeUpdates,
 }
 
 /// The park table as it was read last.
@@ -65,9 +65,9 @@ struct ParkTable {
     due: Instant,
 }
 
-impl Tracker {
+impl ProbeTracker {
     /// Probes that are attached to nobody.
-    pub fn new(probes: Probes, cost: HitCost, budget: Budget, own: Own) -> Self {
+    pub fn new(probes: Probes, cost: HitCost, budget: Budget, own: SelfMetrics) -> Self {
         let now = Instant::now();
         Self {
             probes,
@@ -83,11 +83,11 @@ impl Tracker {
             housekeeping_due: now,
             busy: false,
             lost: 0,
-            news: News::default(),
+            news: ProbeUpdates::default(),
         }
     }
 
-    /// See [`super::Probing::attach`].
+    /// See [`super::ProbeManager::attach`].
     pub fn attach(&mut self, pid: Pid, file: Result<ImageFile, ProbeError>, image: &Arc<Image>) {
         if self.governed.contains_key(&pid) {
             return;
@@ -97,7 +97,7 @@ impl Tracker {
         let governed = match attached {
             Ok(()) => {
                 tracing::info!(%pid, "probes attached");
-                Governed::new(Governor::new(self.budget, self.cost), began)
+                ProbedProcess::new(Governor::new(self.budget, self.cost), began)
             }
             Err(error) => {
                 tracing::warn!(%pid, %error, "no probes on this process");
@@ -106,13 +106,13 @@ impl Tracker {
                     false => ErrorKind::Attach,
                 };
                 self.own.count_error(kind);
-                Governed::refused()
+                ProbedProcess::refused()
             }
         };
         self.governed.insert(pid, governed);
     }
 
-    /// See [`super::Probing::detach`].
+    /// See [`super::ProbeManager::detach`].
     pub fn detach(&mut self, pid: Pid) {
         self.governed.remove(&pid);
         if let Err(error) = self.probes.detach(pid) {
@@ -120,25 +120,25 @@ impl Tracker {
         }
     }
 
-    /// See [`super::Probing::standing`].
-    pub fn standing(&self, pid: Pid) -> Standing {
+    /// See [`super::ProbeManager::standing`].
+    pub fn standing(&self, pid: Pid) -> ProbeStatus {
         match self.governed.get(&pid) {
             Some(governed) => governed.standing(self.probes.is_probing(pid)),
-            None => Standing {
+            None => ProbeStatus {
                 mode: Mode::Unprobed,
                 cost_ratio: None,
                 over_budget: false,
-                switches: Switches::default(),
+                switches: LevelChanges::default(),
             },
         }
     }
 
-    /// See [`super::Probing::histograms`].
+    /// See [`super::ProbeManager::histograms`].
     pub fn histograms(&self, pid: Pid) -> Vec<WaitHistogram> {
         self.probes.histograms(pid).unwrap_or_default()
     }
 
-    /// See [`super::Probing::parked`].
+    /// See [`super::ProbeManager::parked`].
     pub fn parked(&mut self, pid: Pid) -> Option<Vec<Parked>> {
         if !self.probes.is_probing(pid) {
             return None;
@@ -153,7 +153,11 @@ impl Tracker {
 
     /// How long nothing has to be done, unless records come.
     pub fn rest(&self) -> Duration {
-        let locks_due = self.governed.values().filter_map(Governed::locks_due).min();
+        let locks_due = self
+            .governed
+            .values()
+            .filter_map(ProbedProcess::locks_due)
+            .min();
         let locks_due = locks_due.map(|due| due.max(self.parked.due));
         let due = locks_due.map_or(self.housekeeping_due, |due| due.min(self.housekeeping_due));
         let rest = due.saturating_duration_since(Instant::now());
@@ -164,7 +168,7 @@ impl Tracker {
     /// How long to let other records gather after a first.
     pub fn delay(&self) -> Duration {
         // Each moment of a trial under load costs its target.
-        if self.governed.values().any(Governed::is_on_trial) {
+        if self.governed.values().any(ProbedProcess::is_on_trial) {
             TRIAL_DELAY
         } else {
             DELAY

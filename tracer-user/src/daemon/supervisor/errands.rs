@@ -17,7 +17,7 @@ use std::{
 
 use super::todo::{MOST_HELD, PATIENCE};
 use crate::{
-    daemon::attendance::{Attendance, Place, Subject},
+    daemon::watchdog::{Place, Subject, Watchdog},
     inspect::{History, Inspector},
 };
 use ids::Pid;
@@ -35,14 +35,14 @@ pub enum Errand {
     /// To know what runs as this pid.
     Open(Pid),
     /// To know what a process executes, and the file to place probes on.
-    Prepare(Member, Box<Process>),
+    Prepare(TrackedProcess, Box<Process>),
     /// To see who waits for semaphores in a process.
-    Glance(Member, Owner, Box<History>),
+    Glance(TrackedProcess, Owner, Box<History>),
 }
 
 /// A process as this member of the fleet: one that executes another program is another.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Member {
+pub struct TrackedProcess {
     /// Which process.
     pub key: ProcessKey,
     /// Which member.
@@ -55,9 +55,9 @@ pub enum Brought {
     Opened(Pid, Result<Option<Box<Process>>, ProcessError>),
     /// What the process executes; `None` where that cannot be used, which a look will tell of. And the CPU
     /// time that reading it took.
-    Prepared(Member, Option<Box<Prepared>>, Duration),
+    Prepared(TrackedProcess, Option<Box<Prepared>>, Duration),
     /// The past of the process, which knows who waits, and the CPU time that it took.
-    Glanced(Member, Box<History>, Duration),
+    Glanced(TrackedProcess, Box<History>, Duration),
 }
 
 /// What probes are placed by.
@@ -71,7 +71,7 @@ pub struct Prepared {
 }
 
 #[derive(Default)]
-struct Todo {
+struct Queue {
     wanted: VecDeque<Errand>,
     /// When each thread that is out went.
     out: Vec<Instant>,
@@ -80,10 +80,10 @@ struct Todo {
 }
 
 struct Desk {
-    todo: Mutex<Todo>,
+    todo: Mutex<Queue>,
     work: Condvar,
     looker: Arc<Inspector>,
-    attendance: Attendance,
+    attendance: Watchdog,
     /// How many have come back that nobody has taken in.
     back: AtomicUsize,
 }
@@ -100,7 +100,7 @@ impl Errands {
     ///
     /// # Errors
     /// When there can be no threads.
-    pub fn start(looker: Arc<Inspector>, attendance: Attendance) -> io::Result<Self> {
+    pub fn start(looker: Arc<Inspector>, attendance: Watchdog) -> io::Result<Self> {
         let desk = Arc::new(Desk {
             todo: Mutex::default(),
             work: Condvar::new(),
@@ -187,7 +187,7 @@ impl Drop for Errands {
 }
 
 impl Desk {
-    fn todo(&self) -> MutexGuard<'_, Todo> {
+    fn todo(&self) -> MutexGuard<'_, Queue> {
         self.todo.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
@@ -319,9 +319,9 @@ mod tests {
     #[test]
     fn what_is_wanted_is_brought() {
         let looker = Arc::new(Inspector::new(Options::default()));
-        let errands = Errands::start(looker, Attendance::default()).unwrap();
+        let errands = Errands::start(looker, Watchdog::default()).unwrap();
         let own = Process::open(Pid(std::process::id())).unwrap();
-        let member = Member {
+        let member = TrackedProcess {
             key: own.key,
             serial: 3,
         };

@@ -2,15 +2,15 @@
 
 use std::{path::PathBuf, sync::Arc, time::Duration};
 
-use super::{Fleet, Options, Selection, Shared};
+use super::{Options, Selection, Shared, Supervisor};
 use crate::{
     daemon::{
-        attendance::Attendance,
         health::Health,
         kubernetes::Pods,
-        probe_manager::{Probing, Settings},
-        process_table::Board,
-        self_metrics::Own,
+        probe_manager::{ProbeManager, Settings},
+        process_table::ProcessTable,
+        self_metrics::SelfMetrics,
+        watchdog::Watchdog,
     },
     finding::{self},
     inspect::Inspector,
@@ -20,20 +20,20 @@ use process::{Departed, FileIdentity, Process, StartTime};
 use resources::cancellation::Cancellation;
 
 /// A fleet of nobody.
-pub fn fleet() -> Fleet {
-    let own = Own::default();
+pub fn fleet() -> Supervisor {
+    let own = SelfMetrics::default();
     let settings = Settings {
         wanted: false,
         budget: 0.01,
     };
     let shared = Shared {
         looker: Arc::new(Inspector::new(finding::Options::default())),
-        board: Arc::new(Board::default()),
+        board: Arc::new(ProcessTable::default()),
         own: own.clone(),
         pods: Arc::new(Pods::of_node(None)),
         health: Arc::new(Health::default()),
         stop: Cancellation::default(),
-        attendance: Attendance::default(),
+        attendance: Watchdog::default(),
     };
     let options = Options {
         interval: Duration::from_secs(5),
@@ -42,7 +42,7 @@ pub fn fleet() -> Fleet {
         budget: 0.01,
         selection: Selection::default(),
     };
-    Fleet::new(shared, Probing::start(settings, own), options).unwrap()
+    Supervisor::new(shared, ProbeManager::start(settings, own), options).unwrap()
 }
 
 /// A process that executes the file of this inode.

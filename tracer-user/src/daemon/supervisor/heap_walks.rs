@@ -2,8 +2,8 @@
 
 use std::time::Instant;
 
-use super::{Fleet, member::Member, pace::Allowance};
-use crate::{daemon::heap_walk_worker::Walker, finding::Diagnosis, inspect::History};
+use super::{Supervisor, member::TrackedProcess, pace::CpuBudget};
+use crate::{daemon::heap_walk_worker::HeapWalkWorker, finding::Diagnosis, inspect::History};
 use ids::Pid;
 use process::{Owner, ProcessKey};
 
@@ -16,13 +16,13 @@ pub struct WalkOrder {
     pub serial: u64,
 }
 
-impl Member {
+impl TrackedProcess {
     /// Has the heap walked after a look that said `diagnosis`, if that is due and affordable.
     pub(super) fn walk_if_due(
         &mut self,
         key: ProcessKey,
         diagnosis: &Diagnosis,
-        walks: &mut Option<(Walker<WalkOrder>, Allowance)>,
+        walks: &mut Option<(HeapWalkWorker<WalkOrder>, CpuBudget)>,
     ) {
         let now = Instant::now();
         let Some((walker, allowance)) = walks else {
@@ -43,7 +43,7 @@ impl Member {
     }
 }
 
-impl Fleet {
+impl Supervisor {
     /// The thread that walks is lost at the process that has `pid`: another takes its place, and
     /// begins with nothing to do. Whoever's walk waited behind that one may have another.
     pub(super) fn replace_walker(&mut self, pid: Pid, now: Instant) {
@@ -92,14 +92,15 @@ mod tests {
 
     use super::*;
     use crate::daemon::{
-        heap_walk_worker::Manners,
+        heap_walk_worker::SchedPolicy,
         supervisor::fixture::{fleet, process},
     };
 
     #[test]
     fn what_a_walk_found_of_the_program_before_is_dropped() {
         let mut fleet = fleet();
-        let walker = Walker::start(Arc::clone(&fleet.shared.looker), Manners::Nice, None);
+        let walker =
+            HeapWalkWorker::start(Arc::clone(&fleet.shared.looker), SchedPolicy::Nice, None);
         let walker = walker.unwrap();
         // `PID_MAX_LIMIT` (include/linux/threads.h): no process has them, so the walks fail.
         let (another, same) = (
@@ -117,7 +118,7 @@ mod tests {
             let whose = (process.pid(), Owner::of(process));
             walker.begin(whose, order, History::walked_elsewhere());
         }
-        fleet.walks = Some((walker, Allowance::new(0.01, Instant::now())));
+        fleet.walks = Some((walker, CpuBudget::new(0.01, Instant::now())));
         while fleet.members[&same.key].walk_due.is_none() {
             thread::yield_now();
             fleet.take_walks();

@@ -9,7 +9,7 @@ use crate::{
 const MOST_EVENTS: usize = 4096;
 
 /// A process's past, or what has come for it meanwhile.
-pub enum Custody {
+pub enum HistorySlot {
     /// It is here.
     Here(Box<History>),
     /// A look has it.
@@ -27,7 +27,7 @@ pub struct Mail {
     urgent: bool,
 }
 
-impl Custody {
+impl HistorySlot {
     /// Of a process that nobody has looked at.
     pub fn new() -> Self {
         Self::Here(Box::new(History::walked_elsewhere()))
@@ -158,7 +158,7 @@ mod tests {
 
     #[test]
     fn what_comes_while_the_past_is_away_is_not_lost() {
-        let mut custody = Custody::new();
+        let mut custody = HistorySlot::new();
         let past = custody.lend().unwrap();
         assert!(custody.lend().is_none() && custody.here().is_none());
         assert!(!custody.is_awaited());
@@ -177,7 +177,7 @@ mod tests {
 
     #[test]
     fn more_events_than_are_kept_count_as_lost() {
-        let mut custody = Custody::new();
+        let mut custody = HistorySlot::new();
         let past = custody.lend().unwrap();
         custody.apply(Event::Lost { count: 10 });
         for at_ns in 0..MOST_EVENTS as u64 {

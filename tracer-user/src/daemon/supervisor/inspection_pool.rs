@@ -18,10 +18,10 @@ use std::{
 
 use super::{
     plan::Room,
-    todo::{Job, Looking, Order, PATIENCE, THREADS, Todo, Urgency},
+    todo::{Job, PATIENCE, Queue, Request, Running, THREADS, Urgency},
 };
 use crate::{
-    daemon::attendance::{Attendance, Place, Subject},
+    daemon::watchdog::{Place, Subject, Watchdog},
     inspect::{History, InspectError, Inspection, Inspector},
 };
 use ids::Tid;
@@ -34,7 +34,7 @@ use resources::{
 /// A look that has been made.
 pub struct Done {
     /// What was wanted.
-    pub order: Order,
+    pub order: Request,
     /// The process's past, which this look is part of now.
     pub past: History,
     /// What it says.
@@ -48,27 +48,27 @@ pub struct Done {
 }
 
 struct Desk {
-    todo: Mutex<Todo>,
+    todo: Mutex<Queue>,
     work: Condvar,
     looker: Arc<Inspector>,
-    attendance: Attendance,
+    attendance: Watchdog,
     /// Whether a thread that gives way can be given its share again.
     may_give_way: bool,
 }
 
 /// The threads, and what they have done.
-pub struct Lookers {
+pub struct InspectionPool {
     desk: Arc<Desk>,
     tell: Sender<Done>,
     done: Receiver<Done>,
 }
 
-impl Lookers {
+impl InspectionPool {
     /// Starts the threads. They end when this is dropped, each after the look that it is at.
     ///
     /// # Errors
     /// When there can be no threads.
-    pub fn start(looker: Arc<Inspector>, attendance: Attendance) -> io::Result<Self> {
+    pub fn start(looker: Arc<Inspector>, attendance: Watchdog) -> io::Result<Self> {
         let may_give_way = may_return();
         if !may_give_way {
             tracing::debug!("no RLIMIT_NICE of 20: routine looks take their share of busy CPUs");
@@ -134,7 +134,7 @@ impl Lookers {
     }
 
     /// Has a process of `owner` looked at.
-    pub fn begin(&self, order: Order, owner: Owner, past: History) {
+    pub fn begin(&self, order: Request, owner: Owner, past: History) {
         let mut todo = self.desk.todo();
         let queue = match order.urgency {
             Urgency::Routine => &mut todo.routine,
@@ -187,7 +187,7 @@ impl Lookers {
     }
 }
 
-impl Drop for Lookers {
+impl Drop for InspectionPool {
     fn drop(&mut self) {
         self.desk.todo().over = true;
         self.desk.work.notify_all();
@@ -195,7 +195,7 @@ impl Drop for Lookers {
 }
 
 impl Desk {
-    fn todo(&self) -> MutexGuard<'_, Todo> {
+    fn todo(&self) -> MutexGuard<'_, Queue> {
         self.todo.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
@@ -215,7 +215,7 @@ impl Desk {
             let presence = self.attendance.enter(subject, Place::Looks(least));
             let began = Instant::now();
             let before = own_cpu_time();
-            let look = AssertUnwindSafe(|| self.looker.look_again(order.key.pid, &mut past));
+            let look = AssertUnwindSafe(|| self.looker.reinspect(order.key.pid, &mut past));
             let outcome = catch_unwind(look).unwrap_or_else(|_| {
                 tracing::error!(pid = %order.key.pid, "{}", InspectError::Broken);
                 Err(InspectError::Broken)
@@ -256,7 +256,7 @@ impl Desk {
             if let Some((job, urgency)) = todo.next(least) {
                 let gives_way = urgency == Urgency::Routine && self.may_give_way;
                 let gives_way = Arc::new(AtomicBool::new(gives_way));
-                todo.now.push(Looking {
+                todo.now.push(Running {
                     key: job.order.key,
                     urgency,
                     costly: job.order.costly,
@@ -304,15 +304,15 @@ mod tests {
 
     #[test]
     fn looks_of_either_kind_are_made_and_told_of_with_what_was_wanted() {
-        let lookers = Lookers::start(
+        let lookers = InspectionPool::start(
             Arc::new(Inspector::new(Options::default())),
-            Attendance::default(),
+            Watchdog::default(),
         )
         .unwrap();
         // No Go process.
         let own = Process::open(Pid(std::process::id())).unwrap();
         for (serial, urgency) in [(7, Urgency::Routine), (8, Urgency::Urgent)] {
-            let order = Order {
+            let order = Request {
                 key: own.key,
                 serial,
                 urgency,

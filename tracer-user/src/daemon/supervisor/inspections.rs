@@ -3,20 +3,20 @@
 use std::time::{Duration, Instant};
 
 use super::{
-    Choice, Fleet,
+    Choice, Supervisor,
     errands::{self, Errand, Prepared},
     inspection_pool::Done,
     log::Name,
-    member::{Member, probed},
+    member::{TrackedProcess, probed},
     pace::{self, Pace},
-    todo::{Order, Urgency},
+    todo::{Request, Urgency},
 };
 use crate::{
     daemon::{
-        attendance::Subject,
         process_findings::entry_of_unseen,
         process_table::Probed,
         self_metrics::{ErrorKind, Outcome},
+        watchdog::Subject,
     },
     finding::Change,
     inspect::{InspectError, Inspection},
@@ -26,11 +26,11 @@ use process::{Owner, ProcessKey};
 /// When it is seen again whether a file has been read that is being read for another process.
 const AGAIN: Duration = Duration::from_millis(100);
 
-impl Fleet {
+impl Supervisor {
     /// Places the probes on new processes: before the first look, so that no wait falls between the
     /// two.
     pub(super) fn probe_new(&mut self, now: Instant) {
-        let due = |member: &Member| member.probe_due.is_some_and(|due| due <= now);
+        let due = |member: &TrackedProcess| member.probe_due.is_some_and(|due| due <= now);
         let members = self.members.iter_mut().filter(|(_, member)| due(member));
         let new: Vec<ProcessKey> = members
             .map(|(key, member)| {
@@ -59,7 +59,7 @@ impl Fleet {
         }
         let file = process.exe.file;
         let is_being_read =
-            |member: &Member| member.is_being_read && member.process.exe.file == file;
+            |member: &TrackedProcess| member.is_being_read && member.process.exe.file == file;
         let is_read_for_another = self.members.values().any(is_being_read);
         let Some(member) = self.members.get_mut(&key) else {
             return;
@@ -72,7 +72,7 @@ impl Fleet {
             return;
         }
         member.is_being_read = true;
-        let of = errands::Member { key, serial };
+        let of = errands::TrackedProcess { key, serial };
         self.errands.send(Errand::Prepare(of, process));
     }
 
@@ -81,7 +81,7 @@ impl Fleet {
     /// process pays `cost` once it was looked at.
     pub(super) fn prepared(
         &mut self,
-        of: errands::Member,
+        of: errands::TrackedProcess,
         prepared: Option<Box<Prepared>>,
         cost: Duration,
     ) {
@@ -141,7 +141,7 @@ impl Fleet {
                 past.state.apply_parked(parked);
             }
             member.cpu_time = cpu_time;
-            let order = Order {
+            let order = Request {
                 key,
                 serial: member.serial,
                 urgency,

@@ -2,18 +2,18 @@
 
 use std::time::Instant;
 
-use super::{Choice, Fleet, Member, discovery::Ran, member, pace::Allowance};
+use super::{Choice, Supervisor, TrackedProcess, discovery::Ran, member, pace::CpuBudget};
 use crate::{
-    daemon::{probe_manager::News, self_metrics::Traced},
+    daemon::{probe_manager::ProbeUpdates, self_metrics::Traced},
     document::command,
     timeline::Event,
 };
 use ids::Pid;
 use process::{Process, ProcessError, ProcessKey};
 
-impl Fleet {
+impl Supervisor {
     /// Takes in what the probes tell.
-    pub(super) fn hear(&mut self, news: News) {
+    pub(super) fn hear(&mut self, news: ProbeUpdates) {
         if news.missed {
             self.discovery.look_at_all();
         }
@@ -60,7 +60,7 @@ impl Fleet {
         member::key_of(&self.members, pid)
     }
 
-    fn member_of(&mut self, pid: Pid) -> Option<&mut Member> {
+    fn member_of(&mut self, pid: Pid) -> Option<&mut TrackedProcess> {
         let key = self.key_of(pid)?;
         self.members.get_mut(&key)
     }
@@ -120,14 +120,14 @@ impl Fleet {
         }
         tracing::info!(pid = %process.pid(), command = %command(&process), "found");
         let now = Instant::now();
-        let member = Member::new(
+        let member = TrackedProcess::new(
             self.found,
             &process,
             (
                 now + self.pace.settling(),
                 now + self.pace.settled(self.firsts.has_any(now)),
             ),
-            Allowance::with_reserves(self.early_budget / 2.0, now),
+            CpuBudget::with_reserves(self.early_budget / 2.0, now),
             self.options.growth_window,
         );
         self.found += 1;
@@ -177,7 +177,7 @@ mod tests {
     use super::*;
     use crate::daemon::supervisor::fixture::{fleet, process};
 
-    fn members(fleet: &Fleet) -> Vec<(ProcessKey, u64)> {
+    fn members(fleet: &Supervisor) -> Vec<(ProcessKey, u64)> {
         let members = fleet.members.iter();
         members.map(|(key, member)| (*key, member.serial)).collect()
     }

@@ -8,11 +8,11 @@ use std::{
 
 use crate::{
     daemon::{
-        attendance::Refused,
-        probe_manager::Probing,
-        process_findings::Followed,
+        probe_manager::ProbeManager,
+        process_findings::ProcessFindings,
         process_table::{Mode, Probed},
         wait_histogram::WaitHistogram,
+        watchdog::Refused,
     },
     finding::Growth,
 };
@@ -20,16 +20,16 @@ use ids::Pid;
 use process::{Process, ProcessKey, StartTime};
 
 use super::{
-    history_slot::Custody,
+    history_slot::HistorySlot,
     log::Name,
-    pace::{Allowance, Pace},
+    pace::{CpuBudget, Pace},
 };
 
 /// Memory of a process at which the first look is expected to take long, in bytes.
 const LARGE: u64 = 256 << 20;
 
 /// What is known of a process between looks.
-pub struct Member {
+pub struct TrackedProcess {
     /// No other member ever has it.
     pub serial: u64,
     /// How the log names it.
@@ -41,9 +41,9 @@ pub struct Member {
     /// Since when its memory or its executable does not answer.
     pub silent: Option<Instant>,
     /// Its findings and its growth.
-    pub followed: Followed,
+    pub followed: ProcessFindings,
     /// What earlier looks leave to the next.
-    pub past: Custody,
+    pub past: HistorySlot,
     /// When to place its probes; `None` once that is done, or being done.
     pub probe_due: Option<Instant>,
     /// Whether its executable is being read: whoever looked at it would wait for that.
@@ -63,7 +63,7 @@ pub struct Member {
     /// CPU time that reading its executable took us, until a look made that up.
     pub owed: Duration,
     /// What looks may cost that are made before their time, whatever those of others cost.
-    pub savings: Allowance,
+    pub savings: CpuBudget,
     /// When it was found.
     pub found: SystemTime,
     /// Looks in a row that were made because somebody waited for a lock, and found nothing new.
@@ -78,13 +78,13 @@ pub struct Member {
     pub probed: Option<Probed>,
 }
 
-impl Member {
+impl TrackedProcess {
     /// One that nobody has looked at.
     pub fn new(
         serial: u64,
         process: &Process,
         (probe_due, due): (Instant, Instant),
-        savings: Allowance,
+        savings: CpuBudget,
         growth_window: Duration,
     ) -> Self {
         Self {
@@ -93,8 +93,8 @@ impl Member {
             process: process.clone(),
             refused: None,
             silent: None,
-            past: Custody::new(),
-            followed: Followed::new(Growth::over(growth_window)),
+            past: HistorySlot::new(),
+            followed: ProcessFindings::new(Growth::over(growth_window)),
             probe_due: Some(probe_due),
             is_being_read: false,
             due,
@@ -166,7 +166,7 @@ pub fn key_of<T>(members: &BTreeMap<ProcessKey, T>, pid: Pid) -> Option<ProcessK
 }
 
 /// What the probes on a process tell.
-pub fn probed(probing: &Probing, pid: Pid) -> Probed {
+pub fn probed(probing: &ProbeManager, pid: Pid) -> Probed {
     let standing = probing.standing(pid);
     let histograms = probing.histograms(pid);
     let waits: BTreeMap<&'static str, WaitHistogram> = histograms

@@ -32,11 +32,11 @@ use self::{
     discovery::Discovery,
     errands::Errands,
     heap_walks::WalkOrder,
-    inspection_pool::Lookers,
-    member::Member,
-    pace::{Allowance, Pace},
+    inspection_pool::InspectionPool,
+    member::TrackedProcess,
+    pace::{CpuBudget, Pace},
     plan::{Candidate, Plan},
-    semaphore_polls::Glances,
+    semaphore_polls::SemaphorePolls,
     shortage::Shortage,
 };
 pub use self::{
@@ -44,12 +44,14 @@ pub use self::{
     todo::Urgency,
 };
 use super::{
-    attendance::Attendance,
-    heap_walk_worker::{Manners, Walker},
-    probe_manager::{News, Probing},
+    heap_walk_worker::{HeapWalkWorker, SchedPolicy},
+    probe_manager::{ProbeManager, ProbeUpdates},
+    watchdog::Watchdog,
 };
 use crate::{
-    daemon::{health::Health, kubernetes::Pods, process_table::Board, self_metrics::Own},
+    daemon::{
+        health::Health, kubernetes::Pods, process_table::ProcessTable, self_metrics::SelfMetrics,
+    },
     inspect::Inspector,
     timeline::{Schedule, Why},
 };
@@ -89,9 +91,9 @@ pub struct Shared {
     /// Looks at processes.
     pub looker: Arc<Inspector>,
     /// What is shown.
-    pub board: Arc<Board>,
+    pub board: Arc<ProcessTable>,
     /// Our own counters.
-    pub own: Own,
+    pub own: SelfMetrics,
     /// What Kubernetes calls the containers.
     pub pods: Arc<Pods>,
     /// Whether we work.
@@ -99,20 +101,20 @@ pub struct Shared {
     /// Ends the loop, and the looks.
     pub stop: Cancellation,
     /// Who is at which process.
-    pub attendance: Attendance,
+    pub attendance: Watchdog,
 }
 
 /// The processes and what is known of them.
-pub struct Fleet {
+pub struct Supervisor {
     shared: Shared,
-    probing: Probing,
+    probing: ProbeManager,
     options: Options,
     discovery: Discovery,
-    members: BTreeMap<ProcessKey, Member>,
+    members: BTreeMap<ProcessKey, TrackedProcess>,
     /// How many members there have been.
     found: u64,
     errands: Errands,
-    lookers: Lookers,
+    lookers: InspectionPool,
     /// When all processes had been found that were there at the start.
     looked_around: Option<SystemTime>,
     /// Whether more routine looks are due than may wait.
@@ -120,25 +122,25 @@ pub struct Fleet {
     pace: Pace,
     walk_pace: Pace,
     /// What first looks at new processes may cost.
-    firsts: Allowance,
+    firsts: CpuBudget,
     /// The share of one CPU that looks may take which are made before their time, because somebody
     /// waits for a lock.
     early_budget: f64,
     /// What is saved up of it for whoever needs it; members have savings of their own, too.
-    savings: Allowance,
-    glances: Glances,
+    savings: CpuBudget,
+    glances: SemaphorePolls,
     /// What walks may cost; `None` where heaps are not walked.
-    walks: Option<(Walker<WalkOrder>, Allowance)>,
+    walks: Option<(HeapWalkWorker<WalkOrder>, CpuBudget)>,
     show_due: Instant,
     shortage: Shortage,
 }
 
-impl Fleet {
+impl Supervisor {
     /// A fleet that nobody was found for yet.
     ///
     /// # Errors
     /// When there can be no threads that look and walk heaps.
-    pub fn new(shared: Shared, probing: Probing, options: Options) -> io::Result<Self> {
+    pub fn new(shared: Shared, probing: ProbeManager, options: Options) -> io::Result<Self> {
         let trouble = probing.trouble();
         if let Some(why) = trouble {
             shared.health.set_no_probes(why);
@@ -150,11 +152,11 @@ impl Fleet {
         let [routine, firsts, quarter] = [0.375, 0.125, 0.25].map(|part| options.budget * part);
         let walks = shared.looker.walks_heaps().then(|| {
             let walker = Self::walker(&shared)?;
-            io::Result::Ok((walker, Allowance::new(quarter, now)))
+            io::Result::Ok((walker, CpuBudget::new(quarter, now)))
         });
         let attendance = shared.attendance.clone();
         let errands = Errands::start(Arc::clone(&shared.looker), attendance.clone())?;
-        let lookers = Lookers::start(Arc::clone(&shared.looker), attendance)?;
+        let lookers = InspectionPool::start(Arc::clone(&shared.looker), attendance)?;
         Ok(Self {
             walks: walks.transpose()?,
             shared,
@@ -168,10 +170,10 @@ impl Fleet {
             crowded: false,
             pace: Pace::new(options.interval, routine),
             walk_pace: Pace::new(options.interval, quarter),
-            firsts: Allowance::with_reserves(firsts, now),
+            firsts: CpuBudget::with_reserves(firsts, now),
             early_budget: quarter,
-            savings: Allowance::with_reserves(quarter / 2.0, now),
-            glances: Glances::new(now),
+            savings: CpuBudget::with_reserves(quarter / 2.0, now),
+            glances: SemaphorePolls::new(now),
             show_due: now,
             shortage: Shortage::default(),
             options,
@@ -179,9 +181,9 @@ impl Fleet {
     }
 
     /// The thread that walks heaps.
-    fn walker(shared: &Shared) -> io::Result<Walker<WalkOrder>> {
+    fn walker(shared: &Shared) -> io::Result<HeapWalkWorker<WalkOrder>> {
         let attendance = Some(shared.attendance.clone());
-        Walker::start(Arc::clone(&shared.looker), Manners::Idle, attendance)
+        HeapWalkWorker::start(Arc::clone(&shared.looker), SchedPolicy::Idle, attendance)
     }
 
     /// Follows the processes until told to stop; then takes the probes off. Nothing that it does
@@ -209,7 +211,7 @@ impl Fleet {
     }
 
     /// What the probes tell until `end`, as soon as they tell something.
-    fn wait_for_news(&self, end: Instant) -> News {
+    fn wait_for_news(&self, end: Instant) -> ProbeUpdates {
         loop {
             let left = end.saturating_duration_since(Instant::now());
             let news = self.probing.wait_for_news(left.min(STOP_DELAY));

@@ -33,7 +33,7 @@ const LONGEST_PAUSE: Duration = Duration::from_secs(300);
 
 /// CPU time that looks may cost: saved up, and spent.
 #[derive(Debug, Clone, Copy)]
-pub struct Allowance {
+pub struct CpuBudget {
     budget: f64,
     /// Most seconds of CPU time that are saved up.
     most: f64,
@@ -42,7 +42,7 @@ pub struct Allowance {
     at: Instant,
 }
 
-impl Allowance {
+impl CpuBudget {
     /// Full savings for walks, which nobody needs at once, where they may cost the share `budget` of
     /// one CPU.
     pub fn new(budget: f64, now: Instant) -> Self {
@@ -240,8 +240,8 @@ mod tests {
     fn who_has_an_allowance_of_his_own_needs_none_of_all() {
         let start = Instant::now();
         let (mut all, mut own) = (
-            Allowance::with_reserves(0.01, start),
-            Allowance::with_reserves(0.001, start),
+            CpuBudget::with_reserves(0.01, start),
+            CpuBudget::with_reserves(0.001, start),
         );
         all.spend(Duration::from_secs(60));
         assert!(!all.has_any(start));
@@ -256,7 +256,7 @@ mod tests {
     #[test]
     fn savings_last_for_a_burst_and_come_back_at_the_budget() {
         let start = Instant::now();
-        let mut allowance = Allowance::new(0.01, start);
+        let mut allowance = CpuBudget::new(0.01, start);
         allowance.spend(Duration::from_millis(1_900));
         assert!(allowance.has_any(start));
         allowance.spend(Duration::from_millis(600));

@@ -4,7 +4,7 @@
 use std::time::{Duration, Instant};
 
 use super::{
-    Fleet,
+    Supervisor,
     errands::{self, Errand},
     pace::cpu_time_of,
 };
@@ -19,13 +19,13 @@ const SHARE: u32 = 1000;
 
 /// When to glance next, and what the last round came to.
 #[derive(Debug)]
-pub struct Glances {
+pub struct SemaphorePolls {
     began: Instant,
     /// What those that came back have cost.
     cost: Duration,
 }
 
-impl Glances {
+impl SemaphorePolls {
     /// None yet.
     pub const fn new(now: Instant) -> Self {
         Self {
@@ -39,13 +39,13 @@ impl Glances {
     }
 }
 
-impl Fleet {
+impl Supervisor {
     /// Has all processes glanced at of which probes do not tell who waits, if it is time.
     pub(super) fn glance(&mut self, now: Instant) {
         if !self.glances.is_due(now) {
             return;
         }
-        self.glances = Glances::new(now);
+        self.glances = SemaphorePolls::new(now);
         for (key, member) in &mut self.members {
             if !member.wants_glances() || member.failures > 0 || member.is_silent() {
                 continue;
@@ -58,7 +58,7 @@ impl Fleet {
             } else if let Some(past) = member.past.lend() {
                 member.glanced = cpu_time;
                 let (key, serial) = (*key, member.serial);
-                let of = errands::Member { key, serial };
+                let of = errands::TrackedProcess { key, serial };
                 let owner = Owner::of(&member.process);
                 self.errands.send(Errand::Glance(of, owner, Box::new(past)));
             }
@@ -66,7 +66,7 @@ impl Fleet {
     }
 
     /// A process was glanced at.
-    pub(super) fn glanced(&mut self, of: errands::Member, past: History, cost: Duration) {
+    pub(super) fn glanced(&mut self, of: errands::TrackedProcess, past: History, cost: Duration) {
         self.glances.cost += cost;
         let member = self.members.get_mut(&of.key);
         if let Some(member) = member.filter(|member| member.serial == of.serial)

@@ -4,17 +4,17 @@
 use std::time::{Duration, Instant};
 
 use super::{
-    Choice, Fleet, Member,
+    Choice, Supervisor, TrackedProcess,
     errands::{Brought, Errand},
-    history_slot::Custody,
-    pace::Allowance,
+    history_slot::HistorySlot,
+    pace::CpuBudget,
 };
 use crate::{
     daemon::{
-        attendance::{Lost, Place, Subject},
         process_findings::entry_of_silent,
-        process_table::{Mode, Probed, Switches},
+        process_table::{LevelChanges, Mode, Probed},
         self_metrics::ErrorKind,
+        watchdog::{Lost, Place, Subject},
     },
     document::command,
 };
@@ -29,7 +29,7 @@ const REFUSED_PAUSE: Duration = Duration::from_secs(5);
 /// What the log says of one.
 const SILENT: &str = "its memory or its executable does not answer: left alone until it does";
 
-impl Fleet {
+impl Supervisor {
     /// Takes in what was brought.
     pub(super) fn take_errands(&mut self) {
         let mut any_opened = false;
@@ -122,7 +122,7 @@ impl Fleet {
             mode: Mode::Unresponsive,
             cost_ratio: None,
             over_budget: false,
-            switches: Switches::default(),
+            switches: LevelChanges::default(),
             waits: std::collections::BTreeMap::new(),
         };
         let board = &self.shared.board;
@@ -140,9 +140,10 @@ impl Fleet {
             tracing::warn!(pid = %process.pid(), comm = %process.comm, "{SILENT}");
             return None;
         }
-        let savings = Allowance::with_reserves(self.early_budget, now);
+        let savings = CpuBudget::with_reserves(self.early_budget, now);
         let growth_window = self.options.growth_window;
-        let mut member = Member::new(self.found, process, (now, now), savings, growth_window);
+        let mut member =
+            TrackedProcess::new(self.found, process, (now, now), savings, growth_window);
         member.probe_due = None;
         self.found += 1;
         self.members.insert(process.key, member);
@@ -170,7 +171,7 @@ impl Fleet {
             self.discovery.forget(key.pid);
             return;
         }
-        member.past = Custody::new();
+        member.past = HistorySlot::new();
         member.is_being_read = false;
         member.due = now + PAUSE;
         self.shared.board.remove(key);

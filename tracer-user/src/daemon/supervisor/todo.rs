@@ -36,7 +36,7 @@ pub enum Urgency {
 
 /// Which look is wanted.
 #[derive(Debug, Clone, Copy)]
-pub struct Order {
+pub struct Request {
     /// At this process.
     pub key: ProcessKey,
     /// As this member of the fleet: one that executes another program is another.
@@ -51,13 +51,13 @@ pub struct Order {
 
 /// A look that is wanted, with the process's past.
 pub struct Job {
-    pub order: Order,
+    pub order: Request,
     pub owner: Owner,
     pub past: History,
 }
 
 /// A look that is being made.
-pub struct Looking {
+pub struct Running {
     pub key: ProcessKey,
     pub urgency: Urgency,
     pub costly: bool,
@@ -69,17 +69,17 @@ pub struct Looking {
 
 /// What is to be done, and by how many.
 #[derive(Default)]
-pub struct Todo {
+pub struct Queue {
     pub routine: VecDeque<Job>,
     pub urgent: VecDeque<Job>,
-    pub now: Vec<Looking>,
+    pub now: Vec<Running>,
     /// How many threads make routine looks, and how many none but urgent ones.
     pub threads: [usize; 2],
     /// No look is wanted any more.
     pub over: bool,
 }
 
-impl Todo {
+impl Queue {
     /// The next look for a thread that makes none less urgent than `least`.
     pub fn next(&mut self, least: Urgency) -> Option<(Job, Urgency)> {
         if let Some(job) = self.urgent.pop_front() {
@@ -115,7 +115,7 @@ impl Todo {
             Urgency::Routine => routine,
             Urgency::Urgent => routine + urgent,
         };
-        let late = |look: &&Looking| look.since.elapsed() >= PATIENCE;
+        let late = |look: &&Running| look.since.elapsed() >= PATIENCE;
         !self.queue(urgency).is_empty()
             && self.threads[urgency as usize] < MAX_THREADS + held.min(MOST_HELD)
             && self.now.iter().filter(late).count() >= able
@@ -133,7 +133,7 @@ impl Todo {
     }
 
     /// Gives looks that give way their share of the CPUs.
-    pub fn hurry(&self, which: impl Fn(&Looking) -> bool) {
+    pub fn hurry(&self, which: impl Fn(&Running) -> bool) {
         let late = self.now.iter();
         for look in late.filter(|look| which(look)) {
             if look.gives_way.swap(false, Ordering::SeqCst)
@@ -151,8 +151,8 @@ mod tests {
     use ids::Pid;
     use process::StartTime;
 
-    fn order(pid: u32, urgency: Urgency) -> Order {
-        Order {
+    fn order(pid: u32, urgency: Urgency) -> Request {
+        Request {
             key: ProcessKey {
                 pid: Pid(pid),
                 start_time: StartTime(1),
@@ -166,7 +166,7 @@ mod tests {
 
     #[test]
     fn whoever_waits_for_a_lock_is_not_behind_routine_looks() {
-        let mut todo = Todo::default();
+        let mut todo = Queue::default();
         for (pid, urgency) in [(1, Urgency::Routine), (2, Urgency::Urgent)] {
             let job = Job {
                 order: order(pid, urgency),
@@ -187,7 +187,7 @@ mod tests {
 
     #[test]
     fn a_routine_look_that_is_wanted_now_is_an_urgent_one() {
-        let mut todo = Todo::default();
+        let mut todo = Queue::default();
         let order = order(1, Urgency::Routine);
         todo.routine.push_back(Job {
             order,
@@ -202,8 +202,8 @@ mod tests {
 
     #[test]
     fn one_look_that_takes_long_is_made_at_a_time() {
-        let mut todo = Todo::default();
-        let costly = Order {
+        let mut todo = Queue::default();
+        let costly = Request {
             costly: true,
             ..order(1, Urgency::Routine)
         };
@@ -220,11 +220,11 @@ mod tests {
 
     #[test]
     fn threads_are_added_only_while_all_are_at_looks_that_take_long() {
-        let mut todo = Todo {
+        let mut todo = Queue {
             threads: [1, 1],
-            ..Todo::default()
+            ..Queue::default()
         };
-        let look = |since| Looking {
+        let look = |since| Running {
             key: order(1, Urgency::Routine).key,
             urgency: Urgency::Routine,
             costly: false,

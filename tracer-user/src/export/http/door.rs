@@ -18,7 +18,7 @@ use axum::{
 use hyper::body::{Frame, SizeHint};
 
 use super::places::{Full, Kind, Seat, Sitting};
-use crate::daemon::self_metrics::{Own, TurnedAway};
+use crate::daemon::self_metrics::{SelfMetrics, TurnedAway};
 
 const SEC_FETCH_SITE: HeaderName = HeaderName::from_static("sec-fetch-site");
 const SEC_FETCH_MODE: HeaderName = HeaderName::from_static("sec-fetch-mode");
@@ -115,7 +115,7 @@ pub async fn pass(
 /// Has a request answered at a place of its kind. It is to have passed all else by then: its place may
 /// be another one's.
 pub async fn take_place(
-    State(own): State<Own>,
+    State(own): State<SelfMetrics>,
     Extension(seat): Extension<Arc<Seat>>,
     request: Request,
     next: Next,

@@ -13,7 +13,7 @@ use tokio::{
 };
 use tokio_stream::{Stream, wrappers::ReceiverStream};
 
-use crate::{daemon::process_table::Board, export::json};
+use crate::{daemon::process_table::ProcessTable, export::json};
 
 /// How long changes are gathered into one event.
 const PACE: Duration = Duration::from_secs(1);
@@ -26,14 +26,14 @@ const KEEP_ALIVE: Duration = Duration::from_secs(15);
 
 /// The stream of one client. A slow one gets the newest list when it is ready for it.
 pub async fn events(
-    State(board): State<Arc<Board>>,
+    State(board): State<Arc<ProcessTable>>,
 ) -> Sse<impl Stream<Item = Result<Event, Infallible>>> {
     let (sender, receiver) = mpsc::channel(1);
     tokio::spawn(timeout(MAX_LIFE, follow(board, sender)));
     Sse::new(ReceiverStream::new(receiver)).keep_alive(KeepAlive::new().interval(KEEP_ALIVE))
 }
 
-async fn follow(board: Arc<Board>, client: mpsc::Sender<Result<Event, Infallible>>) {
+async fn follow(board: Arc<ProcessTable>, client: mpsc::Sender<Result<Event, Infallible>>) {
     let mut changes = board.changes();
     loop {
         changes.mark_unchanged();

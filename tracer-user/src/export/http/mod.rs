@@ -37,7 +37,7 @@ pub use server::ConnectionError;
 pub use tls::{Certificate, TlsError};
 
 use super::{json, metrics::Metrics, on_demand::OnDemand};
-use crate::daemon::{health::Health, process_table::Board, self_metrics::Own};
+use crate::daemon::{health::Health, process_table::ProcessTable, self_metrics::SelfMetrics};
 use resources::descriptors;
 
 /// Longest request body: nothing we serve takes any.
@@ -46,7 +46,7 @@ const BODY_LIMIT: usize = 1 << 10;
 /// What is served.
 pub struct Service {
     /// The processes.
-    pub board: Arc<Board>,
+    pub board: Arc<ProcessTable>,
     /// What clients ask for of single processes.
     pub on_demand: Arc<OnDemand>,
     /// The metrics.
@@ -60,17 +60,17 @@ pub struct Service {
     /// What the listener proves itself with; without it, connections are not encrypted.
     pub certificate: Option<Certificate>,
     /// Where clients that are turned away are counted.
-    pub own: Own,
+    pub own: SelfMetrics,
 }
 
 /// What the API reads.
 #[derive(Debug, Clone)]
 struct Api {
-    board: Arc<Board>,
+    board: Arc<ProcessTable>,
     on_demand: Arc<OnDemand>,
 }
 
-impl FromRef<Api> for Arc<Board> {
+impl FromRef<Api> for Arc<ProcessTable> {
     fn from_ref(api: &Api) -> Self {
         Self::clone(&api.board)
     }
@@ -132,7 +132,7 @@ impl Service {
     }
 }
 
-async fn processes(State(board): State<Arc<Board>>) -> Response {
+async fn processes(State(board): State<Arc<ProcessTable>>) -> Response {
     match json::to_vec(&board.list()) {
         Ok(list) => ([(header::CONTENT_TYPE, "application/json")], list).into_response(),
         Err(error) => {

@@ -21,7 +21,7 @@ use super::{
     places::{Full, Places, Seat},
     tls::Certificate,
 };
-use crate::daemon::self_metrics::{Own, TurnedAway};
+use crate::daemon::self_metrics::{SelfMetrics, TurnedAway};
 
 /// How long a client may take for the header of a request, and to begin the next one.
 const HEADER_TIMEOUT: Duration = Duration::from_secs(10);
@@ -44,7 +44,7 @@ pub struct Server {
     /// What the listener proves itself with; without it, connections are not encrypted.
     pub certificate: Option<Certificate>,
     /// Where connections that were broken off are counted.
-    pub own: Own,
+    pub own: SelfMetrics,
 }
 
 impl Server {

@@ -13,8 +13,8 @@ use super::{Access, Hosts, Service};
 use crate::{
     daemon::{
         health::Health,
-        process_table::{self, Board},
-        self_metrics::Own,
+        process_table::{self, ProcessTable},
+        self_metrics::SelfMetrics,
     },
     document::example,
     export::{metrics::Metrics, on_demand::OnDemand, view::View},
@@ -24,14 +24,14 @@ use process::ProcessKey;
 
 struct Server {
     address: SocketAddr,
-    board: Arc<Board>,
+    board: Arc<ProcessTable>,
     on_demand: Arc<OnDemand>,
     _stop: oneshot::Sender<()>,
 }
 
 async fn start(access: Access) -> Server {
     let on_demand = Arc::new(OnDemand::default());
-    let board = Arc::new(Board::with_viewers(Arc::clone(&on_demand) as _));
+    let board = Arc::new(ProcessTable::with_viewers(Arc::clone(&on_demand) as _));
     let (key, entry) = process_table::example::entry();
     board.show(key, entry);
     // As if it had been looked at while somebody watched.
@@ -44,12 +44,12 @@ async fn start(access: Access) -> Server {
     let service = Service {
         board: Arc::clone(&board),
         on_demand: Arc::clone(&on_demand),
-        metrics: Metrics::new(Arc::clone(&board), &Own::default()),
+        metrics: Metrics::new(Arc::clone(&board), &SelfMetrics::default()),
         health: Arc::new(Health::default()),
         access,
         hosts: Hosts::new(address, Vec::new()),
         certificate: None,
-        own: Own::default(),
+        own: SelfMetrics::default(),
     };
     tokio::spawn(answer_documents(Arc::clone(&on_demand)));
     tokio::spawn(service.serve(listener, async {

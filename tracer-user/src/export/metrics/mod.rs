@@ -9,7 +9,7 @@ use prometheus_client::{encoding::text, registry::Registry};
 
 pub use exposition::Format;
 
-use crate::daemon::{process_table::Board, self_metrics::Own};
+use crate::daemon::{process_table::ProcessTable, self_metrics::SelfMetrics};
 
 /// All metrics of the daemon.
 #[derive(Debug)]
@@ -20,7 +20,7 @@ pub struct Metrics {
 impl Metrics {
     /// The metrics of the processes on `board` and of gostuck itself.
     #[must_use]
-    pub fn new(board: Arc<Board>, own: &Own) -> Self {
+    pub fn new(board: Arc<ProcessTable>, own: &SelfMetrics) -> Self {
         let mut registry = Registry::default();
         own.register(&mut registry);
         registry.register_collector(Box::new(processes::Processes(board)));
@@ -52,20 +52,20 @@ mod tests {
     use super::{Format, Metrics};
     use crate::{
         daemon::{
-            process_table::{Board, example},
-            self_metrics::{Outcome, Own},
+            process_table::{ProcessTable, example},
+            self_metrics::{Outcome, SelfMetrics},
         },
         document,
     };
     use probes::Irregularities;
 
     fn encode(format: Format) -> String {
-        let board = Arc::new(Board::default());
+        let board = Arc::new(ProcessTable::default());
         let (key, mut entry) = example::entry();
         entry.listed.process.command = "a\"b\\c".into();
         board.count(&entry.listed.process, &document::example::cycle());
         board.show(key, entry);
-        let own = Own::default();
+        let own = SelfMetrics::default();
         own.count_look(Outcome::Whole, 0.002);
         own.count_events("park", 3);
         // Totals: what was told before is not counted again.
@@ -101,11 +101,11 @@ mod tests {
 
     #[test]
     fn a_process_that_left_leaves_the_metrics_and_its_findings_stay_counted() {
-        let board = Arc::new(Board::default());
+        let board = Arc::new(ProcessTable::default());
         let (key, entry) = example::entry();
         let process = entry.listed.process.clone();
         board.show(key, entry);
-        let metrics = Metrics::new(Arc::clone(&board), &Own::default());
+        let metrics = Metrics::new(Arc::clone(&board), &SelfMetrics::default());
         let told = || {
             let text = metrics.encode(Format::OpenMetrics).unwrap();
             let lines = text.lines().filter(|line| line.contains("4711"));

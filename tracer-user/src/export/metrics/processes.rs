@@ -18,8 +18,8 @@ use crate::{
     daemon::{
         found_findings::FoundSeries,
         labels::{Identity, Label},
-        process_metrics::Figures,
-        process_table::{Board, Entry, Mode, Rates, Switches},
+        process_metrics::ProcessMetrics,
+        process_table::{GrowthRates, LevelChanges, Mode, ProcessEntry, ProcessTable},
         wait_histogram::WaitHistogram,
     },
     export::text,
@@ -27,19 +27,19 @@ use crate::{
 
 /// Encodes what the board shows.
 #[derive(Debug)]
-pub struct Processes(pub Arc<Board>);
+pub struct Processes(pub Arc<ProcessTable>);
 
 /// All processes of one identity.
 #[derive(Default)]
 struct Merged {
-    figures: Figures,
-    rates: Rates,
+    figures: ProcessMetrics,
+    rates: GrowthRates,
     cpu_limit: Option<f64>,
     armed: Option<bool>,
     waits: BTreeMap<&'static str, WaitHistogram>,
     events_mode: bool,
     over_budget: bool,
-    switches: Switches,
+    switches: LevelChanges,
     /// In seconds since 1970.
     last_look: Option<f64>,
     /// In seconds; of the process that was not looked at for longest.
@@ -48,7 +48,7 @@ struct Merged {
 }
 
 impl Merged {
-    fn add(&mut self, entry: &Entry) {
+    fn add(&mut self, entry: &ProcessEntry) {
         let process = &entry.listed.process;
         self.figures.merge(&entry.figures);
         self.rates.merge(&entry.rates);
@@ -299,7 +299,7 @@ fn switches(encoder: &mut DescriptorEncoder<'_>, everyone: &Everyone) -> fmt::Re
         MetricType::Counter,
     )?;
     for (identity, merged) in everyone {
-        let Switches {
+        let LevelChanges {
             to_events,
             to_snapshots,
         } = merged.switches;

@@ -9,20 +9,20 @@ use ratatui::{
     widgets::{Row, Table, TableState},
 };
 
-use crate::{daemon::process_table::Listed, export::text, target_text::TargetText};
+use crate::{daemon::process_table::ProcessSummary, export::text, target_text::TargetText};
 
 /// The list with its selection, which follows the process and not the row.
 #[derive(Debug, Default)]
 pub struct List {
-    processes: Vec<Listed>,
+    processes: Vec<ProcessSummary>,
     state: TableState,
 }
 
 impl List {
     /// Shows `processes`, the worst first.
-    pub fn set(&mut self, mut processes: Vec<Listed>) {
+    pub fn set(&mut self, mut processes: Vec<ProcessSummary>) {
         processes.sort_by(|a, b| {
-            let rank = |listed: &Listed| {
+            let rank = |listed: &ProcessSummary| {
                 (
                     listed.findings.proven,
                     listed.findings.suspected,
@@ -45,7 +45,7 @@ impl List {
     }
 
     /// The selected process.
-    pub fn selected(&self) -> Option<&Listed> {
+    pub fn selected(&self) -> Option<&ProcessSummary> {
         self.processes.get(self.state.selected()?)
     }
 
@@ -123,7 +123,7 @@ const PROVEN: Style = Style::new().fg(Color::Red).add_modifier(Modifier::BOLD);
 const SUSPECTED: Style = Style::new().fg(Color::Yellow);
 
 /// The slope of the goroutine count as whole goroutines a minute, at least 0.
-fn growth(listed: &Listed) -> u64 {
+fn growth(listed: &ProcessSummary) -> u64 {
     #[expect(
         clippy::cast_possible_truncation,
         clippy::cast_sign_loss,
@@ -133,7 +133,7 @@ fn growth(listed: &Listed) -> u64 {
     whole
 }
 
-fn row(listed: &Listed) -> Row<'static> {
+fn row(listed: &ProcessSummary) -> Row<'static> {
     let process = &listed.process;
     let style = if listed.findings.proven > 0 {
         PROVEN

@@ -15,7 +15,7 @@ use ratatui::{
 };
 
 use self::{list::List, process::ProcessView};
-use crate::{daemon::process_table::Listed, document::Document};
+use crate::{daemon::process_table::ProcessSummary, document::Document};
 use ids::Pid;
 
 /// What the command has to do after a key.
@@ -44,7 +44,7 @@ pub struct View {
 
 impl View {
     /// Shows these processes.
-    pub fn set_processes(&mut self, processes: Vec<Listed>) {
+    pub fn set_processes(&mut self, processes: Vec<ProcessSummary>) {
         self.list.set(processes);
     }
 

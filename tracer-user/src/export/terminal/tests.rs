@@ -27,7 +27,7 @@ fn press(view: &mut View, key: KeyCode) -> Action {
     view.on_key(KeyEvent::from(key))
 }
 
-fn listed() -> process_table::Listed {
+fn listed() -> process_table::ProcessSummary {
     process_table::example::entry().1.listed
 }
 

@@ -16,8 +16,8 @@ use crate::{
     finding::{
         Diagnosis, Finding, Verdict,
         coroutine::resumers,
+        index::{SnapshotIndex, capitalised},
         phrase,
-        scene::{Scene, capitalised},
     },
     target_text::TargetText,
 };
@@ -93,7 +93,7 @@ impl Inspector {
     ) -> Result<Option<Explanation>, InspectError> {
         let diagnosis = &look.diagnosis;
         let resumers = resumers(&diagnosis.snapshot, &*look.image);
-        let scene = Scene::new(
+        let scene = SnapshotIndex::new(
             diagnosis.process,
             &diagnosis.snapshot,
             &diagnosis.holders,
@@ -127,7 +127,7 @@ impl Inspector {
 }
 
 /// Who waits for `object`: that these refer to it says nothing.
-fn waiters(scene: &Scene<'_>, object: TargetAddr) -> Vec<Goid> {
+fn waiters(scene: &SnapshotIndex<'_>, object: TargetAddr) -> Vec<Goid> {
     let waits = |g: &&Goroutine| g.waits_on.iter().any(|wait| wait.object.addr == object);
     let goroutines = scene.snapshot.goroutines.iter().filter(waits);
     goroutines.map(|g| g.goid).collect()
@@ -171,7 +171,7 @@ fn told(diagnosis: &Diagnosis, goid: Goid) -> impl Iterator<Item = ExplainedFind
 type Ways = Option<Result<reach::Paths, reach::ReachError>>;
 
 fn reached(
-    scene: &Scene<'_>,
+    scene: &SnapshotIndex<'_>,
     g: &Goroutine,
     object: TargetAddr,
     (paths, namer): (Ways, &Namer<'_>),
@@ -211,7 +211,7 @@ fn reached(
 }
 
 /// Who was seen that would do to `object` what `g` waits for, and what they do now.
-fn actors(scene: &Scene<'_>, g: &Goroutine, object: TargetAddr) -> Vec<TargetText> {
+fn actors(scene: &SnapshotIndex<'_>, g: &Goroutine, object: TargetAddr) -> Vec<TargetText> {
     let mut seen: Vec<(Goid, &PendingRelease)> = Vec::new();
     for (goid, _, kind) in scene.partners(g).filter(|(_, of, _)| *of == object) {
         let mut releases = scene.pending(goid).iter();
@@ -235,14 +235,14 @@ fn actors(scene: &Scene<'_>, g: &Goroutine, object: TargetAddr) -> Vec<TargetTex
     lines
 }
 
-fn actor(scene: &Scene<'_>, goid: Goid, release: &PendingRelease) -> String {
+fn actor(scene: &SnapshotIndex<'_>, goid: Goid, release: &PendingRelease) -> String {
     let site = scene.site(release.evidence.site, true);
     let at = site.map_or_else(String::new, |site| format!(" at {site}"));
     let doing = scene
         .goroutine(goid)
         .map(|g| scene.doing(g))
         .unwrap_or_default();
-    let name = capitalised(&Scene::name(goid));
+    let name = capitalised(&SnapshotIndex::name(goid));
     format!(
         "{name} would {} it{at}; it {doing}.",
         phrase::would(release.kind)

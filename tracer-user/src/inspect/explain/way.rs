@@ -2,8 +2,8 @@
 
 use crate::{
     finding::{
+        index::{SnapshotIndex, capitalised},
         phrase,
-        scene::{Scene, capitalised},
         site::is_plumbing,
     },
     target_text::TargetText,
@@ -31,11 +31,11 @@ struct Typed {
 pub(super) struct Namer<'a> {
     target: &'a Target,
     image: &'a Image,
-    scene: &'a Scene<'a>,
+    scene: &'a SnapshotIndex<'a>,
 }
 
 impl<'a> Namer<'a> {
-    pub(super) fn new(target: &'a Target, scene: &'a Scene<'a>) -> Self {
+    pub(super) fn new(target: &'a Target, scene: &'a SnapshotIndex<'a>) -> Self {
         Self {
             target,
             image: &target.image,
@@ -117,7 +117,7 @@ impl<'a> Namer<'a> {
     /// A reference on the stack of `goid`, at one of `places`: by the innermost frame of the program's own
     /// code that has it.
     fn stack(&self, goid: Goid, places: &[TargetAddr]) -> String {
-        let name = Scene::name(goid);
+        let name = SnapshotIndex::name(goid);
         let sites = self.scene.goroutine(goid).map(|g| {
             let site = |depth: usize| {
                 let frame = g.stack.frames.get(depth)?;

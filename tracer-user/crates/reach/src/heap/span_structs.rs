@@ -1,7 +1,7 @@
 //! Reading `mspan` structs in large batches.
 
 use super::{HeapLayout, span::SpanUse};
-use crate::digest::hash;
+use crate::page_hash::hash;
 use ids::TargetAddr;
 use memory::{Memory, MemoryExt as _, ReadError, ReadRequest, words};
 

@@ -58,7 +58,7 @@ impl PageChanges {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::digest::hash;
+    use crate::page_hash::hash;
 
     #[test]
     fn only_pages_that_differ_are_changing() {

@@ -2,14 +2,14 @@
 
 use super::{
     Range,
-    crew::Crew,
     marks::Marks,
-    visit::{self, Order},
+    pool::MarkPool,
+    scan_window::{self, Order},
     window::Window,
 };
 use crate::{
     heap::{Refreshed, SpanTable},
-    progress::Pulse,
+    progress::ProgressReporter,
 };
 use ids::TargetAddr;
 use memory::{Memory, ReadError};
@@ -20,16 +20,16 @@ const ROUND_WINDOWS: usize = 64;
 /// The marks, and what is still to be read. Marks are only ever added.
 #[derive(Debug, Default)]
 pub struct Marker {
-    crew: Crew,
+    crew: MarkPool,
     marks: Marks,
-    pulse: Pulse,
+    pulse: ProgressReporter,
     order: Order,
 }
 
 impl Marker {
     /// A marker that reads in so many threads, and tells of its progress by `pulse`.
-    pub(crate) fn new(threads: usize, pulse: Pulse) -> Self {
-        let crew = Crew::of(threads);
+    pub(crate) fn new(threads: usize, pulse: ProgressReporter) -> Self {
+        let crew = MarkPool::of(threads);
         Self {
             marks: Marks::new(crew.is_many()),
             crew,
@@ -176,7 +176,7 @@ impl Marker {
             self.pulse.beat(self.crew.bytes_read());
             let (marks, order) = (&self.marks, self.order);
             let found = self.crew.share(&windows, |hand, window| {
-                visit::follow(marks, memory, hand, *window, order)
+                scan_window::follow(marks, memory, hand, *window, order)
             })?;
             for found in found {
                 self.marks.take(found);
@@ -196,7 +196,7 @@ impl Marker {
             self.pulse.beat(self.crew.bytes_read());
             let marks = &self.marks;
             let found = self.crew.share(windows, |hand, window| {
-                visit::compare(marks, memory, hand, *window)
+                scan_window::compare(marks, memory, hand, *window)
             })?;
             for found in found {
                 self.marks.take(found);
@@ -219,7 +219,7 @@ impl Marker {
         for windows in windows.chunks(ROUND_WINDOWS) {
             let marks = &self.marks;
             let found = self.crew.share(windows, |hand, window| {
-                visit::follow_changing(marks, memory, hand, *window)
+                scan_window::follow_changing(marks, memory, hand, *window)
             })?;
             for found in found {
                 self.marks.take(found);

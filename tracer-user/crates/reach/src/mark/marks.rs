@@ -8,8 +8,8 @@ use super::{
     Range,
     bitmap::Bitmap,
     change::PageChanges,
-    cut::{Cut, Cuts},
     scan::Found,
+    span_bits::{SpanBits, SpanIndex},
     window::{WINDOW_PAGES, Window},
 };
 use crate::heap::{ObjectAt, PAGE_BYTES, Place, Span, SpanId, SpanTable};
@@ -23,10 +23,10 @@ pub(super) struct Marks {
     /// Whether several threads add marks at once.
     shared: bool,
     pub(super) table: SpanTable,
-    pub(super) cuts: Cuts,
+    pub(super) cuts: SpanIndex,
     low: u64,
     width: u64,
-    /// Objects that have been reached, by [`Cuts::bit`].
+    /// Objects that have been reached, by [`SpanIndex::bit`].
     pub(super) reached: Bitmap,
     /// Objects that were read, or are not to be: what is reached and not here is pending. Only who
     /// is at work in a window adds to those of its spans.
@@ -92,7 +92,7 @@ impl Marks {
     /// that led into `old` may by now lead to a new object in `new`, written down a second time in
     /// the same place: so all of `new` counts as reached if anything of `old` was.
     fn carry_over(&mut self, new: SpanId, old: SpanId) {
-        let old = self.cuts.get(old).map(Cut::words);
+        let old = self.cuts.get(old).map(SpanBits::words);
         let was_reached = old
             .into_iter()
             .flatten()
@@ -194,7 +194,7 @@ impl Marks {
     }
 
     #[inline]
-    fn opaque_word(&self, cut: &Cut, at: usize) -> u64 {
+    fn opaque_word(&self, cut: &SpanBits, at: usize) -> u64 {
         if !cut.has_opaque {
             return 0;
         }
@@ -339,18 +339,18 @@ impl Marks {
     }
 
     /// What is pending of the span cut like this, by word of its bits.
-    pub(super) fn pending(&self, cut: &Cut) -> impl Iterator<Item = u64> + '_ {
+    pub(super) fn pending(&self, cut: &SpanBits) -> impl Iterator<Item = u64> + '_ {
         let words = cut.words();
         words.map(|at| self.reached.word(at) & !self.followed.word(at))
     }
 
     /// Whether there is any such thing.
-    pub(super) fn any_pending(&self, cut: &Cut) -> bool {
+    pub(super) fn any_pending(&self, cut: &SpanBits) -> bool {
         self.pending(cut).any(|word| word != 0)
     }
 
     /// As [`Self::pending`]; it counts as followed from when it is handed over.
-    pub(super) fn take_pending(&self, cut: &Cut) -> impl Iterator<Item = u64> + '_ {
+    pub(super) fn take_pending(&self, cut: &SpanBits) -> impl Iterator<Item = u64> + '_ {
         cut.words().map(|at| {
             let pending = self.reached.word(at) & !self.followed.word(at);
             self.followed.add_alone(at, pending);
@@ -359,14 +359,14 @@ impl Marks {
     }
 
     /// What has been read and may be, of the span cut like this, by word of its bits.
-    pub(super) fn followed(&self, cut: &Cut) -> impl Iterator<Item = u64> + '_ {
+    pub(super) fn followed(&self, cut: &SpanBits) -> impl Iterator<Item = u64> + '_ {
         let cut = *cut;
         let words = cut.words();
         words.map(move |at| self.followed.word(at) & !self.opaque_word(&cut, at))
     }
 
     /// Whether there is any such thing.
-    pub(super) fn any_followed(&self, cut: &Cut) -> bool {
+    pub(super) fn any_followed(&self, cut: &SpanBits) -> bool {
         self.followed(cut).any(|word| word != 0)
     }
 

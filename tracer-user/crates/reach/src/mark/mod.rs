@@ -2,21 +2,21 @@
 
 mod bitmap;
 mod change;
-mod crew;
-mod cut;
 mod extent;
-mod hand;
 mod marker;
 mod marks;
+mod pool;
 mod reader;
 mod scan;
+mod scan_window;
 mod sheet;
 mod sink;
+mod span_bits;
 mod spans;
 #[cfg(test)]
 mod tests;
-mod visit;
 mod window;
+mod worker;
 
 pub use marker::Marker;
 pub use reader::{Range, RangeReader};

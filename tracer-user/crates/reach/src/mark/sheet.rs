@@ -19,7 +19,7 @@ pub(super) fn fits(span: &Span) -> bool {
 
 /// A buffer for the spans that begin in one window.
 #[derive(Debug)]
-pub(super) struct Sheet {
+pub(super) struct WindowBuffer {
     bytes: Vec<u8>,
     start: u64,
     /// First addresses of kernel pages that could not be read.
@@ -28,7 +28,7 @@ pub(super) struct Sheet {
     pub(super) bytes_read: u64,
 }
 
-impl Default for Sheet {
+impl Default for WindowBuffer {
     fn default() -> Self {
         let len = usize::try_from(WINDOW_BYTES + SMALL_SPAN_BYTES).unwrap_or(0);
         Self {
@@ -40,7 +40,7 @@ impl Default for Sheet {
     }
 }
 
-impl Sheet {
+impl WindowBuffer {
     /// Begins anew with the window at `start`.
     pub(super) fn begin(&mut self, start: TargetAddr) {
         self.start = start.0;
@@ -135,7 +135,7 @@ mod tests {
 
     const START: TargetAddr = TargetAddr(0xc0_0008_0000);
 
-    fn get(sheet: &Sheet, at: TargetAddr, len: u64) -> Option<&[u8]> {
+    fn get(sheet: &WindowBuffer, at: TargetAddr, len: u64) -> Option<&[u8]> {
         sheet.get(Range { at, len })
     }
 
@@ -150,7 +150,7 @@ mod tests {
         let bytes: Vec<u8> = (0..70 * PAGE_BYTES).map(|at| (at / 512) as u8).collect();
         memory.map(START, bytes.clone());
         let spans = [span(1, 1), span(2, 1), span(5, 2), span(63, 2)];
-        let mut sheet = Sheet::default();
+        let mut sheet = WindowBuffer::default();
         sheet.begin(START);
         sheet.read(&memory, spans.iter()).unwrap();
         for span in spans {
@@ -168,7 +168,7 @@ mod tests {
         let mut memory = FakeMemory::new();
         memory.map(START, vec![1; 4096]);
         memory.map(START.offset(8192), vec![2; 8192]);
-        let mut sheet = Sheet::default();
+        let mut sheet = WindowBuffer::default();
         sheet.begin(START);
         sheet.read(&memory, [span(0, 2)].iter()).unwrap();
         assert_eq!(get(&sheet, START, 4096), Some(&[1; 4096][..]));

@@ -3,8 +3,8 @@
 use super::{
     Range,
     bitmap::runs,
-    cut::Cut,
     marks::Marks,
+    span_bits::SpanBits,
     window::{self, Window},
 };
 use crate::heap::{Span, SpanId};
@@ -14,7 +14,7 @@ use ids::TargetAddr;
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Here<'m> {
     pub(super) span: &'m Span,
-    pub(super) cut: &'m Cut,
+    pub(super) cut: &'m SpanBits,
 }
 
 impl Here<'_> {

@@ -9,7 +9,7 @@ use crate::{
         fake::{FakeSpan, HEAP, map_tables, refresh},
     },
     mark::Range,
-    progress::Pulse,
+    progress::ProgressReporter,
 };
 use ids::TargetAddr;
 use memory::{FakeMemory, Memory, MemoryExt as _, ReadError};
@@ -122,7 +122,7 @@ impl Heap {
     }
 
     fn marker(&self, threads: usize) -> Marker {
-        let mut marker = Marker::new(threads, Pulse::default());
+        let mut marker = Marker::new(threads, ProgressReporter::default());
         let read = |table: &mut SpanTable| -> Result<_, ReadError> {
             let refreshed = refresh(table, &self.memory);
             assert!(refreshed.recut.is_empty() && refreshed.torn == 0);

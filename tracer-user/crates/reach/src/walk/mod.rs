@@ -10,12 +10,12 @@ use std::sync::Arc;
 use rustc_hash::FxHashSet;
 
 use super::{
-    actors::Actors,
-    anatomy::Anatomy,
-    census::Census,
-    goroutine::{Doing, GoroutineNow},
+    goroutine::{GoroutineState, RunState},
+    goroutine_table::GoroutineTable,
     mark::{Marker, Range},
+    mutators::Mutators,
     roots::Module,
+    runtime_layout::RuntimeLayout,
     stacks::StackReader,
 };
 use graph::Reachability;
@@ -27,7 +27,7 @@ pub use retained::Retained;
 
 /// How a later look is made.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Again {
+pub struct RoundOptions {
     /// From high addresses to low ones, and roots before the heap.
     pub downwards: bool,
     /// Whether everything that was reached is read once more, and not only what changes.
@@ -38,7 +38,7 @@ pub struct Again {
 /// nobody becomes live who was not. (Where stacks lie is not part of it: a stack that is elsewhere by
 /// now belongs to a goroutine that moved, or to one that is live already.)
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) struct Knowledge {
+pub(super) struct FixpointInputs {
     marks: u64,
     live: usize,
     moved: usize,
@@ -48,15 +48,15 @@ pub(super) struct Knowledge {
 /// One look at a target's heap, goroutines included, that can be repeated and only ever finds more.
 pub struct HeapWalk<'t> {
     memory: &'t dyn Memory,
-    anatomy: Anatomy,
+    anatomy: RuntimeLayout,
     modules: Vec<Module>,
     marker: Marker,
     stacks: StackReader,
-    actors: Actors<'t>,
+    actors: Mutators<'t>,
     /// As they were when the walk began.
-    first: Arc<Census>,
+    first: Arc<GoroutineTable>,
     /// As they were when last looked at.
-    now: Arc<Census>,
+    now: Arc<GoroutineTable>,
     /// So many of the list of all goroutines are opaque already.
     opaque_gs: usize,
     /// Where the stacks of `now` begin, ascending.
@@ -86,9 +86,9 @@ impl<'t> HeapWalk<'t> {
     /// When one of the tables cannot be read.
     pub(super) fn begin(
         memory: &'t dyn Memory,
-        anatomy: Anatomy,
+        anatomy: RuntimeLayout,
         stacks: StackReader,
-        actors: Actors<'t>,
+        actors: Mutators<'t>,
         marker: Marker,
     ) -> Result<Self, ReadError> {
         let modules = Module::all(memory, &anatomy.module, anatomy.first_module)?;
@@ -132,7 +132,7 @@ impl<'t> HeapWalk<'t> {
 
     /// The goroutines as they were when the walk began.
     #[must_use]
-    pub fn first_seen(&self) -> &Census {
+    pub fn first_seen(&self) -> &GoroutineTable {
         &self.first
     }
 
@@ -143,8 +143,8 @@ impl<'t> HeapWalk<'t> {
     }
 
     /// What its answers follow from.
-    pub(super) fn knowledge(&self) -> Knowledge {
-        Knowledge {
+    pub(super) fn knowledge(&self) -> FixpointInputs {
+        FixpointInputs {
             marks: self.marker.generation(),
             live: self.live.len(),
             moved: self.moved.len(),
@@ -174,7 +174,7 @@ impl<'t> HeapWalk<'t> {
 
     /// The goroutines as they were when last looked at.
     #[must_use]
-    pub fn now(&self) -> &Census {
+    pub fn now(&self) -> &GoroutineTable {
         &self.now
     }
 
@@ -247,8 +247,8 @@ impl<'t> HeapWalk<'t> {
     ///
     /// # Errors
     /// When the target is gone or a root cannot be read.
-    pub fn look_again(&mut self, again: Again) -> Result<(), ReadError> {
-        let Again {
+    pub fn look_again(&mut self, again: RoundOptions) -> Result<(), ReadError> {
+        let RoundOptions {
             downwards,
             everything,
         } = again;
@@ -278,7 +278,7 @@ impl<'t> HeapWalk<'t> {
                 .iter()
                 .filter(|now| self.is_restless(now, all_stacks))
                 .copied();
-            self.stack_roots(&restless.collect::<Vec<GoroutineNow>>())?;
+            self.stack_roots(&restless.collect::<Vec<GoroutineState>>())?;
         }
         self.vector_roots()?;
         if self.somebody_acts {
@@ -289,12 +289,12 @@ impl<'t> HeapWalk<'t> {
 
     /// Whether its stack is a root, and may have changed since it was read, or is to be read in any
     /// case.
-    fn is_restless(&self, now: &GoroutineNow, in_any_case: bool) -> bool {
-        let may_have_changed = in_any_case || now.doing != Doing::Parked;
+    fn is_restless(&self, now: &GoroutineState, in_any_case: bool) -> bool {
+        let may_have_changed = in_any_case || now.doing != RunState::Parked;
         self.moved.contains(&now.goid) || (may_have_changed && self.live.contains(&now.goid))
     }
 
-    fn stack_owner(&self, at: TargetAddr) -> Option<&GoroutineNow> {
+    fn stack_owner(&self, at: TargetAddr) -> Option<&GoroutineState> {
         let behind = self.by_stack.partition_point(|(lo, _)| *lo <= at);
         let (_, goid) = self.by_stack.get(behind.checked_sub(1)?)?;
         self.now.get(*goid).filter(|now| at < now.stack.1)
@@ -319,7 +319,7 @@ impl<'t> HeapWalk<'t> {
         if fresh.is_empty() {
             return Ok(());
         }
-        let acts = |now: &GoroutineNow| {
+        let acts = |now: &GoroutineState| {
             let moved = self.moved.contains(&now.goid);
             self.actors.may_use_globals(now.goid, moved)
         };

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use super::HeapWalk;
 use crate::{
-    goroutine::GoroutineNow,
+    goroutine::GoroutineState,
     heap::Place,
     roots::{Module, global_words},
     search::PathSearch,
@@ -191,7 +191,7 @@ impl HeapWalk<'_> {
     fn on_stack_of(&self, goid: Goid, word: TargetAddr) -> Option<Vec<TargetAddr>> {
         const MOST_BYTES: u64 = 1 << 20;
         const MOST_PLACES: usize = 64;
-        let now: &GoroutineNow = self.now.get(goid).filter(|now| now.sp_is_sound())?;
+        let now: &GoroutineState = self.now.get(goid).filter(|now| now.sp_is_sound())?;
         let len = (now.stack.1.0 - now.sp.0).min(MOST_BYTES);
         let mut bytes = vec![0; usize::try_from(len).ok()?];
         self.memory.read(now.sp, &mut bytes).ok()?;

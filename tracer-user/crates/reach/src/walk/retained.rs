@@ -1,7 +1,7 @@
 //! What dead goroutines keep from being freed.
 
 use super::HeapWalk;
-use crate::goroutine::GoroutineNow;
+use crate::goroutine::GoroutineState;
 use ids::Goid;
 use memory::ReadError;
 
@@ -20,7 +20,7 @@ impl HeapWalk<'_> {
     /// # Errors
     /// When the target is gone.
     pub fn retained(&mut self, goroutines: &[Goid]) -> Result<Retained, ReadError> {
-        let dead: Vec<GoroutineNow> = goroutines
+        let dead: Vec<GoroutineState> = goroutines
             .iter()
             .filter_map(|goid| self.now.get(*goid).copied())
             .collect();

@@ -2,7 +2,7 @@
 
 use super::HeapWalk;
 use crate::{
-    goroutine::{Doing, GoroutineNow},
+    goroutine::{GoroutineState, RunState},
     heap::Place,
     mark::Range,
     roots::{SpecialRoots, global_words, read_specials},
@@ -92,7 +92,7 @@ impl HeapWalk<'_> {
     }
 
     /// The stacks of `goroutines`, and the vector registers that the runtime keeps for them.
-    pub(super) fn stack_roots(&mut self, goroutines: &[GoroutineNow]) -> Result<(), ReadError> {
+    pub(super) fn stack_roots(&mut self, goroutines: &[GoroutineState]) -> Result<(), ReadError> {
         let layout = &self.anatomy.goroutine;
         self.stacks
             .scan(self.memory, layout, goroutines, &mut self.marker)?;
@@ -104,7 +104,10 @@ impl HeapWalk<'_> {
         };
         let mut saved = Vec::new();
         // Parked goroutines stand at a call, where nothing is kept in registers.
-        for now in goroutines.iter().filter(|now| now.doing != Doing::Parked) {
+        for now in goroutines
+            .iter()
+            .filter(|now| now.doing != RunState::Parked)
+        {
             saved.extend(vectors.of_goroutine(self.memory, now.g)?);
         }
         self.marker.roots(self.memory, &saved)

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use super::HeapWalk;
-use crate::{census::Census, goroutine, heap::SpanTable};
+use crate::{goroutine, goroutine_table::GoroutineTable, heap::SpanTable};
 use ids::TargetAddr;
 use memory::ReadError;
 
@@ -33,7 +33,7 @@ impl HeapWalk<'_> {
             self.marker.set_opaque(p);
         }
         self.look_at_machines()?;
-        let now = Census::new(states.found);
+        let now = GoroutineTable::new(states.found);
         if now != *self.now {
             self.seen(now);
         }
@@ -41,7 +41,7 @@ impl HeapWalk<'_> {
     }
 
     /// Takes note of goroutines that are not as they were.
-    fn seen(&mut self, now: Census) {
+    fn seen(&mut self, now: GoroutineTable) {
         if !self.first.is_empty() {
             self.moved.extend(now.differences(&self.first));
         }

@@ -88,7 +88,7 @@ pub struct Lost {
 
 /// The threads that are at processes. Clones are one and the same.
 #[derive(Debug, Clone, Default)]
-pub struct Attendance(Arc<Mutex<Book>>);
+pub struct Watchdog(Arc<Mutex<Book>>);
 
 #[derive(Debug, Default)]
 struct Book {
@@ -129,7 +129,7 @@ impl Entry {
     }
 }
 
-impl Attendance {
+impl Watchdog {
     fn book(&self) -> MutexGuard<'_, Book> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -281,7 +281,7 @@ impl Book {
 /// The calling thread is at work, until this is dropped.
 #[derive(Debug)]
 pub struct Presence {
-    attendance: Attendance,
+    attendance: Watchdog,
     number: u64,
     wanted: bool,
     _work: Work,
@@ -326,7 +326,7 @@ mod tests {
 
     #[test]
     fn a_thread_that_stands_still_is_lost_until_it_comes_back() {
-        let attendance = Attendance::default();
+        let attendance = Watchdog::default();
         let (tell, told) = mpsc::channel();
         let (answer, silence) = mpsc::channel::<()>();
         let there = attendance.clone();
@@ -364,7 +364,7 @@ mod tests {
 
     #[test]
     fn work_that_takes_too_long_is_told_to_end_before_its_thread_is_given_up() {
-        let attendance = Attendance::default();
+        let attendance = Watchdog::default();
         let presence = attendance.enter(subject(1), Place::Errands);
         let now = Instant::now();
         assert!(attendance.see(now + YOUNG).is_empty() && !is_cut());
@@ -378,7 +378,7 @@ mod tests {
 
     #[test]
     fn work_that_is_done_is_handed_back_and_a_panic_is_told() {
-        let attendance = Attendance::default();
+        let attendance = Watchdog::default();
         assert!(matches!(attendance.have_done(subject(1), || 5), Ok(5)));
         let broken = attendance.have_done(subject(1), || panic!("on purpose"));
         assert!(matches!(broken, Err::<(), _>(InspectError::Broken)));

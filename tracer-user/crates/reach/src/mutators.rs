@@ -9,7 +9,7 @@ use snapshot::{Snapshot, ThreadState, Timer, TimerCode};
 
 /// What is known of them from the snapshot.
 #[derive(Debug)]
-pub struct Actors<'t> {
+pub struct Mutators<'t> {
     image: &'t Image,
     bias: LoadBias,
     /// The runtime's own goroutines, which use none of the program's variables.
@@ -19,7 +19,7 @@ pub struct Actors<'t> {
     foreign_threads: bool,
 }
 
-impl<'t> Actors<'t> {
+impl<'t> Mutators<'t> {
     /// Sorts the goroutines and threads of `snapshot`.
     #[must_use]
     pub fn new(image: &'t Image, snapshot: &Snapshot) -> Self {

@@ -5,24 +5,24 @@ use super::{
     extent::page_by_page,
     marks::Marks,
     scan::Scanner,
-    sheet::{Sheet, fits},
+    sheet::{WindowBuffer, fits},
     spans::{Here, WindowSpans},
 };
-use crate::digest::hash;
+use crate::page_hash::hash;
 use ids::TargetAddr;
 use memory::{Memory, ReadError, words};
 
 /// A thread's buffers, and what it has counted.
 #[derive(Debug, Default)]
-pub(super) struct Hand {
-    pub(super) sheet: Sheet,
+pub(super) struct MarkWorker {
+    pub(super) sheet: WindowBuffer,
     /// For spans that do not fit on the sheet, and for what lies outside the heap.
     pub(super) stream: RangeReader,
     pub(super) scanner: Scanner,
     unreadable: u64,
 }
 
-impl Hand {
+impl MarkWorker {
     /// Bytes read so far.
     pub(super) fn bytes_read(&self) -> u64 {
         self.sheet.bytes_read + self.stream.bytes_read

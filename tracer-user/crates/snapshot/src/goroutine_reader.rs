@@ -41,7 +41,7 @@ const ENTRIES_LIMIT: usize = 1 << 18;
 const CASES_EACH: usize = 64;
 
 /// One goroutine as it was between two looks.
-pub(super) struct Look {
+pub(super) struct GoroutineRead {
     pub(super) g: TargetAddr,
     pub(super) record: GRecord,
     /// The status to report: running for a goroutine that never stood still.
@@ -63,7 +63,7 @@ struct Still {
 }
 
 /// Reads goroutines of one target.
-pub(super) struct Looker<'reader> {
+pub(super) struct GoroutineReader<'reader> {
     pub(super) target: &'reader Target,
     pub(super) unwinder: &'reader mut Unwinder,
     pub(super) gaps: &'reader mut Gaps,
@@ -75,12 +75,12 @@ pub(super) struct Looker<'reader> {
     pub(super) deep_bytes: u64,
 }
 
-impl Looker<'_> {
+impl GoroutineReader<'_> {
     /// Reads every goroutine of `list` that is alive, in the list's order but for those that ran.
     pub(super) fn read(
         &mut self,
         list: &[TargetAddr],
-        mut found: impl FnMut(Look),
+        mut found: impl FnMut(GoroutineRead),
     ) -> Result<(), ReadError> {
         self.room = ENTRIES_LIMIT + CASES_EACH * list.len();
         let each = DEEP_BYTES_EACH.saturating_mul(list.len() as u64);
@@ -94,7 +94,7 @@ impl Looker<'_> {
     fn read_chunk(
         &mut self,
         chunk: &[TargetAddr],
-        found: &mut impl FnMut(Look),
+        found: &mut impl FnMut(GoroutineRead),
     ) -> Result<(), ReadError> {
         let mut todo = chunk.to_vec();
         for attempt in 1..=ATTEMPTS {
@@ -197,8 +197,8 @@ impl Looker<'_> {
         }
     }
 
-    fn moving(&self, g: TargetAddr, record: GRecord, status: Status) -> Look {
-        Look {
+    fn moving(&self, g: TargetAddr, record: GRecord, status: Status) -> GoroutineRead {
+        GoroutineRead {
             g,
             record,
             // A parked goroutine always has a place to unwind from.
@@ -213,7 +213,7 @@ impl Looker<'_> {
         }
     }
 
-    fn accept(&mut self, goroutine: Still) -> Look {
+    fn accept(&mut self, goroutine: Still) -> GoroutineRead {
         let goid = goroutine.record.goid;
         let further = goroutine.entries.len().saturating_sub(1);
         self.room = self.room.saturating_sub(further);
@@ -226,7 +226,7 @@ impl Looker<'_> {
             self.gaps
                 .note(Gap::TruncatedStack, || format!("goroutine {goid}"));
         }
-        Look {
+        GoroutineRead {
             g: goroutine.g,
             record: goroutine.record,
             status: goroutine.record.status.unwrap_or(Status::Running),
@@ -236,7 +236,7 @@ impl Looker<'_> {
         }
     }
 
-    fn restless(&mut self, goroutine: Still) -> Look {
+    fn restless(&mut self, goroutine: Still) -> GoroutineRead {
         let goid = goroutine.record.goid;
         self.gaps
             .note(Gap::Restless, || format!("goroutine {goid}"));
@@ -361,7 +361,7 @@ impl Still {
 
 enum Sorted {
     Still(Still),
-    Moving(Look),
+    Moving(GoroutineRead),
     Again,
     Dead,
 }

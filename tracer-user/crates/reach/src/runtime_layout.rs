@@ -1,10 +1,10 @@
 //! Everything the walk must know of one target before it begins: offsets and addresses.
 
 use super::{
+    allm::AllMs,
     error::ReachError,
     goroutine::{AllGoroutines, GoroutineLayout},
     heap::{HeapArenas, HeapLayout, SpanLayout},
-    machines::AllMs,
     mark::Range,
     roots::{CleanupQueue, FinalizerQueue, ModuleLayout, SpecialLayout, VectorRegisters},
     sudogs::SudogChain,
@@ -15,7 +15,7 @@ use snapshot::{TimerHeap, TimerLayout};
 
 /// Offsets and addresses, resolved for one process.
 #[derive(Debug, Clone)]
-pub struct Anatomy {
+pub struct RuntimeLayout {
     /// The heap's own structs.
     pub heap: HeapLayout,
     /// `runtime.mheap_.arenas`.
@@ -50,7 +50,7 @@ pub struct Anatomy {
 const DATA: (u64, u64) = (26 * 8, 27 * 8);
 const BSS: (u64, u64) = (28 * 8, 29 * 8);
 
-impl Anatomy {
+impl RuntimeLayout {
     /// Resolves everything for the process that loaded `image` with `bias`.
     ///
     /// # Errors

@@ -4,14 +4,14 @@
 use std::{sync::Arc, time::Instant};
 
 use super::{
+    activity::ProcessActivity,
+    convergence::{Convergence, Round},
     error::ReachError,
-    goroutine::{Doing, GoroutineNow},
+    goroutine::{GoroutineState, RunState},
     proof::{Certainty, Proof, WalkStatistics},
-    quiet::Activity,
-    settling::{Looked, Settling},
-    spilled::Unspilled,
+    register_spills::UnspilledRegisters,
     system_stacks::SystemStacks,
-    walk::{Again, HeapWalk, Knowledge},
+    walk::{FixpointInputs, HeapWalk, RoundOptions},
 };
 use graph::{self, Disposition, GoroutineNode, Requirement, Verdicts};
 use ids::{Goid, TargetAddr};
@@ -24,8 +24,8 @@ pub(super) fn failed(what: &'static str, source: ReadError) -> ReachError {
 
 /// Whether a goroutine has run since the snapshot, or runs. `g.sched` and the counter alone do not
 /// tell: both change only when it stops running.
-fn ran(then: &Goroutine, now: &GoroutineNow) -> bool {
-    let parked = then.status.is_parked() && now.doing == Doing::Parked;
+fn ran(then: &Goroutine, now: &GoroutineState) -> bool {
+    let parked = then.status.is_parked() && now.doing == RunState::Parked;
     !parked || now.g != then.g || now.sp != then.sp || now.runs != then.parks
 }
 
@@ -64,13 +64,13 @@ fn objects(node: &GoroutineNode) -> &[TargetAddr] {
 }
 
 /// A walk and what it has shown so far.
-pub(super) struct Looks<'t> {
+pub(super) struct Fixpoint<'t> {
     pub(super) walk: HeapWalk<'t>,
     /// By ascending id.
     nodes: Vec<GoroutineNode>,
     verdicts: Verdicts,
     /// What `verdicts` follow from, besides `nodes`; `None` when `nodes` are others by now.
-    solved: Option<Knowledge>,
+    solved: Option<FixpointInputs>,
     looks: u32,
     /// Goroutines that were elsewhere already when the walk began.
     moved_before: Vec<Goid>,
@@ -78,7 +78,7 @@ pub(super) struct Looks<'t> {
     snapshot: Arc<Snapshot>,
 }
 
-impl<'t> Looks<'t> {
+impl<'t> Fixpoint<'t> {
     pub(super) fn new(
         walk: HeapWalk<'t>,
         snapshot: Arc<Snapshot>,
@@ -235,21 +235,21 @@ impl<'t> Looks<'t> {
     pub(super) fn settle(
         &mut self,
         target: &Target,
-        before: Option<&Activity>,
+        before: Option<&ProcessActivity>,
         deadline: Instant,
     ) -> Result<Certainty, ReachError> {
         let Some(before) = before else {
             let why = "its threads could not be looked at".to_owned();
             return Ok(Certainty::Unsettled { why });
         };
-        let after = Activity::of(target.pid).ok();
+        let after = ProcessActivity::of(target.pid).ok();
         if after.is_some_and(|after| before.none_until(&after)) && self.gap().is_none() {
             return self.solve_at_rest(target);
         }
         let goroutines = self.walk.first_seen().iter();
         let users = goroutines.filter(|now| self.walk.may_use_globals(now.goid));
-        let mut unspilled = Unspilled::new(before, users);
-        let mut settling = Settling::begin();
+        let mut unspilled = UnspilledRegisters::new(before, users);
+        let mut settling = Convergence::begin();
         let mut dead = self.dead();
         loop {
             if dead.is_empty() || (settling.is_over(&unspilled) && self.confirm(target)?) {
@@ -263,7 +263,7 @@ impl<'t> Looks<'t> {
             let everything = settling.reads_everything();
             let began = Instant::now();
             self.walk
-                .look_again(Again {
+                .look_again(RoundOptions {
                     downwards: !self.looks.is_multiple_of(2),
                     everything,
                 })
@@ -272,7 +272,7 @@ impl<'t> Looks<'t> {
             let all_stopped = unspilled.is_empty();
             unspilled.update(target.pid, self.walk.now());
             let now = self.dead();
-            settling.looked(&Looked {
+            settling.looked(&Round {
                 everything,
                 took: began.elapsed(),
                 whole: self.walk.flaw().is_none(),

@@ -6,7 +6,7 @@ use ids::{Pid, Tid};
 
 /// What the threads of a process are at.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Activity(BTreeMap<Tid, ThreadActivity>);
+pub struct ProcessActivity(BTreeMap<Tid, ThreadActivity>);
 
 /// What one thread is at.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -24,7 +24,7 @@ pub struct ThreadActivity {
     cpu_ns: u64,
 }
 
-impl Activity {
+impl ProcessActivity {
     /// Reads it.
     ///
     /// # Errors
@@ -118,9 +118,9 @@ mod tests {
                           nonvoluntary_ctxt_switches:\t1\n";
     const FUTEX: &str = "202 0xc000 0x80 0x0 0x0 0x0 0x0 0x7ffe 0x4721c3\n";
 
-    fn activity(status: &str, call: &str) -> Activity {
+    fn activity(status: &str, call: &str) -> ProcessActivity {
         let thread = ThreadActivity::parse(status, call, "1000 5 9\n");
-        Activity([(Tid(1), thread)].into())
+        ProcessActivity([(Tid(1), thread)].into())
     }
 
     #[test]
@@ -129,8 +129,8 @@ mod tests {
         assert!(before.none_until(&activity(ASLEEP, FUTEX)));
         assert!(!before.none_until(&activity(&ASLEEP.replace('7', "8"), FUTEX)));
         assert!(!before.none_until(&activity(&ASLEEP.replace("\tS", "\tR"), "running\n")));
-        assert!(!before.none_until(&Activity::default()));
-        assert!(!Activity::default().none_until(&Activity::default()));
+        assert!(!before.none_until(&ProcessActivity::default()));
+        assert!(!ProcessActivity::default().none_until(&ProcessActivity::default()));
     }
 
     #[test]
@@ -157,7 +157,7 @@ mod tests {
 
     #[test]
     fn a_process_that_looks_at_itself_is_running() {
-        let own = Activity::of(Pid(std::process::id())).unwrap();
+        let own = ProcessActivity::of(Pid(std::process::id())).unwrap();
         assert!(!own.none_until(&own));
     }
 }

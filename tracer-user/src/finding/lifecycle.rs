@@ -42,7 +42,7 @@ impl Change {
 
 /// The findings of one process over time.
 #[derive(Debug, Default)]
-pub struct Life {
+pub struct FindingTracker {
     standing: BTreeMap<FindingId, Standing>,
 }
 
@@ -54,7 +54,7 @@ struct Standing {
     told_count: u64,
 }
 
-impl Life {
+impl FindingTracker {
     /// Takes the findings of a look made at `now_ns` on the monotonic clock, and tells what is new.
     /// Findings whose beginning is not known are dated by their first look.
     pub fn update(&mut self, findings: &mut [Finding], now_ns: u64) -> Vec<Change> {
@@ -142,7 +142,7 @@ fn take_place(heir: &Finding, gone: Finding, changes: &mut Vec<Change>) {
     }
 }
 
-impl Life {
+impl FindingTracker {
     /// The findings of the last look, by id.
     pub fn standing(&self) -> impl Iterator<Item = &Finding> {
         self.standing.values().map(|standing| &standing.finding)
@@ -151,7 +151,7 @@ impl Life {
 
 #[cfg(test)]
 mod tests {
-    use super::{Change, Life};
+    use super::{Change, FindingTracker};
     use crate::finding::{Finding, FindingId, FindingKind, model::Verdict};
     use ids::Goid;
 
@@ -164,7 +164,7 @@ mod tests {
 
     #[test]
     fn findings_appear_rise_and_clear() {
-        let mut life = Life::default();
+        let mut life = FindingTracker::default();
         let mut suspected = [finding(Verdict::Suspected)];
         let appeared = life.update(&mut suspected, 1_000);
         assert!(
@@ -203,7 +203,7 @@ mod tests {
 
     #[test]
     fn what_grows_is_told_again_when_it_has_doubled() {
-        let mut life = Life::default();
+        let mut life = FindingTracker::default();
         let told: Vec<u64> = (10..=85)
             .filter(|count| {
                 let mut leak = [leak(1, Verdict::Proven, *count)];
@@ -215,7 +215,7 @@ mod tests {
 
     #[test]
     fn a_proof_about_the_same_goroutines_takes_the_place_of_a_suspicion() {
-        let mut life = Life::default();
+        let mut life = FindingTracker::default();
         life.update(&mut [leak(1, Verdict::Suspected, 3)], 1);
         let changes = life.update(&mut [leak(2, Verdict::Proven, 2)], 2);
         let [Change::Changed { finding, replaces }] = &changes[..] else {

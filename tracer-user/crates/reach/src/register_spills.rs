@@ -11,9 +11,9 @@
 //! some time on a CPU.
 
 use super::{
-    census::Census,
-    goroutine::{Doing, GoroutineNow},
-    quiet::{Activity, ThreadActivity},
+    activity::{ProcessActivity, ThreadActivity},
+    goroutine::{GoroutineState, RunState},
+    goroutine_table::GoroutineTable,
 };
 use ids::{Pid, Tid};
 
@@ -22,18 +22,18 @@ const IN_HAND_NS: u64 = 1_000_000;
 
 /// Threads and goroutines that have not stopped since the walk began.
 #[derive(Debug)]
-pub(super) struct Unspilled {
+pub(super) struct UnspilledRegisters {
     threads: Vec<(Tid, ThreadActivity)>,
-    goroutines: Vec<GoroutineNow>,
+    goroutines: Vec<GoroutineState>,
 }
 
-impl Unspilled {
+impl UnspilledRegisters {
     /// Those of `threads` that did not sleep in a system call, and those of `goroutines` that ran.
     pub(super) fn new<'a>(
-        threads: &Activity,
-        goroutines: impl Iterator<Item = &'a GoroutineNow>,
+        threads: &ProcessActivity,
+        goroutines: impl Iterator<Item = &'a GoroutineState>,
     ) -> Self {
-        let running = goroutines.filter(|now| now.doing == Doing::Running);
+        let running = goroutines.filter(|now| now.doing == RunState::Running);
         Self {
             threads: threads
                 .threads()
@@ -44,7 +44,7 @@ impl Unspilled {
     }
 
     /// Forgets whoever has stopped by now.
-    pub(super) fn update(&mut self, pid: Pid, now: &Census) {
+    pub(super) fn update(&mut self, pid: Pid, now: &GoroutineTable) {
         self.goroutines
             .retain(|then| now.get(then.goid).is_some_and(|now| still_runs(then, now)));
         self.threads.retain(|(tid, then)| {
@@ -75,50 +75,50 @@ impl Unspilled {
 
 /// Whether `now` is the same stretch of running as `then`. The counter changes whenever a goroutine
 /// stops running (`casgstatus`, runtime/proc.go, since Go 1.17).
-fn still_runs(then: &GoroutineNow, now: &GoroutineNow) -> bool {
-    now.doing == Doing::Running && now.runs == then.runs
+fn still_runs(then: &GoroutineState, now: &GoroutineState) -> bool {
+    now.doing == RunState::Running && now.runs == then.runs
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    fn goroutine(doing: Doing, runs: u8) -> GoroutineNow {
-        GoroutineNow {
+    fn goroutine(doing: RunState, runs: u8) -> GoroutineState {
+        GoroutineState {
             doing,
             runs: Some(runs),
-            ..GoroutineNow::parked(7, 0x100)
+            ..GoroutineState::parked(7, 0x100)
         }
     }
 
-    fn after(then: GoroutineNow, now: &[GoroutineNow]) -> Unspilled {
-        let mut unspilled = Unspilled::new(&Activity::default(), [then].iter());
-        let now = Census::new(now.to_vec());
+    fn after(then: GoroutineState, now: &[GoroutineState]) -> UnspilledRegisters {
+        let mut unspilled = UnspilledRegisters::new(&ProcessActivity::default(), [then].iter());
+        let now = GoroutineTable::new(now.to_vec());
         unspilled.update(Pid(std::process::id()), &now);
         unspilled
     }
 
     #[test]
     fn a_goroutine_counts_until_it_has_stopped_once() {
-        let running = goroutine(Doing::Running, 1);
+        let running = goroutine(RunState::Running, 1);
         let still = after(running, &[running]);
         assert!(!still.is_empty());
         assert!(still.tell().starts_with("goroutine 7 ran all the time"));
-        assert!(after(running, &[goroutine(Doing::Running, 2)]).is_empty());
-        assert!(after(running, &[goroutine(Doing::Syscall, 1)]).is_empty());
+        assert!(after(running, &[goroutine(RunState::Running, 2)]).is_empty());
+        assert!(after(running, &[goroutine(RunState::Syscall, 1)]).is_empty());
         assert!(after(running, &[]).is_empty());
-        let parked = goroutine(Doing::Parked, 1);
+        let parked = goroutine(RunState::Parked, 1);
         assert!(after(parked, &[parked]).is_empty());
     }
 
     #[test]
     fn a_thread_that_computes_gets_on() {
         let own = Pid(std::process::id());
-        let mut unspilled = Unspilled::new(&Activity::of(own).unwrap(), [].iter());
+        let mut unspilled = UnspilledRegisters::new(&ProcessActivity::of(own).unwrap(), [].iter());
         assert!(!unspilled.is_empty());
         let mut rounds = 0;
         while !unspilled.is_empty() && rounds < 1_000_000 {
-            unspilled.update(own, &Census::default());
+            unspilled.update(own, &GoroutineTable::default());
             rounds += 1;
         }
         assert!(unspilled.is_empty(), "{}", unspilled.tell());

@@ -7,8 +7,8 @@ use rustc_hash::FxHashMap;
 
 use super::{
     identity::Identity,
+    index::{SnapshotIndex, began_ns},
     model::{FindingKind, Group, MAX_LISTED},
-    scene::{Scene, began_ns},
     site::Site,
 };
 use ids::{Goid, TargetAddr};
@@ -27,7 +27,7 @@ pub(super) struct Members<'a> {
 /// Groups `goroutines`, the largest group first. Several `go` statements of one function count as
 /// one place.
 pub(super) fn by_site<'a>(
-    scene: &Scene<'_>,
+    scene: &SnapshotIndex<'_>,
     goroutines: impl Iterator<Item = &'a Goroutine>,
 ) -> Vec<Members<'a>> {
     let address = |site: &Option<Arc<Site>>| site.as_ref().map_or(0, |s| Arc::as_ptr(s).addr());
@@ -113,7 +113,7 @@ impl<'a> Members<'a> {
     }
 
     /// What makes this group itself, whoever its members are.
-    pub(super) fn identity(&self, scene: &Scene<'_>, kind: FindingKind) -> Identity {
+    pub(super) fn identity(&self, scene: &SnapshotIndex<'_>, kind: FindingKind) -> Identity {
         let id = Identity::new(scene.process, kind);
         let id = match &self.blocked_at {
             None => id.number(0),

@@ -3,12 +3,12 @@
 
 use super::{
     extent::page_by_page,
-    hand::{Hand, hashes, note},
     marks::Marks,
     scan::Found,
     sheet::fits,
     spans::WindowSpans,
     window::Window,
+    worker::{MarkWorker, hashes, note},
 };
 use memory::{Memory, ReadError};
 
@@ -30,7 +30,7 @@ pub(super) enum Order {
 pub(super) fn follow(
     marks: &Marks,
     memory: &dyn Memory,
-    hand: &mut Hand,
+    hand: &mut MarkWorker,
     window: Window,
     order: Order,
 ) -> Result<Found, ReadError> {
@@ -43,7 +43,7 @@ pub(super) fn follow(
 fn follow_found_first(
     marks: &Marks,
     memory: &dyn Memory,
-    hand: &mut Hand,
+    hand: &mut MarkWorker,
     window: Window,
 ) -> Result<Found, ReadError> {
     let spans = WindowSpans::of(marks, window);
@@ -73,7 +73,7 @@ fn follow_found_first(
 fn follow_as_read(
     marks: &Marks,
     memory: &dyn Memory,
-    hand: &mut Hand,
+    hand: &mut MarkWorker,
     window: Window,
 ) -> Result<Found, ReadError> {
     let spans = WindowSpans::of(marks, window);
@@ -122,7 +122,7 @@ fn follow_as_read(
 pub(super) fn compare(
     marks: &Marks,
     memory: &dyn Memory,
-    hand: &mut Hand,
+    hand: &mut MarkWorker,
     window: Window,
 ) -> Result<Found, ReadError> {
     let spans = WindowSpans::of(marks, window);
@@ -157,7 +157,7 @@ pub(super) fn compare(
 pub(super) fn follow_changing(
     marks: &Marks,
     memory: &dyn Memory,
-    hand: &mut Hand,
+    hand: &mut MarkWorker,
     window: Window,
 ) -> Result<Found, ReadError> {
     let spans = WindowSpans::of(marks, window);

@@ -18,7 +18,7 @@ use process::ProcessKey;
 use snapshot::{Goroutine, ObjectState, Operation, Snapshot, Stack, SyncObject, WaitOn, WaitSince};
 
 /// One look at one process.
-pub(crate) struct Scene<'a> {
+pub(crate) struct SnapshotIndex<'a> {
     pub(crate) process: ProcessKey,
     pub(crate) snapshot: &'a Snapshot,
     pub(crate) holders: &'a FxHashMap<TargetAddr, LockHolders>,
@@ -52,7 +52,7 @@ struct Giver {
     held: Held,
 }
 
-impl<'a> Scene<'a> {
+impl<'a> SnapshotIndex<'a> {
     pub(crate) fn new(
         process: ProcessKey,
         snapshot: &'a Snapshot,

@@ -5,7 +5,7 @@ use std::{
     thread,
 };
 
-use super::hand::Hand;
+use super::worker::MarkWorker;
 use memory::ReadError;
 use resources::cancellation::Share;
 
@@ -14,22 +14,22 @@ const MAX_THREADS: usize = 4;
 
 /// As many hands as there are threads, each with a buffer of its own.
 #[derive(Debug)]
-pub(super) struct Crew {
-    hands: Vec<Hand>,
+pub(super) struct MarkPool {
+    hands: Vec<MarkWorker>,
 }
 
-impl Default for Crew {
+impl Default for MarkPool {
     fn default() -> Self {
         Self::of(1)
     }
 }
 
-impl Crew {
+impl MarkPool {
     /// A crew of at most `threads`, never less than one.
     pub(super) fn of(threads: usize) -> Self {
         let threads = threads.clamp(1, MAX_THREADS);
         Self {
-            hands: (0..threads).map(|_| Hand::default()).collect(),
+            hands: (0..threads).map(|_| MarkWorker::default()).collect(),
         }
     }
 
@@ -49,7 +49,7 @@ impl Crew {
     }
 
     /// The first hand, for what one thread does alone.
-    pub(super) fn hand(&mut self) -> Option<&mut Hand> {
+    pub(super) fn hand(&mut self) -> Option<&mut MarkWorker> {
         self.hands.first_mut()
     }
 
@@ -61,10 +61,10 @@ impl Crew {
     pub(super) fn share<T: Sync, R: Send>(
         &mut self,
         tasks: &[T],
-        work: impl Fn(&mut Hand, &T) -> Result<R, ReadError> + Sync,
+        work: impl Fn(&mut MarkWorker, &T) -> Result<R, ReadError> + Sync,
     ) -> Result<Vec<R>, ReadError> {
         let next = AtomicUsize::new(0);
-        let run = |hand: &mut Hand| {
+        let run = |hand: &mut MarkWorker| {
             let mut done = Vec::new();
             while let Some(task) = tasks.get(next.fetch_add(1, Ordering::Relaxed)) {
                 done.push(work(hand, task)?);
@@ -77,7 +77,7 @@ impl Crew {
             _ => return Ok(Vec::new()),
         };
         let share = Share::of_this_thread();
-        let takes_part = |hand: &mut Hand| {
+        let takes_part = |hand: &mut MarkWorker| {
             let _part = share.clone().map(Share::enter);
             run(hand)
         };
@@ -113,7 +113,7 @@ mod tests {
         for threads in [1, 2, 3] {
             for count in [0, 1, 2, 100_u64] {
                 let tasks: Vec<u64> = (0..count).collect();
-                let done = Crew::of(threads).share(&tasks, |_, task| Ok(*task));
+                let done = MarkPool::of(threads).share(&tasks, |_, task| Ok(*task));
                 let mut done = done.unwrap();
                 done.sort_unstable();
                 assert_eq!(done, tasks);
@@ -128,7 +128,7 @@ mod tests {
             len: 8,
         };
         let tasks: Vec<u64> = (0..100).collect();
-        let done = Crew::of(2).share(&tasks, |_, task| match task {
+        let done = MarkPool::of(2).share(&tasks, |_, task| match task {
             57 => Err(unmapped),
             task => Ok(*task),
         });

@@ -2,7 +2,7 @@
 
 use std::time::{Duration, Instant};
 
-use super::spilled::Unspilled;
+use super::register_spills::UnspilledRegisters;
 use resources::cancellation::sleep;
 
 /// Looks in a row that must find nothing new.
@@ -24,7 +24,7 @@ const PATIENCE: u32 = 50;
 
 /// How far a series of looks has got.
 #[derive(Debug)]
-pub(super) struct Settling {
+pub(super) struct Convergence {
     /// Looks in a row that found nothing new.
     pub(super) rounds: u32,
     since: Instant,
@@ -37,7 +37,7 @@ pub(super) struct Settling {
 
 /// What one look was like.
 #[derive(Debug, Clone, Copy)]
-pub(super) struct Looked {
+pub(super) struct Round {
     /// It read everything that was reached.
     pub(super) everything: bool,
     /// Time it took.
@@ -50,7 +50,7 @@ pub(super) struct Looked {
     pub(super) stopped_just_now: bool,
 }
 
-impl Settling {
+impl Convergence {
     pub(super) fn begin() -> Self {
         Self {
             rounds: 0,
@@ -77,7 +77,7 @@ impl Settling {
     }
 
     /// Takes note of a look.
-    pub(super) fn looked(&mut self, look: &Looked) {
+    pub(super) fn looked(&mut self, look: &Round) {
         if look.everything {
             self.whole_looks += 1;
             self.whole_looks_took += look.took;
@@ -103,7 +103,7 @@ impl Settling {
     }
 
     /// Whether the looks suffice.
-    pub(super) fn is_over(&self, unspilled: &Unspilled) -> bool {
+    pub(super) fn is_over(&self, unspilled: &UnspilledRegisters) -> bool {
         self.rounds >= ROUNDS && self.since.elapsed() >= TIME && unspilled.is_empty()
     }
 
@@ -114,7 +114,7 @@ impl Settling {
     }
 
     /// Why it did not come to an end, in words.
-    pub(super) fn tell(&self, unspilled: &Unspilled) -> String {
+    pub(super) fn tell(&self, unspilled: &UnspilledRegisters) -> String {
         if self.rounds >= ROUNDS && !unspilled.is_empty() {
             return format!("{} (--freeze can)", unspilled.tell());
         }
@@ -130,7 +130,7 @@ impl Settling {
 mod tests {
     use super::*;
 
-    const LOOK: Looked = Looked {
+    const LOOK: Round = Round {
         everything: true,
         took: Duration::from_millis(1),
         whole: true,
@@ -138,8 +138,8 @@ mod tests {
         stopped_just_now: false,
     };
 
-    fn after(looks: &[Looked]) -> Settling {
-        let mut settling = Settling::begin();
+    fn after(looks: &[Round]) -> Convergence {
+        let mut settling = Convergence::begin();
         for look in looks {
             settling.looked(look);
         }
@@ -148,11 +148,11 @@ mod tests {
 
     #[test]
     fn disagreement_begins_anew_and_flaws_do_not_count() {
-        let differs = Looked {
+        let differs = Round {
             agrees: false,
             ..LOOK
         };
-        let flawed = Looked {
+        let flawed = Round {
             whole: false,
             ..LOOK
         };
@@ -165,7 +165,7 @@ mod tests {
 
     #[test]
     fn who_stops_late_is_looked_at_twice_more() {
-        let stopped = Looked {
+        let stopped = Round {
             stopped_just_now: true,
             ..LOOK
         };
@@ -176,7 +176,7 @@ mod tests {
     #[test]
     fn small_heaps_are_read_whole_every_time_and_large_ones_often() {
         assert!(after(&[LOOK; 11]).reads_everything());
-        let slow = Looked {
+        let slow = Round {
             took: Duration::from_secs(1),
             ..LOOK
         };

@@ -5,7 +5,7 @@ use crate::heap::{ObjectAt, Span, SpanId, SpanTable};
 
 /// One span, and where its objects have their bits.
 #[derive(Debug, Clone, Copy)]
-pub(super) struct Cut {
+pub(super) struct SpanBits {
     /// Its first address.
     pub(super) start: u64,
     reciprocal: u32,
@@ -22,7 +22,7 @@ pub(super) struct Cut {
 }
 
 /// Stands for all that is no object: its one bit, the first of all, is always set.
-const NOWHERE: Cut = Cut {
+const NOWHERE: SpanBits = SpanBits {
     start: 0,
     reciprocal: 0,
     elements: 1,
@@ -33,7 +33,7 @@ const NOWHERE: Cut = Cut {
     has_opaque: false,
 };
 
-impl Cut {
+impl SpanBits {
     /// Its place in its window: 0 to 63.
     #[inline]
     pub(super) fn slot(&self) -> u32 {
@@ -55,12 +55,12 @@ impl Cut {
 
 /// The cuts of all spans by [`SpanTable::entry`].
 #[derive(Debug)]
-pub(super) struct Cuts {
-    cuts: Vec<Cut>,
+pub(super) struct SpanIndex {
+    cuts: Vec<SpanBits>,
     words: u32,
 }
 
-impl Default for Cuts {
+impl Default for SpanIndex {
     fn default() -> Self {
         Self {
             cuts: vec![NOWHERE],
@@ -69,7 +69,7 @@ impl Default for Cuts {
     }
 }
 
-impl Cuts {
+impl SpanIndex {
     /// Takes up the spans that are new in `table`.
     pub(super) fn cover(&mut self, table: &SpanTable) {
         for id in self.cuts.len() - 1..table.len() {
@@ -79,10 +79,10 @@ impl Cuts {
         }
     }
 
-    fn cut(&mut self, table: &SpanTable, span: &Span) -> Option<Cut> {
+    fn cut(&mut self, table: &SpanTable, span: &Span) -> Option<SpanBits> {
         let bits = self.words;
         self.words = bits.checked_add(span.elements.div_ceil(64))?;
-        Some(Cut {
+        Some(SpanBits {
             start: span.start.0,
             reciprocal: span.reciprocal,
             elements: span.elements,
@@ -100,18 +100,18 @@ impl Cuts {
     }
 
     /// The cut of `span`.
-    pub(super) fn get(&self, span: SpanId) -> Option<&Cut> {
+    pub(super) fn get(&self, span: SpanId) -> Option<&SpanBits> {
         self.cuts.get(span.0 as usize + 1)
     }
 
     /// The cut of `span`.
-    pub(super) fn get_mut(&mut self, span: SpanId) -> Option<&mut Cut> {
+    pub(super) fn get_mut(&mut self, span: SpanId) -> Option<&mut SpanBits> {
         self.cuts.get_mut(span.0 as usize + 1)
     }
 
     /// The cut with this entry; `None` for a stack.
     #[inline]
-    pub(super) fn at_entry(&self, entry: u32) -> Option<&Cut> {
+    pub(super) fn at_entry(&self, entry: u32) -> Option<&SpanBits> {
         self.cuts.get(entry as usize)
     }
 
@@ -141,7 +141,7 @@ impl Cuts {
     }
 
     /// All spans, each with its cut.
-    pub(super) fn iter(&self) -> impl Iterator<Item = (SpanId, &Cut)> {
+    pub(super) fn iter(&self) -> impl Iterator<Item = (SpanId, &SpanBits)> {
         let cuts = self.cuts.iter().skip(1);
         (0..).map(SpanId).zip(cuts)
     }

@@ -4,7 +4,7 @@
 
 use std::{fs, io, thread, time::Duration};
 
-use super::Attendance;
+use super::Watchdog;
 use resources::cancellation::Cancellation;
 
 /// From so many eighths of the limit on work is told to end. The rest is for what comes until it has, and
@@ -20,7 +20,7 @@ const SETTLING: Duration = Duration::from_millis(500);
 ///
 /// # Errors
 /// When there can be no thread.
-pub fn keep_within(limit: u64, attendance: Attendance, stop: Cancellation) -> io::Result<()> {
+pub fn keep_within(limit: u64, attendance: Watchdog, stop: Cancellation) -> io::Result<()> {
     let watch = move || {
         while !stop.is_requested() {
             thread::sleep(turn(limit, &attendance, own_memory()));
@@ -31,7 +31,7 @@ pub fn keep_within(limit: u64, attendance: Attendance, stop: Cancellation) -> io
 }
 
 /// Has work ended where `taken` is too much; when to look again.
-fn turn(limit: u64, attendance: &Attendance, taken: Option<u64>) -> Duration {
+fn turn(limit: u64, attendance: &Watchdog, taken: Option<u64>) -> Duration {
     let taken = taken.unwrap_or(0);
     if taken < limit / 2 {
         return SELDOM;
@@ -83,7 +83,7 @@ mod tests {
 
     #[test]
     fn work_goes_on_until_memory_is_short() {
-        let attendance = Attendance::default();
+        let attendance = Watchdog::default();
         let subject = Subject {
             pid: Pid(1),
             owner: None,
