@@ -60,7 +60,7 @@ pub fn answer<T: Send + 'static>(
     })
 }
 
-/// As [`answer`], of `work` that is mostly idle, so that only its looks are watched, and which hears by
+/// As [`answer`], of `work` that is mostly idle, so that only its inspections are watched, and which hears by
 /// `ending` that it is to end.
 ///
 /// # Errors

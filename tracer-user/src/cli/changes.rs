@@ -91,7 +91,7 @@ impl Report {
         }
     }
 
-    /// Prints what a look changed.
+    /// Prints what an inspection changed.
     pub fn changes(&self, look: &Inspection, changes: &[Change]) -> io::Result<()> {
         if changes.is_empty() {
             return Ok(());

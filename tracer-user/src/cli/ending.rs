@@ -74,7 +74,7 @@ impl Ending {
                     process::exit(BY_SIGNAL + signal.as_raw_value());
                 });
             })?;
-        let broke_off = |_| io::Error::other("the thread that waits for signals broke off");
+        let broke_off = |_| io::Error::other("the thread that waits for signals ended");
         outcome.recv().map_err(broke_off)??;
         Ok(ending)
     }
@@ -145,7 +145,8 @@ pub fn join(thread: JoinHandle<()>) -> Result<(), Failure> {
         }
         thread::sleep(Duration::from_millis(1));
     }
-    let broke_off = |_| anyhow::anyhow!("the tracing side broke off");
+    let broke_off =
+        |_| anyhow::anyhow!("the supervisor ended: a fault in gostuck, please report it");
     Ok(thread.join().map_err(broke_off)?)
 }
 

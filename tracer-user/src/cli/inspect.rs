@@ -1,4 +1,4 @@
-//! `gostuck inspect`: one look at one process.
+//! `gostuck inspect`: one inspection of one process.
 
 use std::{path::PathBuf, process::ExitCode, time::Duration};
 
@@ -44,7 +44,7 @@ pub struct Options {
     /// The executable of the core file's process; without it, the one at the path it had
     #[arg(long, value_name = "FILE", requires = "core")]
     exe: Option<PathBuf>,
-    /// From when on a wait is told of, without proof of a deadlock
+    /// Report a wait as suspected once it has lasted this long, where nothing proves a deadlock
     #[arg(long, value_name = "TIME", default_value = "30s", value_parser = humantime::parse_duration)]
     stuck_after: Duration,
     /// Do not walk the heap for goroutines that nobody can wake any more

@@ -80,7 +80,7 @@ pub fn width() -> usize {
     })
 }
 
-/// Options of commands that print one look.
+/// Options of commands that print one inspection.
 #[derive(Debug, Clone, Copy, Args)]
 #[group(skip)]
 pub struct Report {
@@ -95,7 +95,7 @@ pub struct Report {
 }
 
 impl Report {
-    /// Refuses to write a binary format on a terminal; before a look is made in vain.
+    /// Refuses to write a binary format on a terminal; before an inspection is made in vain.
     pub fn check(self) -> Result<(), Failure> {
         if self.format == Format::Pprof && io::stdout().is_terminal() {
             return Err(Failure::with_next_step(
@@ -106,7 +106,7 @@ impl Report {
         Ok(())
     }
 
-    /// How the findings of several looks are printed as they appear and clear.
+    /// How the findings of several inspections are printed as they appear and clear.
     pub fn of_changes(self) -> Result<changes::Report, Failure> {
         match self.format {
             Format::Text | Format::Json => Ok(changes::Report::new(

@@ -72,7 +72,7 @@ pub struct ReplayOptions {
     /// The executable, where it was left out of the recording
     #[arg(long, value_name = "FILE")]
     pub(super) exe: Option<PathBuf>,
-    /// From when on a wait is told of, without proof of a deadlock
+    /// Report a wait as suspected once it has lasted this long, where nothing proves a deadlock
     #[arg(long, value_name = "TIME", default_value = "30s", value_parser = humantime::parse_duration)]
     stuck_after: Duration,
     #[command(flatten)]

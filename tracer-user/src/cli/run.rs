@@ -84,11 +84,10 @@ pub struct Options {
     /// Name of this Kubernetes node, whose pods the API server is asked for; $NODE_NAME says it too
     #[arg(long, value_name = "NAME")]
     node: Option<String>,
-    /// What tracing may cost, as a share of one CPU: probes each process, and looks at all of them
-    /// gostuck
+    /// CPU budget as a share of one CPU: for the probes of each process, and for all inspections together
     #[arg(long, value_name = "SHARE", default_value = "1%", value_parser = share)]
     budget: f64,
-    /// From when on a wait is told of, without proof of a deadlock
+    /// Report a wait as suspected once it has lasted this long, where nothing proves a deadlock
     #[arg(long, value_name = "TIME", default_value = "30s", value_parser = humantime::parse_duration)]
     stuck_after: Duration,
     /// Over which time growth is judged

@@ -61,14 +61,13 @@ const FRAME: Duration = Duration::from_millis(100);
 #[derive(Debug, Args)]
 #[command(after_help = AFTER_HELP)]
 pub struct Options {
-    /// From when on a wait is told of, without proof of a deadlock
+    /// Report a wait as suspected once it has lasted this long, where nothing proves a deadlock
     #[arg(long, value_name = "TIME", default_value = "30s", value_parser = humantime::parse_duration)]
     stuck_after: Duration,
     /// How often to look at a process, where the budget allows
     #[arg(long, value_name = "TIME", default_value = "2s", value_parser = humantime::parse_duration)]
     interval: Duration,
-    /// What tracing may cost, as a share of one CPU: probes each process, and looks at all of them
-    /// gostuck
+    /// CPU budget as a share of one CPU: for the probes of each process, and for all inspections together
     #[arg(long, value_name = "SHARE", default_value = "5%", value_parser = share)]
     budget: f64,
     /// Place no probes: look at intervals only
@@ -169,7 +168,7 @@ fn show(terminal: &mut DefaultTerminal, shared: &Shared, mut opened: Opened) -> 
     Ok(())
 }
 
-/// One look at the process that is open.
+/// One inspection of the process that is open.
 fn look(
     looker: &Arc<Inspector>,
     attendance: &Watchdog,
@@ -190,9 +189,9 @@ struct Opened {
     pid: Option<Pid>,
     wanted: Sender<Pid>,
     said: Receiver<(Pid, Result<Document, InspectError>)>,
-    /// Whether a look is under way.
+    /// Whether an inspection is under way.
     busy: bool,
-    /// When the last look at it ended.
+    /// When the last inspection of it ended.
     looked: Option<Instant>,
 }
 

@@ -8,12 +8,12 @@ use std::{
     time::{Duration, Instant},
 };
 
-/// How long the tracing side may be silent before the daemon counts as hung.
+/// How long the supervisor may be silent before the daemon counts as hung.
 ///
 /// Nothing that it does itself waits for a process that is followed.
 const SILENCE_LIMIT: Duration = Duration::from_secs(20);
 
-/// What the tracing side says of itself.
+/// What the supervisor says of itself.
 #[derive(Debug)]
 pub struct Health {
     started: Instant,
@@ -41,7 +41,7 @@ impl Default for Health {
 }
 
 impl Health {
-    /// The tracing side is alive; called at each turn of its loop.
+    /// The supervisor is alive; called at each turn of its loop.
     pub fn beat(&self) {
         let now = u64::try_from(self.started.elapsed().as_millis()).unwrap_or(u64::MAX);
         self.beat_ms.store(now, Ordering::Relaxed);
@@ -82,14 +82,14 @@ impl Health {
         self.no_probes.get().map(String::as_str)
     }
 
-    /// Whether the tracing side was heard of lately.
+    /// Whether the supervisor was heard of lately.
     #[must_use]
     pub fn is_alive(&self) -> bool {
         let beat = Duration::from_millis(self.beat_ms.load(Ordering::Relaxed));
         self.started.elapsed().saturating_sub(beat) < SILENCE_LIMIT
     }
 
-    /// Whether the first look around is done.
+    /// Whether the first scan is done.
     #[must_use]
     pub fn is_ready(&self) -> bool {
         self.ready.load(Ordering::Relaxed)

@@ -1,5 +1,5 @@
-//! Walks of heaps, beside the looks: on a thread of their own, so that a walk, which may take long,
-//! holds up no look.
+//! Walks of heaps, beside the inspections: on a thread of their own, so that a walk, which may take long,
+//! holds up no inspection.
 
 use std::{
     io,
@@ -45,7 +45,7 @@ struct Job<T> {
 pub struct Done<T> {
     /// What was wanted.
     pub order: T,
-    /// What the look that walked leaves, for [`History::take_walk`].
+    /// What the inspection that walked leaves, for [`History::take_walk`].
     pub past: History,
     /// The CPU time that it took.
     pub cost: Duration,
@@ -88,7 +88,7 @@ impl<T: Send + 'static> HeapWalkWorker<T> {
                     let walk = AssertUnwindSafe(|| looker.reinspect(pid, &mut past));
                     match catch_unwind(walk) {
                         Ok(Ok(_)) => {}
-                        // The next look will tell of it, if that is worth telling.
+                        // The next inspection will tell of it, if that is worth telling.
                         Ok(Err(error)) => tracing::debug!(%pid, %error, "cannot walk the heap"),
                         Err(_) => {
                             tracing::error!(%pid, "a walk: {}", InspectError::Broken);

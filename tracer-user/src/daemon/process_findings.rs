@@ -41,7 +41,7 @@ impl ProcessFindings {
         }
     }
 
-    /// Takes in a look: adds what only time shows to its findings, dates them, and tells what is
+    /// Takes in an inspection: adds what only time shows to its findings, dates them, and tells what is
     /// new.
     pub fn take(&mut self, look: &mut Inspection) -> Vec<Change> {
         let diagnosis = &mut look.diagnosis;
@@ -63,7 +63,7 @@ impl ProcessFindings {
             .update(&mut diagnosis.findings, diagnosis.snapshot.taken_ns)
     }
 
-    /// The findings of the last look.
+    /// The findings of the last inspection.
     pub fn standing(&self) -> impl Iterator<Item = &Finding> {
         self.life.standing()
     }
@@ -157,7 +157,7 @@ fn is_told_as_leak(growth: &Finding, leaking: &FxHashSet<Goid>) -> bool {
     told * 2 > growing.len()
 }
 
-/// What the board shows of a process before the first look.
+/// What the board shows of a process before the first inspection.
 pub fn entry_of_unseen(
     process: &Process,
     image: &Image,

@@ -1,4 +1,4 @@
-//! The numbers of one process that metrics tell, taken from a look at it.
+//! The numbers of one process that metrics tell, taken from an inspection of it.
 
 use std::collections::{BTreeMap, BTreeSet};
 

@@ -1,5 +1,5 @@
-//! What the daemon shows: one entry a process, replaced after each look. Metrics, API, web page and
-//! terminal view read it; only the tracing side writes it.
+//! What the daemon shows: one entry a process, replaced after each inspection. Metrics, API, web page and
+//! terminal view read it; only the supervisor writes it.
 
 use std::{
     collections::BTreeMap,
@@ -85,7 +85,7 @@ pub struct ProcessSummary {
     pub cost_ratio: Option<f64>,
     /// Change of its goroutine count a minute, where known.
     pub growth_per_minute: Option<f64>,
-    /// How long ago it was last looked at; `null` before the first look.
+    /// How long ago it was last looked at; `null` before the first inspection.
     pub last_look_seconds_ago: Option<u64>,
 }
 

@@ -18,7 +18,7 @@ use prometheus_client::{
 use probes::Irregularities;
 use resources::descriptors;
 
-/// How a look at a process ended.
+/// How an inspection of a process ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Outcome {
     /// Everything was read.
@@ -138,7 +138,7 @@ impl SelfMetrics {
         }
     }
 
-    /// Counts a look at a process.
+    /// Counts an inspection of a process.
     pub fn count_look(&self, outcome: Outcome, seconds: f64) {
         let outcome = match outcome {
             Outcome::Whole => "ok",

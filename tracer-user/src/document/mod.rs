@@ -42,7 +42,7 @@ pub use threads::{SiteCount, States, Thread, Threads, state_text};
 /// The name of the schema, with the version that changes when a reader would break.
 pub const SCHEMA: &str = "gostuck/1";
 
-/// One look at one process.
+/// One inspection of one process.
 #[derive(Debug, Clone, Serialize)]
 pub struct Document {
     /// [`SCHEMA`].

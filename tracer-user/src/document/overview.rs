@@ -1,4 +1,4 @@
-//! A look in groups: what a page needs to show a process of any size.
+//! An inspection in groups: what a page needs to show a process of any size.
 //!
 //! Each stack stands there once, with how many goroutines have it. Single goroutines are listed only
 //! where a finding names them; [`Members`] has the others, for who asks for them.
@@ -27,7 +27,7 @@ const MAX_DESCRIBED: usize = 100;
 /// Most threads and gaps listed.
 const MAX_ROWS: usize = 1_000;
 
-/// One look at one process, its goroutines in groups.
+/// One inspection of one process, its goroutines in groups.
 #[derive(Debug, Clone, Serialize)]
 pub struct Overview {
     /// [`SCHEMA`].
@@ -57,7 +57,7 @@ pub struct Overview {
 /// Goroutines that stand at the same place for the same reason.
 #[derive(Debug, Clone, Serialize)]
 pub struct StackGroup {
-    /// Its number in this look.
+    /// Its number in this inspection.
     pub id: usize,
     /// How many they are.
     pub count: usize,
@@ -118,7 +118,7 @@ pub struct Member {
     pub thread: Option<Tid>,
 }
 
-/// Every goroutine of a look, by ascending id.
+/// Every goroutine of an inspection, by ascending id.
 #[derive(Debug, Clone, Default)]
 pub struct Members(Vec<Member>);
 

@@ -1,7 +1,7 @@
-//! What the page shows of one process: the daemon's last look at it, in groups.
+//! What the page shows of one process: the daemon's last inspection of it, in groups.
 //!
 //! Looks are kept of those processes only that somebody watches. Viewers make none of their own: a
-//! look that one of them wants is made by the tracing side, in its turn, and serves all others.
+//! look that one of them wants is made by the supervisor, in its turn, and serves all others.
 
 use std::{
     collections::BTreeMap,
@@ -27,14 +27,14 @@ use process::ProcessKey;
 const WATCHED: Duration = Duration::from_secs(60);
 /// Most processes that looks are kept of; whoever was asked for longest ago makes room.
 const MAX_KEPT: usize = 8;
-/// A look that a viewer wants is made this long after the last one at the earliest,
+/// An inspection that a viewer wants is made this long after the last one at the earliest,
 const LEAST_BETWEEN: Duration = Duration::from_secs(1);
 /// and so many times as long as that took: viewers cost 5 % of a CPU at most.
 const COST_SHARE: u32 = 20;
 /// Most goroutines in one answer.
 pub const MAX_PAGE: usize = 1_000;
 
-/// One look at one process, as it is served.
+/// One inspection of one process, as it is served.
 #[derive(Debug)]
 pub struct View {
     overview: Overview,
@@ -45,7 +45,7 @@ pub struct View {
     compressed: OnceLock<Bytes>,
 }
 
-/// Goroutines of one look that were asked for.
+/// Goroutines of one inspection that were asked for.
 #[derive(Debug, Serialize)]
 pub struct GoroutinePage {
     schema: &'static str,
@@ -66,7 +66,7 @@ impl View {
         Self::of(Overview::new(look), cost)
     }
 
-    /// Likewise of a look that is described already.
+    /// Likewise of an inspection that is described already.
     #[must_use]
     pub fn of((overview, members): (Overview, Members), cost: Duration) -> Self {
         Self {
@@ -79,13 +79,13 @@ impl View {
         }
     }
 
-    /// How long ago the look was.
+    /// How long ago the inspection was.
     #[must_use]
     pub fn age(&self) -> Duration {
         self.looked.elapsed()
     }
 
-    /// Whether another look may be made because a viewer wants it.
+    /// Whether another inspection may be made because a viewer wants it.
     fn may_be_renewed(&self) -> bool {
         self.age() >= LEAST_BETWEEN.max(self.cost * COST_SHARE)
     }
@@ -150,11 +150,11 @@ pub fn compressed(plain: &[u8]) -> io::Result<Vec<u8>> {
     out.finish()
 }
 
-/// The processes that are watched, and the last look at each.
+/// The processes that are watched, and the last inspection of each.
 #[derive(Debug)]
 pub struct Views {
     watched: Mutex<BTreeMap<Pid, Watched>>,
-    /// Counts the looks that have been kept.
+    /// Counts the inspections that have been kept.
     kept: watch::Sender<u64>,
 }
 
@@ -162,7 +162,7 @@ pub struct Views {
 struct Watched {
     key: ProcessKey,
     asked: Instant,
-    /// Whether a viewer waits for a look.
+    /// Whether a viewer waits for an inspection.
     wanted: bool,
     view: Option<Arc<View>>,
 }
@@ -177,7 +177,7 @@ impl Default for Views {
 }
 
 impl Views {
-    /// The last look at the process `key`, which counts as watched from now on. Where there is none, or
+    /// The last inspection of the process `key`, which counts as watched from now on. Where there is none, or
     /// with `fresh` another one may be made, that is wanted from now on; whether it is.
     #[must_use]
     pub fn watch(&self, key: ProcessKey, fresh: bool) -> (Option<Arc<View>>, bool) {
@@ -205,7 +205,7 @@ impl Views {
         (view.cloned(), wanted)
     }
 
-    /// The processes of which a look is wanted, each told of once.
+    /// The processes of which an inspection is wanted, each told of once.
     #[must_use]
     pub fn take_wanted(&self) -> Vec<ProcessKey> {
         let mut watched = self.watched();
@@ -218,7 +218,7 @@ impl Views {
             .collect()
     }
 
-    /// The look that was wanted could not be begun: it still is.
+    /// The inspection that was wanted could not be begun: it still is.
     pub fn want(&self, key: ProcessKey) {
         let mut watched = self.watched();
         if let Some(known) = watched.get_mut(&key.pid).filter(|known| known.key == key) {
@@ -226,7 +226,7 @@ impl Views {
         }
     }
 
-    /// Wakes whenever a look has been kept.
+    /// Wakes whenever an inspection has been kept.
     #[must_use]
     pub fn kept(&self) -> watch::Receiver<u64> {
         self.kept.subscribe()
@@ -240,7 +240,7 @@ impl Views {
         watched.get(&key.pid).is_some_and(|known| known.key == key)
     }
 
-    /// Keeps a look at the process `key`, if that is watched.
+    /// Keeps an inspection of the process `key`, if that is watched.
     pub fn keep(&self, key: ProcessKey, view: Arc<View>) {
         let mut watched = self.watched();
         if let Some(known) = watched.get_mut(&key.pid).filter(|known| known.key == key) {

@@ -1,9 +1,9 @@
 //! How many goroutines looks take in, in proportion to the memory that there is for them.
 
-/// Bytes for each goroutine that a look takes, with what is kept of the look before and what memory
-/// that was given back leaves in pieces. Measured on leaks and queues: 850 to 910 at the first look.
+/// Bytes for each goroutine that an inspection takes, with what is kept of the inspection before and what memory
+/// that was given back leaves in pieces. Measured on leaks and queues: 850 to 910 at the first inspection.
 const LOOK_BYTES: u64 = 1_600;
-/// Likewise with a walk of the heap, which is made beside other looks. Measured: 2,600.
+/// Likewise with a walk of the heap, which is made beside other inspections. Measured: 2,600.
 const WALK_BYTES: u64 = 3_600;
 
 /// How many goroutines looks take in.
@@ -11,7 +11,7 @@ const WALK_BYTES: u64 = 3_600;
 pub struct MemoryBudget {
     /// So many in any look: of more, those that were made first.
     pub looked_at: u64,
-    /// So many in a look that walks the heap; of more, it does not.
+    /// So many in an inspection that walks the heap; of more, it does not.
     pub walked: u64,
 }
 

@@ -1,9 +1,9 @@
-//! Proof takes two looks: whoever is called dead must have been parked in the same wait in both,
+//! Proof takes two inspections: whoever is called dead must have been parked in the same wait in both,
 //! waiting for the same goroutines, and must not have run in between.
 //!
-//! A snapshot is not taken at one instant. But a goroutine that did not run between two looks was
+//! A snapshot is not taken at one instant. But a goroutine that did not run between two inspections was
 //! parked, with the same stack, at every instant between them; so what is found of such goroutines
-//! alone is true of one instant. Everybody else counts as live in the second look.
+//! alone is true of one instant. Everybody else counts as live in the second inspection.
 
 use std::sync::Arc;
 
@@ -13,7 +13,7 @@ use graph::{Disposition, GoroutineNode, HolderSet, Need, Requirement};
 use ids::{Goid, TargetAddr};
 use snapshot::{Goroutine, Snapshot};
 
-/// What both looks agree on: for each goroutine of the second look what it needs, or that it is
+/// What both inspections agree on: for each goroutine of the second inspection what it needs, or that it is
 /// live.
 pub(super) fn agreed(
     earlier: (&Snapshot, &[GoroutineNode]),
@@ -43,7 +43,7 @@ pub(crate) fn unmoved(earlier: &Snapshot, g: &Goroutine) -> bool {
         .is_some_and(|before| g.is_same_wait(before))
 }
 
-/// Holder sets that both looks agree on, built once for each pair.
+/// Holder sets that both inspections agree on, built once for each pair.
 #[derive(Default)]
 struct Sets {
     known: FxHashMap<(TargetAddr, usize, usize), Arc<HolderSet>>,
@@ -84,7 +84,7 @@ impl Sets {
                     holders: Arc::clone(merged),
                 })
             }
-            // In one of the looks not all holders were known.
+            // In one of the inspections not all holders were known.
             (Release { object, .. }, Signal { objects })
             | (Signal { objects }, Release { object, .. })
                 if objects[..] == [*object] =>
@@ -101,7 +101,7 @@ impl Sets {
 
 /// One of several may release: any candidate of either look. All have to act: those found by both.
 ///
-/// A goroutine that one look could see and found without a release is no holder in the other: the
+/// A goroutine that one inspection could see and found without a release is no holder in the other: the
 /// waiters have queued all the time, so the lock was not free for it to take in between.
 fn merge(a: &HolderSet, b: &HolderSet) -> Arc<HolderSet> {
     let known: FxHashSet<Goid> = a.holders.iter().copied().collect();

@@ -42,12 +42,12 @@ pub(super) struct CreationSites {
     starters: FxHashMap<ImageAddr, Option<Arc<str>>>,
 }
 
-/// What the goroutines of one look run, by stack.
+/// What the goroutines of one inspection run, by stack.
 #[derive(Default)]
 pub(super) struct Handed(FxHashMap<(usize, ImageAddr), Option<Arc<str>>>);
 
 impl CreationSites {
-    /// Of `g`, in the look that `handed` is of; `None` where the runtime does not say.
+    /// Of `g`, in the inspection that `handed` is of; `None` where the runtime does not say.
     pub(super) fn of(
         &mut self,
         g: &Goroutine,

@@ -153,7 +153,7 @@ pub(super) fn holds_a_lock(snapshot: &Snapshot, cycle: &Cycle) -> bool {
 }
 
 /// Whether all on `cycle` wait to send on channels without a buffer. A blocked sender is never idle; and
-/// who could receive would have been seen in a look in which nobody ran ([`nobody_ran`]).
+/// who could receive would have been seen in an inspection in which nobody ran ([`nobody_ran`]).
 pub(super) fn only_senders(scene: &SnapshotIndex<'_>, cycle: &Cycle) -> bool {
     cycle.members.iter().all(|goid| {
         let waits = scene.goroutine(*goid).map(|g| &g.waits_on[..]);

@@ -34,7 +34,7 @@ use snapshot::{Goroutine, Incomplete, Snapshot};
 /// What is incomplete when the heap could not be walked.
 pub(crate) const REACH: &str = "what live goroutines can reach";
 
-/// What was read of a process in one look.
+/// What was read of a process in one inspection.
 #[derive(Debug, Clone)]
 pub struct Evidence {
     /// Which process.
@@ -101,7 +101,7 @@ impl Evidence {
     }
 }
 
-/// One look at one process, judged.
+/// One inspection of one process, judged.
 #[derive(Debug, Clone)]
 pub struct Diagnosis {
     /// Which process.
@@ -127,7 +127,7 @@ pub struct Diagnosis {
 }
 
 impl Diagnosis {
-    /// Whether a second look could turn suspicions of this one into proof.
+    /// Whether a second inspection could turn suspicions of this one into proof.
     #[must_use]
     pub fn wants_confirmation(&self) -> bool {
         let by_graph = |finding: &Finding| {
@@ -160,7 +160,7 @@ impl Diagnosis {
     }
 }
 
-/// Judges one look. With `earlier`, a look made before this one, what both agree on is proven;
+/// Judges one inspection. With `earlier`, an inspection made before this one, what both agree on is proven;
 /// without it everything is suspected, unless the evidence is of one moment. With `walker`, also
 /// goroutines whose channels, WaitGroups and the like no live goroutine can reach are found; it
 /// answers for its own agreement over several walks.
@@ -344,7 +344,7 @@ impl Teller<'_> {
     }
 
     /// Cycles that exist only if nobody acts but those who were seen to, and who is queued behind them.
-    /// In a second look, only those that were there in the first.
+    /// In a second inspection, only those that were there in the first.
     fn suspected_cycles(&self) -> (Vec<Finding>, Vec<Goid>) {
         let verdicts = &self.graphs.supposed;
         let told = deadlock::cycles(&self.scene, verdicts, Proof::SeenActors);

@@ -5,11 +5,11 @@ use super::model::Verdict;
 /// What the deadness of some goroutines rests on.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Proof {
-    /// Two looks agree, and nobody concerned moved between them.
+    /// Two inspections agree, and nobody concerned moved between them.
     TwoLooks,
     /// It was all read of one moment: the process had stopped for ever.
     OneMoment,
-    /// One look says so.
+    /// One inspection says so.
     OneLook,
     /// It holds only if nobody acts on the objects but those who were seen to.
     SeenActors,

@@ -1,4 +1,4 @@
-//! The wait graph of a look, solved under the assumptions that the findings rest on.
+//! The wait graph of an inspection, solved under the assumptions that the findings rest on.
 
 use super::{
     confirm::agreed,
@@ -17,7 +17,7 @@ use ids::{Goid, TargetAddr};
 /// anew.
 #[derive(Debug, Default)]
 pub(crate) struct GraphCache {
-    /// As each look says.
+    /// As each inspection says.
     current: VerdictCache,
     /// If only those act who were seen to.
     supposed: VerdictCache,
@@ -25,7 +25,7 @@ pub(crate) struct GraphCache {
 
 /// The wait graph solved under several assumptions.
 pub(super) struct Graphs {
-    /// What each goroutine needs, as this look says.
+    /// What each goroutine needs, as this inspection says.
     pub(super) nodes: Vec<GoroutineNode>,
     /// Who is dead for certain (in as many looks as there were).
     pub(super) certain: Verdicts,
@@ -34,7 +34,7 @@ pub(super) struct Graphs {
     /// Who is dead by a heap walk that did not settle, and why it did not.
     pub(super) unsettled: Option<(Verdicts, String)>,
     pub(super) walk_failed: Option<String>,
-    /// Who holds whom up, whatever moved since the earlier look.
+    /// Who holds whom up, whatever moved since the earlier inspection.
     pub(super) current: Verdicts,
     /// Who is dead if only those act who were seen to.
     pub(super) supposed: Verdicts,

@@ -20,7 +20,7 @@ use snapshot::{Goroutine, Snapshot};
 const LOOKS: usize = 60;
 /// Looks older than this are forgotten, unless asked otherwise: a leak of one goroutine a minute shows.
 pub const GROWTH_WINDOW: Duration = Duration::from_secs(60 * 60);
-/// Most creation sites remembered of one look, those with most goroutines.
+/// Most creation sites remembered of one inspection, those with most goroutines.
 const SITES: usize = 32;
 
 /// What has to hold before growth is told of: enough looks over enough time, nearly every later
@@ -82,7 +82,7 @@ impl Growth {
         }
     }
 
-    /// Remembers the counts of a look.
+    /// Remembers the counts of an inspection.
     pub fn add(&mut self, snapshot: &Snapshot, symbols: &dyn Symbols) {
         let counts = Arc::new(Counts::of(snapshot, &mut self.creation_sites, symbols));
         let window_ns = u64::try_from(self.window.as_nanos()).unwrap_or(u64::MAX);
@@ -133,7 +133,7 @@ impl Growth {
         growing
     }
 
-    /// What grows without end. `snapshot` is the look that was added last.
+    /// What grows without end. `snapshot` is the inspection that was added last.
     #[must_use]
     pub fn findings(
         &self,
@@ -154,7 +154,7 @@ impl Growth {
         findings
     }
 
-    /// Writes into leaks how fast the goroutines of their creation site grow. `snapshot` is the look
+    /// Writes into leaks how fast the goroutines of their creation site grow. `snapshot` is the inspection
     /// that was added last, and that the findings are of.
     pub fn tell_of_leaks(
         &mut self,
@@ -260,7 +260,7 @@ impl Growth {
     }
 }
 
-/// Adds a look, and forgets those that are too many or too old.
+/// Adds an inspection, and forgets those that are too many or too old.
 fn remember(looks: &mut VecDeque<Arc<Counts>>, counts: Arc<Counts>, window_ns: u64) {
     let oldest = counts.at_ns.saturating_sub(window_ns);
     while looks.len() >= LOOKS || looks.front().is_some_and(|look| look.at_ns < oldest) {

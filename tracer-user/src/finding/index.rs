@@ -1,4 +1,4 @@
-//! Everything a storyteller looks things up in: one look at one process, indexed.
+//! Everything a storyteller looks things up in: one inspection of one process, indexed.
 
 use std::{cell::RefCell, sync::Arc};
 
@@ -17,7 +17,7 @@ use image::WaitReason;
 use process::ProcessKey;
 use snapshot::{Goroutine, ObjectState, Operation, Snapshot, Stack, SyncObject, WaitOn, WaitSince};
 
-/// One look at one process.
+/// One inspection of one process.
 pub(crate) struct SnapshotIndex<'a> {
     pub(crate) process: ProcessKey,
     pub(crate) snapshot: &'a Snapshot,

@@ -7,10 +7,10 @@ use rustc_hash::FxHashMap;
 use super::model::{Finding, FindingId};
 use ids::Goid;
 
-/// What a look changed.
+/// What an inspection changed.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Change {
-    /// Not there in the look before.
+    /// Not there in the inspection before.
     Appeared(Finding),
     /// Another verdict, twice as many goroutines as when it was last told, or another finding in place
     /// of some about the same goroutines.
@@ -55,8 +55,8 @@ struct Standing {
 }
 
 impl FindingTracker {
-    /// Takes the findings of a look made at `now_ns` on the monotonic clock, and tells what is new.
-    /// Findings whose beginning is not known are dated by their first look.
+    /// Takes the findings of an inspection made at `now_ns` on the monotonic clock, and tells what is new.
+    /// Findings whose beginning is not known are dated by their first inspection.
     pub fn update(&mut self, findings: &mut [Finding], now_ns: u64) -> Vec<Change> {
         let mut changes = Vec::new();
         let mut before = std::mem::take(&mut self.standing);
@@ -143,7 +143,7 @@ fn take_place(heir: &Finding, gone: Finding, changes: &mut Vec<Change>) {
 }
 
 impl FindingTracker {
-    /// The findings of the last look, by id.
+    /// The findings of the last inspection, by id.
     pub fn standing(&self) -> impl Iterator<Item = &Finding> {
         self.standing.values().map(|standing| &standing.finding)
     }

@@ -122,7 +122,7 @@ impl fmt::Display for FindingId {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Verdict {
-    /// Worth a look; with its age.
+    /// Worth an inspection; with its age.
     Suspected,
     /// Follows from the graph: no continuation of the program frees these goroutines.
     Proven,

@@ -23,7 +23,7 @@ const MANY: u64 = 2;
 /// lock that many want.
 const BUSY_AFTER_NS: u64 = 3_000_000_000;
 
-/// Findings for those of `roots` that matter, the most important first. `earlier` is a look before
+/// Findings for those of `roots` that matter, the most important first. `earlier` is an inspection before
 /// this one: whoever holds others up only now and then is not told of.
 pub(super) fn root_blockers<'a>(
     scene: &SnapshotIndex<'_>,

@@ -37,7 +37,7 @@ struct Ready {
 }
 
 impl Readiness {
-    /// Takes in a look, and tells who has been ready for long without running once.
+    /// Takes in an inspection, and tells who has been ready for long without running once.
     pub fn update(
         &mut self,
         process: ProcessKey,

@@ -1,4 +1,4 @@
-//! What earlier looks at a process leave to later ones.
+//! What earlier inspections of a process leave to later ones.
 
 use std::{sync::Arc, time::Duration};
 
@@ -21,32 +21,32 @@ use snapshot::{Goroutine, Incomplete, Snapshot, Target, WaitSince, semaphore_wai
 /// Least time between two walks of one process's heap.
 const WALK_EVERY: Duration = Duration::from_secs(30);
 /// Likewise while nobody in it moves: what is reachable changes then only by goroutines that come
-/// and go between two looks.
+/// and go between two inspections.
 const WALK_STILL_EVERY: Duration = Duration::from_secs(600);
 /// A process that is followed is walked once somebody has waited so long.
 const LONG_WAIT: Duration = Duration::from_secs(1);
 
-/// A process's past, as far as it matters to the next look.
+/// A process's past, as far as it matters to the next inspection.
 #[derive(Debug, Default)]
 pub struct History {
     /// Its waits over time.
     pub state: ProcessState,
-    /// Its wait graphs as of the last look.
+    /// Its wait graphs as of the last inspection.
     pub(super) graphs: GraphCache,
     process: Option<ProcessKey>,
-    /// What the last look read, of a process that is glanced at between looks.
+    /// What the last inspection read, of a process that is glanced at between inspections.
     target: Option<Target>,
     walks: Walks,
     walked: Option<Walk>,
 }
 
-/// When a look walks the heap.
+/// When an inspection walks the heap.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 enum Walks {
     /// When it is time.
     #[default]
     NowAndThen,
-    /// Always: there will be no later look.
+    /// Always: there will be no later inspection.
     Once,
     /// Never: somebody else does, when it is time.
     Elsewhere,
@@ -67,7 +67,7 @@ struct Walk {
 }
 
 impl History {
-    /// For a look that is to tell all there is, now.
+    /// For an inspection that is to tell all there is, now.
     pub(super) fn of_single_look() -> Self {
         Self {
             walks: Walks::Once,
@@ -75,13 +75,13 @@ impl History {
         }
     }
 
-    /// Whether there will be no later look.
+    /// Whether there will be no later inspection.
     pub(super) fn is_of_single_look(&self) -> bool {
         self.walks == Walks::Once
     }
 
     /// For looks that never walk the heap themselves: whoever makes them asks
-    /// [`History::walk_is_due`], and has another thread make a look with what [`History::for_walk`] gives.
+    /// [`History::walk_is_due`], and has another thread make an inspection with what [`History::for_walk`] gives.
     #[must_use]
     pub fn walked_elsewhere() -> Self {
         Self {
@@ -90,7 +90,7 @@ impl History {
         }
     }
 
-    /// For a look of its own that walks the heap, after one that said `diagnosis`.
+    /// For an inspection of its own that walks the heap, after one that said `diagnosis`.
     #[must_use]
     pub fn for_walk(diagnosis: &Diagnosis) -> Self {
         Self {
@@ -101,7 +101,7 @@ impl History {
         }
     }
 
-    /// Takes over what the walk of `other`, of [`History::for_walk`], found. Whether the next look has
+    /// Takes over what the walk of `other`, of [`History::for_walk`], found. Whether the next inspection has
     /// something to tell of that.
     pub fn take_walk(&mut self, other: Self) -> bool {
         let Some(walk) = other.walked.filter(|_| other.process == self.process) else {
@@ -112,13 +112,13 @@ impl History {
         tells
     }
 
-    /// Whether, after the look that said `diagnosis`, it is time for a walk elsewhere.
+    /// Whether, after the inspection that said `diagnosis`, it is time for a walk elsewhere.
     #[must_use]
     pub fn walk_is_due(&self, diagnosis: &Diagnosis) -> bool {
         self.walks == Walks::Elsewhere && diagnosis.wants_walk() && self.is_due(&diagnosis.snapshot)
     }
 
-    /// A look at `process` begins: the past of another is none.
+    /// An inspection of `process` begins: the past of another is none.
     pub(super) fn begin(&mut self, process: ProcessKey) {
         if self.process != Some(process) {
             *self = Self {
@@ -147,7 +147,7 @@ impl History {
     }
 
     /// Sees who waits for semaphores in the process ([`semaphore_waiters`] says what that costs). A
-    /// process that cannot be read the next look will tell of.
+    /// process that cannot be read the next inspection will tell of.
     pub fn glance(&mut self) {
         let waiters = self.target.as_ref().map(semaphore_waiters);
         if let Some(Ok(Some(waiters))) = waiters {
@@ -155,7 +155,7 @@ impl History {
         }
     }
 
-    /// Writes into `snapshot` since when goroutines wait. The look that is to tell all there is has
+    /// Writes into `snapshot` since when goroutines wait. The inspection that is to tell all there is has
     /// nothing to add to what the runtime says.
     pub(super) fn date(&mut self, snapshot: &mut Snapshot) {
         if self.walks != Walks::Once {
@@ -163,7 +163,7 @@ impl History {
         }
     }
 
-    /// Whether the look that read `now` is to walk the heap.
+    /// Whether the inspection that read `now` is to walk the heap.
     pub(super) fn wants_walk(&self, now: &Snapshot) -> bool {
         match self.walks {
             Walks::Once | Walks::ForOthers => true,
@@ -187,7 +187,7 @@ impl History {
         due && users.any(|g| !g.waits_on.is_empty() && long(g))
     }
 
-    /// A look has ended. Without a walk of its own it keeps what the last walk found, as long as
+    /// An inspection has ended. Without a walk of its own it keeps what the last walk found, as long as
     /// nobody concerned has moved: who can never run again never will.
     pub(super) fn end(&mut self, diagnosis: &mut Diagnosis) {
         if diagnosis.reach_walked || self.walks == Walks::ForOthers {
@@ -218,7 +218,7 @@ impl Walk {
                 .all(|g| unmoved(&self.snapshot, g))
     }
 
-    /// Adds what it found to a later look that found less, where that still stands.
+    /// Adds what it found to a later inspection that found less, where that still stands.
     fn tell_again(&self, diagnosis: &mut Diagnosis) {
         let now = &diagnosis.snapshot;
         let stands = |finding: &&Finding| {
@@ -258,7 +258,7 @@ fn is_dead(finding: &Finding) -> bool {
     }
 }
 
-/// Suspicions that a look without a walk has of goroutines of which a walk knew more.
+/// Suspicions that an inspection without a walk has of goroutines of which a walk knew more.
 fn is_superseded(kind: FindingKind) -> bool {
     matches!(
         kind,

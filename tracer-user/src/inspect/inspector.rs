@@ -1,4 +1,4 @@
-//! One look at one process, from its pid to findings: the only place where the rooms are put
+//! One inspection of one process, from its pid to findings: the only place where the rooms are put
 //! together. `inspect`, `watch`, the daemon and the terminal view all look through it.
 
 use std::{
@@ -34,7 +34,7 @@ use snapshot::{
     wants_samples,
 };
 
-/// How long the target goes on between the look that suspects and the one that proves.
+/// How long the target goes on between the inspection that suspects and the one that proves.
 const BETWEEN_LOOKS: Duration = Duration::from_millis(30);
 /// Most images whose analysis is remembered; all are forgotten when it is full.
 const ANALYZERS_LIMIT: usize = 256;
@@ -43,7 +43,7 @@ const ANALYZERS_LIMIT: usize = 256;
 /// do.
 const ANALYSED_ALWAYS: usize = 2_000;
 
-/// Why there is no look.
+/// Why there is no inspection.
 #[derive(Debug, thiserror::Error)]
 pub enum InspectError {
     /// The process cannot be traced.
@@ -62,7 +62,7 @@ pub enum InspectError {
     #[error("its memory or its executable does not answer: whatever serves it is silent")]
     Silent,
     /// It panicked.
-    #[error("the look broke off: a fault in gostuck, please report it")]
+    #[error("the inspection failed: a fault in gostuck, please report it")]
     Broken,
     /// It could not be held still.
     #[error(transparent)]
@@ -112,7 +112,7 @@ impl From<ProcessError> for InspectError {
     }
 }
 
-/// A process, and what one look said of it.
+/// A process, and what one inspection said of it.
 #[derive(Debug, Clone)]
 pub struct Inspection {
     /// The process.
@@ -127,7 +127,7 @@ pub struct Inspection {
     pub diagnosis: Diagnosis,
 }
 
-/// What a look was directed at.
+/// What an inspection was directed at.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Origin {
     /// A process that runs.
@@ -162,20 +162,20 @@ impl Inspector {
         }
     }
 
-    /// The same, whose looks end when `cancellation` says so.
+    /// The same, whose inspections end when `cancellation` says so.
     #[must_use]
     pub fn until(mut self, cancellation: Cancellation) -> Self {
         self.cancellation = cancellation;
         self
     }
 
-    /// Whether no more looks are wanted.
+    /// Whether no more inspections are wanted.
     #[must_use]
     pub fn is_over(&self) -> bool {
         self.cancellation.is_requested()
     }
 
-    /// Does `work`, which ends when no more looks are wanted, and when the process `pid` ends. Nothing
+    /// Does `work`, which ends when no more inspections are wanted, and when the process `pid` ends. Nothing
     /// is said of what was seen by then: it is a part only.
     ///
     /// # Errors
@@ -191,7 +191,7 @@ impl Inspector {
         done
     }
 
-    /// Looks at the process that has `pid` now; twice when the first look suspects what a second
+    /// Looks at the process that has `pid` now; twice when the first inspection suspects what a second
     /// can prove, and then with a walk of its heap where that may tell more. Where somebody waits for
     /// a lock, and nobody knows since when, it looks on for up to two seconds.
     ///
@@ -264,7 +264,7 @@ impl Inspector {
         };
         let evidence = read(past, None)?;
         let mut diagnosis = judge(past, evidence, None, None);
-        // Whoever looks once gets no other answer; the next look comes by itself elsewhere.
+        // Whoever looks once gets no other answer; the next inspection comes by itself elsewhere.
         let once = past.is_of_single_look();
         if once && diagnosis.doubts_for_the_unseen() {
             let evidence = unseen::of_all(|| read(past, None))?;
@@ -339,7 +339,7 @@ impl Inspector {
         })
     }
 
-    /// Whether there is memory for a walk after a look that said `diagnosis`.
+    /// Whether there is memory for a walk after an inspection that said `diagnosis`.
     #[must_use]
     pub fn has_memory_to_walk(&self, diagnosis: &Diagnosis) -> bool {
         self.too_many_to_walk(diagnosis).is_none()
@@ -356,7 +356,7 @@ impl Inspector {
         &self.options
     }
 
-    /// The image of `process`, from the same cache. Reading it ends when no more looks are wanted, and
+    /// The image of `process`, from the same cache. Reading it ends when no more inspections are wanted, and
     /// when the process does.
     ///
     /// # Errors
@@ -387,7 +387,7 @@ fn uncut(work: &Work) -> Result<(), InspectError> {
 }
 
 /// Whether a glance at the heap shows that everybody who is not dead without it lives. That needs
-/// no second look: only who is called dead must be so for certain.
+/// no second inspection: only who is called dead must be so for certain.
 fn walk_adds_nothing(prover: &mut Prover<'_>, diagnosis: &Diagnosis) -> bool {
     let known = diagnosis.verdicts.dead.iter().map(|(goid, _)| *goid);
     let known: FxHashSet<Goid> = known.collect();

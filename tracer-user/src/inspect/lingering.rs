@@ -1,7 +1,7 @@
-//! Waits for locks of which a look cannot say how long they last: nobody saw them begin, and the
+//! Waits for locks of which an inspection cannot say how long they last: nobody saw them begin, and the
 //! garbage collector has not come by to note that they are there.
 //!
-//! An inspection is one look. So where somebody waits for a lock like that, it looks on for a moment:
+//! One inspection sees one moment. So where somebody waits for a lock like that, it looks on for a moment:
 //! in a healthy program the wait ends meanwhile, and else it is known to last at least so long.
 
 use std::time::Duration;
@@ -30,7 +30,7 @@ pub(super) fn lingers(diagnosis: &Diagnosis, target: &Target) -> bool {
         sleep(STEP);
         steps -= 1;
         let gs: Vec<TargetAddr> = left.iter().map(|g| g.g).collect();
-        // What became of a process that cannot be read any more is not for this look to tell.
+        // What became of a process that cannot be read any more is not for this inspection to tell.
         let Ok(now) = take_of(target, &gs) else {
             return false;
         };

@@ -1,6 +1,6 @@
-//! A look at a process that stands still, or of which only one moment is left.
+//! An inspection of a process that stands still, or of which only one moment is left.
 //!
-//! Nothing moves there, so one look proves what it takes two of to prove of a process that runs.
+//! Nothing moves there, so one inspection proves what it takes two of to prove of a process that runs.
 
 use std::{sync::Arc, time::Duration};
 
@@ -32,7 +32,7 @@ pub struct StoppedProcess {
 
 impl Inspector {
     /// Looks at one moment of `process`, which runs and executes `image`. It is held still only while
-    /// its memory is copied, for `limit` at most; the look is at the copy.
+    /// its memory is copied, for `limit` at most; the inspection is at the copy.
     ///
     /// # Errors
     /// [`InspectError`].

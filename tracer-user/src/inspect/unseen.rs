@@ -1,4 +1,4 @@
-//! Goroutines that ran during a look and could not be seen: one of them may hold what others wait for,
+//! Goroutines that ran during an inspection and could not be seen: one of them may hold what others wait for,
 //! so that a cycle of locks is not proven. On a busy machine a thread may not get a CPU for as long as
 //! it is watched. The next moment is as good as this one.
 
@@ -16,7 +16,7 @@ const TRIES: usize = 8;
 const PAUSE: Duration = Duration::from_millis(25);
 
 impl Diagnosis {
-    /// Whether there seems to be a cycle of locks that a look at everybody would prove.
+    /// Whether there seems to be a cycle of locks that an inspection of everybody would prove.
     pub(super) fn suspects_cycle_of_locks(&self) -> bool {
         self.findings.iter().any(|finding| {
             finding.verdict == Verdict::Suspected

@@ -1,9 +1,9 @@
 //! One moment of a process in a file, or a series of them: for bug reports, and to be looked at
 //! elsewhere.
 //!
-//! The process is held still while what a look reads of it is copied. The look is at the copy, and
+//! The process is held still while what an inspection reads of it is copied. The inspection is at the copy, and
 //! every page that it reads is kept, together with the executable. A replay is the same look at the same pages, by
-//! whatever gostuck there is then; since nothing moved, it proves as much as two looks at the live
+//! whatever gostuck there is then; since nothing moved, it proves as much as two inspections of the live
 //! process.
 
 mod aside;
@@ -81,13 +81,13 @@ pub struct Options {
 /// What was recorded.
 #[derive(Debug)]
 pub struct Recorded {
-    /// The look whose pages were kept.
+    /// The inspection whose pages were kept.
     pub look: Inspection,
     /// How long the process was held still.
     pub held: Duration,
     /// How many bytes of its memory are in the file.
     pub bytes: u64,
-    /// Whether all that the look asked for is in the file.
+    /// Whether all that the inspection asked for is in the file.
     pub whole: bool,
 }
 
@@ -139,11 +139,11 @@ fn executable_of(process: &Process, options: Options) -> io::Result<Option<(u64,
     Ok(Some((file.metadata()?.len(), file)))
 }
 
-/// A look at one moment of a process that was held still.
+/// An inspection of one moment of a process that was held still.
 struct Captured {
     look: Inspection,
     moment: HeldMoment,
-    /// What the look read.
+    /// What the inspection read.
     pages: Pages,
 }
 
@@ -161,7 +161,7 @@ impl Captured {
     }
 }
 
-/// Holds `process` still while what a look reads is copied, looks at the copy, and keeps what was
+/// Holds `process` still while what an inspection reads is copied, looks at the copy, and keeps what was
 /// read.
 fn capture(
     looker: &Inspector,

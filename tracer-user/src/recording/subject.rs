@@ -45,7 +45,7 @@ pub struct Moment {
     pub held_ns: u64,
     /// Its threads.
     pub threads: Vec<RecordedThread>,
-    /// Whether pages are missing that the look asked for and that the process had.
+    /// Whether pages are missing that the inspection asked for and that the process had.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub lacking: bool,
 }

@@ -26,7 +26,7 @@ pub struct ProcessState {
     glances: PollSchedule,
     last_look_ns: Option<u64>,
     lost_since_look: bool,
-    /// The earliest hint at a wait for a lock since the last look.
+    /// The earliest hint at a wait for a lock since the last inspection.
     hinted_ns: Option<u64>,
     lost: u64,
 }

@@ -12,7 +12,7 @@ pub struct Schedule {
     /// Likewise for the sake of a hint alone, which does not say whether anybody waits, or of who waits
     /// for something else while somebody waits for a lock.
     pub hint_gap: Duration,
-    /// A wait for a lock that lasts so long deserves a look of its own, and so does any wait while
+    /// A wait for a lock that lasts so long deserves an inspection of its own, and so does any wait while
     /// somebody waits for a lock.
     pub long_wait: Duration,
 }
@@ -57,7 +57,7 @@ pub enum Why {
     Never,
     /// Events were lost, or more came than are remembered.
     Lost,
-    /// Somebody has waited for a lock for long, and no look has examined that wait.
+    /// Somebody has waited for a lock for long, and no inspection has examined that wait.
     LockWait,
     /// Likewise for something else, while others wait for a lock; or perhaps for a lock.
     LongWait,

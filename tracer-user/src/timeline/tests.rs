@@ -192,7 +192,7 @@ fn the_park_table_replaces_what_events_told() {
     assert_eq!(state.needs_look(600 * MS, &schedule), Some(Why::LockWait));
     state.apply_parked([]);
     assert_eq!(state.needs_look(600 * MS, &schedule), None);
-    // A wait that a look has seen deserves no other, as long as it lasts.
+    // A wait that an inspection has seen deserves no other, as long as it lasts.
     state.apply_snapshot(&mut snapshot(700 * MS, vec![waiter(7, 1)]));
     state.apply_parked([wait(7, 100 * MS)]);
     assert_eq!(state.needs_look(2000 * MS, &schedule), None);

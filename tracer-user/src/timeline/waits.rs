@@ -1,4 +1,4 @@
-//! Since when goroutines wait: by events where they agree with memory, else by the first look that
+//! Since when goroutines wait: by events where they agree with memory, else by the first inspection that
 //! found them in the same wait.
 
 use std::collections::VecDeque;
@@ -10,22 +10,22 @@ use ids::{Goid, TargetAddr};
 use image::WaitReason;
 use snapshot::{Goroutine, Snapshot, WaitSince};
 
-/// Most waits remembered of one process: of events, and of looks.
+/// Most waits remembered of one process: of events, and of inspections.
 pub const MAX_WAITS: usize = 1 << 18;
 
 #[derive(Debug, Default)]
 pub(super) struct Waits {
     begun: Begun,
-    /// Waits since the last look that deserve one.
+    /// Waits since the last inspection that deserve one.
     locks: Unexamined,
     companions: Unexamined,
-    /// The waits that the last look saw.
+    /// The waits that the last inspection saw.
     seen: FxHashMap<Goid, Seen>,
-    /// When the last look was: it has examined what began before.
+    /// When the last inspection was: it has examined what began before.
     looked_ns: u64,
 }
 
-/// Whether a wait deserves a look, once it has lasted.
+/// Whether a wait deserves an inspection, once it has lasted.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Worth {
     /// It is for a lock.
@@ -38,10 +38,10 @@ pub(super) enum Worth {
 /// Parks whose wake was not seen, by `g`.
 type Begun = FxHashMap<TargetAddr, Parked>;
 
-/// Waits that no look has examined, oldest first; some may be over.
+/// Waits that no inspection has examined, oldest first; some may be over.
 type Unexamined = VecDeque<Parked>;
 
-/// A wait as a look saw it.
+/// A wait as an inspection saw it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 struct Seen {
     g: TargetAddr,
@@ -109,7 +109,7 @@ impl Waits {
     }
 
     /// Whether a wait of that worth which began at `long_ago_ns` or before still lasts, as far as
-    /// events tell, and no look has seen it.
+    /// events tell, and no inspection has seen it.
     pub(super) fn unexamined(&mut self, worth: Worth, long_ago_ns: u64) -> bool {
         let (begun, Some(unexamined)) = self.of(worth) else {
             return false;

@@ -65,7 +65,7 @@ pub struct Options {
     /// How to print findings
     #[arg(long, value_enum, default_value_t = Format::Text)]
     format: Format,
-    /// From when on a wait is told of, without proof of a deadlock
+    /// Report a wait as suspected once it has lasted this long, where nothing proves a deadlock
     #[arg(long, value_name = "TIME", default_value = "30s", value_parser = humantime::parse_duration)]
     stuck_after: Duration,
     /// Over which time growth is judged

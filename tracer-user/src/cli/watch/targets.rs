@@ -54,7 +54,7 @@ pub struct Targets {
     ended: Vec<(Pid, Vec<WaitHistogram>)>,
     /// The probes on them.
     probing: ProbeManager,
-    /// What earlier looks leave to later ones.
+    /// What earlier inspections leave to later ones.
     pasts: BTreeMap<Pid, History>,
     over: bool,
 }

@@ -10,7 +10,7 @@ use crate::{
 use ids::Pid;
 use probes::{Governor, Level, Probes, TargetStatistics};
 
-/// A wait for a lock that lasts so long deserves a look.
+/// A wait for a lock that lasts so long deserves an inspection.
 const LONG_WAIT: Duration = Duration::from_millis(200);
 /// While somebody waits for a lock, who else waits is seen this often at most.
 const STANDING_GAP: Duration = Duration::from_millis(500);
@@ -173,7 +173,7 @@ impl ProbedProcess {
         lost
     }
 
-    /// Attaches and detaches what the governor decided: again at each look until that succeeds, else
+    /// Attaches and detaches what the governor decided: again at each inspection until that succeeds, else
     /// the governor would count probes that are not there, or leave out those that are.
     fn settle(&mut self, probes: &mut Probes, pid: Pid) {
         let Some(level) = self.level().filter(|_| self.unsettled) else {

@@ -236,7 +236,7 @@ impl Drop for Work {
         if let Some(thread) = self.thread.take()
             && thread.join().is_err()
         {
-            tracing::error!("the thread that reads events broke off");
+            tracing::error!("the thread that reads events ended");
         }
     }
 }

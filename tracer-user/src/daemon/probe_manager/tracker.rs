@@ -32,7 +32,7 @@ const TRIAL_DELAY: Duration = Duration::from_millis(2);
 const HOUSEKEEPING: Duration = Duration::from_secs(2);
 /// So many records at once, and some may have been lost: the ring buffer was a quarter full.
 const MANY: usize = (1 << 18) / (size_of::<Record>() + 8);
-/// Waits shorter than this are not worth dating: the next look finds them gone.
+/// Waits shorter than this are not worth dating: the next inspection finds them gone.
 const DATED_FROM: Duration = Duration::from_millis(100);
 /// For so long what the park table said is taken as true where that matters little.
 const FRESH: Duration = Duration::from_millis(200);

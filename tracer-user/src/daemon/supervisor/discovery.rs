@@ -38,7 +38,7 @@ pub struct Discovery {
     known: FxHashSet<Pid>,
     /// Those that are being opened.
     asked: FxHashSet<Pid>,
-    /// Those of the first look around that are; `None` before it.
+    /// Those of the first scan that are; `None` before it.
     first: Option<FxHashSet<Pid>>,
     /// Those that could not be looked at.
     failed: FxHashSet<Pid>,
@@ -46,7 +46,7 @@ pub struct Discovery {
     full_due: Instant,
 }
 
-/// What a look around found.
+/// What a scan found.
 #[derive(Debug, Default)]
 pub struct Seen {
     /// What is to be opened: all that were not known, and members where everybody is looked at again,
@@ -106,7 +106,7 @@ impl Discovery {
         self.asked.insert(pid);
     }
 
-    /// Whether some of the processes that the first look around found have yet to be opened.
+    /// Whether some of the processes that the first scan found have yet to be opened.
     pub fn is_looking_around(&self) -> bool {
         self.first.as_ref().is_none_or(|first| !first.is_empty())
     }
@@ -144,7 +144,7 @@ impl Discovery {
         self.end_opening(pid);
     }
 
-    /// Nobody is sent to open the process now; the next look around asks again.
+    /// Nobody is sent to open the process now; the next scan asks again.
     pub fn not_opened(&mut self, pid: Pid) {
         self.end_opening(pid);
         self.known.remove(&pid);

@@ -53,7 +53,7 @@ pub struct TrackedProcess {
 pub enum Brought {
     /// What runs as the pid: `None` where that is no Go program.
     Opened(Pid, Result<Option<Box<Process>>, ProcessError>),
-    /// What the process executes; `None` where that cannot be used, which a look will tell of. And the CPU
+    /// What the process executes; `None` where that cannot be used, which an inspection will tell of. And the CPU
     /// time that reading it took.
     Prepared(TrackedProcess, Option<Box<Prepared>>, Duration),
     /// The past of the process, which knows who waits, and the CPU time that it took.
@@ -206,7 +206,7 @@ impl Desk {
             }
             self.came_back(since);
             let brought = brought.unwrap_or_else(|_| {
-                tracing::error!(%pid, "an errand broke off: a fault in gostuck, please report it");
+                tracing::error!(%pid, "reading the process failed: a fault in gostuck, please report it");
                 nothing
             });
             self.back.fetch_add(1, Ordering::Relaxed);

@@ -1,4 +1,4 @@
-//! Walks of heaps, beside the looks: when to begin one, and what becomes of it.
+//! Walks of heaps, beside the inspections: when to begin one, and what becomes of it.
 
 use std::time::Instant;
 
@@ -17,7 +17,7 @@ pub struct WalkOrder {
 }
 
 impl TrackedProcess {
-    /// Has the heap walked after a look that said `diagnosis`, if that is due and affordable.
+    /// Has the heap walked after an inspection that said `diagnosis`, if that is due and affordable.
     pub(super) fn walk_if_due(
         &mut self,
         key: ProcessKey,
@@ -79,7 +79,7 @@ impl Supervisor {
             member.walk_cost = done.cost;
             member.walk_due = Some(now + self.walk_pace.after(done.cost, share));
             if member.past.take_walk(done.past) {
-                // Even where nobody has moved: the next look tells of it.
+                // Even where nobody has moved: the next inspection tells of it.
                 (member.due, member.cpu_time) = (now, None);
             }
         }

@@ -12,7 +12,7 @@ const MOST_EVENTS: usize = 4096;
 pub enum HistorySlot {
     /// It is here.
     Here(Box<History>),
-    /// A look has it.
+    /// An inspection has it.
     Away(Box<Mail>),
 }
 
@@ -52,7 +52,7 @@ impl HistorySlot {
         }
     }
 
-    /// Takes the past back, with all that has come for it. Whether the next look has something to
+    /// Takes the past back, with all that has come for it. Whether the next inspection has something to
     /// tell of a walk.
     pub fn take_back(&mut self, mut past: History) -> bool {
         let mail = match std::mem::replace(self, Self::new()) {
@@ -97,7 +97,7 @@ impl HistorySlot {
         }
     }
 
-    /// Takes in what a walk of the heap found. Whether the next look has something to tell of that.
+    /// Takes in what a walk of the heap found. Whether the next inspection has something to tell of that.
     pub fn take_walk(&mut self, walk: History) -> bool {
         match self {
             Self::Here(past) => past.take_walk(walk),

@@ -1,7 +1,7 @@
-//! The threads that look at processes, and what waits for them.
+//! The threads that inspection of processes, and what waits for them.
 //!
-//! There are some for routine looks and some for urgent ones, and more come while all are at looks that
-//! take long, so that no process holds up another. Routine looks run where a CPU is idle, as long as they end soon: a busy target keeps its
+//! There are some for routine inspections and some for urgent ones, and more come while all are at looks that
+//! take long, so that no process holds up another. Routine inspections run where a CPU is idle, as long as they end soon: a busy target keeps its
 //! CPUs.
 
 use std::{
@@ -31,11 +31,11 @@ use resources::{
     scheduling::{as_usual, may_return, only_when_idle, this_thread},
 };
 
-/// A look that has been made.
+/// An inspection that has been made.
 pub struct Done {
     /// What was wanted.
     pub order: Request,
-    /// The process's past, which this look is part of now.
+    /// The process's past, which this inspection is part of now.
     pub past: History,
     /// What it says.
     pub outcome: Result<Inspection, InspectError>,
@@ -64,7 +64,7 @@ pub struct InspectionPool {
 }
 
 impl InspectionPool {
-    /// Starts the threads. They end when this is dropped, each after the look that it is at.
+    /// Starts the threads. They end when this is dropped, each after the inspection that it is at.
     ///
     /// # Errors
     /// When there can be no threads.
@@ -104,7 +104,7 @@ impl InspectionPool {
         Ok(())
     }
 
-    /// How many more looks may be asked for.
+    /// How many more inspections may be asked for.
     pub fn room(&self, urgency: Urgency) -> Room {
         self.desk.todo().room(urgency)
     }
@@ -142,14 +142,14 @@ impl InspectionPool {
         };
         queue.push_back(Job { order, owner, past });
         if order.urgency == Urgency::Urgent {
-            // It may wait for what a look that gives way is reading.
+            // It may wait for what an inspection that gives way is reading.
             todo.hurry(|_| true);
         }
         drop(todo);
         self.desk.work.notify_all();
     }
 
-    /// Somebody in that process waits for a lock: the look that was asked for is wanted now.
+    /// Somebody in that process waits for a lock: the inspection that was asked for is wanted now.
     pub fn hurry(&self, key: ProcessKey) {
         let mut todo = self.desk.todo();
         if todo.make_urgent(key) {
@@ -160,13 +160,13 @@ impl InspectionPool {
         }
     }
 
-    /// Sees to it that every look comes to its end.
+    /// Sees to it that every inspection comes to its end.
     pub fn hurry_late(&self) {
         let todo = self.desk.todo();
         todo.hurry(|look| look.since.elapsed() >= PATIENCE);
     }
 
-    /// Whether a look at the process is wanted or being made.
+    /// Whether an inspection of the process is wanted or being made.
     pub fn has(&self, key: ProcessKey) -> bool {
         let todo = self.desk.todo();
         let wanted = todo.routine.iter().chain(&todo.urgent);
@@ -174,14 +174,14 @@ impl InspectionPool {
         wanted.any(|one| one == key) || todo.now.iter().any(|look| look.key == key)
     }
 
-    /// Whether a look at a process in which somebody waits for a lock is wanted or being made.
+    /// Whether an inspection of a process in which somebody waits for a lock is wanted or being made.
     pub fn has_urgent(&self) -> bool {
         let todo = self.desk.todo();
         let mut now = todo.now.iter();
         !todo.urgent.is_empty() || now.any(|look| look.urgency == Urgency::Urgent)
     }
 
-    /// The looks that have been made since this was last asked.
+    /// The inspections that have been made since this was last asked.
     pub fn done(&self) -> impl Iterator<Item = Done> + '_ {
         self.done.try_iter()
     }
@@ -199,7 +199,7 @@ impl Desk {
         self.todo.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Makes one look after another.
+    /// Makes one inspection after another.
     fn serve(&self, least: Urgency, tell: &Sender<Done>) {
         while let Some(job) = self.take(least) {
             let Job {
@@ -237,7 +237,7 @@ impl Desk {
                 cost: own_cpu_time().saturating_sub(before),
             };
             let heard = tell.send(done).is_ok();
-            // Only now: who sees no look any more finds it among those that are done.
+            // Only now: who sees no inspection any more finds it among those that are done.
             let thread = this_thread();
             self.todo().now.retain(|look| look.thread != thread);
             if !heard {
@@ -246,7 +246,7 @@ impl Desk {
         }
     }
 
-    /// Waits for the next look; `None` when there are no more.
+    /// Waits for the next inspection; `None` when there are no more.
     fn take(&self, least: Urgency) -> Option<Job> {
         let mut todo = self.todo();
         loop {
@@ -279,7 +279,7 @@ impl Desk {
         if self.may_give_way
             && let Err(error) = as_usual(this_thread())
         {
-            tracing::warn!(%error, "a thread that gave way cannot return");
+            tracing::warn!(%error, "the thread's priority could not be restored");
         }
     }
 }

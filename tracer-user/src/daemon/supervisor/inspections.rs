@@ -27,7 +27,7 @@ use process::{Owner, ProcessKey};
 const AGAIN: Duration = Duration::from_millis(100);
 
 impl Supervisor {
-    /// Places the probes on new processes: before the first look, so that no wait falls between the
+    /// Places the probes on new processes: before the first inspection, so that no wait falls between the
     /// two.
     pub(super) fn probe_new(&mut self, now: Instant) {
         let due = |member: &TrackedProcess| member.probe_due.is_some_and(|due| due <= now);
@@ -77,7 +77,7 @@ impl Supervisor {
     }
 
     /// Places the probes on the process, and lists it, though nothing is known of it yet. What is wrong
-    /// with an image the look will tell. Reading a file that no other process runs costs, too: the
+    /// with an image the inspection will tell. Reading a file that no other process runs costs, too: the
     /// process pays `cost` once it was looked at.
     pub(super) fn prepared(
         &mut self,
@@ -172,7 +172,7 @@ impl Supervisor {
         }
     }
 
-    /// Takes in the looks that have been made.
+    /// Takes in the inspections that have been made.
     pub(super) fn take_looks(&mut self) {
         let done: Vec<Done> = self.lookers.done().collect();
         for done in done {
@@ -208,7 +208,7 @@ impl Supervisor {
         let owed = std::mem::take(&mut member.owed);
         member.due = now + self.pace.after(cost + owed, share);
         if walked {
-            // The next look tells of it, even where nobody has moved.
+            // The next inspection tells of it, even where nobody has moved.
             (member.due, member.cpu_time) = (Instant::now(), None);
         }
         let seconds = took.as_secs_f64();
@@ -283,7 +283,7 @@ impl Supervisor {
         self.shared.board.viewers().inspected(key, look, cost);
     }
 
-    /// Shows what the probes tell where that has changed since the last look.
+    /// Shows what the probes tell where that has changed since the last inspection.
     pub(super) fn show_probed(&mut self) {
         let answering = self.members.iter_mut().filter(|(_, m)| !m.is_silent());
         for (key, member) in answering {

@@ -1,4 +1,4 @@
-//! Processes come and go: what the probes tell of them, and what a look around finds.
+//! Processes come and go: what the probes tell of them, and what a scan finds.
 
 use std::time::Instant;
 
@@ -33,7 +33,7 @@ impl Supervisor {
         }
         for (pid, event) in news.events {
             if let Some(member) = self.member_of(pid) {
-                // A glance tells more of that, and costs less than the look that a hint leads to.
+                // A glance tells more of that, and costs less than the inspection that a hint leads to.
                 let told = member.can_glance && matches!(event, Event::LockHint { .. });
                 if !told {
                     member.past.apply(event);

@@ -25,10 +25,10 @@ use super::{
     pace::{CpuBudget, Pace},
 };
 
-/// Memory of a process at which the first look is expected to take long, in bytes.
+/// Memory of a process at which the first inspection is expected to take long, in bytes.
 const LARGE: u64 = 256 << 20;
 
-/// What is known of a process between looks.
+/// What is known of a process between inspections.
 pub struct TrackedProcess {
     /// No other member ever has it.
     pub serial: u64,
@@ -42,7 +42,7 @@ pub struct TrackedProcess {
     pub silent: Option<Instant>,
     /// Its findings and its growth.
     pub followed: ProcessFindings,
-    /// What earlier looks leave to the next.
+    /// What earlier inspections leave to the next.
     pub past: HistorySlot,
     /// When to place its probes; `None` once that is done, or being done.
     pub probe_due: Option<Instant>,
@@ -52,15 +52,15 @@ pub struct TrackedProcess {
     pub due: Instant,
     /// When it was last looked at.
     pub looked: Option<Instant>,
-    /// CPU time of the process at the last look.
+    /// CPU time of the process at the last inspection.
     pub cpu_time: Option<Duration>,
     /// Whether a glance tells who waits for semaphores in it.
     pub can_glance: bool,
     /// CPU time of the process at the last glance at who waits for semaphores.
     pub glanced: Option<Duration>,
-    /// CPU time that the last look took us.
+    /// CPU time that the last inspection took us.
     pub cost: Duration,
-    /// CPU time that reading its executable took us, until a look made that up.
+    /// CPU time that reading its executable took us, until an inspection made that up.
     pub owed: Duration,
     /// What looks may cost that are made before their time, whatever those of others cost.
     pub savings: CpuBudget,
@@ -114,7 +114,7 @@ impl TrackedProcess {
         }
     }
 
-    /// Whether a look at it, which is the process `pid`, takes long: as the last did, or as its memory
+    /// Whether an inspection of it, which is the process `pid`, takes long: as the last did, or as its memory
     /// lets expect.
     pub fn is_costly(&self, pid: Pid) -> bool {
         if self.looked.is_some() {
@@ -145,7 +145,7 @@ impl TrackedProcess {
         self.can_glance && probed.is_some_and(|probed| probed.mode == Mode::Snapshots)
     }
 
-    /// Whether the process has not run at all since the last look.
+    /// Whether the process has not run at all since the last inspection.
     pub fn is_idle(&self, cpu_time: Option<Duration>) -> bool {
         cpu_time.is_some() && cpu_time == self.cpu_time && self.failures == 0
     }

@@ -65,9 +65,9 @@ const TURN: Duration = Duration::from_millis(250);
 const SHORT_TURN: Duration = Duration::from_millis(20);
 /// How often the loop sees whether it is to stop.
 const STOP_DELAY: Duration = Duration::from_millis(50);
-/// A first look that comes later than this is late.
+/// A first inspection that comes later than this is late.
 const LATE: Duration = Duration::from_secs(20);
-/// How often the board hears of probes between looks.
+/// How often the board hears of probes between inspections.
 const SHOW_PROBED: Duration = Duration::from_secs(2);
 
 /// How the fleet is followed.
@@ -98,7 +98,7 @@ pub struct Shared {
     pub pods: Arc<Pods>,
     /// Whether we work.
     pub health: Arc<Health>,
-    /// Ends the loop, and the looks.
+    /// Ends the loop, and the inspections.
     pub stop: Cancellation,
     /// Who is at which process.
     pub attendance: Watchdog,
@@ -117,11 +117,11 @@ pub struct Supervisor {
     lookers: InspectionPool,
     /// When all processes had been found that were there at the start.
     looked_around: Option<SystemTime>,
-    /// Whether more routine looks are due than may wait.
+    /// Whether more routine inspections are due than may wait.
     crowded: bool,
     pace: Pace,
     walk_pace: Pace,
-    /// What first looks at new processes may cost.
+    /// What first inspections of new processes may cost.
     firsts: CpuBudget,
     /// The share of one CPU that looks may take which are made before their time, because somebody
     /// waits for a lock.
@@ -139,7 +139,7 @@ impl Supervisor {
     /// A fleet that nobody was found for yet.
     ///
     /// # Errors
-    /// When there can be no threads that look and walk heaps.
+    /// When there can be no threads that inspection and walk heaps.
     pub fn new(shared: Shared, probing: ProbeManager, options: Options) -> io::Result<Self> {
         let trouble = probing.trouble();
         if let Some(why) = trouble {
@@ -147,7 +147,7 @@ impl Supervisor {
         }
         shared.own.set_probes_usable(trouble.is_none());
         let now = Instant::now();
-        // Routine and first looks may cost the one half; walks, and looks where somebody waits for a
+        // Routine and first inspections may cost the one half; walks, and inspections where somebody waits for a
         // lock, share the other.
         let [routine, firsts, quarter] = [0.375, 0.125, 0.25].map(|part| options.budget * part);
         let walks = shared.looker.walks_heaps().then(|| {
@@ -258,7 +258,7 @@ impl Supervisor {
         self.shared.health.set_unseen(unseen.count());
     }
 
-    /// The looks to begin now. Processes in which somebody waits for a lock do not wait for their
+    /// The inspections to begin now. Processes in which somebody waits for a lock do not wait for their
     /// interval, as long as that can be afforded.
     fn plan(&mut self, now: Instant) -> Plan {
         let for_all = self.savings.has_any(now);

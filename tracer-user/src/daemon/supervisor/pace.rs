@@ -15,15 +15,15 @@ use ids::Pid;
 const SETTLING: Duration = Duration::from_millis(250);
 /// Processes that are still there then are looked at.
 const SETTLED: Duration = Duration::from_millis(750);
-/// Likewise while so many start that their first looks cost too much.
+/// Likewise while so many start that their first inspections cost too much.
 const CROWDED: Duration = Duration::from_secs(10);
-/// More than this is not counted of what a first look costs: its process pays for the rest itself.
+/// More than this is not counted of what a first inspection costs: its process pays for the rest itself.
 const FIRST_LOOK: Duration = Duration::from_millis(50);
-/// A look that costs more than this takes long.
+/// An inspection that costs more than this takes long.
 const COSTLY: Duration = Duration::from_millis(250);
 /// Walks may cost at once what the budget allows in so long a time.
 const SAVINGS: Duration = Duration::from_secs(200);
-/// Likewise looks at new processes, and looks because somebody waits for a lock: they are rare, and
+/// Likewise looks at new processes, and inspections because somebody waits for a lock: they are rare, and
 /// should not have to wait.
 const RESERVES: Duration = Duration::from_secs(1000);
 /// A process that does not run is looked at this often nevertheless: waits grow old.
@@ -80,13 +80,13 @@ impl CpuBudget {
         self.saved > 0.0
     }
 
-    /// A look cost so much.
+    /// An inspection cost so much.
     pub fn spend(&mut self, cost: Duration) {
         self.saved -= cost.as_secs_f64();
     }
 }
 
-/// The pace of looks.
+/// The pace of inspections.
 #[derive(Debug, Clone, Copy)]
 pub struct Pace {
     interval: Duration,
@@ -94,7 +94,7 @@ pub struct Pace {
 }
 
 impl Pace {
-    /// One look an `interval`, unless that costs more than the share `budget` of one CPU.
+    /// One inspection an `interval`, unless that costs more than the share `budget` of one CPU.
     pub const fn new(interval: Duration, budget: f64) -> Self {
         Self { interval, budget }
     }
@@ -105,23 +105,23 @@ impl Pace {
     }
 
     /// When a new process is looked at first, unless somebody in it waits for a lock before; `can`:
-    /// the first looks of others left something for that.
+    /// the first inspections of others left something for that.
     pub const fn settled(&self, can: bool) -> Duration {
         if can { SETTLED } else { CROWDED }
     }
 
-    /// What of the cost of a first look all new processes pay for together.
+    /// What of the cost of a first inspection all new processes pay for together.
     pub fn of_first_look(cost: Duration) -> Duration {
         cost.min(FIRST_LOOK)
     }
 
-    /// Whether a look that cost so much took long.
+    /// Whether an inspection that cost so much took long.
     pub fn is_costly(cost: Duration) -> bool {
         cost > COSTLY
     }
 
-    /// The share of one CPU that looks at one process may take, where a look at each costs what
-    /// `costs` says. Nobody gets more than he needs for a look an interval, and what is left is
+    /// The share of one CPU that looks at one process may take, where an inspection of each costs what
+    /// `costs` says. Nobody gets more than he needs for an inspection an interval, and what is left is
     /// shared evenly among those who need more: a process slows down itself, and no other.
     pub fn share(&self, costs: impl IntoIterator<Item = Duration>) -> f64 {
         let interval = self.interval.as_secs_f64().max(f64::MIN_POSITIVE);
@@ -141,14 +141,14 @@ impl Pace {
         self.budget
     }
 
-    /// When to look again after a look that cost `cost`, where looks may take the `share` of a CPU.
+    /// When to look again after an inspection that cost `cost`, where looks may take the `share` of a CPU.
     pub fn after(&self, cost: Duration, share: f64) -> Duration {
         let affordable = cost.as_secs_f64() / share.max(f64::MIN_POSITIVE);
         self.interval
             .max(Duration::from_secs_f64(affordable.min(3600.0)))
     }
 
-    /// How long after a look that cost `cost` a hint that somebody may wait for a lock leads to
+    /// How long after an inspection that cost `cost` a hint that somebody may wait for a lock leads to
     /// another: busy servers give hints all the time. The share of a CPU that this may take comes
     /// out of the savings.
     pub fn after_hint(&self, cost: Duration) -> Duration {
@@ -159,7 +159,7 @@ impl Pace {
             .min(self.interval.max(LONGEST_IDLE))
     }
 
-    /// Likewise where somebody has come to wait for a lock for long, after so many looks in a row
+    /// Likewise where somebody has come to wait for a lock for long, after so many inspections in a row
     /// for that reason which found nothing new: at once, unless the process does so all the time.
     pub fn after_lock_wait(&self, cost: Duration, fruitless: u32) -> Duration {
         let soon = Schedule::default().least_gap;
@@ -172,7 +172,7 @@ impl Pace {
         self.interval
     }
 
-    /// Whether a process whose last look was at `last_look` has gone without one for too long.
+    /// Whether a process whose last inspection was at `last_look` has gone without one for too long.
     pub fn is_stale(&self, last_look: Instant) -> bool {
         last_look.elapsed() >= LONGEST_IDLE
     }

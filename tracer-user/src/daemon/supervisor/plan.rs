@@ -16,15 +16,15 @@ pub struct Candidate {
     pub looked: Option<Instant>,
     /// When it is to be looked at.
     pub due: Instant,
-    /// Whether somebody waits for a lock, and a look for that reason can be afforded.
+    /// Whether somebody waits for a lock, and an inspection for that reason can be afforded.
     pub urgent: bool,
-    /// Likewise for something else that makes a look worth while before its time.
+    /// Likewise for something else that makes an inspection worth while before its time.
     pub early: bool,
-    /// Whether a look takes long.
+    /// Whether an inspection takes long.
     pub costly: bool,
 }
 
-/// How many more looks of one kind may be asked for now.
+/// How many more inspections of one kind may be asked for now.
 #[derive(Debug, Clone, Copy)]
 pub struct Room {
     /// Looks that end soon.
@@ -33,8 +33,8 @@ pub struct Room {
     pub costly: usize,
 }
 
-/// The looks to begin at `now`, the first one first: where somebody waits for a lock, then members
-/// that nobody has looked at, then those whose last look is the oldest. A look that takes long has a
+/// The inspections to begin at `now`, the first one first: where somebody waits for a lock, then members
+/// that nobody has looked at, then those whose last inspection is the oldest. An inspection that takes long has a
 /// place of its own, so that it holds up none that does not.
 pub fn next(
     candidates: impl IntoIterator<Item = Candidate>,

@@ -1,5 +1,5 @@
 //! Glances at who waits for locks in processes whose probes are off: these cost little, so that lock
-//! cycles need not wait for the next look.
+//! cycles need not wait for the next inspection.
 
 use std::time::{Duration, Instant};
 
@@ -12,7 +12,7 @@ use crate::inspect::History;
 use process::{Owner, ProcessKey};
 use resources::clock::monotonic_ns;
 
-/// Between two glances. Who is in both has waited long enough to deserve a look.
+/// Between two glances. Who is in both has waited long enough to deserve an inspection.
 const EVERY: Duration = Duration::from_millis(250);
 /// Glances may take one part in so many of one CPU.
 const SHARE: u32 = 1000;

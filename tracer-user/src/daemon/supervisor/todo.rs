@@ -1,4 +1,4 @@
-//! The looks that are wanted, and those that are being made.
+//! The inspections that are wanted, and those that are being made.
 
 use std::{
     collections::VecDeque,
@@ -15,7 +15,7 @@ use ids::Tid;
 use process::{Owner, ProcessKey};
 use resources::scheduling::as_usual;
 
-/// After so long a look no longer gives way to others: it must come to its end on a busy machine, too.
+/// After so long an inspection no longer gives way to others: it must come to its end on a busy machine, too.
 pub const PATIENCE: Duration = Duration::from_millis(500);
 /// Most looks of one kind that wait: who comes to wait for a lock meanwhile is not behind many.
 const MOST_WAITING: usize = 8;
@@ -25,7 +25,7 @@ const MAX_THREADS: usize = 6;
 /// Most threads of one kind that take the place of held ones: as many as may be lost.
 pub const MOST_HELD: usize = 16;
 
-/// How soon a look is wanted.
+/// How soon an inspection is wanted.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Urgency {
     /// When a CPU has time.
@@ -49,14 +49,14 @@ pub struct Request {
     pub costly: bool,
 }
 
-/// A look that is wanted, with the process's past.
+/// An inspection that is wanted, with the process's past.
 pub struct Job {
     pub order: Request,
     pub owner: Owner,
     pub past: History,
 }
 
-/// A look that is being made.
+/// An inspection that is being made.
 pub struct Running {
     pub key: ProcessKey,
     pub urgency: Urgency,
@@ -73,14 +73,14 @@ pub struct Queue {
     pub routine: VecDeque<Job>,
     pub urgent: VecDeque<Job>,
     pub now: Vec<Running>,
-    /// How many threads make routine looks, and how many none but urgent ones.
+    /// How many threads make routine inspections, and how many none but urgent ones.
     pub threads: [usize; 2],
     /// No look is wanted any more.
     pub over: bool,
 }
 
 impl Queue {
-    /// The next look for a thread that makes none less urgent than `least`.
+    /// The next inspection for a thread that makes none less urgent than `least`.
     pub fn next(&mut self, least: Urgency) -> Option<(Job, Urgency)> {
         if let Some(job) = self.urgent.pop_front() {
             return Some((job, Urgency::Urgent));
@@ -96,7 +96,7 @@ impl Queue {
         }
     }
 
-    /// How many more looks may be asked for. Of those that take long, one at a time.
+    /// How many more inspections may be asked for. Of those that take long, one at a time.
     pub fn room(&self, urgency: Urgency) -> Room {
         let waiting = self.queue(urgency).iter();
         let costly = waiting.filter(|job| job.order.costly).count();
@@ -121,7 +121,7 @@ impl Queue {
             && self.now.iter().filter(late).count() >= able
     }
 
-    /// Puts the routine look at a process among the urgent ones. False when none waits.
+    /// Puts the routine inspection of a process among the urgent ones. False when none waits.
     pub fn make_urgent(&mut self, key: ProcessKey) -> bool {
         let at = self.routine.iter().position(|job| job.order.key == key);
         let Some(mut job) = at.and_then(|at| self.routine.remove(at)) else {
@@ -139,7 +139,7 @@ impl Queue {
             if look.gives_way.swap(false, Ordering::SeqCst)
                 && let Err(error) = as_usual(look.thread)
             {
-                tracing::warn!(%error, "a look cannot be hurried");
+                tracing::warn!(%error, "the inspection's priority could not be raised");
             }
         }
     }
@@ -180,7 +180,7 @@ mod tests {
         }
         let mut next = |least| todo.next(least).map(|(job, _)| job.order.key.pid);
         assert_eq!(next(Urgency::Routine), Some(Pid(2)));
-        // The thread for urgent looks makes no others, lest one should come.
+        // The thread for urgent inspections makes no others, lest one should come.
         assert_eq!(next(Urgency::Urgent), None);
         assert_eq!(next(Urgency::Routine), Some(Pid(1)));
     }

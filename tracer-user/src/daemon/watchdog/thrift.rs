@@ -1,4 +1,4 @@
-//! Keeping within the memory that our cgroups allow. What a look takes follows from what a process has, and
+//! Keeping within the memory that our cgroups allow. What an inspection takes follows from what a process has, and
 //! no bound on the parts says what all of them come to, of several processes at once. So where memory
 //! runs out the work that has taken longest is told to end, before the kernel ends us.
 

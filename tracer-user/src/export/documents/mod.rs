@@ -1,10 +1,10 @@
 //! Whole documents for clients of the API.
 //!
-//! A client makes no look of its own. What it asks for is told to the tracing side, which makes a look
+//! A client makes no inspection of its own. What it asks for is told to the supervisor, which makes an inspection
 //! in its turn and on the process's account, and hands it over; one thread writes the document in the
-//! formats that are asked for, and all who ask share it. The next look comes when so much time has
+//! formats that are asked for, and all who ask share it. The next inspection comes when so much time has
 //! passed as makes that a small share of a CPU; until then the last document is served again. When
-//! nobody waits any more, no look is made.
+//! nobody waits any more, no inspection is made.
 
 mod format;
 mod spool;
@@ -30,13 +30,13 @@ use resources::clock::own_cpu_time;
 
 /// How long a client waits for a document.
 const PATIENCE: Duration = Duration::from_secs(10);
-/// A look is made this long after the last one of the same process at the earliest,
+/// An inspection is made this long after the last one of the same process at the earliest,
 const LEAST_BETWEEN: Duration = Duration::from_secs(1);
 /// and so many times as long as that and the writing took: 5 % of a CPU at most.
 const COST_SHARE: u32 = 20;
 /// How long a document is kept after the next one could be made.
 const KEPT: Duration = Duration::from_secs(10);
-/// How long a look that was wanted is waited for, before another process has its turn.
+/// How long an inspection that was wanted is waited for, before another process has its turn.
 const MAX_LOOK: Duration = Duration::from_secs(30);
 
 /// Why there is no document.
@@ -76,11 +76,11 @@ struct Asked {
     /// Since when somebody waits without a break.
     since: Instant,
     written: BTreeMap<Format, Result<Arc<Spool>, SpoolError>>,
-    /// Why the last look failed, and when.
+    /// Why the last inspection failed, and when.
     failed: Option<(String, Instant)>,
     /// Whether the process is not there any more.
     gone: bool,
-    /// When the next look may be made.
+    /// When the next inspection may be made.
     next: Instant,
 }
 
@@ -94,7 +94,7 @@ impl Default for Documents {
 }
 
 impl Desk {
-    /// The process that a look is wanted of: the one that somebody has waited for longest.
+    /// The process that an inspection is wanted of: the one that somebody has waited for longest.
     fn take_wanted(&mut self, now: Instant) -> Option<ProcessKey> {
         self.processes
             .retain(|_, asked| !asked.waiting.is_empty() || now < asked.next + KEPT);
@@ -194,14 +194,14 @@ impl Documents {
         }
     }
 
-    /// The process that a look is wanted of now, told once. One look at a time is wanted, of all
+    /// The process that an inspection is wanted of now, told once. One inspection of a time is wanted, of all
     /// processes.
     #[must_use]
     pub fn take_wanted(&self) -> Option<ProcessKey> {
         self.desk().take_wanted(Instant::now())
     }
 
-    /// Takes a look at the process `key`, which took `cost` of CPU time, if somebody waits for its
+    /// Takes an inspection of the process `key`, which took `cost` of CPU time, if somebody waits for its
     /// document. It is written on a thread of its own.
     pub fn hand_over(self: &Arc<Self>, key: ProcessKey, look: Inspection, cost: Duration) {
         if !self.desk().claim(key) {
@@ -242,7 +242,7 @@ impl Documents {
         }
     }
 
-    /// The look at the process `key` is dealt with, at a cost of so much CPU time.
+    /// The inspection of the process `key` is dealt with, at a cost of so much CPU time.
     fn written(&self, key: ProcessKey, cost: Duration) {
         let mut desk = self.desk();
         desk.under_way = None;
@@ -253,7 +253,7 @@ impl Documents {
         self.tell();
     }
 
-    /// Writes `document` as if a look at the process `key` had been handed over, at that `cost`.
+    /// Writes `document` as if an inspection of the process `key` had been handed over, at that `cost`.
     #[cfg(test)]
     pub(super) fn answer_with(&self, key: ProcessKey, document: &Document, cost: Duration) {
         self.write(key, document, Instant::now());
@@ -296,7 +296,7 @@ impl Documents {
 }
 
 impl Desk {
-    /// Whether the look at `key` that is under way is still waited for. If not, others have their turn.
+    /// Whether the inspection of `key` that is under way is still waited for. If not, others have their turn.
     fn claim(&mut self, key: ProcessKey) -> bool {
         if self.under_way.is_none_or(|(known, _)| known != key) {
             return false;

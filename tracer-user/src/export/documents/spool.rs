@@ -41,7 +41,7 @@ pub struct Spool {
 }
 
 impl Spool {
-    /// Writes `document`, which tells of a look at `looked`, in `format`.
+    /// Writes `document`, which tells of an inspection of `looked`, in `format`.
     ///
     /// # Errors
     /// [`SpoolError`].

@@ -1,5 +1,5 @@
 //! `/api/v1/processes/PID`: the whole document of one process, as [`Documents`] has it. What is served
-//! of looks in groups is in [`view`](super::view).
+//! of inspections in groups is in [`view`](super::view).
 //!
 //! [`Documents`]: crate::export::documents::Documents
 

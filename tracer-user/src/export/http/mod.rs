@@ -1,6 +1,6 @@
 //! The daemon's HTTP side: metrics, health, JSON API, event stream, web page.
 //!
-//! It only reads the board and asks for looks. Connections, requests and looks are limited, so that
+//! It only reads the board and asks for looks. Connections, requests and inspections are limited, so that
 //! clients, slow or many, cannot hold up the tracing, and nobody can keep those out who ask whether the
 //! daemon works or for its metrics.
 
@@ -148,7 +148,7 @@ async fn alive(State(health): State<Arc<Health>>) -> (StatusCode, &'static str) 
     } else {
         (
             StatusCode::SERVICE_UNAVAILABLE,
-            "the tracing side is silent\n",
+            "the supervisor does not answer\n",
         )
     }
 }
@@ -156,7 +156,7 @@ async fn alive(State(health): State<Arc<Health>>) -> (StatusCode, &'static str) 
 /// Ready without probes, too: looks by intervals find the same, only later.
 async fn ready(State(health): State<Arc<Health>>) -> (StatusCode, String) {
     if !health.is_ready() {
-        let said = "looking around\n".to_owned();
+        let said = "finding processes\n".to_owned();
         return (StatusCode::SERVICE_UNAVAILABLE, said);
     }
     if health.has_shortage() {
@@ -168,7 +168,7 @@ async fn ready(State(health): State<Arc<Health>>) -> (StatusCode, String) {
     }
     let unseen = health.unseen();
     if unseen > 0 {
-        let said = format!("processes that nobody has looked at yet: {unseen}\n");
+        let said = format!("processes not inspected yet: {unseen}\n");
         return (StatusCode::SERVICE_UNAVAILABLE, said);
     }
     let said = match health.no_probes() {

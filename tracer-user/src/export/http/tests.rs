@@ -63,7 +63,7 @@ async fn start(access: Access) -> Server {
     }
 }
 
-/// Has the example for whoever asks for a document, as the tracing side would.
+/// Has the example for whoever asks for a document, as the supervisor would.
 async fn answer_documents(on_demand: Arc<OnDemand>) {
     loop {
         let wanted = on_demand.documents.take_wanted();

@@ -1,7 +1,7 @@
-//! `/api/v1/processes/PID?view=groups`, `?group=` and `?goroutines=`: the daemon's last look in groups,
+//! `/api/v1/processes/PID?view=groups`, `?group=` and `?goroutines=`: the daemon's last inspection in groups,
 //! and single goroutines of it on request.
 //!
-//! The header `Age` says how many seconds old the look is. `fresh=true` asks for another look, which
+//! The header `Age` says how many seconds old the inspection is. `fresh=true` asks for another inspection, which
 //! all viewers then get; where the last one was dear or just now, that one is served again.
 
 use std::{sync::Arc, time::Duration};
@@ -21,7 +21,7 @@ use crate::export::{
 };
 use ids::{Goid, Pid};
 
-/// What a client asks for, of the last look.
+/// What a client asks for, of the last inspection.
 #[derive(Debug, Default, Deserialize)]
 pub struct Question {
     view: Option<Shape>,
@@ -35,7 +35,7 @@ pub struct Question {
     fresh: bool,
 }
 
-/// The shapes that a look is served in.
+/// The shapes that an inspection is served in.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "lowercase")]
 enum Shape {
@@ -43,13 +43,13 @@ enum Shape {
 }
 
 impl Question {
-    /// Whether it is about the last look, and not one for this client alone.
+    /// Whether it is about the last inspection, and not one for this client alone.
     pub const fn is_of_view(&self) -> bool {
         self.view.is_some() || self.group.is_some() || self.goroutines.is_some()
     }
 }
 
-/// How long a request waits for a look.
+/// How long a request waits for an inspection.
 const PATIENCE: Duration = Duration::from_secs(10);
 
 /// Answers one request.
@@ -124,12 +124,12 @@ pub fn accepts_gzip(headers: &HeaderMap) -> bool {
     })
 }
 
-/// The last look at the process that has `pid` now; the next one where there is none, or that is
+/// The last inspection of the process that has `pid` now; the next one where there is none, or that is
 /// wanted and may be.
 async fn current(api: &Api, pid: Pid, fresh: bool) -> Result<Arc<View>, Response> {
     let mut kept = api.on_demand.views.kept();
     let until = Instant::now() + PATIENCE;
-    // The look that is too old for this client.
+    // The inspection that is too old for this client.
     let mut old = None;
     loop {
         let Some(key) = api.board.key_of(pid) else {

@@ -48,7 +48,7 @@ impl View {
         self.list.set(processes);
     }
 
-    /// Shows a look at the open process.
+    /// Shows an inspection of the open process.
     pub fn set_document(&mut self, document: Arc<Document>) {
         self.trouble = None;
         if let Some(process) = &mut self.process {

@@ -62,7 +62,7 @@ impl ProcessView {
         }
     }
 
-    /// Shows a look at it.
+    /// Shows an inspection of it.
     pub fn set(&mut self, document: Arc<Document>) {
         if document.process.pid == self.pid {
             self.document = Some(document);

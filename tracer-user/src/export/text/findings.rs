@@ -49,7 +49,7 @@ pub(super) fn write_once(
     Ok(())
 }
 
-/// Says of how many goroutines it is not known since when they wait for others: one look does not
+/// Says of how many goroutines it is not known since when they wait for others: one inspection does not
 /// tell, and nothing found is no proof of health.
 fn undated(out: &mut impl Write, document: &Document, options: Options) -> io::Result<()> {
     let goroutines = document.goroutines.iter();

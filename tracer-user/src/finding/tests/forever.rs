@@ -110,7 +110,7 @@ impl HeapWalker for Unsettled {
     }
 }
 
-/// Two looks, the second with a walk.
+/// Two inspections, the second with a walk.
 fn walked(process: &Process, walker: &mut dyn HeapWalker) -> Diagnosis {
     diagnose(
         evidence(process),

@@ -32,12 +32,12 @@ pub(super) fn evidence(process: &Process) -> Evidence {
     }
 }
 
-/// One look.
+/// One inspection.
 pub(crate) fn glance(process: &Process) -> Diagnosis {
     diagnose(evidence(process), None, None, &Table, &Options::default())
 }
 
-/// Two looks, with `change` happening in between.
+/// Two inspections, with `change` happening in between.
 pub(super) fn look_twice(mut process: Process, change: impl FnOnce(&mut Process)) -> Diagnosis {
     let first = glance(&process);
     process.snapshot.taken_ns += S / 10;

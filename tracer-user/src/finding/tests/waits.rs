@@ -205,7 +205,7 @@ fn a_wait_of_unknown_age_is_not_long_until_somebody_looked_on() {
     );
 }
 
-/// A look that has looked on for two seconds.
+/// An inspection that has looked on for two seconds.
 fn watched(process: &Process) -> Diagnosis {
     let evidence = Evidence {
         watched: Some(Duration::from_secs(2)),

@@ -47,7 +47,7 @@ pub struct Told {
 /// Something in a series.
 #[derive(Debug)]
 pub enum Entry {
-    /// A moment, with the memory that a look at it reads.
+    /// A moment, with the memory that an inspection of it reads.
     Moment(Moment, Arc<Pages>),
     /// What happened before the next.
     Told(Told),

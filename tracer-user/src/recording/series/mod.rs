@@ -40,7 +40,7 @@ pub struct Recorder<'l> {
 /// What a moment took.
 #[derive(Debug)]
 pub struct Taken {
-    /// The look whose pages were kept.
+    /// The inspection whose pages were kept.
     pub look: Inspection,
     /// How long the process was held still.
     pub held: Duration,
