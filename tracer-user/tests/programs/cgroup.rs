@@ -6,6 +6,8 @@ use std::{
     sync::atomic::{AtomicU32, Ordering},
 };
 
+use testing::trials::Need;
+
 /// Where hierarchies with a CPU controller are mounted: version 2, then version 1.
 const UNIFIED: &str = "/sys/fs/cgroup";
 const CPU: &str = "/sys/fs/cgroup/cpu";
@@ -16,9 +18,9 @@ const PERIOD_US: f64 = 100_000.0;
 pub(crate) struct CpuCgroup(PathBuf);
 
 impl CpuCgroup {
-    /// Whether this machine lets us make one.
-    pub(crate) fn possible() -> bool {
-        Self::new(1.0).is_ok()
+    /// Returns the need of a machine that lets us make one.
+    pub(crate) fn need() -> Need {
+        Need::Machine("a cgroup with a CPU limit", Self::new(1.0).is_ok())
     }
 
     /// One that allows `cpus`.
