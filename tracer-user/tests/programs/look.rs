@@ -9,17 +9,14 @@ use std::{
 };
 
 use serde_json::Value;
-use testing::{Result, process::Process, schema};
+use testing::{Result, cgroup::CpuCgroup, process::Process, schema};
 use tracer_user::{
     export::document::Document,
     finding::{Looker, Options},
     ids::Pid,
 };
 
-use crate::{
-    cgroup::CpuCgroup,
-    expectation::{Expectation, Header},
-};
+use crate::expectation::{Expectation, Header};
 
 /// The binary under test.
 const GOSTUCK: &str = env!("CARGO_BIN_EXE_gostuck");

@@ -1,7 +1,6 @@
 //! End to end: every program of `programs/` is built with real Go toolchains, run, and looked at by
 //! the real `gostuck`. What must be found stands in each program's header (see `expectation.rs`).
 
-mod cgroup;
 mod expectation;
 mod look;
 
@@ -10,6 +9,7 @@ use std::{num::NonZeroUsize, thread};
 use libtest_mimic::{Arguments, Trial};
 use testing::{
     Result,
+    cgroup::CpuCgroup,
     go::{self, Flavour, NEWEST, OLDEST, Toolchain},
     trials::{Need, trial},
 };
@@ -38,7 +38,8 @@ fn trials() -> Result<Vec<Trial>> {
             let title = format!("{name}, Go {}, {flavour}", toolchain.version);
             let mut needs = vec![Need::Root, Need::Go(toolchain.version)];
             if header.cpus.is_some() {
-                needs.push(cgroup::CpuCgroup::need());
+                let possible = CpuCgroup::possible();
+                needs.push(Need::Machine("a cgroup with a CPU limit", possible));
             }
             let (name, header) = (name.clone(), header.clone());
             trials.push(trial(&title, &needs, move || {

@@ -40,11 +40,22 @@ pub fn free_port() -> Result<u16> {
 }
 
 impl Daemon {
+    /// Starts `gostuck run` with short intervals, a budget that no test exceeds, and `arguments`.
+    ///
+    /// # Errors
+    /// When it does not listen in time.
+    pub fn run(gostuck: &str, arguments: &[&str]) -> Result<Self> {
+        let mut command = Command::new(gostuck);
+        command.args(["run", "--interval", "1s", "--budget", "50%"]);
+        command.args(arguments);
+        Self::start(command)
+    }
+
     /// Starts the daemon by `command`, to which the address to listen on is added, and waits until it
     /// listens. Its standard error is the log.
     ///
     /// # Errors
-    /// When it does not.
+    /// When it does not listen in time.
     pub fn start(mut command: Command) -> Result<Self> {
         let folder = tempfile::tempdir().map_err(|error| error.to_string())?;
         let log = folder.path().join("log");
@@ -74,6 +85,11 @@ impl Daemon {
         &self.process
     }
 
+    /// Returns its process, to end it.
+    pub fn process_mut(&mut self) -> &mut Process {
+        &mut self.process
+    }
+
     /// Returns its process id.
     pub fn pid(&self) -> u32 {
         self.process.pid()
@@ -89,10 +105,9 @@ impl Daemon {
         format!("127.0.0.1:{}", self.port)
     }
 
-    /// Returns what it has logged so far.
+    /// Returns what it has logged so far; nothing, if that is no text.
     pub fn log(&self) -> String {
-        let log = fs::read(&self.log).unwrap_or_default();
-        String::from_utf8_lossy(&log).into_owned()
+        fs::read_to_string(&self.log).unwrap_or_default()
     }
 
     /// Returns the body of its answer to a request for `path`, if that is no error.
@@ -119,6 +134,15 @@ impl Daemon {
         mode.as_str().map(str::to_owned)
     }
 
+    /// Returns what its list says of the process `pid`, once it has been inspected.
+    ///
+    /// # Errors
+    /// When it has not in time.
+    pub fn listed(&self, pid: u32) -> Result<Value> {
+        let inspected = |process: &Value| !process["last_look_seconds_ago"].is_null();
+        self.lists(pid, "its inspection", inspected)
+    }
+
     /// Waits until its list says of the process `pid` what `holds`, and returns that.
     ///
     /// # Errors
@@ -128,6 +152,13 @@ impl Daemon {
             Ok(self.process_of(pid).filter(&holds))
         });
         listed.map_err(|error| format!("{error}; it says {:?}", self.process_of(pid)))
+    }
+
+    /// Returns the value of the metric of this name, with labels if it has any.
+    pub fn value(&self, name: &str) -> Option<f64> {
+        let metrics = self.get("/metrics")?;
+        let mut lines = metrics.lines().filter_map(|line| line.rsplit_once(' '));
+        lines.find(|(this, _)| *this == name)?.1.parse().ok()
     }
 
     /// Returns the value of the metric whose name and labels start and end so.

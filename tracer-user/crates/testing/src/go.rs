@@ -193,6 +193,14 @@ pub fn program(toolchain: Toolchain, name: &str, flavour: Flavour) -> Result<Pat
     built(toolchain, &paths::programs().join(name), name, flavour)
 }
 
+/// Returns the program `name` below `programs/`, built by the newest Go.
+///
+/// # Errors
+/// What the compiler says.
+pub fn newest(name: &str, flavour: Flavour) -> Result<PathBuf> {
+    program(Toolchain::newest(), name, flavour)
+}
+
 /// Returns the program whose source is `source`, a folder or a file, built. `name` is what its file
 /// is called, and part of the name of nothing else.
 ///

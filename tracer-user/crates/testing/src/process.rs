@@ -1,11 +1,12 @@
 //! Processes that end with their test, also when that is killed.
 
 use std::{
+    ffi::OsStr,
     io::{BufRead as _, BufReader, Write as _},
     os::unix::process::CommandExt as _,
     path::Path,
-    process::{Child, ChildStdin, Command, ExitStatus, Stdio},
-    sync::mpsc::{self, Receiver},
+    process::{Child, ChildStdin, Command, ExitStatus, Output, Stdio},
+    sync::mpsc::{self, Receiver, RecvTimeoutError},
     thread,
     time::{Duration, Instant},
 };
@@ -40,10 +41,33 @@ impl Drop for Process {
 }
 
 /// Returns a command without standard input and errors.
-pub fn quiet(program: impl AsRef<std::ffi::OsStr>) -> Command {
+pub fn quiet(program: impl AsRef<OsStr>) -> Command {
     let mut command = Command::new(program);
     command.stdin(Stdio::null()).stderr(Stdio::null());
     command
+}
+
+/// Runs a command to its end.
+///
+/// # Errors
+/// When it cannot be started.
+pub fn output<A: AsRef<OsStr>>(program: &str, arguments: &[A]) -> Result<Output> {
+    let output = Command::new(program).args(arguments).output();
+    output.map_err(|error| format!("cannot run {program}: {error}"))
+}
+
+/// Returns what a command prints.
+///
+/// # Errors
+/// When it does not succeed.
+pub fn stdout<A: AsRef<OsStr>>(program: &str, arguments: &[A]) -> Result<String> {
+    let output = output(program, arguments)?;
+    if output.status.success() {
+        Ok(String::from_utf8_lossy(&output.stdout).into_owned())
+    } else {
+        let text = String::from_utf8_lossy(&output.stderr);
+        Err(format!("{program}: {}: {text}", output.status))
+    }
 }
 
 impl Process {
@@ -134,6 +158,22 @@ impl Process {
         let lines = self.lines.as_ref().ok_or("its output is not read")?;
         let line = lines.recv_timeout(wait::PATIENCE);
         line.map_err(|error| error.to_string())
+    }
+
+    /// Returns all lines that it prints from now on until it closes its output.
+    ///
+    /// # Errors
+    /// When it says nothing for a long time and does not close it.
+    pub fn rest(&mut self) -> Result<Vec<String>> {
+        let lines = self.lines.as_ref().ok_or("its output is not read")?;
+        let mut rest = Vec::new();
+        loop {
+            match lines.recv_timeout(wait::PATIENCE) {
+                Ok(line) => rest.push(line),
+                Err(RecvTimeoutError::Disconnected) => return Ok(rest),
+                Err(error) => return Err(format!("{error} after {rest:?}")),
+            }
+        }
     }
 
     /// Returns the lines that it printed before it was ready.

@@ -8,7 +8,7 @@ use std::{collections::BTreeSet, fmt};
 use libtest_mimic::{Failed, Trial};
 use nix::unistd::geteuid;
 
-use crate::{Result, go::Toolchain, paths};
+use crate::{Result, go::Toolchain, paths, times::Clock};
 
 /// What a test cannot do without.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
@@ -82,7 +82,12 @@ pub fn trial<O: Outcome>(
         [] => name.to_owned(),
         _ => format!("{name} (needs {})", missing.join(", ")),
     };
-    Trial::test(title, move || run().into_result()).with_ignored_flag(!missing.is_empty())
+    let clock_name = name.to_owned();
+    let timed = move || {
+        let _clock = Clock::start(clock_name);
+        run().into_result()
+    };
+    Trial::test(title, timed).with_ignored_flag(!missing.is_empty())
 }
 
 #[cfg(test)]
