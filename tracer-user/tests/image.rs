@@ -1,33 +1,87 @@
 //! What `image` reads out of real binaries, held against independent sources: the symbol table, the
 //! debug information, and the same program built differently.
 
-#[allow(
-    dead_code,
-    reason = "each test binary uses its own part of the shared module"
+#![allow(
+    clippy::unwrap_used,
+    reason = "a panic is how these tests fail, which are no `#[test]` functions"
 )]
-#[path = "support/go.rs"]
-mod go;
 
 use std::{path::Path, process::Command};
 
-use go::{Flavour, Toolchain};
+use libtest_mimic::Arguments;
 use object::{Object as _, ObjectSymbol as _};
+use testing::{
+    go::{self, Flavour, NEWEST, Toolchain},
+    trials::{Need, trial},
+};
 use tracer_user::{
     ids::ImageAddr,
     image::{Arch, Image, ImageError, LayoutSource, WaitReason},
 };
 
-fn toolchains() -> Vec<Toolchain> {
-    let found = go::installed();
-    assert!(
-        !found.is_empty(),
-        "no Go toolchain: run `cargo xtask setup --all-go`"
-    );
-    found
+/// A name, and what is checked with one toolchain.
+type Check = (&'static str, fn(Toolchain));
+
+/// What holds for the programs of each Go version.
+const OF_EACH: [Check; 6] = [
+    (
+        "a stripped image says the same as one with symbols",
+        a_stripped_image_says_the_same_as_one_with_symbols,
+    ),
+    (
+        "every function has a name a range and lines",
+        every_function_has_a_name_a_range_and_lines,
+    ),
+    (
+        "inlined calls are expanded with their own lines",
+        inlined_calls_are_expanded_with_their_own_lines,
+    ),
+    (
+        "wait reasons follow the numbering of each version",
+        wait_reasons_follow_the_numbering_of_each_version,
+    ),
+    (
+        "build information names version and settings",
+        build_information_names_version_and_settings,
+    ),
+    (
+        "the runtime tells the version where no build information does",
+        the_runtime_tells_the_version_where_no_build_information_does,
+    ),
+];
+
+fn main() {
+    let mut trials = Vec::new();
+    for toolchain in go::toolchains() {
+        let version = toolchain.version;
+        let needs = [Need::Go(version), Need::Program("strip")];
+        for (name, test) in OF_EACH {
+            let title = format!("{name}, Go {version}");
+            trials.push(trial(&title, &needs, move || test(toolchain)));
+        }
+    }
+    trials.extend([
+        trial(
+            "all that refers to a variable is found",
+            &[Need::Go(NEWEST), Need::Program("strip")],
+            all_that_refers_to_a_variable_is_found,
+        ),
+        trial(
+            "what is no Go program is refused with its name",
+            &[],
+            what_is_no_go_program_is_refused_with_its_name,
+        ),
+        trial(
+            "broken binaries are errors",
+            &[Need::Go(NEWEST)],
+            broken_binaries_are_errors,
+        ),
+    ]);
+    libtest_mimic::run(&Arguments::from_args(), trials).exit();
 }
 
-fn build(toolchain: &Toolchain, flavour: Flavour) -> std::path::PathBuf {
-    go::build(toolchain, "abba", flavour).unwrap_or_else(|error| panic!("{error}"))
+fn build(toolchain: Toolchain, flavour: Flavour) -> std::path::PathBuf {
+    go::program(toolchain, "abba", flavour).unwrap_or_else(|error| panic!("{error}"))
 }
 
 fn open(path: &Path) -> Image {
@@ -50,80 +104,65 @@ fn strip(path: &Path) -> std::path::PathBuf {
     stripped
 }
 
-#[test]
-fn a_stripped_image_says_the_same_as_one_with_symbols() {
-    for toolchain in toolchains() {
-        let path = build(&toolchain, Flavour::Plain);
-        let (whole, stripped) = (open(&path), open(&strip(&path)));
-        assert_eq!((whole.is_stripped(), stripped.is_stripped()), (false, true));
-        assert_eq!(
-            whole.layout_source(),
-            &LayoutSource::Dwarf,
-            "{}",
-            toolchain.version
-        );
-        assert_eq!(
-            stripped.layout_source(),
-            &LayoutSource::Table,
-            "{}",
-            toolchain.version
-        );
-        assert_eq!(whole.layout(), stripped.layout(), "{}", toolchain.version);
-        assert_eq!(whole.globals(), stripped.globals(), "{}", toolchain.version);
-    }
+fn a_stripped_image_says_the_same_as_one_with_symbols(toolchain: Toolchain) {
+    let path = build(toolchain, Flavour::Plain);
+    let (whole, stripped) = (open(&path), open(&strip(&path)));
+    assert_eq!((whole.is_stripped(), stripped.is_stripped()), (false, true));
+    assert_eq!(
+        whole.layout_source(),
+        &LayoutSource::Dwarf,
+        "{}",
+        toolchain.version
+    );
+    assert_eq!(
+        stripped.layout_source(),
+        &LayoutSource::Table,
+        "{}",
+        toolchain.version
+    );
+    assert_eq!(whole.layout(), stripped.layout(), "{}", toolchain.version);
+    assert_eq!(whole.globals(), stripped.globals(), "{}", toolchain.version);
 }
 
-#[test]
-fn every_function_has_a_name_a_range_and_lines() {
-    for toolchain in toolchains() {
-        for flavour in [Flavour::Stripped, Flavour::Pie] {
-            let image = open(&build(&toolchain, flavour));
-            assert_eq!(image.is_pie(), flavour == Flavour::Pie);
-            let [lock_both] = &image.functions_named("main.lockBoth")[..] else {
-                panic!("{}: main.lockBoth", toolchain.version)
-            };
-            assert_eq!(image.function_at(lock_both.entry).as_ref(), Some(lock_both));
-            let frames = image.symbolize(lock_both.entry, false);
-            assert!(frames[0].file.ends_with("abba/main.go"), "{frames:?}");
-            assert_eq!(frames[0].line, 15, "{frames:?}");
-            assert!(image.code(lock_both).is_some_and(|code| code.len() > 32));
-        }
-    }
-}
-
-#[test]
-fn inlined_calls_are_expanded_with_their_own_lines() {
-    for toolchain in toolchains() {
-        let image = open(&build(&toolchain, Flavour::Stripped));
+fn every_function_has_a_name_a_range_and_lines(toolchain: Toolchain) {
+    for flavour in [Flavour::Stripped, Flavour::Pie] {
+        let image = open(&build(toolchain, flavour));
+        assert_eq!(image.is_pie(), flavour == Flavour::Pie);
         let [lock_both] = &image.functions_named("main.lockBoth")[..] else {
-            panic!("main.lockBoth")
+            panic!("{}: main.lockBoth", toolchain.version)
         };
-        let inlined_lock = (lock_both.entry.0..lock_both.end.0)
-            .map(|pc| image.symbolize(ImageAddr(pc), false))
-            .find(|frames| frames.len() > 1 && frames[0].function.ends_with("(*Mutex).Lock"))
-            .unwrap_or_else(|| panic!("{}: no inlined Lock", toolchain.version));
-        let outermost = inlined_lock
-            .last()
-            .map(|frame| (&*frame.function, frame.inlined));
-        assert_eq!(outermost, Some(("main.lockBoth", false)));
-        assert!(
-            inlined_lock[0].file.ends_with("mutex.go"),
-            "{inlined_lock:?}"
-        );
+        assert_eq!(image.function_at(lock_both.entry).as_ref(), Some(lock_both));
+        let frames = image.symbolize(lock_both.entry, false);
+        assert!(frames[0].file.ends_with("abba/main.go"), "{frames:?}");
+        assert_eq!(frames[0].line, 15, "{frames:?}");
+        assert!(image.code(lock_both).is_some_and(|code| code.len() > 32));
     }
 }
 
-#[test]
-fn all_that_refers_to_a_variable_is_found() {
-    let Some(toolchain) = toolchains().pop() else {
-        return;
+fn inlined_calls_are_expanded_with_their_own_lines(toolchain: Toolchain) {
+    let image = open(&build(toolchain, Flavour::Stripped));
+    let [lock_both] = &image.functions_named("main.lockBoth")[..] else {
+        panic!("main.lockBoth")
     };
-    let path = go::build(&toolchain, "sentinel-rewritten", Flavour::Plain);
+    let inlined_lock = (lock_both.entry.0..lock_both.end.0)
+        .map(|pc| image.symbolize(ImageAddr(pc), false))
+        .find(|frames| frames.len() > 1 && frames[0].function.ends_with("(*Mutex).Lock"))
+        .unwrap_or_else(|| panic!("{}: no inlined Lock", toolchain.version));
+    let outermost = inlined_lock
+        .last()
+        .map(|frame| (&*frame.function, frame.inlined));
+    assert_eq!(outermost, Some(("main.lockBoth", false)));
+    assert!(
+        inlined_lock[0].file.ends_with("mutex.go"),
+        "{inlined_lock:?}"
+    );
+}
+
+fn all_that_refers_to_a_variable_is_found() {
+    let path = go::newest("sentinel-rewritten", Flavour::Plain);
     let path = path.unwrap_or_else(|error| panic!("{error}"));
     let image = open(&path);
-    if image.arch() != Arch::Amd64 {
-        return;
-    }
+    assert_eq!(image.arch(), Arch::Amd64);
     let file = std::fs::read(&path).unwrap();
     let elf = object::File::parse(&*file).unwrap();
     let references = |name: &str| {
@@ -149,53 +188,46 @@ fn all_that_refers_to_a_variable_is_found() {
     assert_eq!(open(&strip(&path)).variable_at(ImageAddr(0x50_0000)), None);
 }
 
-#[test]
-fn wait_reasons_follow_the_numbering_of_each_version() {
-    for toolchain in toolchains() {
-        let image = open(&build(&toolchain, Flavour::Stripped));
-        let number = |reason| {
-            image
-                .wait_reasons()
-                .find(|(_, r)| *r == reason)
-                .map(|(n, _)| n)
-        };
-        // runtime/runtime2.go: Go 1.25 and 1.26 renumbered.
-        let (sleep, select) = match toolchain.minor {
-            ..=24 => (19, 9),
-            25 => (20, 9),
-            _ => (14, 18),
-        };
-        assert_eq!(
-            number(WaitReason::Sleep),
-            Some(sleep),
-            "{}",
-            toolchain.version
-        );
-        assert_eq!(
-            number(WaitReason::Select),
-            Some(select),
-            "{}",
-            toolchain.version
-        );
-        assert_eq!(image.wait_reason(255), WaitReason::Unknown);
-    }
+fn wait_reasons_follow_the_numbering_of_each_version(toolchain: Toolchain) {
+    let image = open(&build(toolchain, Flavour::Stripped));
+    let number = |reason| {
+        image
+            .wait_reasons()
+            .find(|(_, r)| *r == reason)
+            .map(|(n, _)| n)
+    };
+    // runtime/runtime2.go: Go 1.25 and 1.26 renumbered.
+    let (sleep, select) = match toolchain.minor {
+        ..=24 => (19, 9),
+        25 => (20, 9),
+        _ => (14, 18),
+    };
+    assert_eq!(
+        number(WaitReason::Sleep),
+        Some(sleep),
+        "{}",
+        toolchain.version
+    );
+    assert_eq!(
+        number(WaitReason::Select),
+        Some(select),
+        "{}",
+        toolchain.version
+    );
+    assert_eq!(image.wait_reason(255), WaitReason::Unknown);
 }
 
-#[test]
-fn build_information_names_version_and_settings() {
-    for toolchain in toolchains() {
-        let image = open(&build(&toolchain, Flavour::Stripped));
-        assert_eq!(image.go_version().raw, format!("go{}", toolchain.version));
-        assert_eq!(image.build_info().setting("GOARCH"), Some("amd64"));
-        assert_eq!(
-            image.build_info().main_package,
-            "gostuck.example/programs/abba"
-        );
-        assert_eq!(image.arch(), Arch::Amd64);
-    }
+fn build_information_names_version_and_settings(toolchain: Toolchain) {
+    let image = open(&build(toolchain, Flavour::Stripped));
+    assert_eq!(image.go_version().raw, format!("go{}", toolchain.version));
+    assert_eq!(image.build_info().setting("GOARCH"), Some("amd64"));
+    assert_eq!(
+        image.build_info().main_package,
+        "gostuck.example/programs/abba"
+    );
+    assert_eq!(image.arch(), Arch::Amd64);
 }
 
-#[test]
 fn what_is_no_go_program_is_refused_with_its_name() {
     let error = Image::open(Path::new("/bin/sh")).unwrap_err();
     assert!(matches!(error, ImageError::NotGo { .. }), "{error}");
@@ -207,10 +239,9 @@ fn what_is_no_go_program_is_refused_with_its_name() {
 }
 
 /// Truncated and corrupted copies of a real binary: an error or an image, never a panic or a hang.
-#[test]
 fn broken_binaries_are_errors() {
-    let newest = toolchains().pop().expect("toolchains() is not empty");
-    let bytes = std::fs::read(build(&newest, Flavour::Stripped)).expect("built");
+    let newest = build(Toolchain::newest(), Flavour::Stripped);
+    let bytes = std::fs::read(newest).expect("built");
     let folder = tempfile::tempdir().expect("a folder");
     let path = folder.path().join("broken");
     let mut seed = 0x9e37_79b9_7f4a_7c15_u64;
@@ -262,14 +293,11 @@ fn without_build_info(path: &Path) -> std::path::PathBuf {
     changed
 }
 
-#[test]
-fn the_runtime_tells_the_version_where_no_build_information_does() {
-    for toolchain in toolchains() {
-        for flavour in [Flavour::Plain, Flavour::Stripped, Flavour::Pie] {
-            let path = build(&toolchain, flavour);
-            let (whole, changed) = (open(&path), open(&without_build_info(&path)));
-            assert_eq!(whole.go_version(), changed.go_version());
-            assert!(changed.build_info().settings.is_empty());
-        }
+fn the_runtime_tells_the_version_where_no_build_information_does(toolchain: Toolchain) {
+    for flavour in [Flavour::Plain, Flavour::Stripped, Flavour::Pie] {
+        let path = build(toolchain, flavour);
+        let (whole, changed) = (open(&path), open(&without_build_info(&path)));
+        assert_eq!(whole.go_version(), changed.go_version());
+        assert!(changed.build_info().settings.is_empty());
     }
 }

@@ -6,22 +6,19 @@
     reason = "a failed step of a test is a failed test"
 )]
 
-#[allow(
-    dead_code,
-    reason = "each test binary uses its own part of the shared module"
-)]
-#[path = "support/go.rs"]
-mod go;
-
 use std::{
     path::{Path, PathBuf},
     process::{Command, Output},
 };
 
-use go::{Flavour, Toolchain};
 use iced_x86::{
     Code, Decoder, DecoderOptions, FlowControl, Instruction, InstructionInfoFactory, OpAccess,
     Register,
+};
+use libtest_mimic::Arguments;
+use testing::{
+    go::{self, Flavour, Toolchain},
+    trials::{Need, trial},
 };
 use tracer_user::{
     ids::ImageAddr,
@@ -42,17 +39,37 @@ const NEEDED: [Register; 10] = [
     Register::R14,
 ];
 
-fn toolchains() -> Vec<Toolchain> {
-    let found = go::installed();
-    assert!(
-        !found.is_empty(),
-        "no Go toolchain: run `cargo xtask setup --all-go`"
-    );
-    found
+fn main() {
+    let of = |toolchain: Toolchain, name: &str, test: fn(Toolchain)| {
+        let version = toolchain.version;
+        let title = format!("{name}, Go {version}");
+        trial(&title, &[Need::Go(version)], move || test(toolchain))
+    };
+    let mut trials = Vec::new();
+    for toolchain in go::toolchains() {
+        trials.push(of(
+            toolchain,
+            "every call passes the site with its arguments",
+            every_call_passes_the_site_with_its_arguments,
+        ));
+    }
+    for toolchain in go::ends() {
+        trials.push(of(
+            toolchain,
+            "doctor prints the sites that are probed",
+            doctor_prints_the_sites_that_are_probed,
+        ));
+    }
+    trials.push(trial(
+        "doctor refuses what is no Go program",
+        &[],
+        doctor_refuses_what_is_no_go_program,
+    ));
+    libtest_mimic::run(&Arguments::from_args(), trials).exit();
 }
 
-fn build(toolchain: &Toolchain, flavour: Flavour) -> PathBuf {
-    go::build(toolchain, "abba", flavour).unwrap_or_else(|error| panic!("{error}"))
+fn build(toolchain: Toolchain, flavour: Flavour) -> PathBuf {
+    go::program(toolchain, "abba", flavour).unwrap_or_else(|error| panic!("{error}"))
 }
 
 fn open(path: &Path) -> Image {
@@ -164,18 +181,15 @@ fn check(image: &Image, name: &str, site: ProbeSite, what: &str) {
     assert!(grows, "{what}: {stack_check} does not grow the stack");
 }
 
-#[test]
-fn every_call_passes_the_site_with_its_arguments() {
-    for toolchain in toolchains() {
-        for flavour in [Flavour::Stripped, Flavour::Pie] {
-            let image = open(&build(&toolchain, flavour));
-            for (name, site) in sites(&image) {
-                let what = format!("Go {} {flavour}, {name}", toolchain.version);
-                // Go 1.21 was the first to save the frame pointer by a push (`obj6.go`).
-                let has_push = toolchain.minor >= 21;
-                assert_eq!(site.kind == SiteKind::Push, has_push, "{what}");
-                check(&image, name, site, &what);
-            }
+fn every_call_passes_the_site_with_its_arguments(toolchain: Toolchain) {
+    for flavour in [Flavour::Stripped, Flavour::Pie] {
+        let image = open(&build(toolchain, flavour));
+        for (name, site) in sites(&image) {
+            let what = format!("Go {} {flavour}, {name}", toolchain.version);
+            // Go 1.21 was the first to save the frame pointer by a push (`obj6.go`).
+            let has_push = toolchain.minor >= 21;
+            assert_eq!(site.kind == SiteKind::Push, has_push, "{what}");
+            check(&image, name, site, &what);
         }
     }
 }
@@ -196,42 +210,37 @@ fn spelled(kind: SiteKind) -> &'static str {
     }
 }
 
-#[test]
-fn doctor_prints_the_sites_that_are_probed() {
-    let toolchains = toolchains();
-    for toolchain in [toolchains.first().unwrap(), toolchains.last().unwrap()] {
-        let path = build(toolchain, Flavour::Stripped);
-        let expected = sites(&open(&path)).map(|(name, site)| {
-            let offset = site.offset.to_string();
-            [name.to_owned(), offset, spelled(site.kind).to_owned()]
-        });
+fn doctor_prints_the_sites_that_are_probed(toolchain: Toolchain) {
+    let path = build(toolchain, Flavour::Stripped);
+    let expected = sites(&open(&path)).map(|(name, site)| {
+        let offset = site.offset.to_string();
+        [name.to_owned(), offset, spelled(site.kind).to_owned()]
+    });
 
-        let said = doctor(&[], &path);
-        let text = String::from_utf8(said.stdout).unwrap();
-        assert!(said.status.success(), "{text}");
-        let lines = text.lines().filter(|line| line.starts_with("runtime."));
-        let printed: Vec<Vec<String>> = lines
-            .map(|line| {
-                let columns = line.split("  ").map(str::trim);
-                let filled = columns.filter(|column| !column.is_empty());
-                filled.map(str::to_owned).collect()
-            })
-            .collect();
-        assert_eq!(printed, expected, "{text}");
-        assert!(text.starts_with(&format!("{}: go{}", path.display(), toolchain.version)));
+    let said = doctor(&[], &path);
+    let text = String::from_utf8(said.stdout).unwrap();
+    assert!(said.status.success(), "{text}");
+    let lines = text.lines().filter(|line| line.starts_with("runtime."));
+    let printed: Vec<Vec<String>> = lines
+        .map(|line| {
+            let columns = line.split("  ").map(str::trim);
+            let filled = columns.filter(|column| !column.is_empty());
+            filled.map(str::to_owned).collect()
+        })
+        .collect();
+    assert_eq!(printed, expected, "{text}");
+    assert!(text.starts_with(&format!("{}: go{}", path.display(), toolchain.version)));
 
-        let said = doctor(&["--format", "json"], &path);
-        let choices: serde_json::Value = serde_json::from_slice(&said.stdout).unwrap();
-        for (at, [function, offset, instruction]) in expected.iter().enumerate() {
-            let choice = &choices[at];
-            assert_eq!(choice["function"], **function, "{choices:#}");
-            assert_eq!(choice["offset"], **offset, "{choices:#}");
-            assert_eq!(choice["instruction"], **instruction, "{choices:#}");
-        }
+    let said = doctor(&["--format", "json"], &path);
+    let choices: serde_json::Value = serde_json::from_slice(&said.stdout).unwrap();
+    for (at, [function, offset, instruction]) in expected.iter().enumerate() {
+        let choice = &choices[at];
+        assert_eq!(choice["function"], **function, "{choices:#}");
+        assert_eq!(choice["offset"], **offset, "{choices:#}");
+        assert_eq!(choice["instruction"], **instruction, "{choices:#}");
     }
 }
 
-#[test]
 fn doctor_refuses_what_is_no_go_program() {
     for file in ["/bin/sh", env!("CARGO_MANIFEST_PATH"), "/nonexistent"] {
         let said = doctor(&[], Path::new(file));

@@ -8,6 +8,7 @@ use std::{
 };
 
 use anyhow::{Context as _, Result, anyhow, ensure};
+use testing::go::{self, NEWEST};
 
 use crate::{
     command::{self, is_root, step},
@@ -60,13 +61,10 @@ fn build_gostuck() -> Result<PathBuf> {
 }
 
 fn build_server() -> Result<PathBuf> {
-    setup::go_toolchain(setup::DEFAULT_GO)?;
+    setup::go_toolchain(NEWEST)?;
     let program = paths::target().join("programs/demo-server");
-    let mut go = Command::new(paths::go(setup::DEFAULT_GO)?);
-    go.current_dir(paths::workspace().join("programs"))
-        .env("GOTOOLCHAIN", "local")
-        .env("CGO_ENABLED", "0")
-        .args(["build", "-ldflags=-s -w", "-o"])
+    let mut go = go::command(NEWEST, &testing::paths::programs());
+    go.args(["build", "-ldflags=-s -w", "-o"])
         .arg(&program)
         .arg("./demo-server");
     command::run(&mut go)?;

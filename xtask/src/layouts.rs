@@ -1,9 +1,8 @@
 //! `tracer-user/crates/image/layouts/layouts.json`, generated from the debug information of real toolchains.
 
-use std::process::Command;
-
 use anyhow::Result;
 use clap::Args;
+use testing::go;
 
 use crate::{command, paths, setup};
 
@@ -16,9 +15,7 @@ pub(crate) struct Options {
 }
 
 pub(crate) fn run(options: &Options) -> Result<()> {
-    let known = setup::GO_VERSIONS
-        .iter()
-        .map(|version| (*version).to_owned());
+    let known = go::VERSIONS.into_iter().map(str::to_owned);
     let versions = if options.versions.is_empty() {
         known.collect()
     } else {
@@ -29,10 +26,7 @@ pub(crate) fn run(options: &Options) -> Result<()> {
     for version in &versions {
         setup::go_toolchain(version)?;
         let binary = root.join("target/layouts").join(version);
-        let mut go = Command::new(paths::go(version)?);
-        go.current_dir(root.join("programs"))
-            .env("GOTOOLCHAIN", "local")
-            .env("CGO_ENABLED", "0");
+        let mut go = go::command(version, &root.join("programs"));
         command::run(go.args(["build", "-o"]).arg(&binary).arg("./abba"))?;
         binaries.push(binary);
     }

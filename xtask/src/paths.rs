@@ -6,6 +6,7 @@ use std::{
 };
 
 use anyhow::{Context as _, Result};
+pub(crate) use testing::paths::on_path;
 
 /// The root of the checkout.
 pub(crate) fn workspace() -> &'static Path {
@@ -21,24 +22,12 @@ pub(crate) fn target() -> PathBuf {
     }
 }
 
-/// `${XDG_CACHE_HOME:-$HOME/.cache}/gostuck`: installed tools, shared by all checkouts of a user.
+/// Where tools are installed, for all checkouts of a user.
 pub(crate) fn cache() -> Result<PathBuf> {
-    let base = match env::var_os("XDG_CACHE_HOME").filter(|dir| !dir.is_empty()) {
-        Some(dir) => PathBuf::from(dir),
-        None => PathBuf::from(env::var_os("HOME").context("HOME is not set")?).join(".cache"),
-    };
-    Ok(base.join("gostuck"))
+    testing::paths::cache().context("neither XDG_CACHE_HOME nor HOME is set")
 }
 
 /// The Go command of an installed toolchain.
 pub(crate) fn go(version: &str) -> Result<PathBuf> {
-    Ok(cache()?.join("go").join(version).join("go/bin/go"))
-}
-
-/// The first file called `name` on PATH.
-pub(crate) fn on_path(name: &str) -> Option<PathBuf> {
-    let path = env::var_os("PATH")?;
-    env::split_paths(&path)
-        .map(|dir| dir.join(name))
-        .find(|file| file.is_file())
+    testing::paths::go(version).context("neither XDG_CACHE_HOME nor HOME is set")
 }

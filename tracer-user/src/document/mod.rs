@@ -10,9 +10,6 @@ pub mod example;
 mod finding;
 mod frame;
 mod goroutine;
-#[cfg(test)]
-#[path = "../../tests/support/json_schema.rs"]
-pub mod json_schema;
 mod object;
 mod overview;
 mod process;
@@ -164,8 +161,9 @@ fn process_of(look: &Inspection, clock: &Clock) -> Process {
 #[cfg(test)]
 mod tests {
     use serde_json::{Value, json};
+    use testing::schema::violations;
 
-    use super::{example, json_schema::violations};
+    use super::example;
 
     fn document() -> Value {
         serde_json::to_value(example::document()).unwrap()

@@ -308,8 +308,9 @@ fn objects(
 #[cfg(test)]
 mod tests {
     use serde_json::{Value, json};
+    use testing::schema::violations;
 
-    use super::super::{example, json_schema::violations};
+    use super::super::example;
     use ids::Goid;
 
     #[test]

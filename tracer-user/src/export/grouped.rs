@@ -82,8 +82,9 @@ fn describe(id: usize, group: &Group<'_>) -> Option<StackGroup> {
 #[cfg(test)]
 mod tests {
     use serde_json::Value;
+    use testing::schema::violations;
 
-    use crate::document::{example, json_schema::violations};
+    use crate::document::example;
 
     #[test]
     fn it_follows_the_schema_and_refers_each_goroutine_to_its_stack() {

@@ -2,48 +2,83 @@
 //! the daemon and fires the alert, and a real Alertmanager sends it, under the process's name; also
 //! when the program is gone by the time of the scrape.
 
-#[allow(
-    dead_code,
-    reason = "each test binary uses its own part of the shared module"
-)]
-#[path = "../support/go.rs"]
-mod go;
 mod servers;
 mod webhook;
 
 use std::{
     fs,
     io::Write as _,
-    path::{Path, PathBuf},
+    path::Path,
     process::{Command, Stdio},
     thread,
     time::{Duration, Instant},
 };
 
-use servers::{Running, get, on_path, start, start_server, wait_for};
+use libtest_mimic::Arguments;
+use testing::{
+    daemon::Daemon,
+    go::{Flavour, NEWEST, newest},
+    paths,
+    process::Process,
+    trials::{Need, trial},
+    wait::for_some,
+};
+
+use servers::start_server;
 use webhook::Webhook;
+
+fn main() {
+    let needs = [
+        Need::Root,
+        Need::Go(NEWEST),
+        Need::Program("prometheus"),
+        Need::Program("prometheus-alertmanager"),
+    ];
+    let trials = vec![
+        trial(
+            "a deadlock fires an alert that names the process and resolves",
+            &needs,
+            a_deadlock_fires_an_alert_that_names_the_process_and_resolves,
+        ),
+        trial(
+            "a deadlocked process that is killed before the scrape fires the alert once",
+            &needs,
+            a_deadlocked_process_that_is_killed_before_the_scrape_fires_the_alert_once,
+        ),
+        trial(
+            "promtool likes the metrics",
+            &[Need::Root, Need::Program("promtool")],
+            promtool_likes_the_metrics,
+        ),
+    ];
+    libtest_mimic::run(&Arguments::from_args(), trials).exit();
+}
+
+/// What `look` finds at last.
+fn wait_for<T>(what: &str, mut look: impl FnMut() -> Option<T>) -> T {
+    for_some(what, || Ok(look())).unwrap_or_else(|error| panic!("{error}"))
+}
+
+/// The daemon, which follows every Go process of the machine.
+fn daemon() -> Daemon {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_gostuck"));
+    command.arg("run");
+    Daemon::start(command).expect("the daemon")
+}
 
 /// Daemon, Alertmanager and Prometheus, until the test ends.
 struct Monitoring {
     folder: tempfile::TempDir,
     webhook: Webhook,
-    daemon_port: u16,
+    daemon: Daemon,
     alertmanager_port: u16,
-    servers: Vec<Running>,
+    servers: Vec<Process>,
 }
 
 impl Monitoring {
-    /// Starts the daemon, which follows every Go process of the machine, and Alertmanager.
+    /// Starts the daemon and Alertmanager.
     fn start() -> Self {
         let folder = tempfile::tempdir().expect("a folder");
-        let (daemon, daemon_port) = start_server(
-            env!("CARGO_BIN_EXE_gostuck"),
-            |port| {
-                let listen = format!("127.0.0.1:{port}");
-                ["run", "--listen", &listen].map(str::to_owned).into()
-            },
-            Some(&folder.path().join("log")),
-        );
         let (webhook, webhook_port) = Webhook::listen();
         let config = write(
             &folder.path().join("alertmanager.yml"),
@@ -52,24 +87,20 @@ impl Monitoring {
                  receivers: [{{name: pager, webhook_configs: [{{url: 'http://127.0.0.1:{webhook_port}/'}}]}}]\n"
             ),
         );
-        let (alertmanager, alertmanager_port) = start_server(
-            "prometheus-alertmanager",
-            |port| {
-                vec![
-                    format!("--config.file={config}"),
-                    format!("--storage.path={}", folder.path().join("alerts").display()),
-                    format!("--web.listen-address=127.0.0.1:{port}"),
-                    "--cluster.listen-address=".into(),
-                ]
-            },
-            None,
-        );
+        let (alertmanager, alertmanager_port) = start_server("prometheus-alertmanager", |port| {
+            vec![
+                format!("--config.file={config}"),
+                format!("--storage.path={}", folder.path().join("alerts").display()),
+                format!("--web.listen-address=127.0.0.1:{port}"),
+                "--cluster.listen-address=".into(),
+            ]
+        });
         Self {
             folder,
             webhook,
-            daemon_port,
+            daemon: daemon(),
             alertmanager_port,
-            servers: vec![daemon, alertmanager],
+            servers: vec![alertmanager],
         }
     }
 
@@ -77,7 +108,7 @@ impl Monitoring {
     fn scrape(&mut self, rules: &str, interval: &str) {
         let path = self.folder.path();
         let rules = write(&path.join("rules.yml"), rules);
-        let (daemon, alertmanager) = (self.daemon_port, self.alertmanager_port);
+        let (daemon, alertmanager) = (self.daemon.port(), self.alertmanager_port);
         let config = write(
             &path.join("prometheus.yml"),
             &format!(
@@ -87,17 +118,13 @@ impl Monitoring {
                  alerting: {{alertmanagers: [{{static_configs: [{{targets: ['127.0.0.1:{alertmanager}']}}]}}]}}\n"
             ),
         );
-        let (prometheus, _) = start_server(
-            "prometheus",
-            |port| {
-                vec![
-                    format!("--config.file={config}"),
-                    format!("--storage.tsdb.path={}", path.join("data").display()),
-                    format!("--web.listen-address=127.0.0.1:{port}"),
-                ]
-            },
-            None,
-        );
+        let (prometheus, _) = start_server("prometheus", |port| {
+            vec![
+                format!("--config.file={config}"),
+                format!("--storage.tsdb.path={}", path.join("data").display()),
+                format!("--web.listen-address=127.0.0.1:{port}"),
+            ]
+        });
         self.servers.push(prometheus);
     }
 
@@ -111,7 +138,7 @@ impl Monitoring {
 
     /// What the daemon's log says of a process: the first line about it with `what`.
     fn logged(&self, pid: &str, what: &str) -> Option<String> {
-        let log = fs::read_to_string(self.folder.path().join("log")).expect("the daemon's log");
+        let log = self.daemon.log();
         let pid = format!(" pid={pid} ");
         let mut lines = log.lines();
         let line = lines.find(|line| line.contains(&pid) && line.contains(what));
@@ -127,46 +154,23 @@ fn write(path: &Path, text: &str) -> String {
 
 /// The rules as shipped.
 fn rules() -> String {
-    let shipped =
-        Path::new(env!("CARGO_MANIFEST_DIR")).join("../deploy/prometheus/gostuck.rules.yml");
+    let shipped = paths::workspace().join("deploy/prometheus/gostuck.rules.yml");
     fs::read_to_string(shipped).expect("the shipped rules")
 }
 
-/// Whether everything that a test needs is there.
-fn can_run(test: &str) -> bool {
-    let able = nix::unistd::geteuid().is_root()
-        && on_path("prometheus")
-        && on_path("prometheus-alertmanager");
-    assert!(
-        able || std::env::var_os("CI").is_none(),
-        "CI must have root, Prometheus and Alertmanager"
-    );
-    if !able {
-        println!("test {test} ... ignored, needs root, prometheus and prometheus-alertmanager");
-    }
-    able
+/// Starts a program in which two goroutines wait for each other's locks as soon as it runs.
+fn deadlocking() -> Process {
+    let program = newest("abba", Flavour::Stripped).expect("the program");
+    Process::run(&program).expect("the program runs")
 }
 
-/// A program in which two goroutines wait for each other's locks as soon as it runs.
-fn deadlocking() -> PathBuf {
-    let toolchain = go::installed()
-        .pop()
-        .expect("a Go toolchain: run `cargo xtask setup`");
-    go::build(&toolchain, "abba", go::Flavour::Stripped).expect("the program builds")
-}
-
-#[test]
 fn a_deadlock_fires_an_alert_that_names_the_process_and_resolves() {
-    if !can_run("a_deadlock_fires_an_alert_that_names_the_process_and_resolves") {
-        return;
-    }
-    let program = deadlocking();
     // A test cannot wait for as long as an alert stands.
     let impatient = rules().replace("[5m]", "[5s]").replace("15 * 60", "5");
     let mut monitoring = Monitoring::start();
     monitoring.scrape(&impatient, "1s");
-    let mut target = start(&program.display().to_string(), &[], None);
-    let pid = target.0.id().to_string();
+    let mut target = deadlocking();
+    let pid = target.pid().to_string();
     let alert = wait_for("the alert", || {
         monitoring.webhook.about(&pid).into_iter().next()
     });
@@ -179,22 +183,16 @@ fn a_deadlock_fires_an_alert_that_names_the_process_and_resolves() {
     assert!(summary.starts_with("Deadlock in "), "{summary}");
     assert!(summary.contains(&format!("(pid {pid})")), "{summary}");
 
-    target.0.kill().expect("the program is ours");
-    target.0.wait().expect("it ends");
+    target.kill().expect("the program is ours");
     wait_for("the alert's end", || {
         monitoring.sent(&pid, "resolved").pop()
     });
 }
 
-#[test]
 fn a_deadlocked_process_that_is_killed_before_the_scrape_fires_the_alert_once() {
-    if !can_run("a_deadlocked_process_that_is_killed_before_the_scrape_fires_the_alert_once") {
-        return;
-    }
-    let program = deadlocking();
     let mut monitoring = Monitoring::start();
-    let mut target = start(&program.display().to_string(), &[], None);
-    let pid = target.0.id().to_string();
+    let mut target = deadlocking();
+    let pid = target.pid().to_string();
     let locked_up = Instant::now();
     let found = wait_for("the finding", || monitoring.logged(&pid, "found: "));
     for part in [
@@ -208,8 +206,7 @@ fn a_deadlocked_process_that_is_killed_before_the_scrape_fires_the_alert_once() 
     // As a liveness check does it.
     let killed_after = Duration::from_secs(20);
     thread::sleep(killed_after.saturating_sub(locked_up.elapsed()));
-    target.0.kill().expect("the program is ours");
-    target.0.wait().expect("it ends");
+    target.kill().expect("the program is ours");
     wait_for("the process's end", || {
         monitoring.logged(&pid, "ended with its process: ")
     });
@@ -223,23 +220,10 @@ fn a_deadlocked_process_that_is_killed_before_the_scrape_fires_the_alert_once() 
     assert!(monitoring.sent(&pid, "resolved").is_empty());
 }
 
-#[test]
 fn promtool_likes_the_metrics() {
-    if !nix::unistd::geteuid().is_root() || !on_path("promtool") {
-        assert!(
-            std::env::var_os("CI").is_none(),
-            "CI must have root and promtool"
-        );
-        println!("test promtool_likes_the_metrics ... ignored, needs root and promtool");
-        return;
-    }
-    let (_daemon, port) = start_server(
-        env!("CARGO_BIN_EXE_gostuck"),
-        |port| vec!["run".into(), "--listen".into(), format!("127.0.0.1:{port}")],
-        None,
-    );
-    wait_for("readiness", || get(port, "/readyz"));
-    let metrics = wait_for("metrics", || get(port, "/metrics"));
+    let daemon = daemon();
+    wait_for("readiness", || daemon.get("/readyz"));
+    let metrics = wait_for("metrics", || daemon.get("/metrics"));
     assert!(metrics.contains("gostuck_build_info"), "{metrics}");
     let mut promtool = Command::new("promtool")
         .args(["check", "metrics"])

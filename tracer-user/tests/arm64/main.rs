@@ -4,12 +4,13 @@
 
 mod calls;
 
-#[path = "../support/go.rs"]
-#[allow(dead_code, reason = "shared with tests that need more of it")]
-mod go;
-
 use std::{collections::BTreeMap, path::Path, sync::Arc};
 
+use libtest_mimic::Arguments;
+use testing::{
+    go::{self, Flavour, NEWEST, Toolchain},
+    trials::{Need, trial},
+};
 use tracer_user::{
     holders::{Analyzer, Certainty, ReleaseKind},
     ids::{Goid, ImageAddr, LoadBias, Pid, TargetAddr},
@@ -17,8 +18,6 @@ use tracer_user::{
     memory::{Memory, ReadError},
     snapshot::{Goroutine, InnermostPc, Motion, Stack, StackFrame, Status, Target, WaitSince},
 };
-
-use go::Flavour;
 
 /// The programs, below `programs/`.
 const PROGRAMS: [&str; 5] = [
@@ -40,42 +39,46 @@ type Release = (ReleaseKind, String, String, u32);
 /// What is released after each place, and how surely.
 type Found = BTreeMap<Place, BTreeMap<Release, Certainty>>;
 
-#[test]
-fn the_same_is_released_as_on_amd64() {
-    let mut toolchains = go::installed();
-    if std::env::var_os("GOSTUCK_HOLDERS_ALL").is_none() && toolchains.len() > 1 {
-        // The newest: the others are built on request.
-        toolchains.drain(..toolchains.len() - 1);
-    }
-    assert!(!toolchains.is_empty(), "run `cargo xtask setup`");
-    for toolchain in &toolchains {
-        let version = &toolchain.version;
-        let (mut releasing, mut less_sure) = (0, Vec::new());
-        for program in PROGRAMS {
-            let [amd64, arm64] = [Flavour::Plain, Flavour::Arm64].map(|flavour| {
-                let file = go::build(toolchain, program, flavour).expect("a program");
-                releases(&file)
-            });
-            for (place, expected) in &amd64 {
-                let found = arm64.get(place);
-                let same = found.is_some_and(|found| found.keys().eq(expected.keys()));
-                let told = format!("{program}, Go {version}: {place:?}: {expected:?}, {found:?}");
-                assert!(same, "{told}");
-                if found != Some(expected) {
-                    less_sure.push(told);
-                }
+fn main() {
+    let all = std::env::var_os("GOSTUCK_HOLDERS_ALL").is_some();
+    // The newest: the others are tried on request.
+    let toolchains = go::toolchains().filter(|of| all || of.version == NEWEST);
+    let trials = toolchains.map(|toolchain| {
+        let name = format!("the same is released as on amd64, Go {}", toolchain.version);
+        trial(&name, &[Need::Go(toolchain.version)], move || {
+            the_same_is_released_as_on_amd64(toolchain);
+        })
+    });
+    libtest_mimic::run(&Arguments::from_args(), trials.collect()).exit();
+}
+
+fn the_same_is_released_as_on_amd64(toolchain: Toolchain) {
+    let version = toolchain.version;
+    let (mut releasing, mut less_sure) = (0, Vec::new());
+    for program in PROGRAMS {
+        let [amd64, arm64] = [Flavour::Plain, Flavour::Arm64].map(|flavour| {
+            let file = go::program(toolchain, program, flavour).expect("a program");
+            releases(&file)
+        });
+        for (place, expected) in &amd64 {
+            let found = arm64.get(place);
+            let same = found.is_some_and(|found| found.keys().eq(expected.keys()));
+            let told = format!("{program}, Go {version}: {place:?}: {expected:?}, {found:?}");
+            assert!(same, "{told}");
+            if found != Some(expected) {
+                less_sure.push(told);
             }
-            releasing += amd64.values().filter(|found| !found.is_empty()).count();
         }
-        println!("Go {version}: {releasing} places before a release");
-        assert!(releasing > 50, "Go {version}: only {releasing} places");
-        // Where a loop is entered can differ, and with it which rounds are told apart.
-        assert!(
-            less_sure.len() * 50 <= releasing,
-            "{}",
-            less_sure.join("\n")
-        );
+        releasing += amd64.values().filter(|found| !found.is_empty()).count();
     }
+    println!("Go {version}: {releasing} places before a release");
+    assert!(releasing > 50, "Go {version}: only {releasing} places");
+    // Where a loop is entered can differ, and with it which rounds are told apart.
+    assert!(
+        less_sure.len() * 50 <= releasing,
+        "{}",
+        less_sure.join("\n")
+    );
 }
 
 /// What is released after each place of the program's own functions.

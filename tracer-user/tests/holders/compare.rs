@@ -1,14 +1,9 @@
 //! Runs a program that says who holds what, and compares.
 
-use std::{
-    collections::BTreeMap,
-    io::{BufRead as _, BufReader},
-    path::{Path, PathBuf},
-    process::{Child, Command, Stdio},
-    sync::Arc,
-};
+use std::{collections::BTreeMap, path::Path, sync::Arc};
 
 use rustc_hash::FxHashMap;
+use testing::process;
 use tracer_user::{
     holders::{Analyzer, LockHolders, Locks, PendingRelease, holders},
     ids::{Goid, Pid, TargetAddr},
@@ -39,78 +34,15 @@ pub(crate) struct Score {
     pub(crate) wrong: Vec<String>,
 }
 
-/// Go's toolchains that are installed, by version, oldest first.
-pub(crate) fn toolchains() -> Vec<(String, PathBuf)> {
-    let cache = std::env::var_os("XDG_CACHE_HOME")
-        .filter(|dir| !dir.is_empty())
-        .map(PathBuf::from)
-        .or_else(|| Some(PathBuf::from(std::env::var_os("HOME")?).join(".cache")));
-    let mut found: Vec<(String, PathBuf)> = cache
-        .and_then(|dir| std::fs::read_dir(dir.join("gostuck/go")).ok())
-        .into_iter()
-        .flatten()
-        .filter_map(|entry| {
-            let path = entry.ok()?.path();
-            let version = path.file_name()?.to_str()?.to_owned();
-            let go = path.join("go/bin/go");
-            go.is_file().then_some((version, go))
-        })
-        .collect();
-    found.sort();
-    found
-}
-
-/// Builds the package in `folder`.
-pub(crate) fn build(go: &Path, folder: &Path, flags: &[&str], name: &str) -> PathBuf {
-    let work = Path::new(env!("CARGO_TARGET_TMPDIR")).join("holders");
-    let program = work.join(name);
-    let status = Command::new(go)
-        .current_dir(folder)
-        .env("GOTOOLCHAIN", "local")
-        .env("GOFLAGS", "-mod=mod")
-        .env(
-            "GOCACHE",
-            Path::new(env!("CARGO_TARGET_TMPDIR")).join("programs/cache"),
-        )
-        .env("CGO_ENABLED", "0")
-        .arg("build")
-        .args(flags)
-        .arg("-o")
-        .arg(&program)
-        .arg(".")
-        .status()
-        .expect("go runs");
-    assert!(status.success(), "{name} does not build");
-    program
-}
-
-pub(crate) struct Running(pub(crate) Child);
-
-impl Drop for Running {
-    fn drop(&mut self) {
-        let _ = self.0.kill();
-        let _ = self.0.wait();
-    }
-}
-
 /// Runs `program`, reads what it says, and compares that with what the analysis finds.
 pub(crate) fn score(program: &Path) -> Score {
-    let child = Command::new(program)
-        .stdout(Stdio::piped())
-        .stderr(Stdio::null())
-        .spawn()
-        .expect("the program starts");
-    let mut running = Running(child);
-    let output = running.0.stdout.take().expect("a pipe");
-    let mut facts = Vec::new();
-    for line in BufReader::new(output).lines() {
-        let line = line.expect("text");
-        if line == "READY" {
-            break;
-        }
-        facts.extend(fact(&line));
-    }
-    compare(running.0.id(), &facts)
+    let running = process::Process::run(program).expect("the program starts");
+    let facts: Vec<Fact> = running
+        .said()
+        .iter()
+        .filter_map(|line| fact(line))
+        .collect();
+    compare(running.pid(), &facts)
 }
 
 fn fact(line: &str) -> Option<Fact> {

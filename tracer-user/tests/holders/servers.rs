@@ -1,18 +1,18 @@
 //! Servers whose handlers lock each other out: who holds the locks is found, and few of the many
 //! goroutines that wait have to be followed.
 
-use std::{
-    io::{BufRead as _, BufReader},
-    path::Path,
-    process::{Command, Stdio},
-};
+use std::process::Command;
 
+use testing::{
+    go::{self, Flavour, Toolchain},
+    process::Process,
+};
 use tracer_user::{
     holders::{Locks, holders},
     snapshot::{ObjectKind, Snapshot},
 };
 
-use crate::compare::{self, Running};
+use crate::compare;
 
 /// Requests that wait.
 const REQUESTS: &str = "200";
@@ -21,18 +21,15 @@ const MAX_FOLLOWED: usize = 60;
 /// Likewise when they stand there still.
 const MAX_FOLLOWED_AGAIN: usize = 5;
 
-/// Starts the server `kind` of programs/bench/servers, and checks what is found in it.
-pub(crate) fn check(go: &Path, version: &str) {
-    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../programs/bench/servers");
-    let program = compare::build(go, &folder, &[], &format!("servers-{version}"));
+/// Starts each kind of server of programs/bench/servers, and checks what is found in it.
+pub(crate) fn check(toolchain: Toolchain) {
+    let program = go::program(toolchain, "bench/servers", Flavour::Plain);
+    let program = program.expect("a server");
     for kind in ["http", "http2", "proxy", "sql"] {
         let mut command = Command::new(&program);
-        command.args([kind, REQUESTS]).stdout(Stdio::piped());
-        let mut running = Running(command.spawn().expect("the server starts"));
-        let output = running.0.stdout.take().expect("a pipe");
-        let ready = BufReader::new(output).lines().next();
-        assert_eq!(ready.expect("a line").expect("text"), "READY");
-        found(running.0.id(), &format!("{kind}, Go {version}"));
+        let running = Process::ready(command.args([kind, REQUESTS])).expect("the server starts");
+        let what = format!("{kind}, Go {}", toolchain.version);
+        found(running.pid(), &what);
     }
 }
 

@@ -12,11 +12,17 @@ use std::{
 
 use libtest_mimic::Trial;
 use tempfile::TempDir;
+use testing::{
+    Result,
+    daemon::Daemon,
+    go::{Flavour, newest},
+    process::{Process, quiet},
+    wait::for_some,
+};
 
 use crate::{
-    go::Flavour,
+    GOSTUCK,
     hanging::{daemon, ends, is_proven},
-    running::{Daemon, GOSTUCK, Running, built, dying_with_us, wait_for},
     trial,
 };
 
@@ -37,14 +43,14 @@ pub(crate) fn trials() -> Vec<Trial> {
 }
 
 /// A folder that other users can read, too.
-fn folder() -> Result<TempDir, String> {
+fn folder() -> Result<TempDir> {
     let folder = tempfile::tempdir().map_err(|error| error.to_string())?;
     let open = fs::set_permissions(folder.path(), Permissions::from_mode(0o755));
     open.map_err(|error| error.to_string()).map(|()| folder)
 }
 
 /// A copy of `program`, which is another one to the kernel.
-fn copy(program: &Path, to: PathBuf) -> Result<PathBuf, String> {
+fn copy(program: &Path, to: PathBuf) -> Result<PathBuf> {
     let copied = fs::copy(program, &to);
     copied.map_err(|error| error.to_string()).map(|_| to)
 }
@@ -58,26 +64,26 @@ fn of_nobody(program: &OsStr) -> Command {
     command
 }
 
-fn silent_at_once() -> Result<(), String> {
+fn silent_at_once() -> Result {
     let folder = folder()?;
     let abba = copy(
-        &built("abba", Flavour::Stripped)?,
+        &newest("abba", Flavour::Stripped)?,
         folder.path().join("abba"),
     )?;
-    let program = built("hostile/userfault", Flavour::Plain)?;
+    let program = newest("hostile/userfault", Flavour::Plain)?;
     let daemon = daemon(&["--command", "abba"])?;
     let start = || {
-        let mut command = dying_with_us(program.as_os_str());
-        Running::spawn(command.arg("allgs").stdout(Stdio::null()))
+        let mut command = quiet(&program);
+        Process::start(command.arg("allgs").stdout(Stdio::null()))
     };
-    let silent: Result<Vec<Running>, String> = (0..SILENT).map(|_| start()).collect();
+    let silent: Result<Vec<Process>> = (0..SILENT).map(|_| start()).collect();
     let _silent = silent?;
-    wait_for("the first of them to be listed", || {
+    for_some("the first of them to be listed", || {
         Ok(daemon
             .get("/api/v1/processes")
             .filter(|list| list.contains("userfault")))
     })?;
-    let stuck = Running::ready_by(&mut of_nobody(abba.as_os_str()))?;
+    let stuck = Process::ready(&mut of_nobody(abba.as_os_str()))?;
     let began = Instant::now();
     is_proven(&daemon, stuck.pid())?;
     let took = began.elapsed();
@@ -86,22 +92,22 @@ fn silent_at_once() -> Result<(), String> {
     ends(&daemon)
 }
 
-fn ends_beside_many() -> Result<(), String> {
+fn ends_beside_many() -> Result {
     let folder = folder()?;
-    let program = built("rest-main", Flavour::Stripped)?;
+    let program = newest("rest-main", Flavour::Stripped)?;
     let start = |number| {
         let copy = copy(&program, folder.path().join(format!("many-{number}")))?;
-        Running::spawn(dying_with_us(copy.as_os_str()).stdout(Stdio::null()))
+        Process::start(quiet(&copy).stdout(Stdio::null()))
     };
-    let running: Result<Vec<Running>, String> = (0..PROGRAMS).map(start).collect();
+    let running: Result<Vec<Process>> = (0..PROGRAMS).map(start).collect();
     let _running = running?;
-    let mut command = dying_with_us(OsStr::new(GOSTUCK));
+    let mut command = quiet(GOSTUCK);
     command.args(["run", "--interval", "2s", "--budget", "50%"]);
     for number in 0..PROGRAMS {
         command.args(["--command", &format!("many-{number}")]);
     }
-    let daemon = Daemon::start_by(command)?;
-    wait_for("all to be probed", || {
+    let daemon = Daemon::start(command)?;
+    for_some("all to be probed", || {
         let list = daemon.get("/api/v1/processes").unwrap_or_default();
         let probed = list.matches("\"mode\":\"events\"").count();
         Ok((probed == PROGRAMS).then_some(()))

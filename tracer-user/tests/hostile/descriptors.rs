@@ -2,19 +2,22 @@
 //! left out.
 
 use std::{
-    ffi::OsStr,
     fs,
     path::{Path, PathBuf},
     process::Stdio,
 };
 
 use libtest_mimic::Trial;
-
-use crate::{
-    go::Flavour,
-    running::{Daemon, GOSTUCK, Running, built, dying_with_us, json, wait_for},
-    trial,
+use testing::{
+    Result,
+    daemon::Daemon,
+    go::{Flavour, newest},
+    json,
+    process::{Process, quiet},
+    wait::for_some,
 };
+
+use crate::{GOSTUCK, trial};
 
 /// Different programs.
 const PROGRAMS: usize = 200;
@@ -32,23 +35,17 @@ pub(crate) fn trials() -> Vec<Trial> {
 }
 
 /// The daemon, which may have so many descriptors.
-fn limited(soft: usize, hard: usize, arguments: &[&str]) -> Result<Daemon, String> {
-    let mut command = dying_with_us(OsStr::new("prlimit"));
+fn limited(soft: usize, hard: usize, arguments: &[&str]) -> Result<Daemon> {
+    let mut command = quiet("prlimit");
     command.arg(format!("--nofile={soft}:{hard}")).arg(GOSTUCK);
     command.args(["run", "--interval", "2s", "--budget", "50%"]);
     command.args(arguments).stdout(Stdio::null());
-    Daemon::start_by(command)
+    Daemon::start(command)
 }
 
-fn metric(daemon: &Daemon, name: &str) -> Option<f64> {
-    let metrics = daemon.get("/metrics")?;
-    let line = metrics.lines().find_map(|line| line.strip_prefix(name));
-    line?.trim().parse().ok()
-}
-
-fn many() -> Result<(), String> {
+fn many() -> Result {
     let folder = tempfile::tempdir().map_err(|error| error.to_string())?;
-    let program = built("rest-main", Flavour::Stripped)?;
+    let program = newest("rest-main", Flavour::Stripped)?;
     let mut running = Vec::new();
     for number in 0..PROGRAMS {
         running.push(start(
@@ -59,41 +56,43 @@ fn many() -> Result<(), String> {
     let commands = ["--command", "many", "--command", "abba"];
     let daemon = limited(LIMIT, LIMIT, &commands)?;
     let watched = "gostuck_processes{state=\"watched\"}";
-    wait_for("all to be followed", || {
+    for_some("all to be followed", || {
         let list = json(&daemon.get("/api/v1/processes").ok_or("no list")?)?;
         let processes = list["processes"].as_array().ok_or("no processes")?;
         let looked_at = processes
             .iter()
             .filter(|process| !process["last_look_seconds_ago"].is_null());
         let looked_at = looked_at.count();
-        let watched = metric(&daemon, watched) >= Some(PROGRAMS as f64);
+        let watched = daemon.value(watched) >= Some(PROGRAMS as f64);
         Ok((looked_at >= PROGRAMS && watched).then_some(()))
     })?;
     let abba = folder.path().join("abba");
-    fs::copy(built("abba", Flavour::Stripped)?, &abba).map_err(|error| error.to_string())?;
-    let stuck = Running::ready(&abba)?;
-    wait_for("the deadlock of one more", || {
-        let listed = daemon.in_list(stuck.pid())?;
+    fs::copy(newest("abba", Flavour::Stripped)?, &abba).map_err(|error| error.to_string())?;
+    let stuck = Process::run(&abba)?;
+    for_some("the deadlock of one more", || {
+        let listed = daemon.process_of(stuck.pid());
         Ok(listed.filter(|process| process["findings"]["proven"] == 1))
     })?;
-    wait_for("those that are not probed to be counted", || {
-        let unprobed = metric(&daemon, "gostuck_processes_unprobed");
-        let errors = metric(&daemon, "gostuck_errors_total{kind=\"descriptors\"}");
+    for_some("those that are not probed to be counted", || {
+        let unprobed = daemon.value("gostuck_processes_unprobed");
+        let errors = daemon.value("gostuck_errors_total{kind=\"descriptors\"}");
         Ok((unprobed > Some(0.0) && errors > Some(0.0)).then_some(()))
     })?;
-    let open = metric(&daemon, "process_open_fds").ok_or("no number of descriptors")?;
+    let open = daemon
+        .value("process_open_fds")
+        .ok_or("no number of descriptors")?;
     if open >= LIMIT as f64 {
         return Err(format!("all descriptors are in use: {open}"));
     }
     drop(running);
-    wait_for("the links of those that ended to be closed", || {
+    for_some("the links of those that ended to be closed", || {
         let links = links(daemon.pid())?;
         Ok((links <= AFTERWARDS).then_some(()))
     })
 }
 
 /// How many links to BPF programs a process holds.
-fn links(pid: u32) -> Result<usize, String> {
+fn links(pid: u32) -> Result<usize> {
     let open = fs::read_dir(format!("/proc/{pid}/fd")).map_err(|error| error.to_string())?;
     let names = open.filter_map(|entry| fs::read_link(entry.ok()?.path()).ok());
     let is_link = |name: &PathBuf| name.to_string_lossy().contains("bpf_link");
@@ -101,17 +100,17 @@ fn links(pid: u32) -> Result<usize, String> {
 }
 
 /// Starts a copy of `program` in `folder`, which is another one to the kernel.
-fn start(program: &Path, folder: &Path) -> Result<Running, String> {
+fn start(program: &Path, folder: &Path) -> Result<Process> {
     let copy = folder.join("many");
     fs::create_dir(folder)
         .and_then(|()| fs::copy(program, &copy))
         .map_err(|error| error.to_string())?;
-    Running::spawn(dying_with_us(copy.as_os_str()).stdout(Stdio::null()))
+    Process::start(quiet(&copy).stdout(Stdio::null()))
 }
 
-fn raised() -> Result<(), String> {
+fn raised() -> Result {
     let daemon = limited(256, 4096, &["--command", "nobody"])?;
-    let most = metric(&daemon, "process_max_fds");
+    let most = daemon.value("process_max_fds");
     match most == Some(4096.0) {
         true => Ok(()),
         false => Err(format!("the limit is {most:?}")),

@@ -2,11 +2,10 @@
 //! changes nothing for others.
 
 use std::{
-    ffi::OsStr,
     fs,
     io::{BufRead as _, BufReader},
     net::TcpStream,
-    process::{Command, Stdio},
+    process::Stdio,
     sync::mpsc,
     thread,
     time::{Duration, Instant},
@@ -21,12 +20,15 @@ use nix::{
     unistd::Pid,
 };
 use serde_json::Value;
-
-use crate::{
-    go::Flavour,
-    running::{Daemon, GOSTUCK, Running, built, dying_with_us, json, output, wait_for},
-    trial,
+use testing::{
+    Result,
+    daemon::Daemon,
+    go::{Flavour, newest},
+    process::{Process, output, quiet},
+    wait::for_some,
 };
+
+use crate::{GOSTUCK, trial};
 
 /// How long the daemon may take to end. It takes less than a second on an idle machine.
 const ENDING: Duration = Duration::from_secs(10);
@@ -62,16 +64,16 @@ pub(crate) fn trials() -> Vec<Trial> {
 
 /// A process that does not answer, with what keeps it.
 struct Hostile {
-    _running: Running,
+    _running: Process,
     pid: u32,
     /// Whether the kernel ends nobody who waits for it, whatever the signal: FUSE, once the server has
     /// taken the request (`request_wait_answer`, fs/fuse/dev.c).
     holds_for_good: bool,
 }
 
-fn userfault(kind: &str) -> Result<Hostile, String> {
-    let program = built("hostile/userfault", Flavour::Plain)?;
-    let running = Running::ready_by(dying_with_us(program.as_os_str()).arg(kind))?;
+fn userfault(kind: &str) -> Result<Hostile> {
+    let program = newest("hostile/userfault", Flavour::Plain)?;
+    let running = Process::ready(quiet(&program).arg(kind))?;
     let pid = running.pid();
     Ok(Hostile {
         _running: running,
@@ -81,11 +83,12 @@ fn userfault(kind: &str) -> Result<Hostile, String> {
 }
 
 /// A process whose executable was served until it ran.
-fn fuse(kind: &str) -> Result<Hostile, String> {
+fn fuse(kind: &str) -> Result<Hostile> {
     let served = abba()?;
-    let server = built("hostile/fuse", Flavour::Plain)?;
-    let mut command = dying_with_us(server.as_os_str());
-    let (running, pid) = Running::ready_at(command.arg(kind).arg(served))?;
+    let server = newest("hostile/fuse", Flavour::Plain)?;
+    let mut command = quiet(&server);
+    let running = Process::ready(command.arg(kind).arg(served))?;
+    let pid = running.address();
     let pid = pid.parse().map_err(|_| format!("no pid: {pid}"))?;
     Ok(Hostile {
         _running: running,
@@ -95,58 +98,36 @@ fn fuse(kind: &str) -> Result<Hostile, String> {
 }
 
 /// The daemon, which follows the programs of these tests and nobody else.
-pub(crate) fn daemon(arguments: &[&str]) -> Result<Daemon, String> {
+pub(crate) fn daemon(arguments: &[&str]) -> Result<Daemon> {
     let mut all = arguments.to_vec();
     let programs = [
         abba()?,
-        built("hostile/userfault", Flavour::Plain)?,
-        built("hostile/tables", Flavour::Plain)?,
+        newest("hostile/userfault", Flavour::Plain)?,
+        newest("hostile/tables", Flavour::Plain)?,
     ];
     let names = programs
         .iter()
         .filter_map(|program| program.file_name()?.to_str());
     all.extend(names.flat_map(|name| ["--command", name]));
-    Daemon::start(&all, &[])
+    Daemon::run(GOSTUCK, &all)
 }
 
-fn abba() -> Result<std::path::PathBuf, String> {
-    built("abba", Flavour::Stripped)
+fn abba() -> Result<std::path::PathBuf> {
+    newest("abba", Flavour::Stripped)
 }
 
-/// What the list says of `pid`.
-fn listed(daemon: &Daemon, pid: u32) -> Result<Option<Value>, String> {
-    let list = daemon.get("/api/v1/processes").map(|text| json(&text));
-    Ok(list.transpose()?.and_then(|list| {
-        let mut processes = list["processes"].as_array()?.iter();
-        processes.find(|process| process["pid"] == pid).cloned()
-    }))
+pub(crate) fn is_proven(daemon: &Daemon, pid: u32) -> Result {
+    let proven = |process: &Value| process["findings"]["proven"] == 1;
+    daemon.lists(pid, "its deadlock", proven).map(drop)
 }
 
-pub(crate) fn is_proven(daemon: &Daemon, pid: u32) -> Result<(), String> {
-    wait_for(&format!("the deadlock of process {pid}"), || {
-        let listed = listed(daemon, pid)?;
-        Ok(listed.filter(|process| process["findings"]["proven"] == 1))
-    })
-    .map(|_| ())
-}
-
-fn is_named(daemon: &Daemon, pid: u32) -> Result<(), String> {
-    wait_for(&format!("process {pid} to be called silent"), || {
-        let listed = listed(daemon, pid)?;
-        Ok(listed.filter(|process| process["mode"] == "unresponsive"))
-    })
-    .map(|_| ())
-}
-
-/// The value of a metric without labels, or with those that are part of its name here.
-fn metric(daemon: &Daemon, name: &str) -> Option<f64> {
-    let metrics = daemon.get("/metrics")?;
-    let line = metrics.lines().find_map(|line| line.strip_prefix(name));
-    line?.trim().parse().ok()
+fn is_named(daemon: &Daemon, pid: u32) -> Result {
+    let silent = |process: &Value| process["mode"] == "unresponsive";
+    daemon.lists(pid, "that it is silent", silent).map(drop)
 }
 
 /// Ends the daemon as a service manager does.
-pub(crate) fn ends(daemon: &Daemon) -> Result<(), String> {
+pub(crate) fn ends(daemon: &Daemon) -> Result {
     let pid = Pid::from_raw(daemon.pid().cast_signed());
     kill(pid, Signal::SIGTERM).map_err(|error| error.to_string())?;
     let began = Instant::now();
@@ -163,14 +144,14 @@ pub(crate) fn ends(daemon: &Daemon) -> Result<(), String> {
 
 /// Told to end, the daemon has ended but for the thread that the kernel does not let go: nobody listens any
 /// more, and its main thread is gone.
-fn has_let_go(daemon: &Daemon) -> Result<(), String> {
+fn has_let_go(daemon: &Daemon) -> Result {
     let pid = Pid::from_raw(daemon.pid().cast_signed());
     kill(pid, Signal::SIGTERM).map_err(|error| error.to_string())?;
     let began = Instant::now();
     while began.elapsed() < ENDING {
         let status = fs::read_to_string(format!("/proc/{pid}/status"));
         let ended = status.map_or(true, |status| status.contains("State:\tZ"));
-        if ended && TcpStream::connect(("127.0.0.1", daemon.port)).is_err() {
+        if ended && TcpStream::connect(("127.0.0.1", daemon.port())).is_err() {
             return Ok(());
         }
         thread::sleep(Duration::from_millis(10));
@@ -178,24 +159,21 @@ fn has_let_go(daemon: &Daemon) -> Result<(), String> {
     Err(format!("the daemon did not end within {ENDING:?}"))
 }
 
-fn others_are_followed(
-    arguments: &[&str],
-    hostile: impl Fn() -> Result<Hostile, String>,
-) -> Result<(), String> {
-    let before = Running::ready(&abba()?)?;
+fn others_are_followed(arguments: &[&str], hostile: impl Fn() -> Result<Hostile>) -> Result {
+    let before = Process::run(&abba()?)?;
     // Ended after the hostile one: until then nothing may end it.
     let mut slot = None;
     let hostile = hostile()?;
     let daemon = slot.insert(daemon(arguments)?);
     is_proven(daemon, before.pid())?;
     is_named(daemon, hostile.pid)?;
-    assert!(metric(daemon, "gostuck_processes{state=\"unresponsive\"}") >= Some(1.0));
-    assert!(metric(daemon, "gostuck_lost_threads") >= Some(1.0));
+    assert!(daemon.value("gostuck_processes{state=\"unresponsive\"}") >= Some(1.0));
+    assert!(daemon.value("gostuck_lost_threads") >= Some(1.0));
     // One that comes while the other hangs.
-    let after = Running::ready(&abba()?)?;
+    let after = Process::run(&abba()?)?;
     is_proven(daemon, after.pid())?;
     assert_eq!(daemon.get("/healthz").as_deref(), Some("ok\n"));
-    wait_for("the daemon to be ready", || Ok(daemon.get("/readyz")))?;
+    for_some("the daemon to be ready", || Ok(daemon.get("/readyz")))?;
     let document = daemon.get(&format!("/api/v1/processes/{}", after.pid()));
     assert!(document.is_some(), "no document of the other process");
     if hostile.holds_for_good {
@@ -204,28 +182,28 @@ fn others_are_followed(
     ends(daemon)
 }
 
-fn many() -> Result<(), String> {
+fn many() -> Result {
     let daemon = daemon(&["--no-probes"])?;
-    let before = Running::ready(&abba()?)?;
+    let before = Process::run(&abba()?)?;
     is_proven(&daemon, before.pid())?;
-    let hostile: Result<Vec<Hostile>, String> = (0..12).map(|_| userfault("treap")).collect();
+    let hostile: Result<Vec<Hostile>> = (0..12).map(|_| userfault("treap")).collect();
     let hostile = hostile?;
-    wait_for("some to be called silent", || {
-        let silent = metric(&daemon, "gostuck_lost_threads");
+    for_some("some to be called silent", || {
+        let silent = daemon.value("gostuck_lost_threads");
         Ok(silent.filter(|silent| *silent >= 4.0))
     })?;
-    wait_for("others to be left alone", || {
+    for_some("others to be left alone", || {
         let refused = "gostuck_processes_refused_total{why=\"owner\"}";
-        Ok(metric(&daemon, refused).filter(|refused| *refused > 0.0))
+        Ok(daemon.value(refused).filter(|refused| *refused > 0.0))
     })?;
-    let lost = metric(&daemon, "gostuck_lost_threads").unwrap_or_default();
+    let lost = daemon.value("gostuck_lost_threads").unwrap_or_default();
     assert!(lost <= hostile.len() as f64, "{lost}");
     let tasks = fs::read_dir(format!("/proc/{}/task", daemon.pid()));
     let threads = tasks.map_err(|error| error.to_string())?.count();
     assert!(threads < 64, "{threads} threads");
     // Those that have answered are looked at as before.
-    wait_for("another look at the first", || {
-        let listed = listed(&daemon, before.pid())?;
+    for_some("another look at the first", || {
+        let listed = daemon.process_of(before.pid());
         let age = listed.and_then(|process| process["last_look_seconds_ago"].as_u64());
         Ok(age.filter(|age| *age < 70))
     })?;
@@ -233,27 +211,27 @@ fn many() -> Result<(), String> {
     ends(&daemon)
 }
 
-fn answers_again() -> Result<(), String> {
+fn answers_again() -> Result {
     let daemon = daemon(&["--no-probes"])?;
-    let program = built("hostile/userfault", Flavour::Plain)?;
-    let mut command = dying_with_us(program.as_os_str());
-    let hostile = Running::ready_by(command.args(["treap", "15"]))?;
+    let program = newest("hostile/userfault", Flavour::Plain)?;
+    let mut command = quiet(&program);
+    let hostile = Process::ready(command.args(["treap", "15"]))?;
     is_named(&daemon, hostile.pid())?;
-    wait_for("it to answer again", || {
-        let lost = metric(&daemon, "gostuck_lost_threads");
-        let silent = metric(&daemon, "gostuck_processes{state=\"unresponsive\"}");
+    for_some("it to answer again", || {
+        let lost = daemon.value("gostuck_lost_threads");
+        let silent = daemon.value("gostuck_processes{state=\"unresponsive\"}");
         Ok((lost == Some(0.0) && silent == Some(0.0)).then_some(()))
     })?;
     ends(&daemon)
 }
 
 /// The command says that the process is silent, in time.
-fn gives_up(arguments: &[&str]) -> Result<(), String> {
+fn gives_up(arguments: &[&str]) -> Result {
     refuses(arguments, SILENT)
 }
 
 /// The command refuses with a line that says `what`, in time.
-fn refuses(arguments: &[&str], what: &str) -> Result<(), String> {
+fn refuses(arguments: &[&str], what: &str) -> Result {
     let began = Instant::now();
     let output = output(GOSTUCK, arguments)?;
     let said = String::from_utf8_lossy(&output.stderr);
@@ -268,7 +246,7 @@ fn refuses(arguments: &[&str], what: &str) -> Result<(), String> {
     ))
 }
 
-fn commands() -> Result<(), String> {
+fn commands() -> Result {
     let hostile = userfault("allgs")?;
     let pid = hostile.pid.to_string();
     gives_up(&["inspect", &pid])?;
@@ -287,10 +265,10 @@ fn commands() -> Result<(), String> {
 }
 
 /// By the first signal, in the middle of a read that hangs.
-fn a_watch_ends_when_told_to(pid: &str) -> Result<(), String> {
-    let mut command = Command::new(GOSTUCK);
+fn a_watch_ends_when_told_to(pid: &str) -> Result {
+    let mut command = quiet(GOSTUCK);
     command.args(["watch", "--no-probes", pid]);
-    let watch = Running::spawn(command.stdout(Stdio::null()))?;
+    let watch = Process::start(command.stdout(Stdio::null()))?;
     thread::sleep(Duration::from_secs(1));
     let its = Pid::from_raw(watch.pid().cast_signed());
     kill(its, Signal::SIGINT).map_err(|error| error.to_string())?;
@@ -305,17 +283,20 @@ fn a_watch_ends_when_told_to(pid: &str) -> Result<(), String> {
     Ok(())
 }
 
-fn doctor() -> Result<(), String> {
+fn doctor() -> Result {
     let hostile = fuse("read")?;
     let exe = format!("/proc/{}/exe", hostile.pid);
-    let mut command = dying_with_us(OsStr::new(GOSTUCK));
+    let mut command = quiet(GOSTUCK);
     command.args(["doctor", "--image", &exe]);
     command.stdout(Stdio::null()).stderr(Stdio::piped());
     let mut doctor = command.spawn().map_err(|error| error.to_string())?;
     let (tell, told) = mpsc::channel();
     let errors = doctor.stderr.take().ok_or("no standard error")?;
     thread::spawn(move || {
-        let first = BufReader::new(errors).lines().map_while(Result::ok).next();
+        let first = BufReader::new(errors)
+            .lines()
+            .map_while(std::io::Result::ok)
+            .next();
         let _ = tell.send(first.unwrap_or_default());
     });
     // It says so in time; the kernel lets it go when the server has ended.

@@ -1,7 +1,7 @@
 //! Executables whose headers claim what is not there: refused with the reason, at no cost in memory.
 
 use std::{
-    fs::{self, File},
+    fs,
     io::Read as _,
     path::{Path, PathBuf},
     process::{Command, Stdio},
@@ -9,13 +9,17 @@ use std::{
 
 use libtest_mimic::Trial;
 use tempfile::TempDir;
+use testing::{
+    Result,
+    daemon::Daemon,
+    go::{Flavour, newest},
+    paths,
+    process::{Process, output, quiet},
+    wait::for_some,
+};
 use wait4::Wait4 as _;
 
-use crate::{
-    go::{self, Flavour},
-    running::{Daemon, GOSTUCK, Running, built, dying_with_us, output, wait_for},
-    trial,
-};
+use crate::{GOSTUCK, trial};
 
 /// More than a look at any of these files takes: an eighth of what the unit allows the daemon.
 const MEMORY: u64 = 100_000_000;
@@ -77,7 +81,7 @@ struct Files {
 }
 
 impl Files {
-    fn made() -> Result<Self, String> {
+    fn made() -> Result<Self> {
         let folder = tempfile::tempdir().map_err(|error| error.to_string())?;
         let files = Self { folder };
         for kind in &KINDS {
@@ -90,11 +94,11 @@ impl Files {
         self.folder.path().join(format!("claims-{}", kind.script))
     }
 
-    fn make(&self, kind: &Kind) -> Result<(), String> {
+    fn make(&self, kind: &Kind) -> Result {
         let script = format!("hostile/images/{}.py", kind.script);
-        let mut arguments = vec!["-B".into(), go::folder().join(script), self.path(kind)];
+        let mut arguments = vec!["-B".into(), paths::programs().join(script), self.path(kind)];
         if let Some(flavour) = kind.of {
-            arguments.push(built("abba", flavour)?);
+            arguments.push(newest("abba", flavour)?);
         }
         let made = output("python3", &arguments)?;
         match made.status.success() {
@@ -104,7 +108,7 @@ impl Files {
     }
 }
 
-fn doctor() -> Result<(), String> {
+fn doctor() -> Result {
     let files = Files::made()?;
     let wrong: Vec<String> = KINDS
         .iter()
@@ -116,7 +120,7 @@ fn doctor() -> Result<(), String> {
     }
 }
 
-fn is_refused(kind: &Kind, file: &Path) -> Result<(), String> {
+fn is_refused(kind: &Kind, file: &Path) -> Result {
     let failed = |error: std::io::Error| error.to_string();
     let mut child = Command::new(GOSTUCK)
         .args(["doctor", "--image"])
@@ -142,35 +146,34 @@ fn is_refused(kind: &Kind, file: &Path) -> Result<(), String> {
 }
 
 /// All of them run, and a deadlock elsewhere is found nevertheless.
-fn daemon() -> Result<(), String> {
+fn daemon() -> Result {
     let files = Files::made()?;
-    let log = files.folder.path().join("log");
     let mut running = Vec::new();
     for kind in &KINDS {
-        let mut command = dying_with_us(files.path(kind).as_os_str());
-        let process = Running::spawn(command.stdout(Stdio::null()))?;
+        let mut command = quiet(files.path(kind));
+        let process = Process::start(command.stdout(Stdio::null()))?;
         running.push((kind, process));
     }
-    let mut command = dying_with_us(GOSTUCK.as_ref());
+    let mut command = quiet(GOSTUCK);
     command.args(["run", "--interval", "1s", "--budget", "50%"]);
     let commands = ["abba".to_owned()].into_iter();
     let commands = commands.chain(KINDS.map(|kind| format!("claims-{}", kind.script)));
     for name in commands {
         command.args(["--command", &name]);
     }
-    let daemon = Daemon::logging(command, &log)?;
+    let daemon = Daemon::start(command)?;
     let abba = files.folder.path().join("abba");
-    fs::copy(built("abba", Flavour::Stripped)?, &abba).map_err(|error| error.to_string())?;
-    let stuck = Running::ready(&abba)?;
-    wait_for("the deadlock elsewhere", || {
-        let listed = daemon.in_list(stuck.pid())?;
+    fs::copy(newest("abba", Flavour::Stripped)?, &abba).map_err(|error| error.to_string())?;
+    let stuck = Process::run(&abba)?;
+    for_some("the deadlock elsewhere", || {
+        let listed = daemon.process_of(stuck.pid());
         Ok(listed.filter(|process| process["findings"]["proven"] == 1))
     })?;
     for (kind, process) in &running {
         let Some(reason) = kind.refused else { continue };
         let pid = format!("pid={}", process.pid());
-        wait_for(&format!("{} to be named", kind.script), || {
-            let log = fs::read_to_string(&log).unwrap_or_default();
+        for_some(&format!("{} to be named", kind.script), || {
+            let log = daemon.log();
             let mut lines = log.lines();
             Ok(lines
                 .find(|line| line.contains(&pid) && line.contains(reason))
@@ -185,7 +188,7 @@ fn daemon() -> Result<(), String> {
 }
 
 /// The most memory that a process has had, in bytes.
-fn peak(pid: u32) -> Result<u64, String> {
+fn peak(pid: u32) -> Result<u64> {
     let status = fs::read_to_string(format!("/proc/{pid}/status")).unwrap_or_default();
     let peak = status
         .lines()
@@ -194,29 +197,4 @@ fn peak(pid: u32) -> Result<u64, String> {
     kilobytes
         .map(|kb| kb * 1024)
         .ok_or_else(|| "the daemon has ended".to_owned())
-}
-
-impl Daemon {
-    /// Starts it by `command`, with its log in the file `log`.
-    fn logging(command: Command, log: &Path) -> Result<Self, String> {
-        File::create(log).map_err(|error| error.to_string())?;
-        let mut shell = dying_with_us("sh".as_ref());
-        shell.args(["-c", "log=$1; shift; exec \"$@\" 2>\"$log\"", "sh"]);
-        shell
-            .arg(log)
-            .arg(command.get_program())
-            .args(command.get_args());
-        shell.stdout(Stdio::null());
-        Self::start_by(shell)
-    }
-
-    /// What the list says of the process `pid`, if it is in it.
-    pub(crate) fn in_list(&self, pid: u32) -> Result<Option<serde_json::Value>, String> {
-        let list = self.get("/api/v1/processes");
-        let list = list.map(|text| crate::running::json(&text)).transpose()?;
-        Ok(list.and_then(|list| {
-            let mut processes = list["processes"].as_array()?.iter();
-            processes.find(|process| process["pid"] == pid).cloned()
-        }))
-    }
 }

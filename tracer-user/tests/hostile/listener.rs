@@ -14,17 +14,21 @@ use std::{
 
 use libtest_mimic::Trial;
 use nix::sys::resource::{Resource, getrlimit, setrlimit};
+use testing::{
+    Result,
+    daemon::Daemon,
+    go::{Flavour, newest},
+    http, json,
+    process::Process,
+    wait::for_some,
+};
 use tokio::{
     io::{AsyncReadExt as _, AsyncWriteExt as _},
     net::TcpSocket,
     time::timeout,
 };
 
-use crate::{
-    go::Flavour,
-    running::{Daemon, Running, built, get, json, wait_for},
-    trial,
-};
+use crate::{GOSTUCK, trial};
 
 /// How many hostile connections there are.
 const HOSTILE: usize = 1_000;
@@ -189,17 +193,20 @@ impl Drop for Siege {
 }
 
 /// Has room for the files of this test.
-fn raise_file_limit() -> Result<(), String> {
+fn raise_file_limit() -> Result {
     let (_, hard) = getrlimit(Resource::RLIMIT_NOFILE).map_err(|error| error.to_string())?;
     setrlimit(Resource::RLIMIT_NOFILE, hard, hard).map_err(|error| error.to_string())
 }
 
-fn a_thousand_hostile_connections_keep_nobody_waiting() -> Result<(), String> {
+fn a_thousand_hostile_connections_keep_nobody_waiting() -> Result {
     raise_file_limit()?;
-    let daemon = Daemon::start(&["--no-probes", "--command", "nobody-has-this-name"], &[])?;
-    let address = SocketAddr::from(([127, 0, 0, 1], daemon.port));
+    let daemon = Daemon::run(
+        GOSTUCK,
+        &["--no-probes", "--command", "nobody-has-this-name"],
+    )?;
+    let address = SocketAddr::from(([127, 0, 0, 1], daemon.port()));
     let siege = Siege::lay(address);
-    wait_for("the hostile connections", || {
+    for_some("the hostile connections", || {
         let open = siege.open.load(Ordering::Relaxed);
         Ok((open > HOSTILE / 2).then_some(()))
     })?;
@@ -239,7 +246,7 @@ fn a_thousand_hostile_connections_keep_nobody_waiting() -> Result<(), String> {
 }
 
 /// Asks for events from the address `from`, and waits for the first one.
-fn first_event(address: SocketAddr, from: IpAddr) -> Result<(), String> {
+fn first_event(address: SocketAddr, from: IpAddr) -> Result {
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build()
@@ -265,12 +272,12 @@ fn first_event(address: SocketAddr, from: IpAddr) -> Result<(), String> {
     answer.map_err(|error| format!("no event: {error}"))
 }
 
-fn slow_readers_hold_up_no_others() -> Result<(), String> {
-    let target = Running::ready(&built("leak-many", Flavour::Plain)?)?;
-    let daemon = Daemon::start(&["--no-probes"], &[])?;
+fn slow_readers_hold_up_no_others() -> Result {
+    let target = Process::run(&newest("leak-many", Flavour::Plain)?)?;
+    let daemon = Daemon::run(GOSTUCK, &["--no-probes"])?;
     daemon.listed(target.pid())?;
     let path = format!("/api/v1/processes/{}", target.pid());
-    let address = format!("127.0.0.1:{}", daemon.port);
+    let address = format!("127.0.0.1:{}", daemon.port());
     let mut slow = Vec::new();
     for _ in 0..8 {
         let stream = TcpStream::connect(&address).map_err(|error| error.to_string())?;
@@ -281,8 +288,8 @@ fn slow_readers_hold_up_no_others() -> Result<(), String> {
         slow.push(stream);
     }
     for format in ["json", "text", "folded", "json"] {
-        let body = wait_for("a document", || {
-            Ok(get(&address, &format!("{path}?format={format}")))
+        let body = for_some("a document", || {
+            Ok(http::get(&address, &format!("{path}?format={format}")))
         })?;
         if format == "json" {
             let document = json(&body)?;
@@ -294,7 +301,7 @@ fn slow_readers_hold_up_no_others() -> Result<(), String> {
     Ok(())
 }
 
-fn a_name_is_answered_that_is_allowed() -> Result<(), String> {
+fn a_name_is_answered_that_is_allowed() -> Result {
     let options = [
         "--no-probes",
         "--command",
@@ -302,9 +309,9 @@ fn a_name_is_answered_that_is_allowed() -> Result<(), String> {
         "--allow-host",
         "node-7.example",
     ];
-    let daemon = Daemon::start(&options, &[])?;
-    let status = |host: &str, path: &str| -> Result<String, String> {
-        let address = ("127.0.0.1", daemon.port);
+    let daemon = Daemon::run(GOSTUCK, &options)?;
+    let status = |host: &str, path: &str| -> Result<String> {
+        let address = ("127.0.0.1", daemon.port());
         let mut stream = TcpStream::connect(address).map_err(|error| error.to_string())?;
         let request = format!("GET {path} HTTP/1.0\r\nHost: {host}\r\n\r\n");
         stream

@@ -2,27 +2,21 @@
 
 mod crowd;
 mod descriptors;
-#[allow(
-    dead_code,
-    reason = "each test binary uses its own part of the shared module"
-)]
-#[path = "../support/go.rs"]
-mod go;
 mod hanging;
 mod images;
 mod listener;
-#[path = "../system/memory_cgroup.rs"]
-mod memory_cgroup;
-#[allow(
-    dead_code,
-    reason = "each test binary uses its own part of the shared module"
-)]
-#[path = "../system/running.rs"]
-mod running;
 mod tables;
 mod text;
 
 use libtest_mimic::{Arguments, Trial};
+use testing::{
+    Result,
+    go::NEWEST,
+    trials::{self, Need},
+};
+
+/// The binary under test.
+const GOSTUCK: &str = env!("CARGO_BIN_EXE_gostuck");
 
 fn main() {
     let trials = [
@@ -38,8 +32,7 @@ fn main() {
     libtest_mimic::run(&Arguments::from_args(), trials).exit();
 }
 
-/// A trial that needs root and a Go toolchain; named as ignored where one is missing.
-fn trial(name: &str, run: fn() -> Result<(), String>) -> Trial {
-    let able = nix::unistd::geteuid().is_root() && !go::installed().is_empty();
-    Trial::test(name, move || run().map_err(Into::into)).with_ignored_flag(!able)
+/// A trial that needs root and a Go toolchain.
+fn trial(name: &str, run: fn() -> Result) -> Trial {
+    trials::trial(name, &[Need::Root, Need::Go(NEWEST)], run)
 }

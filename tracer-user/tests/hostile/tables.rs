@@ -7,12 +7,17 @@ use std::{
 };
 
 use libtest_mimic::Trial;
+use testing::{
+    Result,
+    cgroup::MemoryCgroup,
+    daemon::Daemon,
+    go::{Flavour, newest},
+    process::{Process, quiet},
+};
 
 use crate::{
-    go::Flavour,
+    GOSTUCK,
     hanging::{daemon, ends, is_proven},
-    memory_cgroup::MemoryCgroup,
-    running::{Daemon, GOSTUCK, Running, built, dying_with_us},
     trial,
 };
 
@@ -45,14 +50,14 @@ pub(crate) fn trials() -> Vec<Trial> {
     ]
 }
 
-fn others_are_followed(table: &str, number: u32) -> Result<(), String> {
-    let program = built("hostile/tables", Flavour::Plain)?;
-    let mut command = dying_with_us(program.as_os_str());
-    let hostile = Running::ready_by(command.args([table, &number.to_string()]))?;
+fn others_are_followed(table: &str, number: u32) -> Result {
+    let program = newest("hostile/tables", Flavour::Plain)?;
+    let mut command = quiet(&program);
+    let hostile = Process::ready(command.args([table, &number.to_string()]))?;
     let daemon = daemon(&[])?;
     // Its look comes first.
     let looked_at = daemon.listed(hostile.pid());
-    let other = Running::ready(&built("abba", Flavour::Stripped)?)?;
+    let other = Process::run(&newest("abba", Flavour::Stripped)?)?;
     is_proven(&daemon, other.pid())?;
     assert_eq!(daemon.get("/healthz").as_deref(), Some("ok\n"));
     let peak = peak_bytes(daemon.pid())?;
@@ -62,20 +67,20 @@ fn others_are_followed(table: &str, number: u32) -> Result<(), String> {
 }
 
 /// What a look at one takes is more than the limit allows: it is given up, and the daemon is not killed.
-fn more_than_memory() -> Result<(), String> {
-    let program = built("hostile/tables", Flavour::Plain)?;
-    let mut command = dying_with_us(program.as_os_str());
-    let _hostile = Running::ready_by(command.args(["holding", "130000"]))?;
+fn more_than_memory() -> Result {
+    let program = newest("hostile/tables", Flavour::Plain)?;
+    let mut command = quiet(&program);
+    let _hostile = Process::ready(command.args(["holding", "130000"]))?;
     let cgroup = MemoryCgroup::new(MEMORY)?;
     let mut command = cgroup.command();
     command.args([GOSTUCK, "run", "--interval", "1s", "--budget", "50%"]);
-    let other = built("abba", Flavour::Stripped)?;
+    let other = newest("abba", Flavour::Stripped)?;
     for program in [&program, &other] {
         command.arg("--command");
         command.arg(program.file_name().unwrap_or_default());
     }
-    let daemon = Daemon::start_by(command)?;
-    let other = Running::ready(&other)?;
+    let daemon = Daemon::start(command)?;
+    let other = Process::run(&other)?;
     is_proven(&daemon, other.pid())?;
     let until = Instant::now() + WATCHED;
     while Instant::now() < until && cgroup.killed() == 0 {
@@ -87,7 +92,7 @@ fn more_than_memory() -> Result<(), String> {
 }
 
 /// The most memory that a process has had.
-fn peak_bytes(pid: u32) -> Result<u64, String> {
+fn peak_bytes(pid: u32) -> Result<u64> {
     let status = fs::read_to_string(format!("/proc/{pid}/status"));
     let status = status.map_err(|error| error.to_string())?;
     let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:"));

@@ -5,18 +5,22 @@ use std::{
     fs,
     os::unix::process::CommandExt as _,
     path::{Path, PathBuf},
-    process::{Command, Stdio},
+    process::Command,
 };
 
 use libtest_mimic::Trial;
 use serde_json::Value;
+use testing::{
+    Result,
+    daemon::Daemon,
+    go::{Flavour, newest},
+    json,
+    process::{Process, quiet},
+    wait::for_some,
+};
 use tracer_user::target_text::is_harmful;
 
-use crate::{
-    go::Flavour,
-    running::{Daemon, GOSTUCK, Running, built, json, wait_for},
-    trial,
-};
+use crate::{GOSTUCK, trial};
 
 /// What a log line would look like if a target could write one.
 const FORGED: &str = "2026-01-01T00:00:00.000000Z  WARN forged";
@@ -53,8 +57,9 @@ fn hostile(name: &str) -> String {
 }
 
 /// The program with its names overwritten, in a file of hostile name, too.
-fn program(folder: &Path) -> Result<PathBuf, String> {
-    let mut bytes = fs::read(built("hostile/names", Flavour::Plain)?).map_err(|e| e.to_string())?;
+fn program(folder: &Path) -> Result<PathBuf> {
+    let mut bytes =
+        fs::read(newest("hostile/names", Flavour::Plain)?).map_err(|e| e.to_string())?;
     for name in [FUNCTION, FILE] {
         let places: Vec<usize> = bytes
             .windows(name.len())
@@ -75,10 +80,10 @@ fn program(folder: &Path) -> Result<PathBuf, String> {
 }
 
 /// Runs it under a hostile name of its own.
-fn run(program: &Path) -> Result<Running, String> {
-    let mut command = Command::new(program);
-    command.arg0(HOSTILE).stdin(Stdio::null());
-    Running::ready_by(&mut command)
+fn run(program: &Path) -> Result<Process> {
+    let mut command = quiet(program);
+    command.arg0(HOSTILE);
+    Process::ready(&mut command)
 }
 
 fn no_harm(what: &str, text: &str) {
@@ -94,7 +99,7 @@ fn no_harm(what: &str, text: &str) {
 }
 
 /// What a command prints, and what it says on standard error, which must not harm either.
-fn printed(arguments: &[&str]) -> Result<String, String> {
+fn printed(arguments: &[&str]) -> Result<String> {
     let output = Command::new(GOSTUCK).args(arguments).output();
     let output = output.map_err(|error| error.to_string())?;
     let said = String::from_utf8_lossy(&output.stderr).into_owned();
@@ -105,7 +110,7 @@ fn printed(arguments: &[&str]) -> Result<String, String> {
     Ok(String::from_utf8_lossy(&output.stdout).into_owned())
 }
 
-fn what_commands_print_harms_nobody() -> Result<(), String> {
+fn what_commands_print_harms_nobody() -> Result {
     let folder = tempfile::tempdir().map_err(|error| error.to_string())?;
     let program = program(folder.path())?;
     let running = run(&program)?;
@@ -148,18 +153,14 @@ fn what_commands_print_harms_nobody() -> Result<(), String> {
     Ok(())
 }
 
-fn what_the_daemon_logs_and_serves_harms_nobody() -> Result<(), String> {
+fn what_the_daemon_logs_and_serves_harms_nobody() -> Result {
     let folder = tempfile::tempdir().map_err(|error| error.to_string())?;
     let running = run(&program(folder.path())?)?;
-    let log = folder.path().join("log");
-    let to = fs::File::create(&log).map_err(|error| error.to_string())?;
-    // Standard error goes to the file by way of a shell: the daemon is started without one.
-    let mut command = Command::new("sh");
-    let script = r#"exec "$0" -v run --no-probes --interval 1s "$@" 2>&1"#;
-    command.args(["-c", script, GOSTUCK]).stdout(to);
-    let daemon = Daemon::start_by(command)?;
-    let said = wait_for("the finding in the log", || {
-        let said = fs::read_to_string(&log).map_err(|error| error.to_string())?;
+    let mut command = Command::new(GOSTUCK);
+    command.args(["-v", "run", "--no-probes", "--interval", "1s"]);
+    let daemon = Daemon::start(command)?;
+    let said = for_some("the finding in the log", || {
+        let said = daemon.log();
         Ok(said.contains("kind=lock-cycle").then_some(said))
     })?;
     no_harm("the log", &said);
@@ -179,7 +180,7 @@ fn what_the_daemon_logs_and_serves_harms_nobody() -> Result<(), String> {
         format!("/api/v1/processes/{pid}?format=folded"),
         format!("/api/v1/processes/{pid}?view=groups"),
     ] {
-        let answer = wait_for(&path, || Ok(daemon.get(&path)))?;
+        let answer = for_some(&path, || Ok(daemon.get(&path)))?;
         no_harm(&path, &answer);
         assert!(
             answer.contains("forged"),
@@ -189,7 +190,7 @@ fn what_the_daemon_logs_and_serves_harms_nobody() -> Result<(), String> {
     Ok(())
 }
 
-fn an_error_is_one_line_whatever_it_quotes() -> Result<(), String> {
+fn an_error_is_one_line_whatever_it_quotes() -> Result {
     let folder = tempfile::tempdir().map_err(|error| error.to_string())?;
     let file = folder.path().join(HOSTILE.replace('/', "_"));
     fs::write(&file, b"no executable").map_err(|error| error.to_string())?;
@@ -217,11 +218,11 @@ fn an_error_is_one_line_whatever_it_quotes() -> Result<(), String> {
     Ok(())
 }
 
-fn a_zombie_is_told_as_one() -> Result<(), String> {
+fn a_zombie_is_told_as_one() -> Result {
     let child = Command::new("true").spawn();
     let mut child = child.map_err(|error| error.to_string())?;
     let pid = child.id().to_string();
-    let said = wait_for("what is said of a zombie", || {
+    let said = for_some("what is said of a zombie", || {
         let output = Command::new(GOSTUCK).args(["inspect", &pid]).output();
         let said = output.map_err(|error| error.to_string())?.stderr;
         let said = String::from_utf8_lossy(&said).into_owned();

@@ -3,33 +3,30 @@
 use std::{path::Path, time::Duration};
 
 use libtest_mimic::Trial;
+use testing::go::NEWEST;
 use tracer_user::{
     ids::Pid,
     probes::{Level, Options, Probes},
 };
 
-use super::{NEWEST, attach, channel_waits, load::Load, program, small, trial};
+use super::{attach, channel_waits, load::Load, program, small, trial};
 
 pub fn trials() -> Vec<Trial> {
     vec![
         trial(
             "attaching and detaching in a loop leaves a loaded target healthy",
-            &[NEWEST],
             attaching_and_detaching_in_a_loop_leaves_a_loaded_target_healthy,
         ),
         trial(
             "slots of former targets are used again, without what they left",
-            &[NEWEST],
             slots_of_former_targets_are_used_again,
         ),
         trial(
             "a target that ends while it is attached to harms nobody",
-            &[NEWEST],
             a_target_that_ends_meanwhile_harms_nobody,
         ),
         trial(
             "an image that is gone is an error that names it",
-            &[NEWEST],
             an_image_that_is_gone_is_an_error_that_names_it,
         ),
     ]

@@ -1,9 +1,10 @@
 //! The BPF object that is committed, whichever the tests were built with: CI builds its own.
 
 use libtest_mimic::Trial;
+use testing::go::NEWEST;
 use tracer_user::probes::{AttachMethod, Options, Probes};
 
-use super::{NEWEST, attach, channel_waits, load::Load, program, small, trial};
+use super::{attach, channel_waits, load::Load, program, small, trial};
 
 #[cfg(target_arch = "x86_64")]
 static COMMITTED: &[u8] =
@@ -14,16 +15,12 @@ static COMMITTED: &[u8] =
 
 pub fn trials() -> Vec<Trial> {
     vec![
-        trial(
-            "the committed object counts parks by multi links",
-            &[NEWEST],
-            || counts_parks_by(AttachMethod::Multi),
-        ),
-        trial(
-            "the committed object counts parks by perf events",
-            &[NEWEST],
-            || counts_parks_by(AttachMethod::Perf),
-        ),
+        trial("the committed object counts parks by multi links", || {
+            counts_parks_by(AttachMethod::Multi)
+        }),
+        trial("the committed object counts parks by perf events", || {
+            counts_parks_by(AttachMethod::Perf)
+        }),
     ]
 }
 

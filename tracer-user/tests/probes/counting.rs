@@ -3,52 +3,57 @@
 use std::time::Duration;
 
 use libtest_mimic::Trial;
+use testing::{
+    go::NEWEST,
+    trials::{self, Need},
+    wait::until,
+};
 use tracer_user::{
     ids::Goid,
     image::{SiteKind, WaitReason},
     probes::{AttachMethod, Event, Options, Probes},
 };
 
-use super::{
-    NEWEST, attach, channel_waits, load::Load, program, small, tiny_ring, traces::until, trial,
-};
+use super::{attach, channel_waits, load::Load, program, small, tiny_ring, trial, trials_of};
 
 pub fn trials() -> Vec<Trial> {
-    vec![
-        trial(
-            "every park is counted by multi links",
+    let by_version = [
+        trials_of(
             &["1.19.8", "1.21.13", "1.26.6", NEWEST],
+            "every park is counted by multi links",
             every_park_is_counted_by_multi_links,
         ),
-        trial(
-            "every park is counted by perf events",
+        trials_of(
             &["1.19.8", NEWEST],
+            "every park is counted by perf events",
             every_park_is_counted_by_perf_events,
         ),
-        trial(
-            "a call whose stack grows first is counted once",
+        trials_of(
             &["1.19.8", "1.21.13", NEWEST],
+            "a call whose stack grows first is counted once",
             a_call_whose_stack_grows_first_is_counted_once,
         ),
+    ];
+    let mut all: Vec<Trial> = by_version.into_iter().flatten().collect();
+    all.extend([
         trial(
             "short waits send nothing and a deadlock stands in the park table",
-            &[NEWEST],
             short_waits_send_nothing_and_a_deadlock_stands_in_the_park_table,
         ),
         trial(
             "a tiny ring loses records and counts them",
-            &[NEWEST],
             a_tiny_ring_loses_records_and_counts_them,
         ),
-        trial(
+        trials::trial(
             "the cost of a hit is measured",
-            &[],
+            &[Need::Root],
             the_cost_of_a_hit_is_measured,
         ),
-    ]
+    ]);
+    all
 }
 
-fn pingpong_is_counted(version: &str, method: AttachMethod) {
+fn pingpong_is_counted(version: &'static str, method: AttachMethod) {
     const ROUNDS: u64 = 2000;
     let (_directory, path, image) = program(version);
     let mut load = Load::start(&path);
@@ -91,59 +96,54 @@ fn pingpong_is_counted(version: &str, method: AttachMethod) {
     assert!(known);
 }
 
-fn every_park_is_counted_by_multi_links() {
-    for version in ["1.19.8", "1.21.13", "1.26.6", NEWEST] {
-        pingpong_is_counted(version, AttachMethod::Multi);
-    }
+fn every_park_is_counted_by_multi_links(version: &'static str) {
+    pingpong_is_counted(version, AttachMethod::Multi);
 }
 
-fn every_park_is_counted_by_perf_events() {
-    pingpong_is_counted(NEWEST, AttachMethod::Perf);
-    pingpong_is_counted("1.19.8", AttachMethod::Perf);
+fn every_park_is_counted_by_perf_events(version: &'static str) {
+    pingpong_is_counted(version, AttachMethod::Perf);
 }
 
 /// A stack check that fails makes the stack grow, and `gopark` starts again. `ready` runs on a thread's
 /// own stack, which never grows; each wake is counted once nevertheless.
-fn a_call_whose_stack_grows_first_is_counted_once() {
+fn a_call_whose_stack_grows_first_is_counted_once(version: &'static str) {
     // Stacks of 2, 4 and 8 KiB are filled on the way.
     const GOROUTINES: u64 = 200;
-    for version in ["1.19.8", "1.21.13", NEWEST] {
-        let (_directory, path, image) = program(version);
-        let mut load = Load::start(&path);
-        let mut probes = Probes::load(Options {
-            send_parks: true,
-            send_wakes_from: Duration::ZERO,
-            ..small()
-        })
-        .unwrap();
-        attach(&mut probes, &load, &image);
-        load.tell(&format!("depths {GOROUTINES}"));
-        assert_eq!(load.answer(), "gone");
-        let statistics = probes.target_statistics(load.pid()).unwrap();
-        assert_eq!(statistics.lost, 0);
-        assert_eq!(channel_waits(&probes, &load), GOROUTINES, "{version}");
-        let events = probes.drain();
-        let parked = goids(&events, |event| match event {
-            Event::Parked { goid, reason, .. } if *reason == WaitReason::ChanReceive => *goid,
-            _ => None,
-        });
-        let woken = goids(&events, |event| match event {
-            Event::Woken { goid, reason, .. } if *reason == WaitReason::ChanReceive => *goid,
-            _ => None,
-        });
-        let left = goids(&events, |event| match event {
-            Event::Parked { goid, reason, .. } if *reason == WaitReason::ChanReceiveNil => *goid,
-            _ => None,
-        });
-        assert_eq!(parked.len() as u64, GOROUTINES, "{version}");
-        assert_eq!(parked, woken, "{version}");
-        assert_eq!(left.len() as u64, GOROUTINES, "{version}");
-        // Where the probe lies on the check itself, it is hit once more by each that failed; else only
-        // by a few other parks.
-        let more = statistics.park_hits - 2 * GOROUTINES;
-        let at_jump = image.probe_sites().park.unwrap().kind == SiteKind::Jump;
-        assert_eq!(more > 5, at_jump, "{version}: {more} more hits");
-    }
+    let (_directory, path, image) = program(version);
+    let mut load = Load::start(&path);
+    let mut probes = Probes::load(Options {
+        send_parks: true,
+        send_wakes_from: Duration::ZERO,
+        ..small()
+    })
+    .unwrap();
+    attach(&mut probes, &load, &image);
+    load.tell(&format!("depths {GOROUTINES}"));
+    assert_eq!(load.answer(), "gone");
+    let statistics = probes.target_statistics(load.pid()).unwrap();
+    assert_eq!(statistics.lost, 0);
+    assert_eq!(channel_waits(&probes, &load), GOROUTINES, "{version}");
+    let events = probes.drain();
+    let parked = goids(&events, |event| match event {
+        Event::Parked { goid, reason, .. } if *reason == WaitReason::ChanReceive => *goid,
+        _ => None,
+    });
+    let woken = goids(&events, |event| match event {
+        Event::Woken { goid, reason, .. } if *reason == WaitReason::ChanReceive => *goid,
+        _ => None,
+    });
+    let left = goids(&events, |event| match event {
+        Event::Parked { goid, reason, .. } if *reason == WaitReason::ChanReceiveNil => *goid,
+        _ => None,
+    });
+    assert_eq!(parked.len() as u64, GOROUTINES, "{version}");
+    assert_eq!(parked, woken, "{version}");
+    assert_eq!(left.len() as u64, GOROUTINES, "{version}");
+    // Where the probe lies on the check itself, it is hit once more by each that failed; else only
+    // by a few other parks.
+    let more = statistics.park_hits - 2 * GOROUTINES;
+    let at_jump = image.probe_sites().park.unwrap().kind == SiteKind::Jump;
+    assert_eq!(more > 5, at_jump, "{version}: {more} more hits");
 }
 
 /// The goroutines that `of` finds in `events`, in order, and again for each event.

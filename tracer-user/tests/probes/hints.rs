@@ -3,30 +3,29 @@
 use std::time::Duration;
 
 use libtest_mimic::Trial;
+use testing::{go::NEWEST, wait::until};
 use tracer_user::probes::{Event, Level, Probes};
 
-use super::{NEWEST, attach, load::Load, program, small, traces::until, trial};
+use super::{attach, load::Load, program, small, trial, trials_of};
 
 const VERSIONS: [&str; 3] = ["1.19.8", "1.21.13", NEWEST];
 
 pub fn trials() -> Vec<Trial> {
-    vec![
-        trial(
-            "a garbage collection is no hint of a wait for a lock",
-            &VERSIONS,
-            a_garbage_collection_is_no_hint_of_a_wait_for_a_lock,
-        ),
-        trial(
-            "without park and wake probes hints wake nobody and are there to be found",
-            &VERSIONS,
-            without_park_and_wake_probes_hints_are_there_to_be_found,
-        ),
-        trial(
-            "a target whose probes come and go keeps its room in the park table",
-            &[NEWEST],
-            a_target_whose_probes_come_and_go_keeps_its_room,
-        ),
-    ]
+    let collecting = trials_of(
+        &VERSIONS,
+        "a garbage collection is no hint of a wait for a lock",
+        a_garbage_collection_is_no_hint_of_a_wait_for_a_lock,
+    );
+    let unprobed = trials_of(
+        &VERSIONS,
+        "without park and wake probes hints wake nobody and are there to be found",
+        without_park_and_wake_probes_hints_are_there_to_be_found,
+    );
+    let room = trial(
+        "a target whose probes come and go keeps its room in the park table",
+        a_target_whose_probes_come_and_go_keeps_its_room,
+    );
+    collecting.chain(unprobed).chain([room]).collect()
 }
 
 fn hints(probes: &mut Probes) -> usize {
@@ -36,47 +35,43 @@ fn hints(probes: &mut Probes) -> usize {
         .count()
 }
 
-fn a_garbage_collection_is_no_hint_of_a_wait_for_a_lock() {
-    for version in VERSIONS {
-        let (_directory, path, image) = program(version);
-        let mut load = Load::start(&path);
-        let mut probes = Probes::load(small()).unwrap();
-        attach(&mut probes, &load, &image);
-        load.tell("collect 20");
-        assert_eq!(load.answer(), "collected");
-        let statistics = probes.target_statistics(load.pid()).unwrap();
-        assert!(
-            statistics.semacquire_hits >= 20,
-            "{version}: {statistics:?}"
-        );
-        assert_eq!(hints(&mut probes), 0, "{version}");
-        load.tell("deadlock");
-        let mut told = 0;
-        until("the waits for the locks are hinted at", || {
-            told += hints(&mut probes);
-            told > 0
-        });
-    }
+fn a_garbage_collection_is_no_hint_of_a_wait_for_a_lock(version: &'static str) {
+    let (_directory, path, image) = program(version);
+    let mut load = Load::start(&path);
+    let mut probes = Probes::load(small()).unwrap();
+    attach(&mut probes, &load, &image);
+    load.tell("collect 20");
+    assert_eq!(load.answer(), "collected");
+    let statistics = probes.target_statistics(load.pid()).unwrap();
+    assert!(
+        statistics.semacquire_hits >= 20,
+        "{version}: {statistics:?}"
+    );
+    assert_eq!(hints(&mut probes), 0, "{version}");
+    load.tell("deadlock");
+    let mut told = 0;
+    until("the waits for the locks are hinted at", || {
+        told += hints(&mut probes);
+        told > 0
+    });
 }
 
-fn without_park_and_wake_probes_hints_are_there_to_be_found() {
-    for version in VERSIONS {
-        let (_directory, path, image) = program(version);
-        let mut load = Load::start(&path);
-        let pid = load.pid();
-        let mut probes = Probes::load(small()).unwrap();
-        attach(&mut probes, &load, &image);
-        probes.set_level(pid, Level::Locks).unwrap();
-        load.tell("collect 20");
-        assert_eq!(load.answer(), "collected");
-        assert_eq!(probes.lock_hint_ns(pid).unwrap(), 0, "{version}");
-        load.tell("deadlock");
-        until("the waits for the locks are found", || {
-            probes.lock_hint_ns(pid).unwrap() > 0
-        });
-        assert_eq!(hints(&mut probes), 0, "{version}");
-        assert!(probes.long_waits(Duration::ZERO).unwrap().is_empty());
-    }
+fn without_park_and_wake_probes_hints_are_there_to_be_found(version: &'static str) {
+    let (_directory, path, image) = program(version);
+    let mut load = Load::start(&path);
+    let pid = load.pid();
+    let mut probes = Probes::load(small()).unwrap();
+    attach(&mut probes, &load, &image);
+    probes.set_level(pid, Level::Locks).unwrap();
+    load.tell("collect 20");
+    assert_eq!(load.answer(), "collected");
+    assert_eq!(probes.lock_hint_ns(pid).unwrap(), 0, "{version}");
+    load.tell("deadlock");
+    until("the waits for the locks are found", || {
+        probes.lock_hint_ns(pid).unwrap() > 0
+    });
+    assert_eq!(hints(&mut probes), 0, "{version}");
+    assert!(probes.long_waits(Duration::ZERO).unwrap().is_empty());
 }
 
 fn a_target_whose_probes_come_and_go_keeps_its_room() {

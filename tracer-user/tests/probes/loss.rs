@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use libtest_mimic::Trial;
+use testing::{go::NEWEST, wait::until};
 use tracer_user::{
     finding::{self, FindingKind, Verdict},
     ids::Pid,
@@ -13,12 +14,11 @@ use tracer_user::{
     timeline::{self, Parked, ProcessState, Schedule, Why},
 };
 
-use super::{NEWEST, attach, load::Load, program, tiny_ring, traces::until, trial};
+use super::{attach, load::Load, program, tiny_ring, trial};
 
 pub fn trials() -> Vec<Trial> {
     vec![trial(
         "after records were lost the next look puts everything right",
-        &[NEWEST],
         after_a_loss_the_next_look_puts_everything_right,
     )]
 }

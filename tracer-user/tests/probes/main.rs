@@ -11,27 +11,26 @@ mod committed;
 mod counting;
 mod daemon;
 mod hints;
-#[path = "../support/json_schema.rs"]
-mod json_schema;
 mod load;
 mod loss;
-mod served;
 mod sharing;
 mod traces;
 mod watch;
 
-use std::{path::PathBuf, sync::Arc, time::Duration};
+use std::{fs, path::PathBuf, sync::Arc, time::Duration};
 
 use libtest_mimic::{Arguments, Trial};
+use testing::{
+    go::{self, Flavour, NEWEST, Toolchain},
+    paths,
+    trials::{self, Need},
+};
 
 use load::Load;
 use tracer_user::{
     image::Image,
     probes::{Options, Probes},
 };
-
-/// The Go that most tests use.
-const NEWEST: &str = "1.27.3";
 
 fn main() {
     let arguments = Arguments::from_args();
@@ -48,20 +47,33 @@ fn main() {
     libtest_mimic::run(&arguments, trials.into_iter().flatten().collect()).exit();
 }
 
-/// A test that needs root and some Go versions.
-fn trial(name: &str, versions: &[&str], test: fn()) -> Trial {
-    let possible = nix::unistd::geteuid().is_root() && versions.iter().all(|v| load::has_go(v));
-    let run = move || {
-        test();
-        Ok(())
-    };
-    Trial::test(name, run).with_ignored_flag(!possible)
+/// A test that needs root and the newest Go.
+fn trial(name: &str, test: impl FnOnce() + Send + 'static) -> Trial {
+    trials::trial(name, &[Need::Root, Need::Go(NEWEST)], test)
 }
 
-/// A built program, its image, and its folder.
-fn program(version: &str) -> (tempfile::TempDir, PathBuf, Arc<Image>) {
+/// One such test for each of some Go versions.
+fn trials_of(
+    versions: &[&'static str],
+    name: &str,
+    test: fn(&'static str),
+) -> impl Iterator<Item = Trial> {
+    versions.iter().map(move |&version| {
+        let title = format!("{name}, Go {version}");
+        trials::trial(&title, &[Need::Root, Need::Go(version)], move || {
+            test(version)
+        })
+    })
+}
+
+/// A built program of a test's own, as probes on it are the kernel's on its file; its image, and its
+/// folder.
+fn program(version: &'static str) -> (tempfile::TempDir, PathBuf, Arc<Image>) {
+    let source = paths::workspace().join("tracer-user/tests/probes/load.go");
+    let built = go::built(Toolchain::of(version), &source, "load", Flavour::Stripped);
     let directory = tempfile::tempdir().unwrap();
-    let path = load::build(version, directory.path());
+    let path = directory.path().join("load");
+    fs::copy(built.unwrap(), &path).unwrap();
     let image = Arc::new(Image::open(&path).unwrap());
     (directory, path, image)
 }

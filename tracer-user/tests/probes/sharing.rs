@@ -3,13 +3,17 @@
 use std::{fs, path::PathBuf, process::Command, time::Duration};
 
 use libtest_mimic::Trial;
+use testing::{
+    go::NEWEST,
+    trials::{self, Need},
+};
 use tracer_user::{
     image::Image,
     probes::{Level, Probes},
 };
 
 use super::{
-    NEWEST, attach, channel_waits,
+    attach, channel_waits,
     load::Load,
     program, small,
     traces::{byte, sites},
@@ -18,36 +22,31 @@ use super::{
 
 pub fn trials() -> Vec<Trial> {
     let overlay = fs::read_to_string("/proc/filesystems").is_ok_and(|all| all.contains("overlay"));
-    let twins = trial(
-        "one file below several overlay mounts is counted once a hit",
-        &[NEWEST],
-        one_file_below_several_overlay_mounts_is_counted_once_a_hit,
-    );
-    let twins = if overlay {
-        twins
-    } else {
-        twins.with_ignored_flag(true)
-    };
+    let needs = [
+        Need::Root,
+        Need::Go(NEWEST),
+        Need::Machine("overlay file systems", overlay),
+    ];
     vec![
-        twins,
+        trials::trial(
+            "one file below several overlay mounts is counted once a hit",
+            &needs,
+            one_file_below_several_overlay_mounts_is_counted_once_a_hit,
+        ),
         trial(
             "the only target of an image leaves the image's other processes alone",
-            &[NEWEST],
             the_only_target_leaves_others_alone,
         ),
         trial(
             "who has just ended costs nobody else the probes",
-            &[NEWEST],
             who_has_just_ended_costs_nobody_else_the_probes,
         ),
         trial(
             "one image serves many processes and one of them can be switched off",
-            &[NEWEST],
             one_image_serves_many_processes_and_one_of_them_can_be_switched_off,
         ),
         trial(
             "of many processes of one image some keep their probes when one is switched off",
-            &[NEWEST],
             some_of_many_keep_their_probes,
         ),
     ]

@@ -1,37 +1,30 @@
 //! What is left of us: nothing.
 
-use std::{
-    fs,
-    os::unix::fs::FileExt as _,
-    path::Path,
-    process::{Child, Command, Stdio},
-    thread,
-    time::Duration,
-};
+use std::{fs, os::unix::fs::FileExt as _, path::Path, process::Stdio};
 
 use libtest_mimic::Trial;
-use nix::{
-    sys::signal::{Signal, kill},
-    unistd,
+use nix::sys::signal::Signal;
+use testing::{
+    go::NEWEST,
+    process::{Process, quiet},
+    wait::{PATIENCE, until},
 };
 use tracer_user::{
     ids::{FileOffset, Pid},
     image::Image,
 };
 
-use super::{NEWEST, load::Load, program, trial};
+use super::{load::Load, program, trial};
 
 /// The instruction of a breakpoint on amd64.
 const INT3: u8 = 0xcc;
 
 pub fn trials() -> Vec<Trial> {
     vec![
-        trial(
-            "an interrupted watch takes its probes off",
-            &[NEWEST],
-            || nothing_is_left_after(Signal::SIGTERM),
-        ),
-        trial("a killed watch leaves no probe behind", &[NEWEST], || {
+        trial("an interrupted watch takes its probes off", || {
+            nothing_is_left_after(Signal::SIGTERM)
+        }),
+        trial("a killed watch leaves no probe behind", || {
             nothing_is_left_after(Signal::SIGKILL)
         }),
     ]
@@ -44,28 +37,22 @@ fn nothing_is_left_after(signal: Signal) {
     let before: Vec<u8> = sites.iter().map(|site| byte(load.pid(), *site)).collect();
     assert!(!before.contains(&INT3) && before.len() == 4);
     let mut watch = watch(load.pid());
-    until("all probes are in place", || {
+    until("all probes in place", || {
         sites.iter().all(|site| byte(load.pid(), *site) == INT3)
     });
-    let watcher = unistd::Pid::from_raw(watch.id().cast_signed());
-    kill(watcher, signal).unwrap();
-    until("the watch has ended", || {
-        watch.try_wait().unwrap().is_some()
-    });
-    until("the code is as before", || {
+    watch.signal(signal).unwrap();
+    watch.ends_within(PATIENCE).unwrap();
+    until("the code as it was before", || {
         let now: Vec<u8> = sites.iter().map(|site| byte(load.pid(), *site)).collect();
         now == before
     });
     load.pingpong(100);
 }
 
-fn watch(pid: Pid) -> Child {
-    Command::new(env!("CARGO_BIN_EXE_gostuck"))
-        .args(["watch", &pid.to_string()])
-        .stdout(Stdio::null())
-        .stderr(Stdio::null())
-        .spawn()
-        .unwrap()
+fn watch(pid: Pid) -> Process {
+    let mut command = quiet(env!("CARGO_BIN_EXE_gostuck"));
+    command.args(["watch", &pid.to_string()]);
+    Process::start(command.stdout(Stdio::null())).unwrap()
 }
 
 /// Where the probes on `image` go.
@@ -92,15 +79,4 @@ pub fn byte(pid: Pid, site: FileOffset) -> u8 {
     let mut byte = [0];
     memory.read_exact_at(&mut byte, address.unwrap()).unwrap();
     byte[0]
-}
-
-/// Waits for something that must happen; how soon is not the question.
-pub fn until(what: &str, mut happens: impl FnMut() -> bool) {
-    for _ in 0..1200 {
-        if happens() {
-            return;
-        }
-        thread::sleep(Duration::from_millis(100));
-    }
-    panic!("{what}: not within two minutes");
 }

@@ -3,17 +3,16 @@
 use std::{
     fs,
     path::PathBuf,
-    process::{Child, Command},
+    process::{Command, Stdio},
 };
 
 use serde_json::Value;
+use testing::{process::Process, schema, wait::until};
 use tracer_user::ids::Pid;
-
-use super::{json_schema, traces::until};
 
 /// The watch, ended when dropped.
 pub struct Watch {
-    child: Child,
+    _process: Process,
     printed: PathBuf,
     _directory: tempfile::TempDir,
 }
@@ -22,22 +21,19 @@ impl Watch {
     /// Starts one that has its probes on `pid`.
     pub fn start(pid: Pid) -> Self {
         let directory = tempfile::tempdir().unwrap();
-        let (printed, log) = (
-            directory.path().join("printed"),
-            directory.path().join("log"),
-        );
-        let child = Command::new(env!("CARGO_BIN_EXE_gostuck"))
+        let [printed, log] = ["printed", "log"].map(|name| directory.path().join(name));
+        let mut command = Command::new(env!("CARGO_BIN_EXE_gostuck"));
+        command
             .args(["-v", "watch", "--format", "json", &pid.to_string()])
+            .stdin(Stdio::null())
             .stdout(fs::File::create(&printed).unwrap())
-            .stderr(fs::File::create(&log).unwrap())
-            .spawn()
-            .unwrap();
+            .stderr(fs::File::create(&log).unwrap());
         let watch = Self {
-            child,
+            _process: Process::start(&mut command).unwrap(),
             printed,
             _directory: directory,
         };
-        until("the watch has its probes in place", || {
+        until("the watch's probes in place", || {
             let log = fs::read_to_string(&log).unwrap();
             log.contains("probes attached")
         });
@@ -51,7 +47,7 @@ impl Watch {
         let whole = printed.rsplit_once('\n').map_or("", |(whole, _)| whole);
         let lines = whole.lines().map(|line| {
             let line: Value = serde_json::from_str(line).unwrap();
-            let wrong = json_schema::violations("/$defs/watch_line", &line);
+            let wrong = schema::violations("/$defs/watch_line", &line);
             assert!(wrong.is_empty(), "{wrong:?} in {line}");
             line
         });
@@ -59,12 +55,5 @@ impl Watch {
             .filter(|line| line["event"] == "probes")
             .map(|line| line["mode"].as_str().unwrap().to_owned())
             .collect()
-    }
-}
-
-impl Drop for Watch {
-    fn drop(&mut self) {
-        let _ = self.child.kill();
-        let _ = self.child.wait();
     }
 }

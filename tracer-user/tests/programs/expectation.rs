@@ -22,7 +22,7 @@
 
 use std::{collections::BTreeMap, fs};
 
-use crate::go::folder;
+use testing::paths;
 
 /// One `expect:` line.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -68,7 +68,7 @@ pub(crate) struct Header {
 /// Every program with its header, by name relative to the folder.
 pub(crate) fn all() -> Result<BTreeMap<String, Header>, String> {
     let mut programs = BTreeMap::new();
-    let mut folders = vec![folder()];
+    let mut folders = vec![paths::programs()];
     while let Some(directory) = folders.pop() {
         let entries =
             fs::read_dir(&directory).map_err(|e| format!("{}: {e}", directory.display()))?;
@@ -79,7 +79,9 @@ pub(crate) fn all() -> Result<BTreeMap<String, Header>, String> {
             } else if path.file_name().is_some_and(|name| name == "main.go") {
                 let source =
                     fs::read_to_string(&path).map_err(|e| format!("{}: {e}", path.display()))?;
-                let name = directory.strip_prefix(folder()).unwrap_or(&directory);
+                let name = directory
+                    .strip_prefix(paths::programs())
+                    .unwrap_or(&directory);
                 // A program without expectations belongs to a test or bench of its own.
                 if source.contains("// expect:") {
                     let header = parse(&source).map_err(|e| format!("{}: {e}", path.display()))?;

@@ -2,112 +2,73 @@
 
 use std::{
     collections::BTreeMap,
-    io::{BufRead as _, BufReader},
     path::Path,
-    process::{Child, Command, Stdio},
-    sync::mpsc,
+    process::{Command, Stdio},
     thread,
     time::{Duration, Instant},
 };
 
 use serde_json::Value;
+use testing::{Result, cgroup::CpuCgroup, process::Process, schema};
+use tracer_user::{document::Document, finding::Options, ids::Pid, inspect::Inspector};
 
-use crate::{
-    cgroup::CpuCgroup,
-    expectation::{Expectation, Header},
-    json_schema,
-};
+use crate::expectation::{Expectation, Header};
 
+/// The binary under test.
+const GOSTUCK: &str = env!("CARGO_BIN_EXE_gostuck");
 /// Looks at a healthy program: each a chance to be wrong.
 const HEALTHY_LOOKS: usize = 15;
+/// Between two of them, so that the program gets on.
+const HEALTHY_PAUSE: Duration = Duration::from_millis(50);
 /// No further look is begun after this time: a walk of a busy heap takes seconds.
 const HEALTHY_TIME: Duration = Duration::from_secs(20);
-/// How long a program may take to get ready, and a verdict to appear.
-const PATIENCE: Duration = Duration::from_secs(60);
+/// How long a verdict may take to appear.
+const PATIENCE: Duration = Duration::from_secs(10);
 
-/// A running program, ended when dropped.
-struct Target(Child);
-
-impl Drop for Target {
-    fn drop(&mut self) {
-        let _ = self.0.kill();
-        let _ = self.0.wait();
+/// What `gostuck inspect` says of process `pid`, which must be as documented.
+fn inspect(pid: u32) -> Result<Value> {
+    let output = Command::new(GOSTUCK)
+        .args(["inspect", &pid.to_string(), "--format", "json"])
+        .output()
+        .map_err(|error| error.to_string())?;
+    if !output.status.success() {
+        return Err(format!(
+            "inspect: {}: {}",
+            output.status,
+            String::from_utf8_lossy(&output.stderr)
+        ));
+    }
+    let document = serde_json::from_slice(&output.stdout)
+        .map_err(|error| format!("inspect printed no JSON: {error}"))?;
+    match schema::violations("", &document).as_slice() {
+        [] => Ok(document),
+        violations => Err(format!("against the schema: {}", violations.join("; "))),
     }
 }
 
-impl Target {
-    /// Starts `program` and waits until it says READY. It dies with the thread that started it, so
-    /// that an aborted test run leaves nothing behind.
-    fn start(program: &Path, environment: &[(String, String)]) -> Result<Self, String> {
-        let mut child = Command::new("setpriv")
-            .args(["--pdeathsig", "KILL"])
-            .arg(program)
-            .envs(environment.iter().cloned())
-            .stdin(Stdio::null())
-            .stdout(Stdio::piped())
-            .spawn()
-            .map_err(|error| format!("cannot start {}: {error}", program.display()))?;
-        let output = child.stdout.take().ok_or("the program has no output")?;
-        let target = Self(child);
-        let (ready, waiting) = mpsc::channel();
-        thread::spawn(move || {
-            // Reads on after READY: a full pipe would block the program.
-            for line in BufReader::new(output).lines().map_while(Result::ok) {
-                if line.starts_with("READY") {
-                    let _ = ready.send(());
-                }
-            }
-        });
-        match waiting.recv_timeout(PATIENCE) {
-            Ok(()) => Ok(target),
-            Err(_) => Err("the program never said READY".into()),
-        }
+/// The lines that `gostuck watch` prints of process `pid` with `options`.
+fn watch(pid: u32, options: &[&str]) -> Result<Vec<Value>> {
+    let output = Command::new(GOSTUCK)
+        .args(["watch", &pid.to_string(), "--format", "json"])
+        .args(options)
+        .output()
+        .map_err(|error| error.to_string())?;
+    if !output.status.success() {
+        return Err(format!(
+            "watch: {}: {}",
+            output.status,
+            String::from_utf8_lossy(&output.stderr)
+        ));
     }
-
-    fn inspect(&self) -> Result<Value, String> {
-        let output = Command::new(env!("CARGO_BIN_EXE_gostuck"))
-            .args(["inspect", &self.0.id().to_string(), "--format", "json"])
-            .output()
-            .map_err(|error| error.to_string())?;
-        if !output.status.success() {
-            return Err(format!(
-                "inspect: {}: {}",
-                output.status,
-                String::from_utf8_lossy(&output.stderr)
-            ));
-        }
-        let document = serde_json::from_slice(&output.stdout)
-            .map_err(|error| format!("inspect printed no JSON: {error}"))?;
-        match json_schema::violations("", &document).as_slice() {
-            [] => Ok(document),
-            violations => Err(format!("against the schema: {}", violations.join("; "))),
-        }
-    }
-
-    /// The findings as `watch` sees them over `seconds`, with `options`.
-    fn watch(&self, options: &[&str]) -> Result<Vec<Value>, String> {
-        let output = Command::new(env!("CARGO_BIN_EXE_gostuck"))
-            .args(["watch", &self.0.id().to_string(), "--format", "json"])
-            .args(options)
-            .output()
-            .map_err(|error| error.to_string())?;
-        if !output.status.success() {
-            return Err(format!(
-                "watch: {}: {}",
-                output.status,
-                String::from_utf8_lossy(&output.stderr)
-            ));
-        }
-        let text = String::from_utf8_lossy(&output.stdout);
-        text.lines().map(line).collect()
-    }
+    let text = String::from_utf8_lossy(&output.stdout);
+    text.lines().map(line).collect()
 }
 
 /// A line that `watch` printed, which must be as documented.
-fn line(text: &str) -> Result<Value, String> {
+fn line(text: &str) -> Result<Value> {
     let line =
         serde_json::from_str(text).map_err(|error| format!("watch printed `{text}`: {error}"))?;
-    match json_schema::violations("/$defs/watch_line", &line).as_slice() {
+    match schema::violations("/$defs/watch_line", &line).as_slice() {
         [] => Ok(line),
         violations => Err(format!(
             "watch, against the schema: {}",
@@ -117,32 +78,30 @@ fn line(text: &str) -> Result<Value, String> {
 }
 
 /// Checks everything that `header` expects of `program`.
-pub(crate) fn check(program: &Path, header: &Header) -> Result<(), String> {
+pub(crate) fn check(program: &Path, header: &Header) -> Result {
     let cgroup = header.cpus.map(CpuCgroup::new).transpose()?;
-    let target = Target::start(program, &header.environment)?;
+    let environment = header.environment.iter().cloned();
+    let target = Process::ready(Command::new(program).envs(environment).stdin(Stdio::null()))?;
+    let pid = target.pid();
     if let Some(cgroup) = &cgroup {
-        cgroup.take(target.0.id())?;
+        cgroup.take(pid)?;
     }
-    if header.expectations == [Expectation::Healthy] {
-        let started = Instant::now();
-        return (0..HEALTHY_LOOKS)
-            .take_while(|_| started.elapsed() < HEALTHY_TIME)
-            .try_for_each(|_| nothing_proven(&target.inspect()?));
-    }
-    if header.expectations == [Expectation::Quiet] {
-        return quiet(&target);
+    match header.expectations[..] {
+        [Expectation::Healthy] => return healthy(pid),
+        [Expectation::Quiet] => return quiet(pid),
+        _ => {}
     }
     for expectation in &header.expectations {
         if let Expectation::Growth { kind, function } = expectation {
-            growth(&target, kind, function)?;
+            growth(pid, kind, function)?;
         }
     }
     let started = Instant::now();
     loop {
-        let document = target.inspect()?;
+        let document = inspect(pid)?;
         match meets(&document, header) {
             Ok(()) => break,
-            Err(why) if started.elapsed() > PATIENCE / 6 => {
+            Err(why) if started.elapsed() > PATIENCE => {
                 return Err(format!("{why}\n{}", told(&document)));
             }
             Err(_) => thread::sleep(Duration::from_millis(200)),
@@ -151,9 +110,27 @@ pub(crate) fn check(program: &Path, header: &Header) -> Result<(), String> {
     Ok(())
 }
 
+/// Nothing is proven, look after look. The first and the last are by the binary, whose document is
+/// held against the schema, too; a process for each would read the image anew each time.
+fn healthy(pid: u32) -> Result {
+    let started = Instant::now();
+    nothing_proven(&inspect(pid)?)?;
+    let looker = Inspector::new(Options::default());
+    for _ in 2..HEALTHY_LOOKS {
+        if started.elapsed() > HEALTHY_TIME {
+            break;
+        }
+        thread::sleep(HEALTHY_PAUSE);
+        let look = looker.look(Pid(pid)).map_err(|error| error.to_string())?;
+        let document = serde_json::to_value(Document::new(&look));
+        nothing_proven(&document.map_err(|error| error.to_string())?)?;
+    }
+    nothing_proven(&inspect(pid)?)
+}
+
 /// Nothing stands at the end of a watch by which every wait has become a long one.
-fn quiet(target: &Target) -> Result<(), String> {
-    let events = target.watch(&["--for", "12s", "--stuck-after", "3s"])?;
+fn quiet(pid: u32) -> Result {
+    let events = watch(pid, &["--for", "12s", "--stuck-after", "3s"])?;
     let mut standing = BTreeMap::new();
     for event in events.iter().filter(|event| event["finding"].is_object()) {
         let finding = &event["finding"];
@@ -174,8 +151,8 @@ fn quiet(target: &Target) -> Result<(), String> {
     }
 }
 
-fn growth(target: &Target, kind: &str, function: &str) -> Result<(), String> {
-    let events = target.watch(&["--for", "25s", "--growth-window", "15s"])?;
+fn growth(pid: u32, kind: &str, function: &str) -> Result {
+    let events = watch(pid, &["--for", "25s", "--growth-window", "15s"])?;
     let found = events
         .iter()
         .map(Value::to_string)
@@ -187,7 +164,7 @@ fn growth(target: &Target, kind: &str, function: &str) -> Result<(), String> {
     }
 }
 
-fn meets(document: &Value, header: &Header) -> Result<(), String> {
+fn meets(document: &Value, header: &Header) -> Result {
     let mut explained = Vec::new();
     for expectation in &header.expectations {
         match expectation {
@@ -244,7 +221,7 @@ fn runs(document: &Value, goid: u64, function: &str) -> bool {
         })
 }
 
-fn pinned(document: &Value, count: u64) -> Result<(), String> {
+fn pinned(document: &Value, count: u64) -> Result {
     let pinned = document["threads"]["pinned"].as_u64();
     if pinned == Some(count) {
         Ok(())
@@ -256,7 +233,7 @@ fn pinned(document: &Value, count: u64) -> Result<(), String> {
     }
 }
 
-fn nothing_proven(document: &Value) -> Result<(), String> {
+fn nothing_proven(document: &Value) -> Result {
     if concerned(document, "proven", "*", None).is_empty() {
         Ok(())
     } else {

@@ -1,21 +1,20 @@
 //! End to end: every program of `programs/` is built with real Go toolchains, run, and looked at by
 //! the real `gostuck`. What must be found stands in each program's header (see `expectation.rs`).
 
-mod cgroup;
 mod expectation;
-#[path = "../support/go.rs"]
-#[allow(dead_code, reason = "shared with tests that need more of it")]
-mod go;
-#[path = "../support/json_schema.rs"]
-mod json_schema;
 mod look;
 
 use std::{num::NonZeroUsize, thread};
 
-use libtest_mimic::{Arguments, Failed, Trial};
+use libtest_mimic::{Arguments, Trial};
+use testing::{
+    Result,
+    cgroup::CpuCgroup,
+    go::{self, Flavour, NEWEST, OLDEST, Toolchain},
+    trials::{Need, trial},
+};
 
 use expectation::{Header, Matrix};
-use go::{Flavour, Toolchain};
 
 fn main() {
     let mut arguments = Arguments::from_args();
@@ -32,46 +31,38 @@ fn trials_at_a_time() -> usize {
     2 * thread::available_parallelism().map_or(1, NonZeroUsize::get)
 }
 
-fn trials() -> Result<Vec<Trial>, String> {
-    let root = nix::unistd::geteuid().is_root();
-    let toolchains = go::installed();
+fn trials() -> Result<Vec<Trial>> {
     let mut trials = Vec::new();
     for (name, header) in expectation::all()? {
-        for (toolchain, flavour) in matrix(&toolchains, &header) {
+        for (toolchain, flavour) in matrix(&header) {
             let title = format!("{name}, Go {}, {flavour}", toolchain.version);
-            let (name, of_trial) = (name.clone(), header.clone());
-            let trial = Trial::test(title, move || {
-                let program = go::build(&toolchain, &name, flavour)?;
-                look::check(&program, &of_trial).map_err(Failed::from)
-            });
-            // Reading another process's memory needs root or a lenient ptrace scope.
-            let limitable = header.cpus.is_none() || cgroup::CpuCgroup::possible();
-            trials.push(trial.with_ignored_flag(!root || !limitable));
+            let mut needs = vec![Need::Root, Need::Go(toolchain.version)];
+            if header.cpus.is_some() {
+                let possible = CpuCgroup::possible();
+                needs.push(Need::Machine("a cgroup with a CPU limit", possible));
+            }
+            let (name, header) = (name.clone(), header.clone());
+            trials.push(trial(&title, &needs, move || {
+                let program = go::program(toolchain, &name, flavour)?;
+                look::check(&program, &header)
+            }));
         }
-    }
-    if toolchains.is_empty() {
-        return Err("no Go toolchain: run `cargo xtask setup --all-go`".into());
     }
     Ok(trials)
 }
 
-/// The newest Go plain and stripped; the core programs on every version and in every flavour.
-fn matrix(toolchains: &[Toolchain], header: &Header) -> Vec<(Toolchain, Flavour)> {
-    let Some(newest) = toolchains.last() else {
-        return Vec::new();
-    };
-    let mut cells = vec![
-        (newest.clone(), Flavour::Plain),
-        (newest.clone(), Flavour::Stripped),
-    ];
+/// The newest Go plain and stripped; the core programs on every version and in every flavour. What
+/// symbols change differs by how the debug information is written, which the oldest and the newest
+/// version stand for: `tests/image.rs` holds what is read with and without them against each other on
+/// all of them.
+fn matrix(header: &Header) -> Vec<(Toolchain, Flavour)> {
+    let newest = Toolchain::newest();
+    let mut cells = vec![(newest, Flavour::Plain), (newest, Flavour::Stripped)];
     if header.matrix == Matrix::All {
-        let older = toolchains.iter().rev().skip(1);
-        cells.extend(
-            older.flat_map(|t| [(t.clone(), Flavour::Plain), (t.clone(), Flavour::Stripped)]),
-        );
-        cells.extend(
-            [Flavour::Pie, Flavour::NoOptimisation].map(|flavour| (newest.clone(), flavour)),
-        );
+        let older = go::toolchains().rev().filter(|of| of.version != NEWEST);
+        cells.extend(older.map(|toolchain| (toolchain, Flavour::Stripped)));
+        cells.push((Toolchain::of(OLDEST), Flavour::Plain));
+        cells.extend([Flavour::Pie, Flavour::NoOptimisation].map(|flavour| (newest, flavour)));
     }
     if header.plain {
         cells.retain(|(_, flavour)| *flavour == Flavour::Plain);

@@ -1,12 +1,19 @@
 //! A target that is held: by somebody else, by us, and by us when we are killed.
 
 use std::{
-    fs,
+    env, fs,
     process::{Command, Stdio},
     thread,
-    time::{Duration, Instant},
+    time::Duration,
 };
 
+use libtest_mimic::Trial;
+use nix::sys::signal::Signal;
+use testing::{
+    go::{self, Flavour, Toolchain},
+    process::Process,
+    wait::{PATIENCE, until_every},
+};
 use tracer_user::{
     ids::Pid,
     reach::{
@@ -17,12 +24,35 @@ use tracer_user::{
 };
 
 use crate::{
-    dead, functions,
-    go_program::{Link, Running, build, toolchain},
-    is_leak, look, look_at_copy,
+    dead, functions, is_leak, look, look_at_copy,
+    target::{run, target_of},
+    trial,
 };
 
-const PATIENCE: Duration = Duration::from_secs(20);
+pub(crate) fn trials() -> Vec<Trial> {
+    vec![
+        trial(
+            "a process that was stopped is not at rest",
+            a_process_that_was_stopped_is_not_at_rest,
+        ),
+        trial(
+            "a hold that is too short ends in time and tells nothing",
+            a_hold_that_is_too_short_ends_in_time_and_tells_nothing,
+        ),
+        trial(
+            "the process runs while its copy is looked at",
+            the_process_runs_while_its_copy_is_looked_at,
+        ),
+        trial(
+            "of a large process only what is read is copied",
+            of_a_large_process_only_what_is_read_is_copied,
+        ),
+        trial(
+            "killing us lets the target go",
+            killing_us_lets_the_target_go,
+        ),
+    ]
+}
 
 fn status(pid: Pid, key: &str) -> String {
     let status = fs::read_to_string(format!("/proc/{pid}/status")).unwrap();
@@ -30,39 +60,29 @@ fn status(pid: Pid, key: &str) -> String {
     line.unwrap().trim_start_matches(':').trim().to_owned()
 }
 
-fn wait_until(what: &str, condition: impl Fn() -> bool) {
-    let began = Instant::now();
-    while !condition() {
-        assert!(began.elapsed() < PATIENCE, "never {what}");
-        thread::sleep(Duration::from_micros(200));
-    }
+/// Waits for what may last for a moment only.
+fn wait_until(what: &str, condition: impl FnMut() -> bool) {
+    until_every(Duration::from_micros(200), what, condition);
 }
 
-fn busy() -> Option<(Running, tempfile::TempDir)> {
-    let go = toolchain("1.27.3")?;
-    let directory = tempfile::tempdir().unwrap();
-    let binary = build(&go, "reach-healthy", Link::Plain, directory.path());
-    Some((Running::start(&binary, &["-load"]), directory))
+fn busy() -> Process {
+    let binary = go::program(Toolchain::newest(), "reach-healthy", Flavour::Plain);
+    run(&binary.unwrap(), &["-load"])
 }
 
 /// Between two instructions a reference may be in a register only, and nobody can see it.
-#[test]
 fn a_process_that_was_stopped_is_not_at_rest() {
-    let Some((running, _directory)) = busy() else {
-        return;
-    };
-    let target = running.target();
+    let running = busy();
+    let (target, pid) = (target_of(&running), Pid(running.pid()));
     let options = Options {
         limit: Duration::from_millis(500),
         ..Options::default()
     };
     for _ in 0..8 {
-        running.signal(libc::SIGSTOP);
-        wait_until("stopped", || {
-            status(running.pid(), "State").starts_with('T')
-        });
+        running.signal(Signal::SIGSTOP).unwrap();
+        wait_until("stopped", || status(pid, "State").starts_with('T'));
         let (snapshot, proof) = look(&target, options);
-        running.signal(libc::SIGCONT);
+        running.signal(Signal::SIGCONT).unwrap();
         assert_ne!(proof.certainty, Certainty::Exact);
         if proof.certainty.is_proof() {
             let dead = dead(&proof);
@@ -77,12 +97,9 @@ fn a_process_that_was_stopped_is_not_at_rest() {
     }
 }
 
-#[test]
 fn a_hold_that_is_too_short_ends_in_time_and_tells_nothing() {
-    let Some((running, _directory)) = busy() else {
-        return;
-    };
-    let target = running.target();
+    let running = busy();
+    let (target, pid) = (target_of(&running), Pid(running.pid()));
     let looked = look_held(
         &target,
         Duration::from_micros(200),
@@ -90,17 +107,14 @@ fn a_hold_that_is_too_short_ends_in_time_and_tells_nothing() {
         |_| Ok(()),
     );
     assert!(looked.is_err());
-    wait_until("let go", || status(running.pid(), "TracerPid") == "0");
-    assert!(!status(running.pid(), "State").starts_with(['T', 't']));
+    wait_until("let go", || status(pid, "TracerPid") == "0");
+    assert!(!status(pid, "State").starts_with(['T', 't']));
 }
 
 /// The process runs on while the copy is looked at, and the copy stays as it was.
-#[test]
 fn the_process_runs_while_its_copy_is_looked_at() {
-    let Some((running, _directory)) = busy() else {
-        return;
-    };
-    let (target, pid) = (running.target(), running.pid());
+    let running = busy();
+    let (target, pid) = (target_of(&running), Pid(running.pid()));
     let none = || Ok::<(), FreezeError>(());
     let (goids, moment) = look_held(&target, Duration::from_secs(5), none, |copy| {
         let goids = || {
@@ -121,55 +135,44 @@ fn the_process_runs_while_its_copy_is_looked_at() {
 }
 
 /// A process with more memory than is copied whole is looked at first without being held.
-#[test]
 fn of_a_large_process_only_what_is_read_is_copied() {
-    let Some(go) = toolchain("1.27.3") else {
-        return;
-    };
-    let directory = tempfile::tempdir().unwrap();
-    let binary = build(&go, "leaks", Link::Plain, directory.path());
-    let running = Running::start(&binary, &["-ballast", "200"]);
-    let (snapshot, proof) = look_at_copy(&running.target(), Duration::from_secs(5));
+    let binary = go::program(Toolchain::newest(), "leaks", Flavour::Plain);
+    let running = run(&binary.unwrap(), &["-ballast", "200"]);
+    let target = target_of(&running);
+    let (snapshot, proof) = look_at_copy(&target, Duration::from_secs(5));
     assert_eq!(proof.certainty, Certainty::Exact);
     let leaks = snapshot
         .goroutines
         .iter()
-        .filter(|g| is_leak(&running.target().image, g));
+        .filter(|g| is_leak(&target.image, g));
     let dead = dead(&proof);
     let found = leaks.filter(|g| dead.contains(&g.goid)).count();
     assert!(found >= 36, "{found}");
 }
 
-/// For [`killing_us_lets_the_target_go`]: holds the process that it is told of, for ever.
-#[test]
-fn holds_until_it_is_killed() {
-    let Ok(pid) = std::env::var(HELD) else {
-        return;
+/// Names, for [`killing_us_lets_the_target_go`], the process that this one is to hold for ever.
+const HELD: &str = "GOSTUCK_TEST_HELD";
+
+/// Holds a process until this one is killed, if this one was started for that.
+pub(crate) fn hold_if_asked() -> bool {
+    let Ok(pid) = env::var(HELD) else {
+        return false;
     };
     let _freeze = Freeze::begin(Pid(pid.parse().unwrap()), PATIENCE).unwrap();
     thread::sleep(PATIENCE);
+    true
 }
 
-const HELD: &str = "GOSTUCK_TEST_HELD";
-
-#[test]
 fn killing_us_lets_the_target_go() {
-    let Some((running, _directory)) = busy() else {
-        return;
-    };
-    let pid = running.pid();
-    let mut ours = Command::new(std::env::current_exe().unwrap())
-        .args(["--exact", "held::holds_until_it_is_killed"])
-        .env(HELD, pid.to_string())
-        .stdout(Stdio::null())
-        .stderr(Stdio::null())
-        .spawn()
-        .unwrap();
+    let running = busy();
+    let pid = Pid(running.pid());
+    let mut ours = Command::new(env::current_exe().unwrap());
+    ours.env(HELD, pid.to_string()).stdin(Stdio::null());
+    let mut ours = Process::start(&mut ours).unwrap();
     wait_until("held", || {
         status(pid, "TracerPid") != "0" && status(pid, "State").starts_with('t')
     });
     ours.kill().unwrap();
-    ours.wait().unwrap();
     wait_until("let go", || status(pid, "TracerPid") == "0");
     wait_until("running", || !status(pid, "State").starts_with(['T', 't']));
     // All its threads run on, and it still does what it did.

@@ -5,9 +5,9 @@
     reason = "a failed step of a test is a failed test"
 )]
 
-mod go_program;
 mod held;
 mod recall;
+mod target;
 
 use std::{
     collections::BTreeSet,
@@ -17,8 +17,12 @@ use std::{
     time::{Duration, Instant},
 };
 
-use go_program::{Link, Running, build, toolchain};
+use libtest_mimic::{Arguments, Trial};
 use rustc_hash::FxHashMap;
+use testing::{
+    go::{self, Flavour, NEWEST, OLDEST, Toolchain, VERSIONS},
+    trials::{self, Need},
+};
 use tracer_user::{
     finding::{self, Evidence},
     graph::GoroutineNode,
@@ -29,9 +33,63 @@ use tracer_user::{
     snapshot::{Goroutine, Snapshot, Target, take},
 };
 
-const VERSIONS: [&str; 8] = [
-    "1.19.8", "1.21.13", "1.22.10", "1.23.9", "1.24.11", "1.25.5", "1.26.6", "1.27.3",
-];
+use target::{run, target_of};
+
+fn main() {
+    if held::hold_if_asked() {
+        return;
+    }
+    let mut trials = Vec::new();
+    for version in VERSIONS {
+        for (name, flavour) in [
+            ("every leak and nothing else is dead", Flavour::Plain),
+            ("the same in stripped images", Flavour::Stripped),
+        ] {
+            let check = move || check_leaks_of(version, flavour);
+            trials.push(trial_of(version, name, check));
+        }
+    }
+    trials.extend(stress_trials());
+    trials.push(trial(
+        "a group of leaks is weighed",
+        a_group_of_leaks_is_weighed,
+    ));
+    trials.extend(recall::trials());
+    trials.extend(held::trials());
+    libtest_mimic::run(&Arguments::from_args(), trials).exit();
+}
+
+/// A test that needs root and the newest Go.
+fn trial(name: &str, test: impl FnOnce() + Send + 'static) -> Trial {
+    trials::trial(name, &[Need::Root, Need::Go(NEWEST)], test)
+}
+
+/// A test of one Go version, which needs root, too.
+fn trial_of(version: &'static str, name: &str, test: impl FnOnce() + Send + 'static) -> Trial {
+    let title = format!("{name}, Go {version}");
+    trials::trial(&title, &[Need::Root, Need::Go(version)], test)
+}
+
+fn stress_trials() -> Vec<Trial> {
+    const HARD: &str = "nothing healthy is dead however hard it works";
+    const HELD: &str = "nothing healthy is dead while held still";
+    let plain = VERSIONS.map(|version| (HARD, version, Flavour::Plain, &["-load"][..], false));
+    let others = [
+        (HARD, NEWEST, Flavour::Cgo, &["-load"][..], false),
+        (HARD, NEWEST, Flavour::Cgo, &[], false),
+        (HELD, NEWEST, Flavour::Cgo, &["-load"], true),
+        (HELD, OLDEST, Flavour::Plain, &["-load"], true),
+    ];
+    let all = plain.into_iter().chain(others);
+    let trials = all.map(|(name, version, flavour, arguments, held)| {
+        let title = [&[name], arguments].concat().join(" ");
+        let title = format!("{title}, {flavour}");
+        trial_of(version, &title, move || {
+            stress(version, flavour, arguments, held)
+        })
+    });
+    trials.collect()
+}
 
 /// For how long a process is held still at most.
 const HOLD: Duration = Duration::from_secs(5);
@@ -174,15 +232,13 @@ fn check_leaks(
 /// process to process.
 const PROCESSES: usize = 4;
 
-fn check_version(version: &str, link: Link) {
-    let Some(go) = toolchain(version) else { return };
-    let directory = tempfile::tempdir().unwrap();
-    let binary = build(&go, "leaks", link, directory.path());
-    let context = format!("{version} {link:?}");
+fn check_leaks_of(version: &'static str, flavour: Flavour) {
+    let binary = go::program(Toolchain::of(version), "leaks", flavour).unwrap();
+    let context = format!("{version} {flavour}");
     let mut told = Vec::new();
     for _ in 0..PROCESSES {
-        let running = Running::start(&binary, &[]);
-        let target = running.target();
+        let running = run(&binary, &[]);
+        let target = target_of(&running);
         let (snapshot, proof) = look(&target, Options::default());
         let live = check_leaks(&target, &snapshot, &proof, &context, 1);
         let (snapshot, proof) = look_twice(&target, Options::default());
@@ -199,28 +255,10 @@ fn check_version(version: &str, link: Link) {
     panic!("{}", told.join("\n"));
 }
 
-#[test]
-fn every_leak_and_nothing_else_is_dead() {
-    for version in VERSIONS {
-        check_version(version, Link::Plain);
-    }
-}
-
-#[test]
-fn the_same_in_stripped_images() {
-    for version in VERSIONS {
-        check_version(version, Link::Stripped);
-    }
-}
-
-#[test]
 fn a_group_of_leaks_is_weighed() {
-    let Some(go) = toolchain("1.27.3") else {
-        return;
-    };
-    let directory = tempfile::tempdir().unwrap();
-    let running = Running::start(&build(&go, "leaks", Link::Plain, directory.path()), &[]);
-    let target = running.target();
+    let binary = go::program(Toolchain::newest(), "leaks", Flavour::Plain).unwrap();
+    let running = run(&binary, &[]);
+    let target = target_of(&running);
     let snapshot = Arc::new(take(&target).unwrap());
     let nodes = nodes(&target, &snapshot);
     let mut prover = Prover::new(&target, Arc::clone(&snapshot), Options::default());
@@ -246,14 +284,10 @@ fn a_group_of_leaks_is_weighed() {
 }
 
 /// Looks in a loop for `GOSTUCK_STRESS_SECONDS` (3) at a program that does everything at once.
-fn stress(version: &str, link: Link, arguments: &[&str], held: bool) {
-    let Some(go) = toolchain(version) else { return };
-    let directory = tempfile::tempdir().unwrap();
-    let running = Running::start(
-        &build(&go, "reach-healthy", link, directory.path()),
-        arguments,
-    );
-    let target = running.target();
+fn stress(version: &'static str, flavour: Flavour, arguments: &[&str], held: bool) {
+    let binary = go::program(Toolchain::of(version), "reach-healthy", flavour);
+    let running = run(&binary.unwrap(), arguments);
+    let target = target_of(&running);
     let seconds = env::var("GOSTUCK_STRESS_SECONDS").map_or(3, |s| s.parse().unwrap());
     let until = Instant::now() + Duration::from_secs(seconds);
     let (mut looks, mut proofs) = (0, 0);
@@ -269,7 +303,7 @@ fn stress(version: &str, link: Link, arguments: &[&str], held: bool) {
         for goroutine in &snapshot.goroutines {
             assert!(
                 !dead.contains(&goroutine.goid),
-                "{version} {link:?} look {looks}: goroutine {} {:?} {:?} {:?} {:?}",
+                "{version} {flavour} look {looks}: goroutine {} {:?} {:?} {:?} {:?}",
                 goroutine.goid,
                 goroutine.wait_reason,
                 functions(&target.image, goroutine),
@@ -278,21 +312,6 @@ fn stress(version: &str, link: Link, arguments: &[&str], held: bool) {
             );
         }
     }
-    println!("{version} {link:?}: {looks} looks, {proofs} came to an end");
+    println!("{version} {flavour}: {looks} looks, {proofs} came to an end");
     assert!(proofs > 0, "no look of {looks} came to an end");
-}
-
-#[test]
-fn nothing_healthy_is_dead_however_hard_it_works() {
-    for version in VERSIONS {
-        stress(version, Link::Plain, &["-load"], false);
-    }
-    stress("1.27.3", Link::Cgo, &["-load"], false);
-    stress("1.27.3", Link::Cgo, &[], false);
-}
-
-#[test]
-fn nothing_healthy_is_dead_while_held_still() {
-    stress("1.27.3", Link::Cgo, &["-load"], true);
-    stress("1.19.8", Link::Plain, &["-load"], true);
 }

@@ -3,16 +3,23 @@
 
 use std::{collections::BTreeSet, fs, path::Path};
 
+use libtest_mimic::Trial;
+use nix::sys::signal::Signal;
+use testing::go::{self, Flavour, Toolchain};
 use tracer_user::{
     finding::Options,
-    ids::Goid,
+    ids::{Goid, Pid},
     inspect::{Inspection, Inspector},
 };
 
-use crate::{
-    functions,
-    go_program::{Link, Running, build, toolchain},
-};
+use crate::{functions, target::run, trial};
+
+pub(crate) fn trials() -> Vec<Trial> {
+    vec![trial(
+        "whatever the runtime finds leaked we prove",
+        whatever_the_runtime_finds_leaked_we_prove,
+    )]
+}
 
 /// The goroutines that the profile in `path`, written in its most verbose form, calls leaked.
 fn profiled(path: &Path) -> BTreeSet<Goid> {
@@ -41,15 +48,13 @@ fn told(look: &Inspection, goroutines: &[&Goid]) -> String {
 }
 
 /// What we find, and what the runtime finds just after.
-fn both(program: &str) -> Option<(Inspection, BTreeSet<Goid>, BTreeSet<Goid>)> {
-    let go = toolchain("1.27.3")?;
+fn both(program: &str) -> (Inspection, BTreeSet<Goid>, BTreeSet<Goid>) {
+    let binary = go::program(Toolchain::newest(), program, Flavour::Plain).unwrap();
     let directory = tempfile::tempdir().unwrap();
-    let binary = build(&go, program, Link::Plain, directory.path());
     let file = directory.path().join("profile");
-    let mut running = Running::start(&binary, &["-profile", file.to_str().unwrap()]);
-    let look = Inspector::new(Options::default())
-        .look(running.pid())
-        .unwrap();
+    let mut running = run(&binary, &["-profile", file.to_str().unwrap()]);
+    let pid = Pid(running.pid());
+    let look = Inspector::new(Options::default()).look(pid).unwrap();
     assert!(
         look.diagnosis.reach_walked,
         "{:?}",
@@ -57,21 +62,18 @@ fn both(program: &str) -> Option<(Inspection, BTreeSet<Goid>, BTreeSet<Goid>)> {
     );
     let dead = &look.diagnosis.verdicts.dead;
     let ours = dead.iter().map(|(goid, _)| *goid).collect();
-    running.signal(libc::SIGUSR1);
-    running.wait_for("profiled");
+    running.signal(Signal::SIGUSR1).unwrap();
+    while running.next_line().unwrap() != "profiled" {}
     let theirs = profiled(&file);
-    Some((look, ours, theirs))
+    (look, ours, theirs)
 }
 
 /// A word that the runtime left behind may keep one goroutine or another out of a proof, in one
 /// process and not in the next: what is asked of several counts.
-#[test]
 fn whatever_the_runtime_finds_leaked_we_prove() {
     const PROCESSES: u32 = 4;
     for process in 1..=PROCESSES {
-        let Some((look, ours, theirs)) = both("leak-kernels") else {
-            return;
-        };
+        let (look, ours, theirs) = both("leak-kernels");
         let missed: Vec<&Goid> = theirs.difference(&ours).collect();
         let more: Vec<&Goid> = ours.difference(&theirs).collect();
         println!(

@@ -7,13 +7,18 @@ use std::{
     process::{Command, Stdio},
 };
 
-use crate::{
-    gostuck::{self, BINARY, copy},
-    target::{Target, fickle},
+use testing::{
+    Result,
+    process::{Process, quiet},
 };
 
-pub(crate) fn denied() -> Result<(), String> {
-    let target = Target::ready(&fickle()?, &["crowd", "10"])?;
+use crate::{
+    gostuck::{self, BINARY, copy},
+    target::{fickle, ready},
+};
+
+pub(crate) fn denied() -> Result {
+    let target = ready(&fickle()?, &["crowd", "10"])?;
     let directory = tempfile::tempdir().map_err(|error| error.to_string())?;
     let everybody = fs::Permissions::from_mode(0o755);
     fs::set_permissions(directory.path(), everybody).map_err(|error| error.to_string())?;
@@ -29,7 +34,7 @@ pub(crate) fn denied() -> Result<(), String> {
     Ok(())
 }
 
-pub(crate) fn no_such_process() -> Result<(), String> {
+pub(crate) fn no_such_process() -> Result {
     // Beyond the largest pid there can be.
     for command in ["inspect", "watch"] {
         gostuck::run(&[command, "4194305"])?.refuses("no process 4194305")?;
@@ -37,13 +42,9 @@ pub(crate) fn no_such_process() -> Result<(), String> {
     Ok(())
 }
 
-pub(crate) fn not_go() -> Result<(), String> {
-    let sleep = Command::new("sleep")
-        .arg("60")
-        .stdout(Stdio::null())
-        .spawn()
-        .map(Target)
-        .map_err(|error| error.to_string())?;
+pub(crate) fn not_go() -> Result {
+    let mut sleep = quiet("sleep");
+    let sleep = Process::start(sleep.arg("60").stdout(Stdio::null()))?;
     let pid = sleep.pid().to_string();
     for command in ["inspect", "watch"] {
         gostuck::run(&[command, &pid])?.refuses("not a Go program")?;

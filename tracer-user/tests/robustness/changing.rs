@@ -1,17 +1,16 @@
 //! Targets that start, end and change while they are looked at.
 
-use std::{
-    fs,
-    process::{Child, Command, Stdio},
-    thread,
-    time::Duration,
-};
+use std::{fs, thread, time::Duration};
 
 use serde_json::Value;
+use testing::{
+    Result,
+    process::{Process, quiet},
+};
 
 use crate::{
     gostuck::{self, BINARY},
-    target::{Target, fickle},
+    target::{fickle, ready, start},
 };
 
 /// Looks at targets that are about to end or have just begun.
@@ -19,19 +18,19 @@ const TRIES: u64 = 25;
 /// Attempts at getting a certain pid.
 const ATTEMPTS: u32 = 50;
 
-pub(crate) fn ends_while_read() -> Result<(), String> {
+pub(crate) fn ends_while_read() -> Result {
     let program = fickle()?;
     for lives_ms in 0..TRIES {
-        let target = Target::ready(&program, &["brief", &(4 * lives_ms).to_string()])?;
+        let target = ready(&program, &["brief", &(4 * lives_ms).to_string()])?;
         gostuck::inspect(target.pid())?.copes()?;
     }
     Ok(())
 }
 
-pub(crate) fn starts_while_read() -> Result<(), String> {
+pub(crate) fn starts_while_read() -> Result {
     let program = fickle()?;
     for delay_ms in 0..TRIES {
-        let target = Target::start(&program, &["crowd", "10"])?;
+        let target = start(&program, &["crowd", "10"])?;
         thread::sleep(Duration::from_millis(delay_ms));
         // Until it has become the program, it is setpriv.
         gostuck::inspect(target.pid())?.copes()?;
@@ -39,8 +38,8 @@ pub(crate) fn starts_while_read() -> Result<(), String> {
     Ok(())
 }
 
-pub(crate) fn execs_while_watched() -> Result<(), String> {
-    let target = Target::ready(&fickle()?, &["exec", "1500"])?;
+pub(crate) fn execs_while_watched() -> Result {
+    let target = ready(&fickle()?, &["exec", "1500"])?;
     let pid = target.pid().to_string();
     let answer = gostuck::run(&["watch", &pid, "--for", "6s", "--format", "json"])?;
     if answer.status != 0 {
@@ -54,17 +53,17 @@ pub(crate) fn execs_while_watched() -> Result<(), String> {
     }
 }
 
-pub(crate) fn pid_used_again() -> Result<(), String> {
+pub(crate) fn pid_used_again() -> Result {
     let program = fickle()?;
     for _ in 0..ATTEMPTS {
-        let mut first = Target::ready(&program, &["brief", "1500"])?;
+        let mut first = ready(&program, &["brief", "1500"])?;
         let pid = first.pid();
         let watch = Watch::start(pid)?;
-        first.0.wait().map_err(|error| error.to_string())?;
+        first.wait()?;
         // The kernel gives out the pid after the last one.
         let last = (pid - 1).to_string();
         fs::write("/proc/sys/kernel/ns_last_pid", last).map_err(|error| error.to_string())?;
-        let second = Target::ready(&program, &["crowd", "10"])?;
+        let second = ready(&program, &["crowd", "10"])?;
         if second.pid() == pid {
             return watch.ended(pid);
         }
@@ -73,51 +72,33 @@ pub(crate) fn pid_used_again() -> Result<(), String> {
 }
 
 /// `gostuck watch` in the background.
-struct Watch(Child);
-
-impl Drop for Watch {
-    fn drop(&mut self) {
-        let _ = self.0.kill();
-        let _ = self.0.wait();
-    }
-}
+struct Watch(Process);
 
 impl Watch {
-    fn start(pid: u32) -> Result<Self, String> {
-        let watch = Command::new(BINARY)
-            .args([
-                "watch",
-                &pid.to_string(),
-                "--for",
-                "20s",
-                "--format",
-                "json",
-            ])
-            .stdout(Stdio::piped())
-            .stderr(Stdio::null())
-            .spawn();
-        let watch = Self(watch.map_err(|error| error.to_string())?);
+    fn start(pid: u32) -> Result<Self> {
+        let mut watch = quiet(BINARY);
+        watch.args(["watch", &pid.to_string(), "--for", "20s"]);
+        let watch = Process::start_read(watch.args(["--format", "json"]))?;
         // It must have seen the first process.
         thread::sleep(Duration::from_millis(800));
-        Ok(watch)
+        Ok(Self(watch))
     }
 
     /// Says that the process it was told to watch has ended, and nothing about the next one.
-    fn ended(mut self, pid: u32) -> Result<(), String> {
-        let out = self.0.stdout.take().ok_or("no output")?;
-        let text = std::io::read_to_string(out).map_err(|error| error.to_string())?;
+    fn ended(mut self, pid: u32) -> Result {
+        let text = self.0.rest()?;
         let lines: Vec<Value> = text
-            .lines()
-            .map(serde_json::from_str)
-            .collect::<Result<_, _>>()
-            .map_err(|error| format!("{error}: {text}"))?;
+            .iter()
+            .map(|line| serde_json::from_str(line))
+            .collect::<std::result::Result<_, _>>()
+            .map_err(|error| format!("{error}: {text:?}"))?;
         let events: Vec<_> = lines
             .iter()
             .filter_map(|line| line["event"].as_str())
             .collect();
         match events[..] {
             ["ended", "summary"] => Ok(()),
-            _ => Err(format!("pid {pid} was used again, and watch said {text}")),
+            _ => Err(format!("pid {pid} was used again, and watch said {text:?}")),
         }
     }
 }

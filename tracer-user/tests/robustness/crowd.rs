@@ -1,56 +1,48 @@
 //! Many targets, and many goroutines.
 
-use std::{
-    io::{BufRead as _, BufReader, Read as _, Write as _},
-    net::TcpStream,
-    process::{Command, Stdio},
-    thread,
-    time::Duration,
-};
+use std::{process::Command, thread, time::Duration};
 
-use nix::{
-    sys::signal::{Signal, kill},
-    unistd::Pid,
-};
+use nix::sys::signal::Signal;
+use testing::{Result, daemon::Daemon, http, wait::PATIENCE};
 
 use crate::{
     gostuck::{self, BINARY},
-    target::{Target, fickle},
+    target::{fickle, ready, start},
 };
 
 /// Processes that come and go under the daemon.
 const LIVES: u32 = 300;
 const GOROUTINES: usize = 100_000;
-/// Where the daemon of this test listens.
-const PORTS: std::ops::Range<u16> = 19_302..19_322;
 
-pub(crate) fn short_lives() -> Result<(), String> {
+pub(crate) fn short_lives() -> Result {
     let program = fickle()?;
-    let (mut daemon, address) = daemon()?;
+    let mut command = Command::new(BINARY);
+    command.arg("run");
+    let mut daemon = Daemon::start(command)?;
     let mut lives = Vec::new();
     for number in 0..LIVES {
         let lives_ms = (number % 40 * 5).to_string();
-        lives.push(Target::start(&program, &["brief", &lives_ms])?);
+        lives.push(start(&program, &["brief", &lives_ms])?);
         if lives.len() >= 16 {
             for mut life in lives.drain(..) {
-                life.0.wait().map_err(|error| error.to_string())?;
+                life.wait()?;
             }
         }
     }
     drop(lives);
-    let health = get(&address, "/healthz")?;
-    if !health.starts_with("HTTP/1.1 200") {
-        return Err(format!("after {LIVES} short lives: {health}"));
+    let health = http::ask(&daemon.address(), "/healthz")?;
+    if health.status != 200 {
+        return Err(format!("after {LIVES} short lives: {health:?}"));
     }
     // All of them are gone; those of other tests are not of this name.
     thread::sleep(Duration::from_secs(6));
-    let list = get(&address, "/api/v1/processes")?;
+    let list = daemon.get("/api/v1/processes").ok_or("no list")?;
     if list.contains("robustness-fickle") && list.contains("\"brief\"") {
         return Err(format!("still listed: {list}"));
     }
-    let pid = Pid::from_raw(i32::try_from(daemon.0.id()).unwrap_or(0));
-    kill(pid, Signal::SIGTERM).map_err(|error| error.to_string())?;
-    let status = daemon.0.wait().map_err(|error| error.to_string())?;
+    let daemon = daemon.process_mut();
+    daemon.signal(Signal::SIGTERM)?;
+    let (_, status) = daemon.ends_within(PATIENCE)?;
     if status.success() {
         Ok(())
     } else {
@@ -58,50 +50,8 @@ pub(crate) fn short_lives() -> Result<(), String> {
     }
 }
 
-/// `gostuck run` on a port that is free.
-fn daemon() -> Result<(Target, String), String> {
-    for port in PORTS {
-        let address = format!("127.0.0.1:{port}");
-        let mut child = Command::new(BINARY)
-            .args(["run", "--listen", &address])
-            .stdout(Stdio::null())
-            .stderr(Stdio::piped())
-            .spawn()
-            .map_err(|error| error.to_string())?;
-        // Its log must not block it.
-        let log = child.stderr.take().ok_or("no log")?;
-        thread::spawn(move || BufReader::new(log).lines().map_while(Result::ok).count());
-        let mut daemon = Target(child);
-        for _ in 0..100 {
-            thread::sleep(Duration::from_millis(100));
-            if get(&address, "/healthz").is_ok() {
-                return Ok((daemon, address));
-            }
-            if daemon.0.try_wait().is_ok_and(|ended| ended.is_some()) {
-                break;
-            }
-        }
-    }
-    Err("the daemon does not start".into())
-}
-
-fn get(address: &str, path: &str) -> Result<String, String> {
-    let ask = || -> std::io::Result<String> {
-        let mut stream = TcpStream::connect(address)?;
-        stream.set_read_timeout(Some(Duration::from_secs(20)))?;
-        write!(
-            stream,
-            "GET {path} HTTP/1.1\r\nHost: {address}\r\nConnection: close\r\n\r\n"
-        )?;
-        let mut text = String::new();
-        stream.read_to_string(&mut text)?;
-        Ok(text)
-    };
-    ask().map_err(|error| format!("{address}{path}: {error}"))
-}
-
-pub(crate) fn many_goroutines() -> Result<(), String> {
-    let target = Target::ready(&fickle()?, &["crowd", &GOROUTINES.to_string()])?;
+pub(crate) fn many_goroutines() -> Result {
+    let target = ready(&fickle()?, &["crowd", &GOROUTINES.to_string()])?;
     let document = gostuck::inspect(target.pid())?.document()?;
     let read = document["goroutines"].as_array().map_or(0, Vec::len);
     if read < GOROUTINES {

@@ -2,12 +2,12 @@
 
 use std::{fs, path::Path};
 
+use testing::{Result, go::Flavour};
 use tracer_user::{ids::ImageAddr, image::Image};
 
 use crate::{
-    go::Flavour,
     gostuck::{self, copy},
-    target::{Target, build, fickle},
+    target::{build, fickle, ready},
 };
 
 /// Files of other lengths than the whole.
@@ -15,11 +15,11 @@ const CUTS: usize = 150;
 /// Files with some bytes changed.
 const CHANGES: usize = 150;
 
-pub(crate) fn deleted() -> Result<(), String> {
+pub(crate) fn deleted() -> Result {
     vanishing(|program| fs::remove_file(program))
 }
 
-pub(crate) fn replaced() -> Result<(), String> {
+pub(crate) fn replaced() -> Result {
     vanishing(|program| {
         let other = program.with_extension("new");
         fs::write(&other, b"\x7fELF is what it says it is")?;
@@ -28,10 +28,10 @@ pub(crate) fn replaced() -> Result<(), String> {
 }
 
 /// A program is what it was when it started, whatever became of its file.
-fn vanishing(change: impl Fn(&Path) -> std::io::Result<()>) -> Result<(), String> {
+fn vanishing(change: impl Fn(&Path) -> std::io::Result<()>) -> Result {
     let directory = tempfile::tempdir().map_err(|error| error.to_string())?;
     let program = copy(&fickle()?, directory.path(), "program")?;
-    let target = Target::ready(&program, &["crowd", "10"])?;
+    let target = ready(&program, &["crowd", "10"])?;
     change(&program).map_err(|error| error.to_string())?;
     let document = gostuck::inspect(target.pid())?.document()?;
     let stacks = document["goroutines"].to_string();
@@ -43,7 +43,7 @@ fn vanishing(change: impl Fn(&Path) -> std::io::Result<()>) -> Result<(), String
 }
 
 /// Whatever is wrong with a file, opening it ends, and ends without a panic.
-pub(crate) fn truncated() -> Result<(), String> {
+pub(crate) fn truncated() -> Result {
     let program = build("robustness/fickle", Flavour::Stripped)?;
     let whole = fs::read(program).map_err(|error| error.to_string())?;
     let directory = tempfile::tempdir().map_err(|error| error.to_string())?;

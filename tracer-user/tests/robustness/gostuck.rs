@@ -6,6 +6,7 @@ use std::{
 };
 
 use serde_json::Value;
+use testing::Result;
 
 /// The binary under test.
 pub(crate) const BINARY: &str = env!("CARGO_BIN_EXE_gostuck");
@@ -30,7 +31,7 @@ impl From<Output> for Answer {
 
 impl Answer {
     /// It did its work, and printed a document.
-    pub(crate) fn document(&self) -> Result<Value, String> {
+    pub(crate) fn document(&self) -> Result<Value> {
         if self.status != 0 {
             return Err(format!("status {}: {}", self.status, self.error));
         }
@@ -38,7 +39,7 @@ impl Answer {
     }
 
     /// It failed with one clear line and a next step, and the line says `what`.
-    pub(crate) fn refuses(&self, what: &str) -> Result<(), String> {
+    pub(crate) fn refuses(&self, what: &str) -> Result {
         let lines: Vec<&str> = self.error.lines().collect();
         let clear = match lines[..] {
             [line] => line.starts_with("gostuck: "),
@@ -55,33 +56,29 @@ impl Answer {
     }
 
     /// It did its work or refused clearly.
-    pub(crate) fn copes(&self) -> Result<(), String> {
+    pub(crate) fn copes(&self) -> Result {
         self.document().map(|_| ()).or_else(|_| self.refuses(""))
     }
 }
 
 /// Runs `gostuck` with `arguments`.
-pub(crate) fn run(arguments: &[&str]) -> Result<Answer, String> {
+pub(crate) fn run(arguments: &[&str]) -> Result<Answer> {
     run_as(Command::new(BINARY), arguments)
 }
 
 /// One look at process `pid`.
-pub(crate) fn inspect(pid: u32) -> Result<Answer, String> {
+pub(crate) fn inspect(pid: u32) -> Result<Answer> {
     run(&["inspect", &pid.to_string(), "--format", "json"])
 }
 
 /// The same by `command`, which ends in the binary.
-pub(crate) fn run_as(mut command: Command, arguments: &[&str]) -> Result<Answer, String> {
+pub(crate) fn run_as(mut command: Command, arguments: &[&str]) -> Result<Answer> {
     let output = command.args(arguments).output();
     output.map(Answer::from).map_err(|error| error.to_string())
 }
 
 /// A copy of `file` that everybody may run.
-pub(crate) fn copy(
-    file: &Path,
-    directory: &Path,
-    name: &str,
-) -> Result<std::path::PathBuf, String> {
+pub(crate) fn copy(file: &Path, directory: &Path, name: &str) -> Result<std::path::PathBuf> {
     let to = directory.join(name);
     std::fs::copy(file, &to).map_err(|error| format!("{}: {error}", to.display()))?;
     Ok(to)

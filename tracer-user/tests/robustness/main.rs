@@ -5,9 +5,6 @@ mod access;
 mod changing;
 mod crowd;
 mod files;
-#[path = "../support/go.rs"]
-#[allow(dead_code, reason = "shared with tests that need more of it")]
-mod go;
 mod gostuck;
 mod queues;
 mod target;
@@ -15,9 +12,14 @@ mod versions;
 
 use std::process::ExitCode;
 
-use libtest_mimic::{Arguments, Failed, Trial};
+use libtest_mimic::Arguments;
+use testing::{
+    Result,
+    go::{NEWEST, OLDEST},
+    trials::{Need, trial},
+};
 
-type Test = fn() -> Result<(), String>;
+type Test = fn() -> Result;
 
 const TESTS: [(&str, Test); 16] = [
     ("ends while it is read", changing::ends_while_read),
@@ -51,15 +53,8 @@ fn main() -> ExitCode {
     if let Some(done) = queues::meter() {
         return done;
     }
-    let arguments = Arguments::from_args();
-    if go::installed().is_empty() {
-        eprintln!("no Go toolchain: run `cargo xtask setup --all-go`");
-        return ExitCode::from(101);
-    }
     // Reading other processes, changing the user and choosing pids need root.
-    let root = nix::unistd::geteuid().is_root();
-    let trials = TESTS.map(|(name, test)| {
-        Trial::test(name, move || test().map_err(Failed::from)).with_ignored_flag(!root)
-    });
-    libtest_mimic::run(&arguments, trials.into()).exit_code()
+    let needs = [Need::Root, Need::Go(NEWEST), Need::Go(OLDEST)];
+    let trials = TESTS.map(|(name, test)| trial(name, &needs, test));
+    libtest_mimic::run(&Arguments::from_args(), trials.into()).exit_code()
 }

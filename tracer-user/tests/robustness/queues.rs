@@ -2,12 +2,12 @@
 
 use std::process::{Command, ExitCode, Stdio};
 
+use testing::{Result, go::Flavour};
 use wait4::Wait4 as _;
 
 use crate::{
-    go::Flavour,
     gostuck::BINARY,
-    target::{Target, build},
+    target::{build, ready},
 };
 
 /// Every kind of queue in which goroutines stand.
@@ -23,7 +23,7 @@ const MOST_GROWTH: f64 = 2.5;
 /// (`exec_mmap`, fs/exec.c), and the peak of the tests is none of an inspection.
 const METERS: &str = "GOSTUCK_TEST_METERS";
 
-pub(crate) fn in_proportion() -> Result<(), String> {
+pub(crate) fn in_proportion() -> Result {
     let program = build("robustness/queue", Flavour::Plain)?;
     let mut wrong = Vec::new();
     for kind in KINDS {
@@ -42,8 +42,8 @@ pub(crate) fn in_proportion() -> Result<(), String> {
 }
 
 /// The most memory, in MB, that inspecting `count` goroutines in a queue of this kind takes.
-fn peak(program: &std::path::Path, kind: &str, count: u64) -> Result<f64, String> {
-    let target = Target::ready(program, &[kind, &count.to_string()])?;
+fn peak(program: &std::path::Path, kind: &str, count: u64) -> Result<f64> {
+    let target = ready(program, &[kind, &count.to_string()])?;
     let this = std::env::current_exe().map_err(|error| error.to_string())?;
     let meter = Command::new(this)
         .env(METERS, target.pid().to_string())

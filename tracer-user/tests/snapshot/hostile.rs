@@ -8,6 +8,8 @@ use std::{
     time::Duration,
 };
 
+use libtest_mimic::Trial;
+use testing::go::{Flavour, NEWEST};
 use tracer_user::{
     finding::{Evidence, HeapWalker as _, Options, diagnose},
     graph::GoroutineNode,
@@ -19,7 +21,10 @@ use tracer_user::{
     snapshot::{Snapshot, Target, take},
 };
 
-use crate::go_program::{Link, Running, build, toolchain};
+use crate::{
+    running::{Running, build},
+    trial,
+};
 
 /// Looks for each program and rate.
 const LOOKS: u64 = 150;
@@ -82,33 +87,41 @@ impl Memory for Lying {
     }
 }
 
-#[test]
-fn a_lying_memory_yields_an_error_or_a_diagnosis() {
-    for version in ["1.21.13", "1.27.3"] {
-        let Some(go) = toolchain(version) else { return };
-        let directory = tempfile::tempdir().unwrap();
-        let running = Running::start(&build(&go, "states.go", Link::Plain, directory.path()), &[]);
-        let honest = running.target();
-        let analyzer = Analyzer::new(Arc::clone(&honest.image));
-        let (mut snapshots, mut walks) = (0, 0);
-        for one_in in [4, 50, 1000, 20_000] {
-            for seed in 0..LOOKS {
-                let target = lying(&honest, seed, one_in);
-                let Ok(snapshot) = take(&target) else {
-                    continue;
-                };
-                snapshots += 1;
-                check(&snapshot);
-                if seed % ONE_IN_WHOLE == 0 {
-                    walks += u64::from(look_further(&target, &analyzer, snapshot));
-                }
+pub(crate) fn trials() -> Vec<Trial> {
+    let trials = ["1.21.13", NEWEST].map(|version| {
+        trial(
+            version,
+            "a lying memory yields an error or a diagnosis",
+            || {
+                a_lying_memory_yields_an_error_or_a_diagnosis(version);
+            },
+        )
+    });
+    trials.into()
+}
+
+fn a_lying_memory_yields_an_error_or_a_diagnosis(version: &'static str) {
+    let running = Running::start(&build(version, "states.go", Flavour::Plain), &[]);
+    let honest = running.target();
+    let analyzer = Analyzer::new(Arc::clone(&honest.image));
+    let (mut snapshots, mut walks) = (0, 0);
+    for one_in in [4, 50, 1000, 20_000] {
+        for seed in 0..LOOKS {
+            let target = lying(&honest, seed, one_in);
+            let Ok(snapshot) = take(&target) else {
+                continue;
+            };
+            snapshots += 1;
+            check(&snapshot);
+            if seed % ONE_IN_WHOLE == 0 {
+                walks += u64::from(look_further(&target, &analyzer, snapshot));
             }
         }
-        assert!(
-            snapshots > 0 && walks > 0,
-            "{version}: the lies were too many to test anything"
-        );
     }
+    assert!(
+        snapshots > 0 && walks > 0,
+        "{version}: the lies were too many to test anything"
+    );
 }
 
 fn lying(honest: &Target, seed: u64, one_in: u64) -> Target {

@@ -8,52 +8,79 @@
 mod core_file;
 mod detector;
 mod dump;
-mod go_program;
 mod hostile;
+mod running;
 
-use dump::{DumpedFrame, DumpedGoroutine};
-use go_program::{Link, Running, build, toolchain};
+use libtest_mimic::{Arguments, Trial};
+use testing::{
+    go::{Flavour, VERSIONS},
+    trials::{self, Need},
+};
 use tracer_user::{
     ids::{Goid, TargetAddr},
     image::Image,
     snapshot::{Goroutine, ObjectKind, ObjectState, Operation, Snapshot, take},
 };
 
-/// One of each layout the runtime has had, and the newest.
-const VERSIONS: [&str; 8] = [
-    "1.19.8", "1.21.13", "1.22.10", "1.23.9", "1.24.11", "1.25.5", "1.26.6", "1.27.3",
-];
+use dump::{DumpedFrame, DumpedGoroutine};
+use running::{Running, build};
+
+fn main() {
+    let mut trials = Vec::new();
+    for version in VERSIONS {
+        trials.push(trial(
+            version,
+            "stacks, states and parents are those of the program's own dump",
+            || stacks_states_and_parents_are_those_of_the_dump(version),
+        ));
+        for flavour in [Flavour::Plain, Flavour::Pie] {
+            let name = format!("every wait leads to its object, {flavour}");
+            trials.push(trial(version, &name, move || {
+                every_wait_leads_to_its_object(version, flavour);
+            }));
+        }
+    }
+    trials.extend(core_file::trials());
+    trials.extend(detector::trials());
+    trials.extend(hostile::trials());
+    libtest_mimic::run(&Arguments::from_args(), trials).exit();
+}
+
+/// A test of one Go version, which needs root, too.
+fn trial(version: &'static str, name: &str, test: impl FnOnce() + Send + 'static) -> Trial {
+    let title = format!("{name}, Go {version}");
+    trials::trial(&title, &[Need::Root, Need::Go(version)], test)
+}
 
 /// Runs `check` on `states.go` built by `version`.
-fn with_states(version: &str, link: Link, check: impl FnOnce(&Running, &Image, &Snapshot)) {
-    let Some(go) = toolchain(version) else { return };
-    let directory = tempfile::tempdir().unwrap();
-    let running = Running::start(&build(&go, "states.go", link, directory.path()), &[]);
+fn with_states(
+    version: &'static str,
+    flavour: Flavour,
+    check: impl FnOnce(&Running, &Image, &Snapshot),
+) {
+    let running = Running::start(&build(version, "states.go", flavour), &[]);
     let target = running.target();
     let snapshot = take(&target).unwrap();
     check(&running, &target.image, &snapshot);
 }
 
-#[test]
-fn stacks_states_and_parents_are_those_of_the_programs_own_dump() {
-    for version in VERSIONS {
-        with_states(version, Link::Plain, |running, image, snapshot| {
-            let dumped = dump::parse(&running.output);
-            assert!(
-                dumped.len() >= 24,
-                "{version}: {} in the dump",
-                dumped.len()
-            );
-            for expected in dumped {
-                compare(version, image, snapshot, &expected);
-            }
-            assert!(
-                snapshot.incomplete.is_empty(),
-                "{version}: {:?}",
-                snapshot.incomplete
-            );
-        });
-    }
+fn stacks_states_and_parents_are_those_of_the_dump(version: &'static str) {
+    with_states(version, Flavour::Plain, |running, image, snapshot| {
+        let dumped = dump::parse(&running.output());
+        assert!(
+            dumped.len() >= 24,
+            "{version}: {} in the dump",
+            dumped.len()
+        );
+        for expected in dumped {
+            compare(version, image, snapshot, &expected);
+        }
+        assert!(
+            snapshot.incomplete.is_empty(),
+            "{version}: {:?}",
+            snapshot.incomplete
+        );
+    });
 }
 
 fn compare(version: &str, image: &Image, snapshot: &Snapshot, expected: &DumpedGoroutine) {
@@ -132,15 +159,10 @@ fn shown_frames(image: &Image, goroutine: &Goroutine) -> Vec<DumpedFrame> {
         .collect()
 }
 
-#[test]
-fn every_wait_leads_to_its_object() {
-    for version in VERSIONS {
-        for link in [Link::Plain, Link::StrippedPie] {
-            with_states(version, link, |running, image, snapshot| {
-                check_objects(&format!("{version} {link:?}"), running, image, snapshot);
-            });
-        }
-    }
+fn every_wait_leads_to_its_object(version: &'static str, flavour: Flavour) {
+    with_states(version, flavour, |running, image, snapshot| {
+        check_objects(&format!("{version} {flavour}"), running, image, snapshot);
+    });
 }
 
 fn check_objects(context: &str, running: &Running, image: &Image, snapshot: &Snapshot) {

@@ -3,10 +3,14 @@
 use std::{
     fs,
     path::{Path, PathBuf},
-    process::Command,
 };
 
-use crate::{generate::Program, go::Toolchain};
+use testing::{
+    Result,
+    go::{self, Toolchain},
+};
+
+use crate::generate::Program;
 
 /// How programs are built.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -53,11 +57,11 @@ impl Flavour {
 
 /// Writes the program to `folder` and builds it there; returns the executable.
 pub(crate) fn build(
-    toolchain: &Toolchain,
+    toolchain: Toolchain,
     program: &Program,
     flavour: Flavour,
     folder: &Path,
-) -> Result<PathBuf, String> {
+) -> Result<PathBuf> {
     let write = |name: &str, text: &str| {
         fs::write(folder.join(name), text).map_err(|error| format!("{name}: {error}"))
     };
@@ -68,36 +72,15 @@ pub(crate) fn build(
         &format!("module soundness\n\ngo 1.{}\n", toolchain.minor),
     )?;
     let executable = folder.join("program");
-    let mut command = Command::new(&toolchain.go);
-    command
-        .current_dir(folder)
-        .env("GOTOOLCHAIN", "local")
-        .env("GOFLAGS", "-mod=mod")
-        .env(
-            "GOCACHE",
-            Path::new(env!("CARGO_TARGET_TMPDIR")).join("programs/cache"),
-        )
-        .env("CGO_ENABLED", if flavour.cgo { "1" } else { "0" })
-        .arg("build");
+    let mut go = toolchain.command(folder);
+    go.env("CGO_ENABLED", if flavour.cgo { "1" } else { "0" });
+    go.arg("build");
     if flavour.strip {
-        command.arg("-ldflags=-s -w");
+        go.arg("-ldflags=-s -w");
     }
     if flavour.unoptimised {
-        command.arg("-gcflags=all=-N -l");
+        go.arg("-gcflags=all=-N -l");
     }
-    let output = command
-        .arg("-o")
-        .arg(&executable)
-        .arg(".")
-        .output()
-        .map_err(|error| format!("cannot run {}: {error}", toolchain.go.display()))?;
-    if output.status.success() {
-        Ok(executable)
-    } else {
-        Err(format!(
-            "go build in {}: {}",
-            folder.display(),
-            String::from_utf8_lossy(&output.stderr)
-        ))
-    }
+    go::compile(&mut go, Path::new("."), &executable)?;
+    Ok(executable)
 }

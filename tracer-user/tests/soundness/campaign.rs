@@ -2,7 +2,7 @@
 
 use std::{
     collections::BTreeMap,
-    path::{Path, PathBuf},
+    path::PathBuf,
     sync::{
         Mutex, PoisonError,
         atomic::{AtomicU64, Ordering},
@@ -13,9 +13,14 @@ use std::{
 
 use clap::Parser;
 
+use testing::{
+    Result,
+    go::{self, Toolchain},
+    paths,
+};
+
 use crate::{
     build::Flavour,
-    go::{self, Toolchain},
     tally::{self, Tally},
     watch::{Job, watch},
 };
@@ -59,7 +64,7 @@ pub(crate) struct Campaign {
     failures: Option<PathBuf>,
 }
 
-fn seeds(text: &str) -> Result<(u64, u64), String> {
+fn seeds(text: &str) -> Result<(u64, u64)> {
     let parse = |text: &str| text.parse().map_err(|error| format!("{text:?}: {error}"));
     match text.split_once("..") {
         Some((first, end)) => Ok((parse(first)?, parse(end)?)),
@@ -72,15 +77,14 @@ struct Progress {
     begun: Instant,
     next: AtomicU64,
     looks: AtomicU64,
-    by_version: Mutex<BTreeMap<u32, (String, Tally)>>,
+    by_version: Mutex<BTreeMap<u32, (&'static str, Tally)>>,
 }
 
 impl Campaign {
     /// Runs it, prints its tables, and returns whether nothing was wrong.
-    pub(crate) fn run(&self) -> Result<bool, String> {
-        let toolchains: Vec<Toolchain> = go::installed()
-            .into_iter()
-            .filter(|toolchain| self.wants(toolchain))
+    pub(crate) fn run(&self) -> Result<bool> {
+        let toolchains: Vec<Toolchain> = go::toolchains()
+            .filter(|toolchain| toolchain.is_installed() && self.wants(*toolchain))
             .collect();
         if toolchains.is_empty() {
             return Err("no such Go toolchain: run `cargo xtask setup --all-go`".to_owned());
@@ -104,7 +108,7 @@ impl Campaign {
         Ok(report(&by_version, progress.begun.elapsed()))
     }
 
-    fn wants(&self, toolchain: &Toolchain) -> bool {
+    fn wants(&self, toolchain: Toolchain) -> bool {
         match self.go.as_slice() {
             [] => toolchain.minor >= 21,
             wanted => wanted.iter().any(|version| {
@@ -127,19 +131,19 @@ impl Campaign {
     }
 
     fn work(&self, number: usize, progress: &Progress, toolchains: &[Toolchain]) {
-        let folder = Path::new(env!("CARGO_TARGET_TMPDIR")).join(format!("soundness/{number}"));
+        let folder = paths::scratch().join(format!("soundness/{number}"));
         loop {
             let seed = progress.next.fetch_add(1, Ordering::Relaxed);
             if self.over(seed, progress) {
                 return;
             }
-            let toolchain = &toolchains[at_random(seed, toolchains.len())];
+            let toolchain = toolchains[at_random(seed, toolchains.len())];
             let left = self
                 .time
                 .map(|most| most.saturating_sub(progress.begun.elapsed()));
             let job = Job {
                 seed,
-                toolchain: toolchain.clone(),
+                toolchain,
                 flavour: self.flavour(seed),
                 looks: self.each,
                 time: left.map_or(self.each_for, |left| left.min(self.each_for)),
@@ -178,11 +182,11 @@ fn at_random(seed: u64, count: usize) -> usize {
 
 /// Where programs that show a fault are kept by default.
 pub(crate) fn failures() -> PathBuf {
-    Path::new(env!("CARGO_TARGET_TMPDIR")).join("soundness/failures")
+    paths::scratch().join("soundness/failures")
 }
 
 impl Progress {
-    fn count(&self, toolchain: &Toolchain, tally: &Tally) {
+    fn count(&self, toolchain: Toolchain, tally: &Tally) {
         for text in tally.kept.iter().chain(&tally.broken) {
             println!("{text}");
         }
@@ -192,7 +196,7 @@ impl Progress {
             .unwrap_or_else(PoisonError::into_inner);
         by_version
             .entry(toolchain.minor)
-            .or_insert_with(|| (toolchain.version.clone(), Tally::default()))
+            .or_insert_with(|| (toolchain.version, Tally::default()))
             .1
             .add(tally);
         let all = total(&by_version);
@@ -207,7 +211,7 @@ impl Progress {
     }
 }
 
-fn total(by_version: &BTreeMap<u32, (String, Tally)>) -> Tally {
+fn total(by_version: &BTreeMap<u32, (&str, Tally)>) -> Tally {
     let mut all = Tally::default();
     for (_, tally) in by_version.values() {
         all.add(tally);
@@ -215,7 +219,7 @@ fn total(by_version: &BTreeMap<u32, (String, Tally)>) -> Tally {
     all
 }
 
-fn report(by_version: &BTreeMap<u32, (String, Tally)>, elapsed: Duration) -> bool {
+fn report(by_version: &BTreeMap<u32, (&str, Tally)>, elapsed: Duration) -> bool {
     let all = total(by_version);
     println!("\nIn {elapsed:.0?}:\n\n{}", tally::HEAD);
     for (version, tally) in by_version.values() {

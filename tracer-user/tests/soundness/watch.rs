@@ -4,15 +4,17 @@ use std::{
     collections::{BTreeMap, HashMap},
     fmt::Write as _,
     fs,
-    io::{BufRead as _, BufReader},
     path::{Path, PathBuf},
-    process::{Child, Command, Stdio},
-    sync::mpsc,
     thread,
     time::{Duration, Instant},
 };
 
 use serde_json::Value;
+use testing::{
+    Result,
+    go::Toolchain,
+    process::{self, Process},
+};
 use tracer_user::{
     document::Document,
     finding::Options,
@@ -24,13 +26,10 @@ use crate::{
     build::{self, Flavour},
     compare::{Fault, compare},
     generate::{self, Program},
-    go::Toolchain,
     shadow::Table,
     tally::Tally,
 };
 
-/// How long a program may take to say READY.
-const START_LIMIT: Duration = Duration::from_secs(30);
 /// Goroutines that are dead for so long are to be proven stuck.
 const SETTLED: Duration = Duration::from_secs(1);
 /// How long a goroutine of a healthy program may take to move on, so that a proof is known to be wrong.
@@ -55,52 +54,28 @@ pub(crate) struct Job {
 /// A running program, ended when dropped.
 #[derive(Debug)]
 struct Running {
-    child: Child,
+    process: Process,
     table: PathBuf,
 }
 
-impl Drop for Running {
-    fn drop(&mut self) {
-        let _ = self.child.kill();
-        let _ = self.child.wait();
-    }
-}
-
 impl Running {
-    fn start(executable: &Path, program: &Program) -> Result<Self, String> {
+    fn start(executable: &Path, program: &Program) -> Result<Self> {
         let table = executable.with_file_name("table");
         Table::create(&table, program)?;
         let errors = fs::File::create(executable.with_file_name("stderr"))
             .map_err(|error| error.to_string())?;
-        let mut child = Command::new("setpriv")
-            .args(["--pdeathsig", "KILL"])
-            .arg(executable)
-            .arg(&table)
-            .stdin(Stdio::null())
-            .stdout(Stdio::piped())
-            .stderr(errors)
-            .spawn()
-            .map_err(|error| format!("cannot start: {error}"))?;
-        let output = child.stdout.take().ok_or("no output")?;
-        let running = Self { child, table };
-        let (ready, is_ready) = mpsc::channel();
-        thread::spawn(move || {
-            let mut lines = BufReader::new(output).lines().map_while(Result::ok);
-            let _ = ready.send(lines.any(|line| line == "READY"));
-        });
-        match is_ready.recv_timeout(START_LIMIT) {
-            Ok(true) => Ok(running),
-            _ => Err("the program never said READY".into()),
-        }
+        let mut command = process::quiet(executable);
+        let process = Process::ready(command.arg(&table).stderr(errors))?;
+        Ok(Self { process, table })
     }
 
-    fn table(&self, program: &Program) -> Result<Table, String> {
+    fn table(&self, program: &Program) -> Result<Table> {
         Table::read(&self.table, program)
     }
 
     /// Says how the program ended, if it did.
     fn ended(&mut self) -> Option<String> {
-        let status = self.child.try_wait().ok()??;
+        let status = self.process.ended().ok()??;
         let errors = fs::read_to_string(self.table.with_file_name("stderr")).unwrap_or_default();
         let errors: String = errors.chars().take(2000).collect();
         Some(format!("the program ended by itself: {status}\n{errors}"))
@@ -111,7 +86,7 @@ impl Running {
 ///
 /// # Errors
 /// What is wrong with the program itself, or why it could not be looked at.
-pub(crate) fn watch(job: &Job, folder: &Path) -> Result<Tally, String> {
+pub(crate) fn watch(job: &Job, folder: &Path) -> Result<Tally> {
     let target = generate::Target {
         minor: job.toolchain.minor,
         cgo: job.flavour.cgo,
@@ -125,7 +100,7 @@ pub(crate) fn watch(job: &Job, folder: &Path) -> Result<Tally, String> {
             job.flavour.name()
         )
     };
-    let executable = build::build(&job.toolchain, &program, job.flavour, folder).map_err(named)?;
+    let executable = build::build(job.toolchain, &program, job.flavour, folder).map_err(named)?;
     let running = Running::start(&executable, &program).map_err(named)?;
     let mut watcher = Watcher {
         job,
@@ -152,10 +127,10 @@ struct Watcher<'j> {
 
 impl Watcher<'_> {
     /// Looks until a false proof, in turn freshly and at a process that was seen before.
-    fn looks(&mut self) -> Result<(), String> {
+    fn looks(&mut self) -> Result {
         let looker = Inspector::new(Options::default());
         let mut past = History::default();
-        let pid = Pid(self.running.child.id());
+        let pid = Pid(self.running.process.pid());
         let begun = Instant::now();
         while self.tally.looks < self.job.looks && begun.elapsed() < self.job.time {
             let before = self.running.table(self.program)?;
@@ -227,7 +202,7 @@ impl Watcher<'_> {
         document: &Value,
         before: &Table,
         after: &Table,
-    ) -> Result<bool, String> {
+    ) -> Result<bool> {
         match fault {
             Fault::Proof { finding, alive } => {
                 let Some(moved) = self.moved_on(alive, after)? else {
@@ -265,7 +240,7 @@ impl Watcher<'_> {
 
     /// Waits until one of `alive` has moved since `then`, and says so; `None` when all of them have
     /// come to their ends instead.
-    fn moved_on(&mut self, alive: &[u64], then: &Table) -> Result<Option<String>, String> {
+    fn moved_on(&mut self, alive: &[u64], then: &Table) -> Result<Option<String>> {
         let begun = Instant::now();
         loop {
             let now = self.running.table(self.program)?;
@@ -302,7 +277,7 @@ impl Watcher<'_> {
         document: &Value,
         before: &Table,
         after: &Table,
-    ) -> Result<(), String> {
+    ) -> Result {
         let Job {
             seed, toolchain, ..
         } = self.job;

@@ -5,27 +5,24 @@
 //! Each installed Go gets `GOSTUCK_STRESS_SECONDS` (by default 10) shared by all programs. Needs Go
 //! toolchains and root.
 
-#[path = "../support/go.rs"]
-#[allow(dead_code, reason = "shared with tests that need more of it")]
-mod go;
-
 use std::{
-    io::{BufRead as _, BufReader},
+    env,
     path::Path,
-    process::{Child, Command, Stdio},
-    sync::mpsc,
-    thread,
     time::{Duration, Instant},
 };
 
-use libtest_mimic::{Arguments, Failed, Trial};
+use libtest_mimic::Arguments;
+use testing::{
+    Result,
+    go::{self, Flavour, Toolchain},
+    process::Process,
+    trials::{Need, trial},
+};
 use tracer_user::{
     finding::{Options, Verdict},
     ids::Pid,
     inspect::{History, Inspector},
 };
-
-use go::{Flavour, Toolchain};
 
 /// The programs, below `programs/`.
 const PROGRAMS: [(&str, Flavour); 6] = [
@@ -38,34 +35,26 @@ const PROGRAMS: [(&str, Flavour); 6] = [
 ];
 /// How long one Go version is tried by default.
 const SECONDS: u64 = 10;
-/// How long a program may take to say READY.
-const START_LIMIT: Duration = Duration::from_secs(30);
 
 fn main() {
-    let arguments = Arguments::from_args();
-    let root = nix::unistd::geteuid().is_root();
-    let toolchains = go::installed();
-    if toolchains.is_empty() {
-        eprintln!("no Go toolchain: run `cargo xtask setup --all-go`");
-        std::process::exit(101);
-    }
-    let trials = toolchains.into_iter().map(|toolchain| {
-        Trial::test(format!("Go {}", toolchain.version), move || {
-            stress(&toolchain).map_err(Failed::from)
-        })
-        // Reading another process's memory needs root or a lenient ptrace scope.
-        .with_ignored_flag(!root)
+    let trials = go::toolchains().map(|toolchain| {
+        let version = toolchain.version;
+        trial(
+            &format!("Go {version}"),
+            &[Need::Root, Need::Go(version)],
+            move || stress(toolchain),
+        )
     });
-    libtest_mimic::run(&arguments, trials.collect()).exit();
+    libtest_mimic::run(&Arguments::from_args(), trials.collect()).exit();
 }
 
-fn stress(toolchain: &Toolchain) -> Result<(), String> {
-    let asked = std::env::var("GOSTUCK_STRESS_SECONDS").ok();
+fn stress(toolchain: Toolchain) -> Result {
+    let asked = env::var("GOSTUCK_STRESS_SECONDS").ok();
     let seconds = asked.and_then(|n| n.parse().ok()).unwrap_or(SECONDS);
     let each = Duration::from_secs(seconds) / u32::try_from(PROGRAMS.len()).unwrap_or(1);
     let mut total = Tally::default();
     for (name, flavour) in PROGRAMS {
-        let program = go::build(toolchain, name, flavour)?;
+        let program = go::program(toolchain, name, flavour)?;
         let looks = watch(&program, each).map_err(|why| format!("{name}, {flavour}: {why}"))?;
         if looks.made == 0 {
             return Err(format!("{name}, {flavour}: no look succeeded"));
@@ -87,43 +76,11 @@ struct Tally {
     suspicious: u64,
 }
 
-/// A running program, ended when dropped.
-struct Target(Child);
-
-impl Drop for Target {
-    fn drop(&mut self) {
-        let _ = self.0.kill();
-        let _ = self.0.wait();
-    }
-}
-
-fn start(program: &Path) -> Result<Target, String> {
-    let mut child = Command::new("setpriv")
-        .args(["--pdeathsig", "KILL"])
-        .arg(program)
-        .stdin(Stdio::null())
-        .stdout(Stdio::piped())
-        .stderr(Stdio::null())
-        .spawn()
-        .map_err(|error| format!("cannot start: {error}"))?;
-    let output = child.stdout.take().ok_or("no output")?;
-    let target = Target(child);
-    let (ready, is_ready) = mpsc::channel();
-    thread::spawn(move || {
-        let mut lines = BufReader::new(output).lines().map_while(Result::ok);
-        let _ = ready.send(lines.any(|line| line == "READY"));
-    });
-    match is_ready.recv_timeout(START_LIMIT) {
-        Ok(true) => Ok(target),
-        _ => Err("the program never said READY".into()),
-    }
-}
-
 /// Looks at `program` for `time`, in turn through one looker and at a process that it has seen
 /// before.
-fn watch(program: &Path, time: Duration) -> Result<Tally, String> {
-    let target = start(program)?;
-    let pid = Pid(target.0.id());
+fn watch(program: &Path, time: Duration) -> Result<Tally> {
+    let target = Process::run(program)?;
+    let pid = Pid(target.pid());
     let looker = Inspector::new(Options::default());
     let mut past = History::default();
     let mut tally = Tally::default();

@@ -1,16 +1,23 @@
 //! Containers of podman: targets in them, and the daemon itself in one, with the root file system,
 //! capabilities and system call filter that the chart gives it.
 
-use std::{fs, path::Path, process::Command};
+use std::{
+    fs,
+    path::Path,
+    process::{Command, Stdio},
+};
 
 use libtest_mimic::Trial;
 use serde_json::Value;
-
-use crate::{
-    go::Flavour,
-    running::{Daemon, GOSTUCK, Running, built, json, stdout},
-    trial,
+use testing::{
+    Result,
+    daemon::Daemon,
+    go::{Flavour, newest},
+    json,
+    process::{Process, stdout},
 };
+
+use crate::{GOSTUCK, trial};
 
 pub(crate) fn trials() -> Vec<Trial> {
     let tools = ["podman", "runc"];
@@ -37,7 +44,7 @@ struct Container {
 const LIMITS: [&str; 4] = ["--ulimit", "nofile=512:512", "--ulimit", "nproc=512:512"];
 
 impl Container {
-    fn new() -> Result<Self, String> {
+    fn new() -> Result<Self> {
         let storage = tempfile::tempdir().map_err(|error| error.to_string())?;
         for folder in ["proc", "dev", "sys", "tmp", "etc"] {
             let path = storage.path().join("rootfs").join(folder);
@@ -47,7 +54,7 @@ impl Container {
     }
 
     /// A copy of `file` as `name` in its root folder.
-    fn add(&self, file: &Path, name: &str) -> Result<(), String> {
+    fn add(&self, file: &Path, name: &str) -> Result {
         let copied = fs::copy(file, self.storage.path().join("rootfs").join(name));
         copied.map(drop).map_err(|error| error.to_string())
     }
@@ -69,6 +76,8 @@ impl Container {
     fn run(&self, options: &[&str], program: &str) -> Command {
         let mut command = self.podman();
         command
+            .stdin(Stdio::null())
+            .stderr(Stdio::null())
             .args(["run", "--name", "one"])
             .args(LIMITS)
             .args(options)
@@ -78,7 +87,7 @@ impl Container {
         command
     }
 
-    fn inspect(&self) -> Result<Value, String> {
+    fn inspect(&self) -> Result<Value> {
         let output = self.podman().args(["inspect", "one"]).output();
         let output = output.map_err(|error| error.to_string())?;
         Ok(json(&String::from_utf8_lossy(&output.stdout))?[0].clone())
@@ -91,10 +100,10 @@ impl Drop for Container {
     }
 }
 
-fn a_target_in_one_is_found() -> Result<(), String> {
+fn a_target_in_one_is_found() -> Result {
     let container = Container::new()?;
-    container.add(&built("abba", Flavour::Stripped)?, "shop")?;
-    let target = Running::ready_by(&mut container.run(&["--network", "none"], "/shop"))?;
+    container.add(&newest("abba", Flavour::Stripped)?, "shop")?;
+    let target = Process::ready(&mut container.run(&["--network", "none"], "/shop"))?;
     let about = container.inspect()?;
     let pid = about["State"]["Pid"].to_string();
     let document = json(&stdout(GOSTUCK, &["inspect", "--format", "json", &pid])?)?;
@@ -120,10 +129,10 @@ fn a_target_in_one_is_found() -> Result<(), String> {
     Ok(())
 }
 
-fn the_daemon_works_in_one() -> Result<(), String> {
+fn the_daemon_works_in_one() -> Result {
     let container = Container::new()?;
     container.add(Path::new(GOSTUCK), "gostuck")?;
-    let target = Running::ready(&built("abba", Flavour::Pie)?)?;
+    let target = Process::run(&newest("abba", Flavour::Pie)?)?;
     // As deploy/helm/gostuck/templates/daemonset.yaml; the libraries are those of a test build.
     let options = [
         "--pid=host",
@@ -138,7 +147,7 @@ fn the_daemon_works_in_one() -> Result<(), String> {
     ];
     let mut command = container.run(&options, "/gostuck");
     command.args(["run", "--interval", "1s", "--budget", "50%"]);
-    let daemon = Daemon::start_by(command)?;
+    let daemon = Daemon::start(command)?;
     let listed = daemon.listed(target.pid())?;
     assert_eq!(listed["findings"]["proven"], 1, "{listed:#}");
     let about = container.inspect()?;

@@ -3,33 +3,28 @@
 use std::{
     os::unix::process::{CommandExt as _, ExitStatusExt as _},
     path::{Path, PathBuf},
-    process::{Command, Stdio},
+    process::Stdio,
 };
 
 use libtest_mimic::Trial;
-use nix::{
-    sys::{
-        resource::{RLIM_INFINITY, Resource, setrlimit},
-        signal::{Signal, kill},
-    },
-    unistd::Pid,
+use nix::sys::{
+    resource::{RLIM_INFINITY, Resource, setrlimit},
+    signal::Signal,
 };
 use serde_json::Value;
-
-use crate::{
-    go::Flavour,
-    running::{GOSTUCK, Running, built, json, output, stdout},
-    trial,
+use testing::{
+    Result,
+    go::{Flavour, NEWEST, newest},
+    json,
+    process::{Process, output, quiet, stdout},
+    trials::{self, Need},
 };
 
+use crate::{GOSTUCK, trial};
+
 pub(crate) fn trials() -> Vec<Trial> {
-    let kernel = trial(
-        "a core of the kernel tells the cycle",
-        &[],
-        a_core_of_the_kernel_tells_the_cycle,
-    );
-    let piped = std::fs::read_to_string("/proc/sys/kernel/core_pattern")
-        .is_ok_and(|pattern| pattern.trim() != "core");
+    let pattern = std::fs::read_to_string("/proc/sys/kernel/core_pattern");
+    let to_files = pattern.is_ok_and(|pattern| pattern.trim() == "core");
     vec![
         trial(
             "gcore's file tells what the live process does",
@@ -41,11 +36,15 @@ pub(crate) fn trials() -> Vec<Trial> {
             &["gcore"],
             another_build_is_refused,
         ),
-        if piped {
-            kernel.with_ignored_flag(true)
-        } else {
-            kernel
-        },
+        trials::trial(
+            "a core of the kernel tells the cycle",
+            &[
+                Need::Root,
+                Need::Go(NEWEST),
+                Need::Machine("core files beside their programs", to_files),
+            ],
+            a_core_of_the_kernel_tells_the_cycle,
+        ),
     ]
 }
 
@@ -60,26 +59,26 @@ pub(crate) fn findings(document: &Value) -> Vec<(Value, Value, Value)> {
         .collect()
 }
 
-fn inspect_core(core: &Path, more: &[&str]) -> Result<Value, String> {
+fn inspect_core(core: &Path, more: &[&str]) -> Result<Value> {
     let core = core.display().to_string();
     let arguments = [&["inspect", "--format", "json", "--core", &core], more].concat();
     json(&stdout(GOSTUCK, &arguments)?)
 }
 
-fn gcore(target: &Running, folder: &Path) -> Result<PathBuf, String> {
+fn gcore(target: &Process, folder: &Path) -> Result<PathBuf> {
     let stem = folder.join("core");
     let pid = target.pid().to_string();
     stdout("gcore", &["-o".as_ref(), stem.as_os_str(), pid.as_ref()])?;
     Ok(stem.with_extension(pid))
 }
 
-fn gcores_file_tells_what_the_live_process_does() -> Result<(), String> {
+fn gcores_file_tells_what_the_live_process_does() -> Result {
     for (name, flavour) in [
         ("queue-behind-cycle", Flavour::Pie),
         ("range-unclosed", Flavour::Stripped),
     ] {
         let folder = tempfile::tempdir().map_err(|error| error.to_string())?;
-        let target = Running::ready(&built(name, flavour)?)?;
+        let target = Process::run(&newest(name, flavour)?)?;
         let pid = target.pid().to_string();
         let live = json(&stdout(GOSTUCK, &["inspect", "--format", "json", &pid])?)?;
         let core = gcore(&target, folder.path())?;
@@ -105,14 +104,14 @@ fn gcores_file_tells_what_the_live_process_does() -> Result<(), String> {
     Ok(())
 }
 
-fn another_build_is_refused() -> Result<(), String> {
+fn another_build_is_refused() -> Result {
     let folder = tempfile::tempdir().map_err(|error| error.to_string())?;
-    let target = Running::ready(&built("abba", Flavour::Plain)?)?;
+    let target = Process::run(&newest("abba", Flavour::Plain)?)?;
     let core = gcore(&target, folder.path())?;
     drop(target);
     let (core, other) = (
         core.display().to_string(),
-        built("abba", Flavour::Stripped)?,
+        newest("abba", Flavour::Stripped)?,
     );
     let other = other.display().to_string();
     let refused = output(GOSTUCK, &["inspect", "--core", &core, "--exe", &other])?;
@@ -124,11 +123,11 @@ fn another_build_is_refused() -> Result<(), String> {
     }
 }
 
-fn a_core_of_the_kernel_tells_the_cycle() -> Result<(), String> {
+fn a_core_of_the_kernel_tells_the_cycle() -> Result {
     for flavour in [Flavour::Plain, Flavour::Pie] {
         let folder = tempfile::tempdir().map_err(|error| error.to_string())?;
-        let program = built("abba", flavour)?;
-        let mut command = Command::new(&program);
+        let program = newest("abba", flavour)?;
+        let mut command = quiet(&program);
         command
             .current_dir(folder.path())
             .env("GOTRACEBACK", "crash")
@@ -139,15 +138,11 @@ fn a_core_of_the_kernel_tells_the_cycle() -> Result<(), String> {
                 setrlimit(Resource::RLIMIT_CORE, RLIM_INFINITY, RLIM_INFINITY).map_err(Into::into)
             });
         }
-        let mut target = Running::ready_by(&mut command)?;
-        kill(Pid::from_raw(target.pid().cast_signed()), Signal::SIGQUIT)
-            .map_err(|error| error.to_string())?;
-        let status = target.0.wait().map_err(|error| error.to_string())?;
+        let mut target = Process::ready(&mut command)?;
+        target.signal(Signal::SIGQUIT)?;
+        let status = target.wait()?;
         let cores = std::fs::read_dir(folder.path()).map_err(|error| error.to_string())?;
-        let core = cores
-            .filter_map(Result::ok)
-            .map(|entry| entry.path())
-            .next();
+        let core = cores.filter_map(|entry| Some(entry.ok()?.path())).next();
         let core = core.ok_or_else(|| format!("no core file, signal {:?}", status.signal()))?;
         let program = program.display().to_string();
         let document = inspect_core(&core, &["--exe", &program])?;

@@ -1,15 +1,14 @@
 //! `gostuck explain`: the ways to what a goroutine waits for.
 
-use std::process::Command;
-
 use libtest_mimic::Trial;
 use serde_json::Value;
-
-use crate::{
-    go::Flavour,
-    running::{GOSTUCK, Running, built},
-    trial,
+use testing::{
+    Result,
+    go::{Flavour, newest},
+    process::{Process, stdout},
 };
+
+use crate::{GOSTUCK, trial};
 
 pub(crate) fn trials() -> Vec<Trial> {
     vec![
@@ -27,17 +26,12 @@ pub(crate) fn trials() -> Vec<Trial> {
 }
 
 /// What `gostuck` prints with `arguments`.
-fn gostuck(arguments: &[&str]) -> Result<String, String> {
-    let output = Command::new(GOSTUCK).args(arguments).output();
-    let output = output.map_err(|error| error.to_string())?;
-    match output.status.success() {
-        true => Ok(String::from_utf8_lossy(&output.stdout).into_owned()),
-        false => Err(String::from_utf8_lossy(&output.stderr).into_owned()),
-    }
+fn gostuck(arguments: &[&str]) -> Result<String> {
+    stdout(GOSTUCK, arguments)
 }
 
 /// What is explained of the goroutine of `target` that waits in `function`.
-fn explained(target: &Running, function: &str) -> Result<Value, String> {
+fn explained(target: &Process, function: &str) -> Result<Value> {
     let pid = target.pid().to_string();
     let look = gostuck(&["inspect", &pid, "--format", "json"])?;
     let look: Value = serde_json::from_str(&look).map_err(|error| error.to_string())?;
@@ -62,8 +56,8 @@ fn way(explanation: &Value) -> String {
     steps.collect::<Vec<_>>().join("; ")
 }
 
-fn everything_is_named() -> Result<(), String> {
-    let target = Running::ready(&built("reached", Flavour::Plain)?)?;
+fn everything_is_named() -> Result {
+    let target = Process::run(&newest("reached", Flavour::Plain)?)?;
     for (function, parts) in [
         (
             "main.bySlice",
@@ -113,8 +107,8 @@ fn everything_is_named() -> Result<(), String> {
     Ok(())
 }
 
-fn stripped_programs_have_addresses() -> Result<(), String> {
-    let target = Running::ready(&built("reached", Flavour::Stripped)?)?;
+fn stripped_programs_have_addresses() -> Result {
+    let target = Process::run(&newest("reached", Flavour::Stripped)?)?;
     // Large objects say themselves of which type they are.
     let way = way(&explained(&target, "main.byInterface")?);
     assert!(way.starts_with("The variable at 0x"), "{way}");

@@ -6,6 +6,7 @@ use std::{
     io::{BufRead as _, BufReader, Write as _},
     net::{TcpListener, TcpStream},
     path::{Path, PathBuf},
+    process::Command,
     sync::{Arc, Condvar, Mutex, PoisonError},
     thread,
     time::Duration,
@@ -13,12 +14,15 @@ use std::{
 
 use libtest_mimic::Trial;
 use serde_json::{Value, json};
-
-use crate::{
-    go::Flavour,
-    running::{Daemon, Running, built, wait_for},
-    trial,
+use testing::{
+    Result,
+    daemon::Daemon,
+    go::{Flavour, newest},
+    process::Process,
+    wait::for_some,
 };
+
+use crate::{GOSTUCK, trial};
 
 const NODE: &str = "node-a";
 
@@ -53,7 +57,7 @@ struct Shared {
 }
 
 impl ApiServer {
-    fn start(pods: Vec<Value>) -> Result<Self, String> {
+    fn start(pods: Vec<Value>) -> Result<Self> {
         let listener = TcpListener::bind("127.0.0.1:0").map_err(|error| error.to_string())?;
         let address = listener.local_addr().map_err(|error| error.to_string())?;
         let shared = Arc::new(Shared {
@@ -157,7 +161,7 @@ fn pod(name: &str, uid: &str, container: &str, annotations: &Value) -> Value {
 struct Cgroup(PathBuf);
 
 impl Cgroup {
-    fn make(uid: &str, container: &str) -> Result<Self, String> {
+    fn make(uid: &str, container: &str) -> Result<Self> {
         let roots = [
             "/sys/fs/cgroup/pids",
             "/sys/fs/cgroup/systemd",
@@ -172,7 +176,7 @@ impl Cgroup {
         Ok(Self(path))
     }
 
-    fn add(&self, target: &Running) -> Result<(), String> {
+    fn add(&self, target: &Process) -> Result {
         let procs = self.0.join("cgroup.procs");
         fs::write(&procs, target.pid().to_string()).map_err(|error| error.to_string())
     }
@@ -195,7 +199,7 @@ impl Drop for Cgroup {
 /// Two targets in pods of their own.
 struct Scene {
     cgroups: [Cgroup; 2],
-    targets: [Running; 2],
+    targets: [Process; 2],
 }
 
 const UIDS: [&str; 2] = [
@@ -208,9 +212,9 @@ fn id(index: usize) -> String {
 }
 
 impl Scene {
-    fn set() -> Result<Self, String> {
-        let program = built("abba", Flavour::Stripped)?;
-        let targets = [Running::ready(&program)?, Running::ready(&program)?];
+    fn set() -> Result<Self> {
+        let program = newest("abba", Flavour::Stripped)?;
+        let targets = [Process::run(&program)?, Process::run(&program)?];
         let cgroups = [
             Cgroup::make(UIDS[0], &id(0))?,
             Cgroup::make(UIDS[1], &id(1))?,
@@ -227,7 +231,17 @@ impl Scene {
     }
 }
 
-fn containers_are_named_and_pods_opt_out() -> Result<(), String> {
+/// The daemon, which asks the API server that `config` names.
+fn daemon(config: &str, arguments: &[&str]) -> Result<Daemon> {
+    let mut command = Command::new(GOSTUCK);
+    command
+        .args(["run", "--interval", "1s", "--budget", "50%"])
+        .args(arguments)
+        .envs([("KUBECONFIG", config), ("NODE_NAME", NODE)]);
+    Daemon::start(command)
+}
+
+fn containers_are_named_and_pods_opt_out() -> Result {
     let scene = Scene::set()?;
     let server = ApiServer::start(vec![
         pod("cart", UIDS[0], &id(0), &json!({})),
@@ -248,8 +262,7 @@ fn containers_are_named_and_pods_opt_out() -> Result<(), String> {
     });
     fs::write(&config, text.to_string()).map_err(|error| error.to_string())?;
     let config = config.display().to_string();
-    let variables = [("KUBECONFIG", config.as_str()), ("NODE_NAME", NODE)];
-    let daemon = Daemon::start(&["--namespace", "shop"], &variables)?;
+    let daemon = daemon(&config, &["--namespace", "shop"])?;
 
     let cart = daemon.listed(scene.targets[0].pid())?;
     let expected = json!({"namespace": "shop", "pod": "cart", "container": "main",
@@ -272,7 +285,7 @@ fn containers_are_named_and_pods_opt_out() -> Result<(), String> {
     // The watch goes on after it broke off, and an annotation takes effect at once.
     let opted_out = json!({"gostuck.dev/trace": "false"});
     server.modify(pod("cart", UIDS[0], &id(0), &opted_out));
-    wait_for("the pod that opted out to go", || {
+    for_some("the pod that opted out to go", || {
         let list = daemon.get("/api/v1/processes").unwrap_or_default();
         Ok(list.contains("\"processes\":[]").then_some(()))
     })?;
@@ -280,10 +293,9 @@ fn containers_are_named_and_pods_opt_out() -> Result<(), String> {
     Ok(())
 }
 
-fn without_an_api_server_containers_go_by_their_ids() -> Result<(), String> {
+fn without_an_api_server_containers_go_by_their_ids() -> Result {
     let scene = Scene::set()?;
-    let variables = [("KUBECONFIG", "/nonexistent"), ("NODE_NAME", NODE)];
-    let daemon = Daemon::start(&[], &variables)?;
+    let daemon = daemon("/nonexistent", &[])?;
     let listed = daemon.listed(scene.targets[1].pid())?;
     let expected = json!({"namespace": null, "pod": null, "container": null,
         "container_id": id(1), "node": null});

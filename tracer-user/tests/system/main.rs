@@ -7,24 +7,24 @@ mod core_file;
 mod ending;
 mod explaining;
 mod glances;
-#[allow(
-    dead_code,
-    reason = "each test binary uses its own part of the shared module"
-)]
-#[path = "../support/go.rs"]
-mod go;
 mod kubernetes;
 mod memory;
-mod memory_cgroup;
 mod page;
 mod privileges;
 mod recording;
-mod running;
 mod sampled;
 mod terminal;
 mod tls;
 
 use libtest_mimic::{Arguments, Trial};
+use testing::{
+    Result,
+    go::NEWEST,
+    trials::{self, Need},
+};
+
+/// The binary under test.
+const GOSTUCK: &str = env!("CARGO_BIN_EXE_gostuck");
 
 fn main() {
     let trials = [
@@ -49,22 +49,13 @@ fn main() {
     .exit();
 }
 
-/// A trial that needs root, a Go toolchain and `tools`; named as ignored where one is missing.
+/// A trial that needs root, the newest Go and `programs`.
 fn trial(
     name: &str,
-    tools: &[&str],
-    run: impl FnOnce() -> Result<(), String> + Send + 'static,
+    programs: &[&'static str],
+    run: impl FnOnce() -> Result + Send + 'static,
 ) -> Trial {
-    let missing: Vec<&str> = tools
-        .iter()
-        .filter(|tool| !running::on_path(tool))
-        .copied()
-        .collect();
-    let able =
-        missing.is_empty() && nix::unistd::geteuid().is_root() && !go::installed().is_empty();
-    let name = match &missing[..] {
-        [] => name.to_owned(),
-        missing => format!("{name} (needs {})", missing.join(", ")),
-    };
-    Trial::test(name, move || run().map_err(Into::into)).with_ignored_flag(!able)
+    let mut needs = vec![Need::Root, Need::Go(NEWEST)];
+    needs.extend(programs.iter().map(|program| Need::Program(program)));
+    trials::trial(name, &needs, run)
 }

@@ -7,13 +7,16 @@ use std::{
 };
 
 use libtest_mimic::Trial;
-
-use crate::{
-    go::Flavour,
-    memory_cgroup::MemoryCgroup,
-    running::{Daemon, GOSTUCK, Running, built, dying_with_us, json},
-    trial,
+use testing::{
+    Result,
+    cgroup::MemoryCgroup,
+    daemon::Daemon,
+    go::{Flavour, newest},
+    json,
+    process::{Process, quiet},
 };
+
+use crate::{GOSTUCK, trial};
 
 /// What unit and chart grant.
 const LIMIT: u64 = 512 << 20;
@@ -57,21 +60,21 @@ static CROWDS: [Crowd; 3] = [
 pub(crate) fn trials() -> Vec<Trial> {
     let trials = CROWDS
         .iter()
-        .map(|crowd| trial(crowd.name, &["setpriv"], || is_watched_within_limit(crowd)));
+        .map(|crowd| trial(crowd.name, &[], || is_watched_within_limit(crowd)));
     trials.collect()
 }
 
-fn is_watched_within_limit(crowd: &Crowd) -> Result<(), String> {
-    let program = built(crowd.program, Flavour::Stripped)?;
+fn is_watched_within_limit(crowd: &Crowd) -> Result {
+    let program = newest(crowd.program, Flavour::Stripped)?;
     let name = program.file_name().unwrap_or_default().to_owned();
-    let mut command = dying_with_us(program.as_os_str());
-    let target = Running::ready_by(command.args(crowd.arguments))?;
+    let mut command = quiet(&program);
+    let target = Process::ready(command.args(crowd.arguments))?;
     let pid = target.pid();
     let cgroup = MemoryCgroup::new(LIMIT)?;
     let mut command = cgroup.command();
     command.args([GOSTUCK, "run", "--budget", "50%", "--command"]);
     command.arg(name);
-    let daemon = Daemon::start_by(command)?;
+    let daemon = Daemon::start(command)?;
     daemon.listed(pid)?;
     let until = Instant::now() + WATCHED;
     let mut answers = 0;

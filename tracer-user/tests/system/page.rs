@@ -4,19 +4,21 @@ use std::{
     fs,
     net::TcpStream,
     path::Path,
-    process::Command,
     time::{Duration, Instant},
 };
 
 use libtest_mimic::Trial;
 use serde_json::{Value, json};
+use testing::{
+    Result,
+    daemon::Daemon,
+    go::{Flavour, newest},
+    process::{Process, quiet, stdout},
+    wait::for_some,
+};
 use tungstenite::{Message, WebSocket};
 
-use crate::{
-    go::Flavour,
-    running::{Daemon, Running, built, stdout, wait_for},
-    trial,
-};
+use crate::{GOSTUCK, trial};
 
 pub(crate) fn trials() -> Vec<Trial> {
     vec![trial(
@@ -32,12 +34,12 @@ struct Browser {
     last: u64,
     /// Addresses of everything that was loaded.
     loaded: Vec<String>,
-    _running: Running,
+    _running: Process,
 }
 
 impl Browser {
-    fn start(profile: &Path) -> Result<Self, String> {
-        let mut command = Command::new("chromium");
+    fn start(profile: &Path) -> Result<Self> {
+        let mut command = quiet("chromium");
         command
             .args([
                 "--headless=new",
@@ -54,12 +56,12 @@ impl Browser {
             .arg(format!("--user-data-dir={}", profile.display()))
             .arg("about:blank")
             .stdout(std::process::Stdio::null());
-        let running = Running::spawn(&mut command)?;
-        let port: u16 = wait_for("Chromium's port", || {
+        let running = Process::start(&mut command)?;
+        let port: u16 = for_some("Chromium's port", || {
             let file = fs::read_to_string(profile.join("DevToolsActivePort"));
             Ok(file.ok().and_then(|text| text.lines().next()?.parse().ok()))
         })?;
-        let address = wait_for("a tab", || {
+        let address = for_some("a tab", || {
             let list = stdout(
                 "curl",
                 &["-s", &format!("http://127.0.0.1:{port}/json/list")],
@@ -87,7 +89,7 @@ impl Browser {
         Ok(browser)
     }
 
-    fn call(&mut self, method: &str, parameters: Value) -> Result<Value, String> {
+    fn call(&mut self, method: &str, parameters: Value) -> Result<Value> {
         self.last += 1;
         let request = json!({"id": self.last, "method": method, "params": parameters});
         self.socket
@@ -115,7 +117,7 @@ impl Browser {
     }
 
     /// The value of a JavaScript expression.
-    fn value(&mut self, expression: &str) -> Result<Value, String> {
+    fn value(&mut self, expression: &str) -> Result<Value> {
         let parameters = json!({"expression": expression, "returnByValue": true});
         let result = self.call("Runtime.evaluate", parameters)?;
         match result.get("exceptionDetails") {
@@ -125,8 +127,8 @@ impl Browser {
     }
 
     /// Waits until an expression is true.
-    fn until(&mut self, expression: &str) -> Result<(), String> {
-        let waited = wait_for(expression, || {
+    fn until(&mut self, expression: &str) -> Result {
+        let waited = for_some(expression, || {
             Ok((self.value(expression)? == true).then_some(()))
         });
         waited.or_else(|error| {
@@ -138,7 +140,7 @@ impl Browser {
         })
     }
 
-    fn press(&mut self, key: &str, code: u32, text: &str) -> Result<(), String> {
+    fn press(&mut self, key: &str, code: u32, text: &str) -> Result {
         for kind in ["keyDown", "keyUp"] {
             self.call(
                 "Input.dispatchKeyEvent",
@@ -151,7 +153,7 @@ impl Browser {
 
     /// Goes from element to element by the Tab key until `expression` is true of the one in focus,
     /// which is called `it`.
-    fn tab_to(&mut self, expression: &str) -> Result<(), String> {
+    fn tab_to(&mut self, expression: &str) -> Result {
         let question = format!("(it => !!it && ({expression}))(document.activeElement)");
         for _ in 0..100 {
             if self.value(&question)? == true {
@@ -162,23 +164,23 @@ impl Browser {
         Err(format!("the Tab key never leads to: {expression}"))
     }
 
-    fn background(&mut self, scheme: &str) -> Result<Value, String> {
+    fn background(&mut self, scheme: &str) -> Result<Value> {
         let features = json!([{"name": "prefers-color-scheme", "value": scheme}]);
         self.call("Emulation.setEmulatedMedia", json!({"features": features}))?;
         self.value("getComputedStyle(document.documentElement).backgroundColor + getComputedStyle(document.body).backgroundColor")
     }
 }
 
-fn the_page_shows_a_deadlock() -> Result<(), String> {
-    let program = built("abba", Flavour::Stripped)?;
-    let target = Running::ready(&program)?;
+fn the_page_shows_a_deadlock() -> Result {
+    let program = newest("abba", Flavour::Stripped)?;
+    let target = Process::run(&program)?;
     let pid = target.pid();
     let name = program.file_name().unwrap_or_default().to_string_lossy();
-    let daemon = Daemon::start(&["--command", &name], &[])?;
+    let daemon = Daemon::run(GOSTUCK, &["--command", &name])?;
     daemon.listed(pid)?;
     let profile = tempfile::tempdir().map_err(|error| error.to_string())?;
     let mut browser = Browser::start(profile.path())?;
-    let origin = format!("http://127.0.0.1:{}/", daemon.port);
+    let origin = format!("http://127.0.0.1:{}/", daemon.port());
     browser.call("Page.navigate", json!({"url": origin}))?;
 
     browser.until(&format!(

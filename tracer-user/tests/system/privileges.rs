@@ -4,13 +4,17 @@ use std::{fs, path::Path, process::Command};
 
 use libtest_mimic::Trial;
 
+use testing::{
+    Result,
+    daemon::Daemon,
+    go::{Flavour, newest},
+    json,
+    process::{Process, quiet},
+    wait::for_some,
+};
 use tracer_user::probes::has_multi_links;
 
-use crate::{
-    go::Flavour,
-    running::{Daemon, GOSTUCK, Running, built, json, wait_for},
-    trial,
-};
+use crate::{GOSTUCK, trial};
 
 /// `nobody` and another, neither with any rights.
 const OURS: &str = "65534";
@@ -39,24 +43,22 @@ const KEPT_FOR_PERF: u64 = 1 << 21 | 1 << 24;
 const KEPT_PERHAPS: u64 = 1 << 23;
 
 /// What the daemon of root keeps on this kernel.
-fn kept() -> Result<u64, String> {
+fn kept() -> Result<u64> {
     let multi = has_multi_links().map_err(|error| error.to_string())?;
     Ok(if multi { KEPT } else { KEPT | KEPT_FOR_PERF })
 }
 
 /// Waits until `daemon` has attached probes.
-fn attaches(daemon: &Daemon) -> Result<(), String> {
-    wait_for("attached probes", || {
-        let metrics = daemon.get("/metrics").unwrap_or_default();
-        let mut lines = metrics.lines();
-        let number = lines.find_map(|line| line.strip_prefix("gostuck_probes_attached "));
-        Ok(number.filter(|number| *number != "0").map(drop))
+fn attaches(daemon: &Daemon) -> Result {
+    for_some("attached probes", || {
+        let number = daemon.value("gostuck_probes_attached");
+        Ok(number.filter(|number| *number != 0.0).map(drop))
     })
 }
 
-fn the_daemon_of_root_gives_up_the_others() -> Result<(), String> {
-    let target = Running::ready(&built("abba", Flavour::Pie)?)?;
-    let daemon = Daemon::start(&[], &[])?;
+fn the_daemon_of_root_gives_up_the_others() -> Result {
+    let target = Process::run(&newest("abba", Flavour::Pie)?)?;
+    let daemon = Daemon::run(GOSTUCK, &[])?;
     // It still finds, reads and probes.
     let listed = daemon.listed(target.pid())?;
     assert_eq!(listed["findings"]["proven"], 1, "{listed:#}");
@@ -83,7 +85,7 @@ fn the_daemon_of_root_gives_up_the_others() -> Result<(), String> {
 }
 
 /// The capabilities of the unit, as setpriv writes them.
-fn granted() -> Result<String, String> {
+fn granted() -> Result<String> {
     let unit = Path::new(env!("CARGO_MANIFEST_DIR")).join("../deploy/systemd/gostuck.service");
     let unit = fs::read_to_string(unit).map_err(|error| error.to_string())?;
     let mut lines = unit.lines();
@@ -94,7 +96,7 @@ fn granted() -> Result<String, String> {
 }
 
 /// Without root, and with nothing but what the unit grants.
-fn restricted(program: &Path) -> Result<Command, String> {
+fn restricted(program: &Path) -> Result<Command> {
     let granted = granted()?;
     let mut command = Command::new("setpriv");
     command
@@ -113,7 +115,7 @@ fn restricted(program: &Path) -> Result<Command, String> {
     Ok(command)
 }
 
-fn said(program: &Path, arguments: &[&str]) -> Result<String, String> {
+fn said(program: &Path, arguments: &[&str]) -> Result<String> {
     let output = restricted(program)?.args(arguments).output();
     let output = output.map_err(|error| error.to_string())?;
     let text = String::from_utf8_lossy(&output.stdout).into_owned();
@@ -125,25 +127,25 @@ fn said(program: &Path, arguments: &[&str]) -> Result<String, String> {
     }
 }
 
-fn four_capabilities_without_root_suffice() -> Result<(), String> {
+fn four_capabilities_without_root_suffice() -> Result {
     // Where everybody may execute it.
     let folder = tempfile::tempdir_in("/tmp").map_err(|error| error.to_string())?;
     let gostuck = folder.path().join("gostuck");
     let shop = folder.path().join("shop");
     for (from, to) in [
         (Path::new(GOSTUCK), &gostuck),
-        (&built("abba", Flavour::Pie)?, &shop),
+        (&newest("abba", Flavour::Pie)?, &shop),
     ] {
         fs::copy(from, to).map_err(|error| error.to_string())?;
     }
     let open = std::os::unix::fs::PermissionsExt::from_mode(0o755);
     fs::set_permissions(folder.path(), open).map_err(|error| error.to_string())?;
-    let mut others = Command::new("setpriv");
+    let mut others = quiet("setpriv");
     others
         .args(["--reuid", THEIRS, "--regid", THEIRS, "--clear-groups"])
         .args(["--pdeathsig", "KILL"])
         .arg(&shop);
-    let target = Running::ready_by(&mut others)?;
+    let target = Process::ready(&mut others)?;
     let pid = target.pid().to_string();
     // Nor may the file be readable: that is what CAP_DAC_READ_SEARCH is for.
     let closed = std::os::unix::fs::PermissionsExt::from_mode(0o700);
@@ -161,7 +163,7 @@ fn four_capabilities_without_root_suffice() -> Result<(), String> {
 
     let mut command = restricted(&gostuck)?;
     command.args(["run", "--interval", "1s", "--budget", "50%"]);
-    let daemon = Daemon::start_by(command)?;
+    let daemon = Daemon::start(command)?;
     let listed = daemon.listed(target.pid())?;
     assert_eq!(listed["findings"]["proven"], 1, "{listed:#}");
     attaches(&daemon)

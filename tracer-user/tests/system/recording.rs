@@ -3,13 +3,14 @@
 use std::{fs, os::unix::fs::PermissionsExt as _};
 
 use libtest_mimic::Trial;
-
-use crate::{
-    core_file::findings,
-    go::Flavour,
-    running::{GOSTUCK, Running, built, json, output, stdout},
-    trial,
+use testing::{
+    Result,
+    go::{Flavour, newest},
+    json,
+    process::{Process, output, stdout},
 };
+
+use crate::{GOSTUCK, core_file::findings, trial};
 
 pub(crate) fn trials() -> Vec<Trial> {
     vec![
@@ -31,11 +32,11 @@ pub(crate) fn trials() -> Vec<Trial> {
     ]
 }
 
-fn a_hold_is_short() -> Result<(), String> {
+fn a_hold_is_short() -> Result {
     let folder = tempfile::tempdir().map_err(|error| error.to_string())?;
     let file = folder.path().join("shop.gostuck");
     let path = file.display().to_string();
-    let target = Running::ready(&built("abba", Flavour::Stripped)?)?;
+    let target = Process::run(&newest("abba", Flavour::Stripped)?)?;
     let pid = target.pid().to_string();
     let entries = || fs::read_dir(folder.path()).map(Iterator::count);
 
@@ -60,10 +61,10 @@ fn a_hold_is_short() -> Result<(), String> {
     Ok(())
 }
 
-fn a_series_is_replayed() -> Result<(), String> {
+fn a_series_is_replayed() -> Result {
     let folder = tempfile::tempdir().map_err(|error| error.to_string())?;
     let file = folder.path().join("shop.gostuck").display().to_string();
-    let target = Running::ready(&built("abba", Flavour::Stripped)?)?;
+    let target = Process::run(&newest("abba", Flavour::Stripped)?)?;
     let pid = target.pid().to_string();
     let live = json(&stdout(GOSTUCK, &["inspect", "--format", "json", &pid])?)?;
     let series = ["record", "--for", "600ms", "--every", "200ms"];
@@ -72,7 +73,7 @@ fn a_series_is_replayed() -> Result<(), String> {
     drop(target);
     let replayed = stdout(GOSTUCK, &["replay", "--format", "json", &file])?;
     let lines = replayed.lines().map(json);
-    let lines = lines.collect::<Result<Vec<_>, _>>()?;
+    let lines = lines.collect::<std::result::Result<Vec<_>, _>>()?;
     let cycle = &lines[0];
     assert_eq!(
         [
@@ -106,7 +107,7 @@ fn a_series_is_replayed() -> Result<(), String> {
     Ok(())
 }
 
-fn a_recording_is_replayed() -> Result<(), String> {
+fn a_recording_is_replayed() -> Result {
     let folder = tempfile::tempdir().map_err(|error| error.to_string())?;
     let file = folder.path().join("shop.gostuck").display().to_string();
     for (name, flavour) in [
@@ -115,8 +116,8 @@ fn a_recording_is_replayed() -> Result<(), String> {
     ] {
         // A copy that is gone when it is replayed.
         let program = folder.path().join("shop");
-        fs::copy(built(name, flavour)?, &program).map_err(|error| error.to_string())?;
-        let target = Running::ready(&program)?;
+        fs::copy(newest(name, flavour)?, &program).map_err(|error| error.to_string())?;
+        let target = Process::run(&program)?;
         let pid = target.pid().to_string();
         let live = json(&stdout(GOSTUCK, &["inspect", "--format", "json", &pid])?)?;
         let said = stdout(GOSTUCK, &["record", &pid, "-o", &file])?;

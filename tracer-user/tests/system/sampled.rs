@@ -2,40 +2,43 @@
 
 use libtest_mimic::Trial;
 use serde_json::Value;
-
-use crate::{
-    go::{self, Flavour},
-    running::{GOSTUCK, Running, json, stdout, wait_for},
-    trial,
+use testing::{
+    Result,
+    go::{self, Flavour, NEWEST, Toolchain},
+    json,
+    process::{Process, stdout},
+    trials::{Need, trial},
+    wait::for_some,
 };
 
+use crate::GOSTUCK;
+
 /// The oldest Go whose goroutines name their parent, and the newest.
-const MINORS: [u32; 2] = [21, 27];
+const VERSIONS: [&str; 2] = ["1.21.13", NEWEST];
 
 pub(crate) fn trials() -> Vec<Trial> {
-    vec![trial(
-        "sampled: a goroutine that computes with a lock held is seen",
-        &["setpriv"],
-        a_holder_that_computes_is_seen,
-    )]
+    let trials = VERSIONS.map(|version| {
+        let name =
+            format!("sampled: a goroutine that computes with a lock held is seen, Go {version}");
+        trial(&name, &[Need::Root, Need::Go(version)], || {
+            a_holder_that_computes_is_seen(Toolchain::of(version))
+        })
+    });
+    trials.into()
 }
 
-fn a_holder_that_computes_is_seen() -> Result<(), String> {
-    let toolchains = go::installed().into_iter();
-    for toolchain in toolchains.filter(|toolchain| MINORS.contains(&toolchain.minor)) {
-        for flavour in [Flavour::Plain, Flavour::Pie, Flavour::NoOptimisation] {
-            let program = go::build(&toolchain, "running-holder", flavour)?;
-            let target = Running::ready(&program)?;
-            let context = format!("Go {}, {flavour}", toolchain.version);
-            seen(&target.pid().to_string()).map_err(|error| format!("{context}: {error}"))?;
-        }
+fn a_holder_that_computes_is_seen(toolchain: Toolchain) -> Result {
+    for flavour in [Flavour::Plain, Flavour::Pie, Flavour::NoOptimisation] {
+        let program = go::program(toolchain, "running-holder", flavour)?;
+        let target = Process::run(&program)?;
+        seen(&target.pid().to_string()).map_err(|error| format!("{flavour}: {error}"))?;
     }
     Ok(())
 }
 
 /// Looks until the holder is seen: its thread may get no CPU for a while.
-fn seen(pid: &str) -> Result<(), String> {
-    let document = wait_for("a sample of the holder", || {
+fn seen(pid: &str) -> Result {
+    let document = for_some("a sample of the holder", || {
         let document = json(&stdout(GOSTUCK, &["inspect", pid, "--format", "json"])?)?;
         Ok(holder(&document).is_some().then_some(document))
     })?;
@@ -52,7 +55,7 @@ fn seen(pid: &str) -> Result<(), String> {
     let proven = document["findings"].as_array().into_iter().flatten();
     let proven: Vec<&Value> = proven.filter(|f| f["verdict"] == "proven").collect();
     assert!(proven.is_empty(), "{proven:#?}");
-    let text = wait_for("the stack in the text", || {
+    let text = for_some("the stack in the text", || {
         let text = stdout(GOSTUCK, &["inspect", pid, "--all"])?;
         Ok(text.contains("[running, sampled]").then_some(text))
     })?;

@@ -3,12 +3,14 @@
 use std::process::Command;
 
 use libtest_mimic::Trial;
-
-use crate::{
-    go::Flavour,
-    running::{GOSTUCK, Running, built, wait_for},
-    trial,
+use testing::{
+    Result,
+    go::{Flavour, newest},
+    process::Process,
+    wait::for_some,
 };
+
+use crate::{GOSTUCK, trial};
 
 pub(crate) fn trials() -> Vec<Trial> {
     vec![trial(
@@ -24,7 +26,7 @@ struct Terminal {
 }
 
 impl Terminal {
-    fn start(command: &str) -> Result<Self, String> {
+    fn start(command: &str) -> Result<Self> {
         let socket = format!("gostuck-test-{}", std::process::id());
         let terminal = Self { socket };
         terminal.tmux(&[
@@ -41,7 +43,7 @@ impl Terminal {
         Ok(terminal)
     }
 
-    fn tmux(&self, arguments: &[&str]) -> Result<String, String> {
+    fn tmux(&self, arguments: &[&str]) -> Result<String> {
         let output = Command::new("tmux")
             .args(["-L", &self.socket])
             .args(arguments)
@@ -54,14 +56,14 @@ impl Terminal {
         }
     }
 
-    fn press(&self, key: &str) -> Result<(), String> {
+    fn press(&self, key: &str) -> Result {
         self.tmux(&["send-keys", key]).map(drop)
     }
 
     /// The screen once it shows `text`; it never shows more than 80 columns.
-    fn shows(&self, text: &str) -> Result<String, String> {
+    fn shows(&self, text: &str) -> Result<String> {
         let mut last = String::new();
-        let seen = wait_for(text, || {
+        let seen = for_some(text, || {
             last = self.tmux(&["capture-pane", "-p"])?;
             Ok(last.contains(text).then(|| last.clone()))
         });
@@ -75,9 +77,9 @@ impl Drop for Terminal {
     }
 }
 
-fn keys_lead_through_the_views() -> Result<(), String> {
-    let program = built("abba", Flavour::Stripped)?;
-    let target = Running::ready(&program)?;
+fn keys_lead_through_the_views() -> Result {
+    let program = newest("abba", Flavour::Stripped)?;
+    let target = Process::run(&program)?;
     let name = program
         .file_name()
         .and_then(|name| name.to_str())
@@ -106,7 +108,7 @@ fn keys_lead_through_the_views() -> Result<(), String> {
     terminal.press("Escape")?;
     terminal.shows("1 deadlocked")?;
     terminal.press("q")?;
-    wait_for("the end of top", || {
+    for_some("the end of top", || {
         Ok(terminal.tmux(&["has-session"]).is_err().then_some(()))
     })
 }

@@ -3,11 +3,9 @@
 use std::fs;
 
 use libtest_mimic::Trial;
+use testing::{Result, daemon::Daemon, process::output};
 
-use crate::{
-    running::{Daemon, GOSTUCK, output},
-    trial,
-};
+use crate::{GOSTUCK, trial};
 
 const TOKEN: &str = "0123456789abcdef0123456789abcdef";
 
@@ -19,7 +17,7 @@ pub(crate) fn trials() -> Vec<Trial> {
     )]
 }
 
-fn curl_gets_in_with_both_only() -> Result<(), String> {
+fn curl_gets_in_with_both_only() -> Result {
     let folder = tempfile::tempdir().map_err(|error| error.to_string())?;
     let path = |name: &str| folder.path().join(name).display().to_string();
     let made = rcgen::generate_simple_self_signed(["localhost".to_owned()])
@@ -40,9 +38,9 @@ fn curl_gets_in_with_both_only() -> Result<(), String> {
         "--token-file",
         &token,
     ];
-    let daemon = Daemon::start(&options, &[])?;
-    let curl = |scheme: &str, more: &[&str]| -> Result<String, String> {
-        let url = format!("{scheme}://localhost:{}/api/v1/processes", daemon.port);
+    let daemon = Daemon::run(GOSTUCK, &options)?;
+    let curl = |scheme: &str, more: &[&str]| -> Result<String> {
+        let url = format!("{scheme}://localhost:{}/api/v1/processes", daemon.port());
         let status = [
             "-s",
             "-o",

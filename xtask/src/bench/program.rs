@@ -8,7 +8,9 @@ use std::{
 
 use anyhow::{Context as _, Result};
 
-use crate::{command, paths, setup};
+use testing::go::{self, NEWEST};
+
+use crate::{command, paths};
 
 /// Builds `programs/NAME`, stripped and without cgo, by the newest Go.
 pub(crate) fn build(name: &str) -> Result<PathBuf> {
@@ -24,10 +26,7 @@ fn build_with(name: &str, flags: &str) -> Result<PathBuf> {
     let root = paths::workspace();
     let program = root.join("target/programs").join(name.replace('/', "-"));
     command::run(
-        Command::new(paths::go(setup::DEFAULT_GO)?)
-            .current_dir(root.join("programs"))
-            .env("GOTOOLCHAIN", "local")
-            .env("CGO_ENABLED", "0")
+        go::command(NEWEST, &root.join("programs"))
             .args(["build", flags, "-o"])
             .arg(&program)
             .arg(format!("./{name}")),

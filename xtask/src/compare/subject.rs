@@ -11,8 +11,9 @@ use std::{
 
 use anyhow::{Context as _, Result, bail};
 use serde::Deserialize;
+use testing::go::{self, NEWEST};
 
-use crate::{command, paths, setup};
+use crate::{command, paths};
 
 /// How long a program gets to reach its bug, and the profile to be written.
 const PATIENCE: Duration = Duration::from_secs(10);
@@ -56,9 +57,8 @@ impl Subject {
         let overlay_file = directory.join("overlay.json");
         fs::write(&overlay_file, overlay.to_string())?;
         let binary = directory.join("program");
-        let mut go = Command::new(paths::go(setup::DEFAULT_GO)?);
-        go.current_dir(&source)
-            .env("GOTOOLCHAIN", "local")
+        let mut go = go::command(NEWEST, &source);
+        go.env_remove("CGO_ENABLED")
             .args(["build", "-ldflags=-s -w", "-overlay"])
             .arg(&overlay_file)
             .arg("-o")

@@ -10,13 +10,6 @@ use crate::{
     paths,
 };
 
-/// Every Go version that the tests run, oldest first.
-pub(crate) const VERSIONS: &[&str] = &[
-    "1.19.8", "1.21.13", "1.22.10", "1.23.9", "1.24.11", "1.25.5", "1.26.6", "1.27.3",
-];
-/// The one for the demo and for what is tested on one version only.
-pub(crate) const DEFAULT: &str = "1.27.3";
-
 /// Debian 12's own Go.
 const DEBIAN: (&str, &str, &str) = ("1.19.8", "golang-1.19-go", "/usr/lib/go-1.19");
 

@@ -9,8 +9,9 @@ mod pypi;
 
 use anyhow::Result;
 use clap::Args;
+use testing::go::{NEWEST, VERSIONS};
 
-pub(crate) use go::{DEFAULT as DEFAULT_GO, VERSIONS as GO_VERSIONS, toolchain as go_toolchain};
+pub(crate) use go::toolchain as go_toolchain;
 pub(crate) use helm::program as helm_program;
 pub(crate) use mounts::mount_all;
 
@@ -51,9 +52,9 @@ pub(crate) fn run(options: &Options) -> Result<()> {
     for_building()?;
     mount_all();
     let versions = if options.all_go {
-        GO_VERSIONS
+        &VERSIONS[..]
     } else {
-        std::slice::from_ref(&DEFAULT_GO)
+        &[NEWEST]
     };
     for version in versions {
         go::toolchain(version)?;

@@ -3,7 +3,9 @@
 mod chart;
 mod disk;
 mod silent;
+mod skips;
 mod tally;
+mod times;
 
 use std::{env, fs, os::unix::process::CommandExt as _, process::Command, time::Instant};
 
@@ -16,6 +18,7 @@ use crate::{
     ebpf, fuzz, paths, setup,
 };
 use tally::Tally;
+use times::Times;
 
 /// What to test.
 #[derive(Debug, Args)]
@@ -61,6 +64,7 @@ pub(crate) fn run(options: &Options) -> Result<()> {
         command::cargo(test.iter().chain(&["--no-run"])),
     );
     let mut cargo = command::cargo_command();
+    let times = Times::of(&mut cargo);
     cargo.args(test).arg("--no-fail-fast");
     if let Some(filter) = &options.filter {
         cargo.args(["--", filter]);
@@ -70,6 +74,10 @@ pub(crate) fn run(options: &Options) -> Result<()> {
     if options.ci {
         tally.check("fuzzing, a minute of each target", fuzz::run_in_ci());
     }
+    if options.ci {
+        tally.fail_skips_of_what_is_here();
+    }
+    times.print();
     tally.print(started.elapsed());
     if tally.failed() > 0 {
         bail!("tests failed");

@@ -10,7 +10,7 @@ use std::{
 
 use anyhow::{Context as _, Result};
 
-use super::silent;
+use super::{silent, skips};
 use crate::command::step;
 
 /// The longest single test takes two minutes on a slow machine.
@@ -23,6 +23,8 @@ pub(super) struct Tally {
     failed: u64,
     failures: Vec<String>,
     skipped: Vec<String>,
+    /// Those that the test harness has skipped, by name.
+    skipped_tests: Vec<String>,
 }
 
 impl Tally {
@@ -50,6 +52,16 @@ impl Tally {
     pub(super) fn skip(&mut self, why: &str) {
         eprintln!("SKIPPED {why}");
         self.skipped.push(why.to_owned());
+    }
+
+    /// Has each test that was skipped, although this machine can do it, count as failed.
+    pub(super) fn fail_skips_of_what_is_here(&mut self) {
+        for name in std::mem::take(&mut self.skipped_tests) {
+            match skips::reproach(&name) {
+                Some(why) => self.fail(&format!("{name}: skipped, but {why}")),
+                None => self.skipped.push(name),
+            }
+        }
     }
 
     /// Runs cargo's tests, showing their output while reading their summaries. A test program that
@@ -106,19 +118,20 @@ impl Tally {
             .strip_prefix("test ")
             .and_then(|l| l.strip_suffix(" ... FAILED"))
         {
-            self.failures.push(name.to_owned());
+            self.failures.push(name.trim_end().to_owned());
         } else if let Some(name) = line.strip_prefix("test ").and_then(|l| {
             let (name, outcome) = l.split_once(" ... ")?;
             outcome.starts_with("ignored").then_some(name)
         }) {
-            self.skipped.push(name.to_owned());
+            self.skipped_tests.push(name.trim_end().to_owned());
         }
     }
 
     /// The summary: what failed and what was skipped by name, then the counts.
     pub(super) fn print(&self, elapsed: Duration) {
         println!("\n{elapsed:.0?} in all");
-        for name in &self.skipped {
+        let skipped = || self.skipped.iter().chain(&self.skipped_tests);
+        for name in skipped() {
             println!("skipped: {name}");
         }
         for name in &self.failures {
@@ -128,7 +141,7 @@ impl Tally {
             "{} passed, {} failed, {} skipped",
             self.passed,
             self.failed(),
-            self.skipped.len()
+            skipped().count()
         );
     }
 }
@@ -150,8 +163,19 @@ mod tests {
             tally.read(line);
         }
         assert_eq!(
-            (tally.passed, tally.failed(), tally.skipped.len()),
+            (tally.passed, tally.failed(), tally.skipped_tests.len()),
             (6, 1, 1)
         );
+        assert_eq!(tally.failures, ["c::d"]);
+    }
+
+    #[test]
+    fn what_is_skipped_for_no_reason_fails() {
+        let mut tally = Tally::default();
+        tally.read("test shown in a browser (needs /none) ... ignored");
+        tally.read("test shown in a shell (needs sh)      ... ignored");
+        tally.fail_skips_of_what_is_here();
+        assert_eq!(tally.skipped, ["shown in a browser (needs /none)"]);
+        assert_eq!(tally.failed(), 1);
     }
 }

@@ -16,10 +16,13 @@ impl Range {
     /// `[start, end)`, empty when they are the wrong way round, cut to whole words.
     #[must_use]
     pub const fn between(start: TargetAddr, end: TargetAddr) -> Self {
-        let at = TargetAddr(start.0.next_multiple_of(8));
+        // No whole word begins at or behind the last bytes that there can be.
+        let Some(first) = start.0.checked_next_multiple_of(8) else {
+            return Self { at: start, len: 0 };
+        };
         Self {
-            at,
-            len: end.0.saturating_sub(at.0) / 8 * 8,
+            at: TargetAddr(first),
+            len: end.0.saturating_sub(first) / 8 * 8,
         }
     }
 }
@@ -122,6 +125,17 @@ impl RangeReader {
 mod tests {
     use super::*;
     use memory::FakeMemory;
+
+    #[test]
+    fn a_range_is_cut_to_whole_words() {
+        let range = |start, end| {
+            let range = Range::between(TargetAddr(start), TargetAddr(end));
+            (range.at.0, range.len)
+        };
+        assert_eq!(range(0x11, 0x2f), (0x18, 0x10));
+        assert_eq!(range(0x30, 0x20), (0x30, 0));
+        assert_eq!(range(u64::MAX - 1, u64::MAX).1, 0);
+    }
 
     #[test]
     fn a_long_range_comes_in_pieces_and_a_hole_is_skipped() {

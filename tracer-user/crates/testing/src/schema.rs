@@ -5,11 +5,11 @@
 
 use serde_json::{Map, Value};
 
-/// Everything in `document` that the schema does not allow, at most a few of them. `pointer` names
+/// Returns everything in `document` that the schema does not allow, at most a few of them. `pointer` names
 /// the part of the schema that it must follow: none for a whole document, `/$defs/watch_line` for a
 /// line of `watch`.
-pub(crate) fn violations(pointer: &str, document: &Value) -> Vec<String> {
-    let schema = include_str!("../../../docs/gostuck-1.schema.json");
+pub fn violations(pointer: &str, document: &Value) -> Vec<String> {
+    let schema = include_str!("../../../../docs/gostuck-1.schema.json");
     let schema: Value = match serde_json::from_str(schema) {
         Ok(schema) => schema,
         Err(error) => return vec![format!("the schema is no JSON: {error}")],
