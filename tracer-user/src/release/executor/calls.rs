@@ -316,7 +316,7 @@ impl Executor<'_> {
             state.set_register(result, Value::exact(0));
         }
         if succeeds {
-            self.queue.push(Box::new(taken), &self.world);
+            self.queue.add(taken, &self.world);
         }
     }
 
@@ -353,7 +353,7 @@ impl Executor<'_> {
         let mut other = state.clone();
         other.forks += 1;
         if self.call_closure(&mut other, closure, back, entered) {
-            self.queue.push(Box::new(other), &self.world);
+            self.queue.add(other, &self.world);
         }
     }
 
@@ -369,7 +369,7 @@ impl Executor<'_> {
         let promises = state.effects.edit(Effects::hand_over);
         other.effects.edit(|e| e.held = promises);
         if self.call_closure(&mut other, closure, None, Entered::Started) {
-            self.queue.push(Box::new(other), &self.world);
+            self.queue.add(other, &self.world);
         }
     }
 

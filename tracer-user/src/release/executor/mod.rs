@@ -231,6 +231,7 @@ impl<'a> Executor<'a> {
                 break;
             }
         }
+        self.queue.clear();
         std::mem::take(&mut self.outcome)
     }
 
@@ -242,22 +243,22 @@ impl<'a> Executor<'a> {
         };
         self.budget = frame.min(self.total);
         self.total -= self.budget;
-        self.visits.clear();
-        self.histories.clear();
-        self.progress = Progress::default();
+        self.queue.clear();
+        self.forget_meetings();
         self.outcome = Outcome::default();
         if let Some(watch) = &mut self.watch {
             watch.begin_anew();
         }
         for entry in entries {
-            self.queue.push(Box::new(entry), &self.world);
+            self.queue.add(entry, &self.world);
         }
         while let Some((place, mut state)) = self.queue.pop() {
             if self.is_new(place, &mut state) {
                 self.follow(state);
+            } else {
+                self.queue.end(state);
             }
             if self.budget == 0 && self.outcome.exhausted && spent == Spent::BeginAnew {
-                self.queue = Queue::default();
                 return;
             }
         }
@@ -265,6 +266,17 @@ impl<'a> Executor<'a> {
         if self.outcome.exits.is_empty() {
             self.outcome.loops = self.progress.in_loops();
         }
+    }
+
+    /// Forgets which paths have met where.
+    fn forget_meetings(&mut self) {
+        for (_, visits) in self.visits.drain() {
+            if let Some(state) = visits.joined {
+                self.queue.end(state);
+            }
+        }
+        self.histories.clear();
+        self.progress = Progress::default();
     }
 
     /// Follows the closure at `closure` by itself, with its frame below `sp`, as a deferred call of
@@ -298,12 +310,12 @@ impl<'a> Executor<'a> {
                 (self.budget, self.total) = (0, 0);
             }
             if self.arrive(&state) {
-                return;
+                return self.queue.end(state);
             }
             match self.step(&mut state) {
                 Step::Go if !state.routine.body.is_target(state.at) => {}
                 Step::Go | Step::Meet => return self.queue.push(state, &self.world),
-                Step::End => return,
+                Step::End => return self.queue.end(state),
                 Step::Exit => {
                     self.outcome.exits.push(*state);
                     return;
@@ -336,7 +348,7 @@ impl<'a> Executor<'a> {
             return visits.states.insert(state.fingerprint());
         }
         match &mut visits.joined {
-            None => visits.joined = Some(Box::new(state.clone())),
+            None => visits.joined = Some(self.queue.house(state.clone())),
             Some(before) => {
                 if !before.absorb(state, &self.world) {
                     return false;
