@@ -139,7 +139,12 @@ impl Executor<'_> {
         Step::Go
     }
 
-    fn push_return(&self, state: &mut State, to: Option<(Arc<Routine>, u32)>, entered: Entered) {
+    fn push_return(
+        &mut self,
+        state: &mut State,
+        to: Option<(Arc<Routine>, u32)>,
+        entered: Entered,
+    ) {
         let sp = self.isa.stack_pointer();
         let off = match state.returns.is_empty() {
             true => self.world.to_callees(),
@@ -153,6 +158,7 @@ impl Executor<'_> {
             entered,
             through_memory: false,
         });
+        self.deepest = self.deepest.max(state.returns.len());
         state.frame = state.register(sp).displaced(off);
         let below = state.frame.displaced(self.isa.call_pushes().wrapping_neg());
         state.set_register(sp, below);

@@ -131,6 +131,8 @@ pub struct Executor<'a> {
     deferred_frame: bool,
     /// How deep calls are followed.
     depth: usize,
+    /// How deep they were since the frame was begun.
+    deepest: usize,
     /// Instructions left for this frame.
     budget: u32,
     /// Instructions left for the frames that follow.
@@ -186,6 +188,7 @@ impl<'a> Executor<'a> {
             frame: 0,
             deferred_frame: false,
             depth: 0,
+            deepest: 0,
             budget: 0,
             total: GOROUTINE_BUDGET,
             queue: Queue::default(),
@@ -211,6 +214,7 @@ impl<'a> Executor<'a> {
             .first()
             .filter(|_| self.decide == Decide::AsThingsStand)
             .map(|entry| (entry.routine.function.entry, entry.at, deferred));
+        let mut followed = false;
         for (depth, spent) in DEPTHS {
             let depths = self.code.depths();
             if place.is_some_and(|place| depths.is_too_much(place, depth)) {
@@ -218,11 +222,18 @@ impl<'a> Executor<'a> {
                     exhausted: true,
                     ..Outcome::default()
                 };
+                followed = false;
                 continue;
             }
             self.depth = depth;
             let whole = self.total >= FRAME_BUDGET;
-            self.run_once(entries.clone(), spent);
+            if followed && self.deepest <= depth {
+                // No call was followed deeper: it would be the same once more.
+                self.follow_on(spent);
+            } else {
+                self.run_once(entries.clone(), spent);
+            }
+            followed = true;
             let exhausted = self.outcome.exhausted;
             if let Some(place) = place.filter(|_| whole && !is_cut()) {
                 depths.note(place, depth, exhausted);
@@ -243,6 +254,7 @@ impl<'a> Executor<'a> {
         };
         self.budget = frame.min(self.total);
         self.total -= self.budget;
+        self.deepest = 0;
         self.queue.clear();
         self.forget_meetings();
         self.outcome = Outcome::default();
@@ -252,20 +264,30 @@ impl<'a> Executor<'a> {
         for entry in entries {
             self.queue.add(entry, &self.world);
         }
-        while let Some((place, mut state)) = self.queue.pop() {
+        self.follow_on(spent);
+        self.total += self.budget;
+        if self.outcome.exits.is_empty() {
+            self.outcome.loops = self.progress.in_loops();
+        }
+    }
+
+    /// Follows the paths that wait, and those that branch off: to their ends, or until the instructions are
+    /// used up if all is then begun anew.
+    fn follow_on(&mut self, spent: Spent) {
+        while !(self.is_used_up() && spent == Spent::BeginAnew)
+            && let Some((place, mut state)) = self.queue.pop()
+        {
             if self.is_new(place, &mut state) {
                 self.follow(state);
             } else {
                 self.queue.end(state);
             }
-            if self.budget == 0 && self.outcome.exhausted && spent == Spent::BeginAnew {
-                return;
-            }
         }
-        self.total += self.budget;
-        if self.outcome.exits.is_empty() {
-            self.outcome.loops = self.progress.in_loops();
-        }
+    }
+
+    /// Whether some path ended because no instructions were left.
+    const fn is_used_up(&self) -> bool {
+        self.budget == 0 && self.outcome.exhausted
     }
 
     /// Forgets which paths have met where.
