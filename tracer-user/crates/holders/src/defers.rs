@@ -11,6 +11,8 @@ use memory::{MIN_POINTER, Memory, MemoryExt as _};
 
 /// `_defer` records of one goroutine at most.
 const MAX_RECORDS: usize = 4096;
+/// So many need no room of their own to see whether a list leads back to itself.
+const FEW: usize = 8;
 /// `FUNCDATA_OpenCodedDeferInfo` (`internal/abi/funcdata.go`).
 const OPEN_CODED_DEFER_INFO: usize = 4;
 /// `maxOpenDefers` (`cmd/compile/internal/ssagen/ssa.go`).
@@ -91,12 +93,42 @@ fn linked(
 ) -> impl Iterator<Item = TargetAddr> {
     // `badDefer` marks lists with an address in the first page (`runtime/panic.go`).
     let plausible = |record: &TargetAddr| record.0 >= MIN_POINTER;
-    let mut seen = FxHashSet::default();
+    let mut seen = Seen::default();
     iter::successors(first.filter(plausible), move |record| {
         let next = memory.read_addr(record.offset(link)).ok();
         next.filter(plausible)
     })
     .take_while(move |record| seen.len() < MAX_RECORDS && seen.insert(*record))
+}
+
+/// The records that a list has led to: of nearly all goroutines few.
+#[derive(Default)]
+struct Seen {
+    first: [TargetAddr; FEW],
+    few: usize,
+    more: FxHashSet<TargetAddr>,
+}
+
+impl Seen {
+    fn len(&self) -> usize {
+        self.few + self.more.len()
+    }
+
+    /// Adds `record`; whether it is a new one.
+    fn insert(&mut self, record: TargetAddr) -> bool {
+        let (known, room) = self.first.split_at_mut(self.few);
+        if known.contains(&record) {
+            return false;
+        }
+        match room.first_mut() {
+            Some(place) => {
+                *place = record;
+                self.few += 1;
+                true
+            }
+            None => self.more.insert(record),
+        }
+    }
 }
 
 /// How far below its frame address `function` keeps the bits that say which of its open-coded

@@ -9,8 +9,8 @@ use ids::TargetAddr;
 
 /// Bytes of one remembered page.
 const PAGE: u64 = 4096;
-/// Most pages remembered (64 MiB); all are forgotten when it is full.
-const PAGES_LIMIT: usize = 16 << 10;
+/// Most pages remembered (8 MiB, which caches of processors hold); all are forgotten when it is full.
+const PAGES_LIMIT: usize = 2 << 10;
 
 /// Another memory with a cache of whole pages in front of it: for walks that follow pointers one
 /// by one. What it says is as old as its first look at a page, so it must be short-lived.
@@ -22,7 +22,8 @@ pub struct CachedMemory<M> {
 /// The pages that have been read.
 #[derive(Default)]
 struct Remembered {
-    pages: Vec<Box<[u8]>>,
+    /// One behind the other. The room stays when they are forgotten.
+    bytes: Vec<u8>,
     /// Which of them lies at an address.
     places: FxHashMap<u64, usize>,
     /// The address of the one that was asked for last, and which it is: fields of one object follow
@@ -40,16 +41,29 @@ impl Remembered {
                 place
             }
         };
-        self.pages.get(place).map(|page| &**page)
+        self.bytes.get(place..place + PAGE as usize)
     }
 
-    /// Adds the page at `base`; all others are forgotten when there are too many.
-    fn add(&mut self, base: u64, page: Box<[u8]>) {
-        if self.pages.len() >= PAGES_LIMIT {
-            *self = Self::default();
+    /// Adds the page at `base` if `read` fills it; all others are forgotten when there are too many.
+    fn add(
+        &mut self,
+        base: u64,
+        read: impl FnOnce(&mut [u8]) -> Result<(), ReadError>,
+    ) -> Result<&[u8], ReadError> {
+        if self.places.len() >= PAGES_LIMIT {
+            self.places.clear();
+            self.last = None;
         }
-        self.places.insert(base, self.pages.len());
-        self.pages.push(page);
+        let place = self.places.len() * PAGE as usize;
+        let end = place + PAGE as usize;
+        if self.bytes.len() < end {
+            self.bytes.resize(end, 0);
+        }
+        let page = &mut self.bytes[place..end];
+        read(page)?;
+        self.places.insert(base, place);
+        self.last = Some((base, place));
+        Ok(page)
     }
 }
 
@@ -73,10 +87,8 @@ impl<M: Memory> CachedMemory<M> {
             copy(page);
             return Ok(len);
         }
-        let mut page = vec![0; PAGE as usize].into_boxed_slice();
-        self.memory.read(TargetAddr(base), &mut page)?;
-        copy(&page);
-        pages.add(base, page);
+        let page = pages.add(base, |page| self.memory.read(TargetAddr(base), page))?;
+        copy(page);
         Ok(len)
     }
 }

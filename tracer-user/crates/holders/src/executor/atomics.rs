@@ -54,7 +54,7 @@ impl Executor<'_> {
                 let mut failed = state.clone();
                 failed.flags = Flags::Zero(false);
                 failed.forks += 1;
-                self.queue.push(Box::new(failed), &self.world);
+                self.queue.add(failed, &self.world);
                 state.flags = Flags::Zero(true);
                 state.forks += 1;
                 if width == 4 {

@@ -42,7 +42,7 @@ impl Executor<'_> {
             tell(state, condition, false);
         }
         if matches!(step, Step::Meet) {
-            self.queue.push(Box::new(taken), &self.world);
+            self.queue.add(taken, &self.world);
         }
         Step::Go
     }
@@ -99,7 +99,7 @@ impl Executor<'_> {
             found = true;
             let mut taken = state.clone();
             taken.at = index;
-            self.queue.push(Box::new(taken), &self.world);
+            self.queue.add(taken, &self.world);
         }
         if found {
             Step::End

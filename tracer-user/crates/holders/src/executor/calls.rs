@@ -137,7 +137,12 @@ impl Executor<'_> {
         Step::Go
     }
 
-    fn push_return(&self, state: &mut State, to: Option<(Arc<Routine>, u32)>, entered: Entered) {
+    fn push_return(
+        &mut self,
+        state: &mut State,
+        to: Option<(Arc<Routine>, u32)>,
+        entered: Entered,
+    ) {
         let sp = self.isa.stack_pointer();
         let off = match state.returns.is_empty() {
             true => self.world.to_callees(),
@@ -151,6 +156,7 @@ impl Executor<'_> {
             entered,
             through_memory: false,
         });
+        self.deepest = self.deepest.max(state.returns.len());
         state.frame = state.register(sp).displaced(off);
         let below = state.frame.displaced(self.isa.call_pushes().wrapping_neg());
         state.set_register(sp, below);
@@ -314,7 +320,7 @@ impl Executor<'_> {
             state.set_register(result, Value::exact(0));
         }
         if succeeds {
-            self.queue.push(Box::new(taken), &self.world);
+            self.queue.add(taken, &self.world);
         }
     }
 
@@ -351,7 +357,7 @@ impl Executor<'_> {
         let mut other = state.clone();
         other.forks += 1;
         if self.call_closure(&mut other, closure, back, entered) {
-            self.queue.push(Box::new(other), &self.world);
+            self.queue.add(other, &self.world);
         }
     }
 
@@ -367,7 +373,7 @@ impl Executor<'_> {
         let promises = state.effects.edit(Effects::hand_over);
         other.effects.edit(|e| e.held = promises);
         if self.call_closure(&mut other, closure, None, Entered::Started) {
-            self.queue.push(Box::new(other), &self.world);
+            self.queue.add(other, &self.world);
         }
     }
 

@@ -139,36 +139,48 @@ impl Cells {
         if self == other {
             return false;
         }
-        // Paths that meet have mostly written the same.
-        let mut changes = Vec::new();
+        let mut joining = Joining {
+            trace,
+            underneath: &mut underneath,
+            meet: &mut meet,
+            digest: self.digest,
+            len: self.len,
+        };
+        let (mut changed, mut added) = (Vec::new(), Vec::new());
+        let mut passed = 0;
         for (mine, theirs) in pairs(&self.blocks, &other.blocks, |block| block.base) {
-            if let (Some(mine), Some(theirs)) = (mine, theirs)
-                && Rc::ptr_eq(&mine.written, &theirs.written)
-            {
+            let index = passed;
+            passed += usize::from(mine.is_some());
+            // Paths that meet have mostly written the same.
+            let shared = |(one, two): (&Block, &Block)| Rc::ptr_eq(&one.written, &two.written);
+            if mine.zip(theirs).is_some_and(shared) {
                 continue;
             }
-            for (one, two) in pairs(written(mine), written(theirs), |(at, _)| at.get()) {
-                let Some(at) = one.or(two).map(|(at, _)| *at) else {
-                    continue;
-                };
-                let before = one.map(|(_, cell)| *cell);
-                let cell = two.map(|(_, cell)| *cell);
-                if before == cell {
-                    continue;
-                }
-                let cell = cell.unwrap_or_else(|| underneath(at));
-                let mine = before.unwrap_or_else(|| underneath(at));
-                let joined = meet(at, mine, cell, mine.join(cell, trace));
-                if before != Some(joined) {
-                    changes.push((at, joined));
-                }
+            let joined = joining.join(written(mine), written(theirs)).map(Rc::new);
+            match (joined, mine, theirs) {
+                (Some(written), Some(_), _) => changed.push((index, written)),
+                (Some(written), None, Some(block)) => added.push(Block {
+                    base: block.base,
+                    written,
+                }),
+                _ => {}
             }
         }
-        let mut changed = false;
-        for (at, cell) in changes {
-            changed |= self.set(at, cell);
+        (self.digest, self.len) = (joining.digest, joining.len);
+        if changed.is_empty() && added.is_empty() {
+            return false;
         }
-        changed
+        let blocks = Rc::make_mut(&mut self.blocks);
+        for (index, written) in changed {
+            if let Some(block) = blocks.get_mut(index) {
+                block.written = written;
+            }
+        }
+        if !added.is_empty() {
+            blocks.extend(added);
+            blocks.sort_by_key(|block| block.base);
+        }
+        true
     }
 
     /// Where the block that holds `at` is, or belongs.
@@ -195,6 +207,68 @@ impl Block {
     /// Where it ends.
     const fn end(&self) -> u64 {
         self.base.saturating_add(BLOCK)
+    }
+}
+
+/// Two lists of cells that become one.
+struct Joining<'a, U, M> {
+    trace: &'a Trace,
+    underneath: &'a mut U,
+    meet: &'a mut M,
+    /// Of all the cells of the first.
+    digest: u64,
+    len: usize,
+}
+
+impl<U, M> Joining<'_, U, M>
+where
+    U: FnMut(CellAddr) -> Cell,
+    M: FnMut(CellAddr, Cell, Cell, Cell) -> Cell,
+{
+    /// What holds whichever of two lists of cells of one block is the case; `None` if that is `mine`.
+    fn join(&mut self, mine: &[Written], theirs: &[Written]) -> Option<Vec<Written>> {
+        let mut joined: Option<Vec<Written>> = None;
+        let mut passed = 0;
+        for (one, two) in pairs(mine, theirs, |(at, _)| at.get()) {
+            let Some((at, _)) = one.or(two).copied() else {
+                continue;
+            };
+            let before = one.map(|(_, cell)| *cell);
+            let cell = self.cell(at, before, two.map(|(_, cell)| *cell));
+            if self.changes(at, before, cell) {
+                let list = joined.get_or_insert_with(|| {
+                    let mut list = Vec::with_capacity(mine.len().max(theirs.len()) + ROOM);
+                    list.extend_from_slice(mine.get(..passed).unwrap_or_default());
+                    list
+                });
+                list.push((at, cell));
+            } else if let (Some(list), Some(same)) = (&mut joined, one) {
+                list.push(*same);
+            }
+            passed += usize::from(one.is_some());
+        }
+        joined
+    }
+
+    /// What becomes of the cell at `at`, which either side has written or not.
+    fn cell(&mut self, at: CellAddr, mine: Option<Cell>, theirs: Option<Cell>) -> Cell {
+        if let Some(same) = mine.filter(|_| mine == theirs) {
+            return same;
+        }
+        let theirs = theirs.unwrap_or_else(|| (self.underneath)(at));
+        let mine = mine.unwrap_or_else(|| (self.underneath)(at));
+        (self.meet)(at, mine, theirs, mine.join(theirs, self.trace))
+    }
+
+    /// Whether the cell at `at` becomes another one; then that counts from now on.
+    fn changes(&mut self, at: CellAddr, before: Option<Cell>, cell: Cell) -> bool {
+        let full = self.len >= MAX_CELLS && before.is_none();
+        if full || before == Some(cell) {
+            return false;
+        }
+        self.digest ^= before.map_or(0, |before| hash_of(&(at, before))) ^ hash_of(&(at, cell));
+        self.len += usize::from(before.is_none());
+        true
     }
 }
 

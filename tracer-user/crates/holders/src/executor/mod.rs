@@ -129,6 +129,8 @@ pub struct Executor<'a> {
     deferred_frame: bool,
     /// How deep calls are followed.
     depth: usize,
+    /// How deep they were since the frame was begun.
+    deepest: usize,
     /// Instructions left for this frame.
     budget: u32,
     /// Instructions left for the frames that follow.
@@ -184,6 +186,7 @@ impl<'a> Executor<'a> {
             frame: 0,
             deferred_frame: false,
             depth: 0,
+            deepest: 0,
             budget: 0,
             total: GOROUTINE_BUDGET,
             queue: Queue::default(),
@@ -209,6 +212,7 @@ impl<'a> Executor<'a> {
             .first()
             .filter(|_| self.decide == Decide::AsThingsStand)
             .map(|entry| (entry.routine.function.entry, entry.at, deferred));
+        let mut followed = false;
         for (depth, spent) in DEPTHS {
             let depths = self.code.depths();
             if place.is_some_and(|place| depths.is_too_much(place, depth)) {
@@ -216,11 +220,18 @@ impl<'a> Executor<'a> {
                     exhausted: true,
                     ..Outcome::default()
                 };
+                followed = false;
                 continue;
             }
             self.depth = depth;
             let whole = self.total >= FRAME_BUDGET;
-            self.run_once(entries.clone(), spent);
+            if followed && self.deepest <= depth {
+                // No call was followed deeper: it would be the same once more.
+                self.follow_on(spent);
+            } else {
+                self.run_once(entries.clone(), spent);
+            }
+            followed = true;
             let exhausted = self.outcome.exhausted;
             if let Some(place) = place.filter(|_| whole && !is_cut()) {
                 depths.note(place, depth, exhausted);
@@ -229,6 +240,7 @@ impl<'a> Executor<'a> {
                 break;
             }
         }
+        self.queue.clear();
         std::mem::take(&mut self.outcome)
     }
 
@@ -240,29 +252,51 @@ impl<'a> Executor<'a> {
         };
         self.budget = frame.min(self.total);
         self.total -= self.budget;
-        self.visits.clear();
-        self.histories.clear();
-        self.progress = Progress::default();
+        self.deepest = 0;
+        self.queue.clear();
+        self.forget_meetings();
         self.outcome = Outcome::default();
         if let Some(watch) = &mut self.watch {
             watch.begin_anew();
         }
         for entry in entries {
-            self.queue.push(Box::new(entry), &self.world);
+            self.queue.add(entry, &self.world);
         }
-        while let Some((place, mut state)) = self.queue.pop() {
-            if self.is_new(place, &mut state) {
-                self.follow(state);
-            }
-            if self.budget == 0 && self.outcome.exhausted && spent == Spent::BeginAnew {
-                self.queue = Queue::default();
-                return;
-            }
-        }
+        self.follow_on(spent);
         self.total += self.budget;
         if self.outcome.exits.is_empty() {
             self.outcome.loops = self.progress.in_loops();
         }
+    }
+
+    /// Follows the paths that wait, and those that branch off: to their ends, or until the instructions are
+    /// used up if all is then begun anew.
+    fn follow_on(&mut self, spent: Spent) {
+        while !(self.is_used_up() && spent == Spent::BeginAnew)
+            && let Some((place, mut state)) = self.queue.pop()
+        {
+            if self.is_new(place, &mut state) {
+                self.follow(state);
+            } else {
+                self.queue.end(state);
+            }
+        }
+    }
+
+    /// Whether some path ended because no instructions were left.
+    const fn is_used_up(&self) -> bool {
+        self.budget == 0 && self.outcome.exhausted
+    }
+
+    /// Forgets which paths have met where.
+    fn forget_meetings(&mut self) {
+        for (_, visits) in self.visits.drain() {
+            if let Some(state) = visits.joined {
+                self.queue.end(state);
+            }
+        }
+        self.histories.clear();
+        self.progress = Progress::default();
     }
 
     /// Follows the closure at `closure` by itself, with its frame below `sp`, as a deferred call of
@@ -296,12 +330,12 @@ impl<'a> Executor<'a> {
                 (self.budget, self.total) = (0, 0);
             }
             if self.arrive(&state) {
-                return;
+                return self.queue.end(state);
             }
             match self.step(&mut state) {
                 Step::Go if !state.routine.body.is_target(state.at) => {}
                 Step::Go | Step::Meet => return self.queue.push(state, &self.world),
-                Step::End => return,
+                Step::End => return self.queue.end(state),
                 Step::Exit => {
                     self.outcome.exits.push(*state);
                     return;
@@ -334,7 +368,7 @@ impl<'a> Executor<'a> {
             return visits.states.insert(state.fingerprint());
         }
         match &mut visits.joined {
-            None => visits.joined = Some(Box::new(state.clone())),
+            None => visits.joined = Some(self.queue.house(state.clone())),
             Some(before) => {
                 if !before.absorb(state, &self.world) {
                     return false;

@@ -2,7 +2,7 @@
 //! first, then from low addresses to high, so that both sides of a branch have come to where they
 //! join before anything after it is looked at.
 
-use std::collections::BTreeMap;
+use std::{collections::BTreeMap, mem::MaybeUninit, ptr};
 
 use super::{super::past::Symbols, memory::World, state::State};
 use ids::ImageAddr;
@@ -38,6 +38,9 @@ impl Place {
     }
 }
 
+/// Rooms that are kept for further paths at most.
+const MAX_SPARE: usize = 256;
+
 /// A path, and where it goes on.
 type Waiting = (Place, Box<State>);
 
@@ -46,6 +49,36 @@ type Waiting = (Place, Box<State>);
 pub struct Queue {
     by_order: BTreeMap<(usize, u32), Vec<Waiting>>,
     len: usize,
+    spare: Spare,
+}
+
+/// Rooms of paths that have ended: others branch off all the time.
+#[derive(Debug, Default)]
+struct Spare {
+    rooms: Vec<Box<MaybeUninit<State>>>,
+}
+
+impl Spare {
+    fn house(&mut self, state: State) -> Box<State> {
+        match self.rooms.pop() {
+            Some(room) => Box::write(room, state),
+            None => Box::new(state),
+        }
+    }
+
+    fn vacate(&mut self, state: Box<State>) {
+        if self.rooms.len() >= MAX_SPARE {
+            return;
+        }
+        let state = Box::into_raw(state);
+        // SAFETY: the pointer is a box's, and nobody else has it. What it points to is dropped here and
+        // not used again: the box that is made of it holds anything.
+        let room = unsafe {
+            ptr::drop_in_place(state);
+            Box::from_raw(state.cast())
+        };
+        self.rooms.push(room);
+    }
 }
 
 impl Queue {
@@ -63,12 +96,29 @@ impl Queue {
         match same {
             Some((_, waits)) => {
                 waits.absorb(&state, world);
+                self.spare.vacate(state);
             }
             None => {
                 waiting.push((place, state));
                 self.len += 1;
             }
         }
+    }
+
+    /// Adds a path that has branched off.
+    pub fn add(&mut self, state: State, world: &World<'_>) {
+        let state = self.house(state);
+        self.push(state, world);
+    }
+
+    /// Puts `state` where others have been before.
+    pub fn house(&mut self, state: State) -> Box<State> {
+        self.spare.house(state)
+    }
+
+    /// A path has ended.
+    pub fn end(&mut self, state: Box<State>) {
+        self.spare.vacate(state);
     }
 
     /// The next path.
@@ -80,6 +130,13 @@ impl Queue {
         }
         self.len -= 1;
         next
+    }
+
+    /// None of the paths is followed any more.
+    pub fn clear(&mut self) {
+        while let Some((_, state)) = self.pop() {
+            self.end(state);
+        }
     }
 
     /// How many paths wait.

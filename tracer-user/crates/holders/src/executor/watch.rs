@@ -237,7 +237,7 @@ impl<'a> Executor<'a> {
             let mut waits = state.clone();
             waits.at = start;
             waits.forks += 1;
-            self.queue.push(Box::new(waits), &self.world);
+            self.queue.add(waits, &self.world);
         }
     }
 

@@ -13,16 +13,22 @@ use super::term::{Bases, Origin, Term};
 /// Bytes of a word.
 const WORD: u64 = 8;
 /// So many parts of memory need no room of their own to be compared.
-const FEW: usize = 48;
+const FEW: usize = 64;
+/// Pairs of parts of memory at most that are compared one by one.
+const MANY: usize = 4096;
 
 /// Words that are told apart, by terms that are displacements from their origins.
 #[derive(Debug, Default)]
 pub(super) struct Apart {
     /// Those that lie elsewhere for other goroutines, and words that are not among them and must not be
-    /// for another goroutine.
+    /// for another goroutine. Those come first that have words of the first kind.
     hulls: Vec<Hull>,
+    /// How many have.
+    told_apart: usize,
     /// Those that lie where they are, ascending.
     fixed: Vec<u64>,
+    /// The widest part of memory between two of these.
+    gap: Range<u64>,
     /// Other ways in which the address of the same word is computed.
     same: Vec<(Term, Term)>,
 }
@@ -61,6 +67,7 @@ impl Apart {
             this.same.extend(more.iter().map(|term| (*first, *term)));
         }
         this.fixed.sort_unstable();
+        this.gap = widest_gap(&this.fixed);
         let others: FxHashSet<Term> = others.filter(|term| !counted.contains(term)).collect();
         let mut by_origin: FxHashMap<Origin, (Vec<u64>, Vec<u64>)> = FxHashMap::default();
         for term in counted {
@@ -73,6 +80,8 @@ impl Apart {
         this.hulls = hulls
             .map(|(origin, (words, others))| Hull::of(origin, words, others))
             .collect();
+        this.hulls.sort_by_key(|hull| hull.words.is_empty());
+        this.told_apart = this.hulls.partition_point(|hull| !hull.words.is_empty());
         this
     }
 
@@ -89,33 +98,52 @@ impl Apart {
         if !same.all(|(one, other)| bases.number(*one) == bases.number(*other)) {
             return false;
         }
-        let mut room = [const { (0..0, 0) }; FEW];
+        let mut room = [const { 0..0 }; FEW];
         let mut many = Vec::new();
         let ranges = if let Some(few) = room.get_mut(..self.hulls.len()) {
             few
         } else {
-            many.resize(self.hulls.len(), (0..0, 0));
+            many.resize(self.hulls.len(), 0..0);
             &mut many[..]
         };
-        for (number, (place, hull)) in ranges.iter_mut().zip(&self.hulls).enumerate() {
-            let Some(range) = hull.range(bases) else {
-                return false;
-            };
-            *place = (range, number);
+        for (place, hull) in ranges.iter_mut().zip(&self.hulls) {
+            match hull.range(bases) {
+                Some(range) if self.is_in_gap(&range) => *place = range,
+                Some(range) if !hull.holds_one_of(&self.fixed, &range) => *place = range,
+                _ => return false,
+            }
         }
-        ranges.sort_unstable_by_key(|(range, _)| range.start);
-        let hull = |number: &usize| self.hulls.get(*number);
-        let mut open: &[(Range<u64>, usize)] = ranges;
-        while let [(range, number), higher @ ..] = open {
-            let Some(one) = hull(number) else {
-                return false;
-            };
-            let over = higher.iter().take_while(|(next, _)| next.start < range.end);
-            let apart = |(next, number): &(Range<u64>, usize)| {
-                let above = next.start - range.start;
-                hull(number).is_some_and(|other| one.is_apart(other, above))
-            };
-            if !over.into_iter().all(apart) || one.holds_one_of(&self.fixed, range) {
+        if self.told_apart.saturating_mul(ranges.len()) <= MANY {
+            self.are_apart(ranges)
+        } else {
+            self.are_many_apart(ranges)
+        }
+    }
+
+    /// Whether none of the words that lie where they are is in `range`, as most often can be told at once.
+    const fn is_in_gap(&self, range: &Range<u64>) -> bool {
+        self.gap.start <= range.start && range.end <= self.gap.end
+    }
+
+    /// Whether the hulls, which lie at `ranges`, have no word in common that is told apart: each that has such
+    /// words is compared with each.
+    fn are_apart(&self, ranges: &[Range<u64>]) -> bool {
+        let all = || self.hulls.iter().zip(ranges);
+        let mut told_apart = all().take(self.told_apart).enumerate();
+        told_apart.all(|(number, one)| {
+            let mut others = all().skip(number + 1);
+            others.all(|other| are_apart(one.1, other.1) || share_nothing(one, other))
+        })
+    }
+
+    /// The same by what lies next to each other.
+    fn are_many_apart(&self, ranges: &[Range<u64>]) -> bool {
+        let mut ascending: Vec<_> = self.hulls.iter().zip(ranges).collect();
+        ascending.sort_unstable_by_key(|(_, range)| range.start);
+        let mut open = &ascending[..];
+        while let [one, higher @ ..] = open {
+            let mut over = higher.iter().take_while(|next| next.1.start < one.1.end);
+            if !over.all(|other| share_nothing(*one, *other)) {
                 return false;
             }
             open = higher;
@@ -145,6 +173,25 @@ impl Apart {
 pub(super) fn holds_one_of(words: &[u64], range: &Range<u64>) -> bool {
     let first = words.partition_point(|word| *word < range.start);
     words.get(first).is_some_and(|word| *word < range.end)
+}
+
+/// The widest part of memory that lies between two of the `words`, which are in ascending order.
+fn widest_gap(words: &[u64]) -> Range<u64> {
+    let between = words.iter().zip(words.iter().skip(1));
+    let gaps = between.map(|(low, high)| low.saturating_add(WORD)..*high);
+    let widest = gaps.max_by_key(|gap| gap.end.saturating_sub(gap.start));
+    widest.unwrap_or(0..0)
+}
+
+/// Whether no word of either hull, each of which lies at its range, is one of the other's that are told
+/// apart.
+fn share_nothing(one: (&Hull, &Range<u64>), other: (&Hull, &Range<u64>)) -> bool {
+    let (low, high) = if one.1.start <= other.1.start {
+        (one, other)
+    } else {
+        (other, one)
+    };
+    low.0.is_apart(high.0, high.1.start - low.1.start)
 }
 
 const fn are_apart(one: &Range<u64>, other: &Range<u64>) -> bool {
@@ -273,6 +320,10 @@ mod tests {
             let free = |term: &Term| !distinct.contains(&bases.number(*term));
             let stays = distinct.len() == numbers.len() && others.iter().all(free);
             prop_assert_eq!(apart.stays(&bases), stays);
+            let ranges: Option<Vec<_>> = apart.hulls.iter().map(|hull| hull.range(&bases)).collect();
+            if let Some(ranges) = ranges {
+                prop_assert_eq!(apart.are_apart(&ranges), apart.are_many_apart(&ranges));
+            }
             let stacks = [BASE + 8 * stack - 64..BASE + 8 * stack, 0..0];
             let off = !numbers.iter().any(|number| stacks[0].contains(number));
             prop_assert_eq!(apart.are_off(&stacks, &bases), off);
