@@ -127,7 +127,7 @@ fn precision(programs: u32) -> Result<String> {
         .current_dir(paths::workspace())
         .env("GOSTUCK_HOLDERS_PROGRAMS", programs.to_string())
         .args(["test", "--package", "tracer-user"])
-        .args(["--test", "holders", "--", "--nocapture", "random_programs"])
+        .args(["--test", "holders", "--", "--nocapture", "random programs"])
         .output()
         .context("running cargo test")?;
     let text = String::from_utf8_lossy(&output.stdout);

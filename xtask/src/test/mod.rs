@@ -7,9 +7,9 @@ mod skips;
 mod tally;
 mod times;
 
-use std::{env, fs, os::unix::process::CommandExt as _, process::Command, time::Instant};
+use std::{env, fs, os::unix::process::CommandExt as _, process::Command, thread, time::Instant};
 
-use anyhow::{Result, bail};
+use anyhow::{Result, anyhow, bail};
 use clap::Args;
 use tracer_ebpf_build::FROM_SOURCE;
 
@@ -38,19 +38,7 @@ pub(crate) fn run(options: &Options) -> Result<()> {
     if options.ci && env::var_os(FROM_SOURCE[0]).is_none() {
         return again_from_source();
     }
-    setup::run(&setup::Options {
-        all_go: true,
-        test_tools: true,
-        ..setup::Options::default()
-    })?;
     let mut tally = Tally::default();
-    if options.ci {
-        tally.check("formatting", command::cargo(["fmt", "--all", "--check"]));
-        lints(&mut tally);
-        tally.check("committed BPF objects", ebpf::check());
-        web(&mut tally);
-        chart::check(&mut tally);
-    }
     let test = [
         "test",
         "--locked",
@@ -58,11 +46,22 @@ pub(crate) fn run(options: &Options) -> Result<()> {
         "--exclude",
         "tracer-ebpf",
     ];
-    // Apart from the run, so that only tests are timed: a build says nothing for minutes.
-    tally.check(
-        "building the tests",
-        command::cargo(test.iter().chain(&["--no-run"])),
-    );
+    set_up_beside(|| {
+        if options.ci {
+            tally.check("formatting", command::cargo(["fmt", "--all", "--check"]));
+            lints(&mut tally);
+        }
+        // Apart from the run, so that only tests are timed: a build says nothing for minutes.
+        tally.check(
+            "building the tests",
+            command::cargo(test.iter().chain(&["--no-run"])),
+        );
+    })?;
+    if options.ci {
+        tally.check("committed BPF objects", ebpf::check());
+        web(&mut tally);
+        chart::check(&mut tally);
+    }
     let mut cargo = command::cargo_command();
     let times = Times::of(&mut cargo);
     cargo.args(test).arg("--no-fail-fast");
@@ -83,6 +82,24 @@ pub(crate) fn run(options: &Options) -> Result<()> {
         bail!("tests failed");
     }
     Ok(())
+}
+
+/// Installs what the tests need, which mostly waits for downloads, while `work` goes on, which needs
+/// no more than what building does.
+fn set_up_beside(work: impl FnOnce()) -> Result<()> {
+    setup::for_building()?;
+    thread::scope(|scope| {
+        let setting_up = scope.spawn(|| {
+            setup::run(&setup::Options {
+                all_go: true,
+                test_tools: true,
+                ..setup::Options::default()
+            })
+        });
+        work();
+        let done = setting_up.join();
+        done.map_err(|_| anyhow!("setting up panicked"))?
+    })
 }
 
 /// Clippy on everything, and on what is left without the features.

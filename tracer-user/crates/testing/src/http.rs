@@ -7,7 +7,7 @@ use ureq::Agent;
 use crate::Result;
 
 /// How long an answer may take.
-const LIMIT: Duration = Duration::from_secs(30);
+const LIMIT: Duration = Duration::from_secs(60);
 
 /// What a server answers.
 #[derive(Debug, Clone, PartialEq, Eq)]
