@@ -1,5 +1,5 @@
-// Healthy: whoever unlocks the mutex, or answers on the channel, keeps the pointer to it in an integer. The
-// collector would not follow that, and need not: the waiter's stack keeps the object.
+// Healthy: whoever unlocks the mutex, or answers on the channel, keeps the pointer to it in an integer, as its
+// code shows. The collector would not follow that, and need not: the waiter's stack keeps the object.
 //
 // expect: healthy
 // matrix: all
@@ -15,14 +15,9 @@ import (
 //go:noinline
 func hide[T any](p *T) uintptr { return uintptr(unsafe.Pointer(p)) }
 
-//go:noinline
-func shown[T any](hidden uintptr) *T {
-	return *(**T)(unsafe.Pointer(&hidden))
-}
-
 func unlocks(hidden uintptr) {
 	time.Sleep(3 * time.Second)
-	shown[sync.Mutex](hidden).Unlock()
+	(*sync.Mutex)(unsafe.Pointer(hidden)).Unlock()
 }
 
 func lock() {
@@ -42,7 +37,7 @@ type question struct {
 
 func answers(hidden uintptr) {
 	time.Sleep(3 * time.Second)
-	shown[question](hidden).answer <- 1
+	(*question)(unsafe.Pointer(hidden)).answer <- 1
 }
 
 func ask() {

@@ -55,6 +55,7 @@ pub struct Queue {
 /// Rooms of paths that have ended: others branch off all the time.
 #[derive(Debug, Default)]
 struct Spare {
+    #[expect(clippy::vec_box, reason = "the boxes themselves are used again")]
     rooms: Vec<Box<MaybeUninit<State>>>,
 }
 
