@@ -368,7 +368,7 @@ impl<'a> Executor<'a> {
             return visits.states.insert(state.fingerprint());
         }
         match &mut visits.joined {
-            None => visits.joined = Some(self.queue.house(state.clone())),
+            None => visits.joined = Some(self.queue.put(state.clone())),
             Some(before) => {
                 if !before.absorb(state, &self.world) {
                     return false;

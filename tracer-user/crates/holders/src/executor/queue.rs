@@ -2,9 +2,9 @@
 //! first, then from low addresses to high, so that both sides of a branch have come to where they
 //! join before anything after it is looked at.
 
-use std::{collections::BTreeMap, mem::MaybeUninit, ptr};
+use std::collections::BTreeMap;
 
-use super::{super::past::Symbols, memory::World, state::State};
+use super::{super::past::Symbols, cells::Cells, effects::History, memory::World, state::State};
 use ids::ImageAddr;
 
 /// Where paths meet: the same instruction, called from the same places, with the same effects.
@@ -38,7 +38,7 @@ impl Place {
     }
 }
 
-/// Rooms that are kept for further paths at most.
+/// Boxes that are kept for further paths at most.
 const MAX_SPARE: usize = 256;
 
 /// A path, and where it goes on.
@@ -52,33 +52,31 @@ pub struct Queue {
     spare: Spare,
 }
 
-/// Rooms of paths that have ended: others branch off all the time.
+/// The boxes of paths that have ended, for those that branch off: that happens all the time.
 #[derive(Debug, Default)]
 struct Spare {
     #[expect(clippy::vec_box, reason = "the boxes themselves are used again")]
-    rooms: Vec<Box<MaybeUninit<State>>>,
+    boxes: Vec<Box<State>>,
 }
 
 impl Spare {
-    fn house(&mut self, state: State) -> Box<State> {
-        match self.rooms.pop() {
-            Some(room) => Box::write(room, state),
+    fn fill(&mut self, state: State) -> Box<State> {
+        match self.boxes.pop() {
+            Some(mut spare) => {
+                *spare = state;
+                spare
+            }
             None => Box::new(state),
         }
     }
 
-    fn vacate(&mut self, state: Box<State>) {
-        if self.rooms.len() >= MAX_SPARE {
-            return;
+    fn keep(&mut self, mut ended: Box<State>) {
+        if self.boxes.len() < MAX_SPARE {
+            // What others may share is let go at once: they write to it in place then.
+            ended.cells = Cells::default();
+            ended.effects = History::default();
+            self.boxes.push(ended);
         }
-        let state = Box::into_raw(state);
-        // SAFETY: the pointer is a box's, and nobody else has it. What it points to is dropped here and
-        // not used again: the box that is made of it holds anything.
-        let room = unsafe {
-            ptr::drop_in_place(state);
-            Box::from_raw(state.cast())
-        };
-        self.rooms.push(room);
     }
 }
 
@@ -97,7 +95,7 @@ impl Queue {
         match same {
             Some((_, waits)) => {
                 waits.absorb(&state, world);
-                self.spare.vacate(state);
+                self.spare.keep(state);
             }
             None => {
                 waiting.push((place, state));
@@ -108,18 +106,18 @@ impl Queue {
 
     /// Adds a path that has branched off.
     pub fn add(&mut self, state: State, world: &World<'_>) {
-        let state = self.house(state);
+        let state = self.put(state);
         self.push(state, world);
     }
 
-    /// Puts `state` where others have been before.
-    pub fn house(&mut self, state: State) -> Box<State> {
-        self.spare.house(state)
+    /// Puts `state` into a box, one that another path has left if there is one.
+    pub fn put(&mut self, state: State) -> Box<State> {
+        self.spare.fill(state)
     }
 
     /// A path has ended.
     pub fn end(&mut self, state: Box<State>) {
-        self.spare.vacate(state);
+        self.spare.keep(state);
     }
 
     /// The next path.
