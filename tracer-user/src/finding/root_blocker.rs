@@ -217,7 +217,7 @@ fn ending(scene: &SnapshotIndex<'_>, g: &Goroutine) -> String {
              the channel of a stopped timer stays empty."
         );
     }
-    format!("They go on only if somebody frees {name}, which cannot go on by itself.")
+    format!("They go on only after {name} does, and for that somebody else has to act.")
 }
 
 fn doubts(

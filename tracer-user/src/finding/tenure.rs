@@ -24,6 +24,7 @@ pub(crate) fn sentence(
         return format!("{name} {took} and {}.", verbs.never);
     }
     let sure = match release.certainty {
+        _ if release.is_owned() => "",
         Certainty::Certain => "",
         Certainty::AsThingsStand | Certainty::Conditional => "most likely ",
         Certainty::Possible => "perhaps ",
