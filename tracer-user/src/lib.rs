@@ -28,3 +28,6 @@ pub mod daemon;
 pub mod export;
 
 pub mod cli;
+
+#[cfg(test)]
+mod rooms;

@@ -58,7 +58,7 @@ enum Format {
 /// # Errors
 /// [`Failure`] with the next step: no such process or goroutine, not a Go program, not permitted, …
 pub fn run(options: &Options) -> Result<ExitCode, Failure> {
-    let looker = Inspector::new(finding::Options {
+    let inspector = Inspector::new(finding::Options {
         reach: Some(reach::Options {
             progress: Some(heap_walk_options::tell),
             ..reach::Options::default()
@@ -67,7 +67,7 @@ pub fn run(options: &Options) -> Result<ExitCode, Failure> {
         ..finding::Options::default()
     });
     let (pid, goroutine) = (Pid(options.pid), Goid(options.goroutine));
-    let explained = answer(PATIENCE, move || looker.explain(pid, goroutine));
+    let explained = answer(PATIENCE, move || inspector.explain(pid, goroutine));
     let explained = explained
         .and_then(|explained| explained)
         .map_err(from_look)?;

@@ -74,7 +74,7 @@ pub struct Options {
 /// [`Failure`] with the next step: no such process, not a Go program, not permitted, …
 pub fn run(options: &Options) -> Result<ExitCode, Failure> {
     options.report.check()?;
-    let looker = Inspector::new(finding::Options {
+    let inspector = Inspector::new(finding::Options {
         stuck_after: options.stuck_after,
         reach: (!options.no_reach).then(|| reach::Options {
             progress: Some(heap_walk_options::tell),
@@ -91,9 +91,9 @@ pub fn run(options: &Options) -> Result<ExitCode, Failure> {
     let look = answer(PATIENCE, move || match (core, pid) {
         (Some(core), _) => {
             let core = StoppedProcess::of_core(&core, exe.as_deref());
-            core.and_then(|core| looker.look_at_still(core))
+            core.and_then(|core| inspector.look_at_still(core))
         }
-        (None, pid) => looker.look(Pid(pid.unwrap_or_default())),
+        (None, pid) => inspector.look(Pid(pid.unwrap_or_default())),
     });
     let look = look.and_then(|look| look).map_err(from_look)?;
     options.report.print(&look)?;

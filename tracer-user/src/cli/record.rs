@@ -84,7 +84,7 @@ pub struct ReplayOptions {
 /// # Errors
 /// [`Failure`] with the next step.
 pub fn record(options: &RecordOptions) -> Result<ExitCode, Failure> {
-    let looker = Inspector::new(finding::Options {
+    let inspector = Inspector::new(finding::Options {
         reach: (!options.no_reach).then(reach::Options::default),
         ..finding::Options::default()
     });
@@ -93,10 +93,10 @@ pub fn record(options: &RecordOptions) -> Result<ExitCode, Failure> {
         with_executable: !options.without_exe,
     };
     if let Some(length) = options.duration {
-        return series::record(looker, options, how, length);
+        return series::record(inspector, options, how, length);
     }
     let (pid, output) = (Pid(options.pid), options.output.clone());
-    let record = move || recording::record(&looker, pid, &output, how);
+    let record = move || recording::record(&inspector, pid, &output, how);
     let recorded = answer(PATIENCE, record).map_err(from_look)?;
     let recorded = recorded.map_err(from_recording)?;
     let findings = &recorded.look.diagnosis.findings;
@@ -125,14 +125,14 @@ pub fn record(options: &RecordOptions) -> Result<ExitCode, Failure> {
 /// [`Failure`] with the next step.
 pub fn replay(options: &ReplayOptions) -> Result<ExitCode, Failure> {
     options.report.check()?;
-    let looker = Inspector::new(finding::Options {
+    let inspector = Inspector::new(finding::Options {
         stuck_after: options.stuck_after,
         ..finding::Options::default()
     });
     if recording::is_series(&options.file).map_err(from_recording)? {
-        return series::replay(&looker, options);
+        return series::replay(&inspector, options);
     }
-    let look = recording::replay(&looker, &options.file, options.exe.as_deref());
+    let look = recording::replay(&inspector, &options.file, options.exe.as_deref());
     options.report.print(&look.map_err(from_recording)?)?;
     Ok(ExitCode::SUCCESS)
 }

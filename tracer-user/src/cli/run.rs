@@ -180,7 +180,7 @@ async fn daemon(
     let naming = Arc::clone(&pods);
     tokio::spawn(async move { follow(&naming).await });
     let memory = own_memory_limit();
-    let looker = Inspector::new(finding::Options {
+    let inspector = Inspector::new(finding::Options {
         stuck_after: options.stuck_after,
         reach: heap_walk_options::of_many(options.no_reach),
         budget: heap_walk_options::budget_of_daemon(),
@@ -190,7 +190,7 @@ async fn daemon(
     let on_demand = Arc::new(OnDemand::default());
     let shared = Shared {
         pods,
-        looker: Arc::new(looker.until(ending.cancellation())),
+        inspector: Arc::new(inspector.until(ending.cancellation())),
         board: Arc::new(ProcessTable::with_viewers(Arc::clone(&on_demand) as _)),
         own: SelfMetrics::default(),
         health: Arc::new(Health::default()),
@@ -217,7 +217,7 @@ async fn daemon(
         },
         shared.own.clone(),
     );
-    let fleet = Supervisor::new(
+    let supervisor = Supervisor::new(
         shared.clone(),
         probing,
         supervisor::Options {
@@ -232,7 +232,7 @@ async fn daemon(
     let health = Arc::clone(&shared.health);
     let tracing_side = thread::Builder::new()
         .name("gostuck-fleet".to_owned())
-        .spawn(|| fleet.run())?;
+        .spawn(|| supervisor.run())?;
     if let Some(manager) = &manager {
         manager.ready();
     }

@@ -47,7 +47,7 @@ struct Tally {
 /// # Errors
 /// [`Failure`] with the next step.
 pub fn record(
-    looker: Inspector,
+    inspector: Inspector,
     options: &RecordOptions,
     how: recording::Options,
     length: Duration,
@@ -63,7 +63,7 @@ pub fn record(
         .build()?;
     let ending = Ending::watch(None)?;
     let (asked, own) = (ending.clone(), options.clone());
-    let series = move || runtime.block_on(series(looker, asked, &own, how, length));
+    let series = move || runtime.block_on(series(inspector, asked, &own, how, length));
     let tally = answer_until(&ending, series).map_err(from_look)??;
     writeln!(
         io::stdout(),
@@ -79,17 +79,17 @@ pub fn record(
 }
 
 async fn series(
-    looker: Inspector,
+    inspector: Inspector,
     mut ending: Ending,
     options: &RecordOptions,
     how: recording::Options,
     length: Duration,
 ) -> Result<Tally, Failure> {
-    let looker = looker.until(ending.cancellation());
+    let inspector = inspector.until(ending.cancellation());
     let pid = Pid(options.pid);
     let lifeline = Lifeline::of(pid);
     let beginning = ending.cancellation().begin(None);
-    let recorder = Recorder::begin(&looker, pid, &options.output, how);
+    let recorder = Recorder::begin(&inspector, pid, &options.output, how);
     let mut recorder = recorder.map_err(from_recording)?;
     drop(beginning);
     let settings = Settings {
@@ -155,12 +155,12 @@ fn told(probing: &ProbeManager, pid: Pid) -> Told {
 ///
 /// # Errors
 /// [`Failure`] with the next step; what came before it has been printed.
-pub fn replay(looker: &Inspector, options: &ReplayOptions) -> Result<ExitCode, Failure> {
+pub fn replay(inspector: &Inspector, options: &ReplayOptions) -> Result<ExitCode, Failure> {
     let report = options.report.of_changes()?;
     let replay = Replay::open(&options.file, options.exe.as_deref());
     let mut replay = replay.map_err(from_recording)?;
     let mut followed = ProcessFindings::default();
-    while let Some(mut look) = replay.look(looker).map_err(from_recording)? {
+    while let Some(mut look) = replay.look(inspector).map_err(from_recording)? {
         let changes = followed.take(&mut look);
         report.changes(&look, &changes)?;
     }

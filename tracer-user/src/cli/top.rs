@@ -93,7 +93,7 @@ pub fn run(options: &Options) -> Result<ExitCode, Failure> {
     }
     let ending = Ending::watch(None)?;
     descriptors::raise_limit_or_say();
-    let looker = Inspector::new(finding::Options {
+    let inspector = Inspector::new(finding::Options {
         stuck_after: options.stuck_after,
         reach: heap_walk_options::of_many(options.no_reach),
         images: ImageLimits::of_daemon(None),
@@ -101,7 +101,7 @@ pub fn run(options: &Options) -> Result<ExitCode, Failure> {
         ..finding::Options::default()
     });
     let shared = Shared {
-        looker: Arc::new(looker.until(ending.cancellation())),
+        inspector: Arc::new(inspector.until(ending.cancellation())),
         board: Arc::new(ProcessTable::default()),
         own: SelfMetrics::default(),
         pods: Arc::new(Pods::of_node(None)),
@@ -116,7 +116,7 @@ pub fn run(options: &Options) -> Result<ExitCode, Failure> {
         },
         shared.own.clone(),
     );
-    let fleet = Supervisor::new(
+    let supervisor = Supervisor::new(
         shared.clone(),
         probing,
         supervisor::Options {
@@ -129,8 +129,8 @@ pub fn run(options: &Options) -> Result<ExitCode, Failure> {
     )?;
     let looking = thread::Builder::new()
         .name("gostuck-fleet".to_owned())
-        .spawn(|| fleet.run())?;
-    let opened = Opened::start(Arc::clone(&shared.looker), shared.attendance.clone())?;
+        .spawn(|| supervisor.run())?;
+    let opened = Opened::start(Arc::clone(&shared.inspector), shared.attendance.clone())?;
     let mut terminal = ratatui::try_init()?;
     let outcome = show(&mut terminal, &shared, opened);
     ratatui::restore();
@@ -170,7 +170,7 @@ fn show(terminal: &mut DefaultTerminal, shared: &Shared, mut opened: Opened) -> 
 
 /// One inspection of the process that is open.
 fn look(
-    looker: &Arc<Inspector>,
+    inspector: &Arc<Inspector>,
     attendance: &Watchdog,
     pid: Pid,
 ) -> Result<Document, InspectError> {
@@ -179,8 +179,8 @@ fn look(
         owner: None,
         file: None,
     };
-    let looker = Arc::clone(looker);
-    let look = attendance.have_done(subject, move || looker.look(pid))?;
+    let inspector = Arc::clone(inspector);
+    let look = attendance.have_done(subject, move || inspector.look(pid))?;
     look.map(|look| Document::new(&look))
 }
 
@@ -196,14 +196,14 @@ struct Opened {
 }
 
 impl Opened {
-    fn start(looker: Arc<Inspector>, attendance: Watchdog) -> io::Result<Self> {
+    fn start(inspector: Arc<Inspector>, attendance: Watchdog) -> io::Result<Self> {
         let (wanted, pids) = channel();
         let (say, said) = channel();
         thread::Builder::new()
             .name("gostuck-opened".to_owned())
             .spawn(move || {
                 for pid in pids {
-                    let look = look(&looker, &attendance, pid);
+                    let look = look(&inspector, &attendance, pid);
                     if say.send((pid, look)).is_err() {
                         return;
                     }

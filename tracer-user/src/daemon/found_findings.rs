@@ -11,7 +11,6 @@ use rustc_hash::FxHashSet;
 use super::labels::{Identity, Label};
 use crate::{
     document::Process,
-    export::text,
     finding::{Finding, FindingId, FindingKind, Verdict},
 };
 
@@ -120,7 +119,7 @@ impl FoundFindings {
             last: count.last,
         };
         let series = self.series.iter().map(|(series, count)| {
-            let verdict = text::verdict(series.verdict);
+            let verdict = series.verdict.as_str();
             shown(&series.identity, series.kind.as_str(), verdict, count)
         });
         let other = self.other.iter();

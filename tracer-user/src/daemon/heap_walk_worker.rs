@@ -58,7 +58,7 @@ impl<T: Send + 'static> HeapWalkWorker<T> {
     /// # Errors
     /// When there can be no thread.
     pub fn start(
-        looker: Arc<Inspector>,
+        inspector: Arc<Inspector>,
         manners: SchedPolicy,
         attendance: Option<Watchdog>,
     ) -> io::Result<Self> {
@@ -85,7 +85,7 @@ impl<T: Send + 'static> HeapWalkWorker<T> {
                     let presence = attendance.as_ref();
                     let presence = presence.map(|all| all.enter(subject, Place::Walks));
                     let before = own_cpu_time();
-                    let walk = AssertUnwindSafe(|| looker.reinspect(pid, &mut past));
+                    let walk = AssertUnwindSafe(|| inspector.reinspect(pid, &mut past));
                     match catch_unwind(walk) {
                         Ok(Ok(_)) => {}
                         // The next inspection will tell of it, if that is worth telling.

@@ -68,7 +68,7 @@ impl ProcessFindings {
         self.life.standing()
     }
 
-    /// What the board shows after `look`, with what the probes tell.
+    /// What the process table shows after `look`, with what the probes tell.
     pub fn entry(
         &mut self,
         look: &Inspection,
@@ -157,7 +157,7 @@ fn is_told_as_leak(growth: &Finding, leaking: &FxHashSet<Goid>) -> bool {
     told * 2 > growing.len()
 }
 
-/// What the board shows of a process before the first inspection.
+/// What the process table shows of a process before the first inspection.
 pub fn entry_of_unseen(
     process: &Process,
     image: &Image,
@@ -168,7 +168,7 @@ pub fn entry_of_unseen(
     entry_of(facts, probed, found_at)
 }
 
-/// What the board shows of a process of which nothing can be read.
+/// What the process table shows of a process of which nothing can be read.
 pub fn entry_of_silent(process: &Process, probed: Probed, found_at: SystemTime) -> ProcessEntry {
     let facts = Facts::silent(process, &Clock::at(monotonic_ns()));
     entry_of(facts, probed, found_at)

@@ -222,7 +222,7 @@ pub fn unix_seconds() -> f64 {
     since.map_or(0.0, |since| since.as_secs_f64())
 }
 
-/// The board.
+/// The process table.
 #[derive(Debug)]
 pub struct ProcessTable {
     entries: RwLock<BTreeMap<ProcessKey, Arc<ProcessEntry>>>,
@@ -350,7 +350,7 @@ impl ProcessTable {
     }
 }
 
-/// An entry for the tests of what reads the board.
+/// An entry for the tests of what reads the process table.
 #[cfg(test)]
 pub mod example {
     use std::time::{Duration, SystemTime};

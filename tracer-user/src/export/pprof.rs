@@ -184,7 +184,7 @@ impl Builder {
             if let Some(finding) = finding.and_then(|number| document.findings.get(number)) {
                 labels.push(self.label("finding", &finding.id));
                 labels.push(self.label("kind", super::text::kind(finding.kind)));
-                labels.push(self.label("verdict", super::text::verdict(finding.verdict)));
+                labels.push(self.label("verdict", finding.verdict.as_str()));
             }
             self.profile.sample.push(proto::Sample {
                 location_id: location_id.clone(),

@@ -122,10 +122,21 @@ impl fmt::Display for FindingId {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Verdict {
-    /// Worth an inspection; with its age.
+    /// Worth a look; with its age.
     Suspected,
     /// Follows from the graph: no continuation of the program frees these goroutines.
     Proven,
+}
+
+impl Verdict {
+    /// Returns the verdict in one word, as in JSON and in metrics.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Suspected => "suspected",
+            Self::Proven => "proven",
+        }
+    }
 }
 
 /// What was found.

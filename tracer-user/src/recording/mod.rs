@@ -96,7 +96,7 @@ pub struct Recorded {
 /// # Errors
 /// [`RecordingError`]; nothing is left behind then.
 pub fn record(
-    looker: &Inspector,
+    inspector: &Inspector,
     pid: Pid,
     to: &Path,
     options: Options,
@@ -106,11 +106,11 @@ pub fn record(
         source,
     };
     let process = Process::open(pid)?;
-    let image = looker.image_of(&process).map_err(InspectError::from)?;
+    let image = inspector.image_of(&process).map_err(InspectError::from)?;
     let bias = process.load_bias()?;
     FileAside::check(to).map_err(failed)?;
     let mut executable = executable_of(&process, options).map_err(failed)?;
-    let captured = capture(looker, &process, &image, options.hold)?;
+    let captured = capture(inspector, &process, &image, options.hold)?;
     let header = Header {
         subject: Subject::of(&process, bias),
         moment: captured.moment(),
@@ -164,12 +164,12 @@ impl Captured {
 /// Holds `process` still while what an inspection reads is copied, looks at the copy, and keeps what was
 /// read.
 fn capture(
-    looker: &Inspector,
+    inspector: &Inspector,
     process: &Process,
     image: &Arc<Image>,
     hold: Duration,
 ) -> Result<Captured, RecordingError> {
-    let (look, moment) = looker.look_held(process, image, hold)?;
+    let (look, moment) = inspector.look_held(process, image, hold)?;
     let pages = moment.memory.read_pages();
     Ok(Captured {
         look,
@@ -199,7 +199,7 @@ pub fn is_series(file: &Path) -> Result<bool, RecordingError> {
 /// # Errors
 /// [`RecordingError`].
 pub fn replay(
-    looker: &Inspector,
+    inspector: &Inspector,
     file: &Path,
     executable: Option<&Path>,
 ) -> Result<Inspection, RecordingError> {
@@ -223,7 +223,7 @@ pub fn replay(
     let (image, identity) = image_of(file, executable.or(own), &subject.executable)?;
     let loaded = (image, LoadBias(subject.load_bias));
     let still = moment.still(file, subject.process(identity), loaded, Arc::new(pages));
-    Ok(looker.look_at_still(still)?)
+    Ok(inspector.look_at_still(still)?)
 }
 
 /// The image that the recording in `file` is of, from `executable`; `was_at` is where that was on the

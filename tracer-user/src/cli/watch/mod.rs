@@ -111,13 +111,13 @@ pub fn run(options: &Options) -> Result<ExitCode, Failure> {
 
 async fn watch(options: &Options) -> Result<ExitCode, Failure> {
     let mut ending = Ending::watch(options.duration)?;
-    let looker = Inspector::new(finding::Options {
+    let inspector = Inspector::new(finding::Options {
         stuck_after: options.stuck_after,
         reach: heap_walk_options::of_followed(options.no_reach),
         budget: heap_walk_options::budget_of_command(),
         ..finding::Options::default()
     });
-    let looker = Arc::new(looker.until(ending.cancellation()));
+    let inspector = Arc::new(inspector.until(ending.cancellation()));
     let mut child = match options.command.split_first() {
         Some((program, arguments)) => Some(Child::start(program, arguments)?),
         None => None,
@@ -127,11 +127,11 @@ async fn watch(options: &Options) -> Result<ExitCode, Failure> {
         .map_or(Pid(options.pid.unwrap_or_default()), Child::pid);
     if child.is_none() {
         // What cannot be read need not be probed: one clear line instead of two.
-        let looker = Arc::clone(&looker);
+        let inspector = Arc::clone(&inspector);
         let opened = answering::answer(answering::PATIENCE, move || {
             Process::open(root)
                 .map_err(Untraceable::from)
-                .and_then(|process| looker.image_of(&process))
+                .and_then(|process| inspector.image_of(&process))
         });
         opened
             .and_then(|opened| Ok(opened?))
@@ -142,11 +142,11 @@ async fn watch(options: &Options) -> Result<ExitCode, Failure> {
         budget: options.budget,
     };
     let probing = ProbeManager::start(settings, SelfMetrics::default());
-    let walker = looker
+    let walker = inspector
         .walks_heaps()
-        .then(|| HeapWalkWorker::start(Arc::clone(&looker), SchedPolicy::Nice, None));
+        .then(|| HeapWalkWorker::start(Arc::clone(&inspector), SchedPolicy::Nice, None));
     let mut targets = Targets::new(
-        looker,
+        inspector,
         walker.transpose()?,
         probing,
         root,

@@ -37,7 +37,7 @@ const TURN: Duration = Duration::from_millis(50);
 
 /// The watched processes.
 pub struct Targets {
-    looker: Arc<Inspector>,
+    inspector: Arc<Inspector>,
     /// Walks heaps; `None` where that is not wanted.
     walker: Option<HeapWalkWorker<ProcessKey>>,
     /// The processes whose heap is being walked.
@@ -62,7 +62,7 @@ pub struct Targets {
 impl Targets {
     /// Watches `root`, and with `tree` everything below it.
     pub fn new(
-        looker: Arc<Inspector>,
+        inspector: Arc<Inspector>,
         walker: Option<HeapWalkWorker<ProcessKey>>,
         probing: ProbeManager,
         root: Pid,
@@ -71,7 +71,7 @@ impl Targets {
         interval: Duration,
     ) -> Self {
         Self {
-            looker,
+            inspector,
             walker,
             walking: FxHashSet::default(),
             root,
@@ -188,7 +188,7 @@ impl Targets {
     ) -> Result<Vec<Finding>, Failure> {
         let mut news = Vec::new();
         for pid in pids {
-            if self.looker.is_over() {
+            if self.inspector.is_over() {
                 break;
             }
             let past = self
@@ -198,7 +198,7 @@ impl Targets {
             if let Some(parked) = self.probing.parked(pid) {
                 past.state.apply_parked(parked);
             }
-            match self.looker.reinspect(pid, past) {
+            match self.inspector.reinspect(pid, past) {
                 Ok(look) if self.is_another(look.process.key) => {
                     // The kernel has given its pid to somebody else.
                     report.gone(pid)?;
@@ -243,7 +243,7 @@ impl Targets {
         report: &mut Report,
     ) -> Result<(), Failure> {
         let known = self.followed.keys().any(|key| key.pid == pid);
-        if self.looker.is_over() {
+        if self.inspector.is_over() {
             // Cut short; the watch is over.
         } else if self.tree {
             // Below a command processes come and go, and some are too young to be read.

@@ -2,7 +2,10 @@
 
 use std::{fmt, time::Duration};
 
-use crate::{daemon::process_table::Mode, document::words::percent, export::text};
+use crate::{
+    daemon::process_table::Mode,
+    document::words::{brief, percent},
+};
 use ids::Pid;
 
 /// A step that a governor has taken.
@@ -71,7 +74,7 @@ impl fmt::Display for Switch {
             } => write!(
                 f,
                 "still over budget: the probes were back for {} and cost {cost}; {} are off again",
-                text::brief(trial),
+                brief(trial),
                 which(locks)
             ),
             Step::Trial => f.write_str("all probes are back on trial"),

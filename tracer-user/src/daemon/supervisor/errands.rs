@@ -82,7 +82,7 @@ struct Queue {
 struct Desk {
     todo: Mutex<Queue>,
     work: Condvar,
-    looker: Arc<Inspector>,
+    inspector: Arc<Inspector>,
     attendance: Watchdog,
     /// How many have come back that nobody has taken in.
     back: AtomicUsize,
@@ -100,11 +100,11 @@ impl Errands {
     ///
     /// # Errors
     /// When there can be no threads.
-    pub fn start(looker: Arc<Inspector>, attendance: Watchdog) -> io::Result<Self> {
+    pub fn start(inspector: Arc<Inspector>, attendance: Watchdog) -> io::Result<Self> {
         let desk = Arc::new(Desk {
             todo: Mutex::default(),
             work: Condvar::new(),
-            looker,
+            inspector,
             attendance,
             back: AtomicUsize::new(0),
         });
@@ -266,7 +266,7 @@ impl Desk {
 
     fn prepare(&self, key: ProcessKey) -> Option<Prepared> {
         let process = Process::open(key.pid).ok()?;
-        let image = self.looker.image_of(&process).ok()?;
+        let image = self.inspector.image_of(&process).ok()?;
         let file = ImageFile::of_image(&process.exe_for_us(), &image);
         (process.key == key).then_some(Prepared {
             process,
@@ -318,8 +318,8 @@ mod tests {
 
     #[test]
     fn what_is_wanted_is_brought() {
-        let looker = Arc::new(Inspector::new(Options::default()));
-        let errands = Errands::start(looker, Watchdog::default()).unwrap();
+        let inspector = Arc::new(Inspector::new(Options::default()));
+        let errands = Errands::start(inspector, Watchdog::default()).unwrap();
         let own = Process::open(Pid(std::process::id())).unwrap();
         let member = TrackedProcess {
             key: own.key,

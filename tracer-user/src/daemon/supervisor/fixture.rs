@@ -1,4 +1,4 @@
-//! A fleet of made-up processes, without probes.
+//! A supervisor of made-up processes, without probes.
 
 use std::{path::PathBuf, sync::Arc, time::Duration};
 
@@ -19,15 +19,15 @@ use ids::Pid;
 use process::{Departed, FileIdentity, Process, StartTime};
 use resources::cancellation::Cancellation;
 
-/// A fleet of nobody.
-pub fn fleet() -> Supervisor {
+/// A supervisor of nobody.
+pub fn supervisor() -> Supervisor {
     let own = SelfMetrics::default();
     let settings = Settings {
         wanted: false,
         budget: 0.01,
     };
     let shared = Shared {
-        looker: Arc::new(Inspector::new(finding::Options::default())),
+        inspector: Arc::new(Inspector::new(finding::Options::default())),
         board: Arc::new(ProcessTable::default()),
         own: own.clone(),
         pods: Arc::new(Pods::of_node(None)),

@@ -12,7 +12,7 @@ use process::{Owner, ProcessKey};
 pub struct WalkOrder {
     /// Of the heap of this process.
     pub key: ProcessKey,
-    /// As this member of the fleet: one that executes another program is another.
+    /// As this process of ours: one that executes another program is another.
     pub serial: u64,
 }
 
@@ -93,14 +93,17 @@ mod tests {
     use super::*;
     use crate::daemon::{
         heap_walk_worker::SchedPolicy,
-        supervisor::fixture::{fleet, process},
+        supervisor::fixture::{process, supervisor},
     };
 
     #[test]
     fn what_a_walk_found_of_the_program_before_is_dropped() {
-        let mut fleet = fleet();
-        let walker =
-            HeapWalkWorker::start(Arc::clone(&fleet.shared.looker), SchedPolicy::Nice, None);
+        let mut supervisor = supervisor();
+        let walker = HeapWalkWorker::start(
+            Arc::clone(&supervisor.shared.inspector),
+            SchedPolicy::Nice,
+            None,
+        );
         let walker = walker.unwrap();
         // `PID_MAX_LIMIT` (include/linux/threads.h): no process has them, so the walks fail.
         let (another, same) = (
@@ -108,8 +111,8 @@ mod tests {
             process((1 << 22) + 2, 1, 100),
         );
         for (process, later) in [(&another, 1), (&same, 0)] {
-            fleet.found(process.clone());
-            let member = fleet.members.get_mut(&process.key).unwrap();
+            supervisor.found(process.clone());
+            let member = supervisor.members.get_mut(&process.key).unwrap();
             member.walk_due = None;
             let order = WalkOrder {
                 key: process.key,
@@ -118,11 +121,11 @@ mod tests {
             let whose = (process.pid(), Owner::of(process));
             walker.begin(whose, order, History::walked_elsewhere());
         }
-        fleet.walks = Some((walker, CpuBudget::new(0.01, Instant::now())));
-        while fleet.members[&same.key].walk_due.is_none() {
+        supervisor.walks = Some((walker, CpuBudget::new(0.01, Instant::now())));
+        while supervisor.members[&same.key].walk_due.is_none() {
             thread::yield_now();
-            fleet.take_walks();
+            supervisor.take_walks();
         }
-        assert_eq!(fleet.members[&another.key].walk_due, None);
+        assert_eq!(supervisor.members[&another.key].walk_due, None);
     }
 }

@@ -50,7 +50,7 @@ pub struct Done {
 struct Desk {
     todo: Mutex<Queue>,
     work: Condvar,
-    looker: Arc<Inspector>,
+    inspector: Arc<Inspector>,
     attendance: Watchdog,
     /// Whether a thread that gives way can be given its share again.
     may_give_way: bool,
@@ -68,7 +68,7 @@ impl InspectionPool {
     ///
     /// # Errors
     /// When there can be no threads.
-    pub fn start(looker: Arc<Inspector>, attendance: Watchdog) -> io::Result<Self> {
+    pub fn start(inspector: Arc<Inspector>, attendance: Watchdog) -> io::Result<Self> {
         let may_give_way = may_return();
         if !may_give_way {
             tracing::debug!("no RLIMIT_NICE of 20: routine looks take their share of busy CPUs");
@@ -76,18 +76,18 @@ impl InspectionPool {
         let desk = Arc::new(Desk {
             todo: Mutex::default(),
             work: Condvar::new(),
-            looker,
+            inspector,
             attendance,
             may_give_way,
         });
         let (tell, done) = channel();
-        let lookers = Self { desk, tell, done };
+        let pool = Self { desk, tell, done };
         for urgency in [Urgency::Routine, Urgency::Urgent] {
             for _ in 0..THREADS {
-                lookers.add_thread(urgency)?;
+                pool.add_thread(urgency)?;
             }
         }
-        Ok(lookers)
+        Ok(pool)
     }
 
     /// Another thread that makes no looks less urgent than `least`.
@@ -215,7 +215,7 @@ impl Desk {
             let presence = self.attendance.enter(subject, Place::Looks(least));
             let began = Instant::now();
             let before = own_cpu_time();
-            let look = AssertUnwindSafe(|| self.looker.reinspect(order.key.pid, &mut past));
+            let look = AssertUnwindSafe(|| self.inspector.reinspect(order.key.pid, &mut past));
             let outcome = catch_unwind(look).unwrap_or_else(|_| {
                 tracing::error!(pid = %order.key.pid, "{}", InspectError::Broken);
                 Err(InspectError::Broken)
@@ -304,7 +304,7 @@ mod tests {
 
     #[test]
     fn looks_of_either_kind_are_made_and_told_of_with_what_was_wanted() {
-        let lookers = InspectionPool::start(
+        let pool = InspectionPool::start(
             Arc::new(Inspector::new(Options::default())),
             Watchdog::default(),
         )
@@ -319,9 +319,9 @@ mod tests {
                 early: false,
                 costly: false,
             };
-            lookers.begin(order, Owner::of(&own), History::walked_elsewhere());
+            pool.begin(order, Owner::of(&own), History::walked_elsewhere());
         }
-        let mut serials: Vec<u64> = lookers
+        let mut serials: Vec<u64> = pool
             .done
             .iter()
             .take(2)
@@ -330,9 +330,9 @@ mod tests {
             .collect();
         serials.sort_unstable();
         assert_eq!(serials, [7, 8]);
-        while lookers.has_urgent() {
+        while pool.has_urgent() {
             thread::yield_now();
         }
-        assert!(lookers.room(Urgency::Routine).quick > 0);
+        assert!(pool.room(Urgency::Routine).quick > 0);
     }
 }

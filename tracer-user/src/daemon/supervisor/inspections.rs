@@ -148,7 +148,7 @@ impl Supervisor {
                 early: member.due > Instant::now(),
                 costly: member.is_costly(key.pid),
             };
-            self.lookers.begin(order, owner, past);
+            self.pool.begin(order, owner, past);
         }
     }
 
@@ -167,14 +167,14 @@ impl Supervisor {
                 // That takes no time: the next turn looks.
                 self.shared.board.viewers().postpone(key);
             } else {
-                self.lookers.hurry(key);
+                self.pool.hurry(key);
             }
         }
     }
 
     /// Takes in the inspections that have been made.
     pub(super) fn take_looks(&mut self) {
-        let done: Vec<Done> = self.lookers.done().collect();
+        let done: Vec<Done> = self.pool.done().collect();
         for done in done {
             self.take_look(done);
         }
@@ -263,7 +263,7 @@ impl Supervisor {
             Urgency::Urgent if !news => member.fruitless.saturating_add(1),
             Urgency::Urgent | Urgency::Routine => 0,
         };
-        if self.shared.looker.has_memory_to_walk(&look.diagnosis) {
+        if self.shared.inspector.has_memory_to_walk(&look.diagnosis) {
             member.walk_if_due(key, &look.diagnosis, &mut self.walks);
         }
         let stuck_after = self.options.stuck_after.as_nanos();

@@ -50,7 +50,7 @@ impl Supervisor {
                     member.due = Instant::now();
                 }
                 if member.past.is_awaited() {
-                    self.lookers.hurry(key);
+                    self.pool.hurry(key);
                 }
             }
         }
@@ -175,30 +175,30 @@ impl Supervisor {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::daemon::supervisor::fixture::{fleet, process};
+    use crate::daemon::supervisor::fixture::{process, supervisor};
 
-    fn members(fleet: &Supervisor) -> Vec<(ProcessKey, u64)> {
-        let members = fleet.members.iter();
+    fn members(supervisor: &Supervisor) -> Vec<(ProcessKey, u64)> {
+        let members = supervisor.members.iter();
         members.map(|(key, member)| (*key, member.serial)).collect()
     }
 
     #[test]
     fn who_executes_another_program_unseen_is_another_member() {
-        let mut fleet = fleet();
+        let mut supervisor = supervisor();
         let (old, new) = (process(7, 1, 100), process(7, 1, 200));
-        fleet.found(old.clone());
-        fleet.found(old.clone());
-        assert_eq!(members(&fleet), [(old.key, 0)]);
-        fleet.found(new.clone());
-        assert_eq!(members(&fleet), [(new.key, 1)]);
+        supervisor.found(old.clone());
+        supervisor.found(old.clone());
+        assert_eq!(members(&supervisor), [(old.key, 0)]);
+        supervisor.found(new.clone());
+        assert_eq!(members(&supervisor), [(new.key, 1)]);
     }
 
     #[test]
     fn who_has_the_pid_of_one_that_ended_unseen_takes_its_place() {
-        let mut fleet = fleet();
+        let mut supervisor = supervisor();
         let (old, new) = (process(7, 1, 100), process(7, 2, 100));
-        fleet.found(old);
-        fleet.found(new.clone());
-        assert_eq!(members(&fleet), [(new.key, 1)]);
+        supervisor.found(old);
+        supervisor.found(new.clone());
+        assert_eq!(members(&supervisor), [(new.key, 1)]);
     }
 }

@@ -2,8 +2,7 @@
 //! of a finding has to learn of its end, too: all of it is logged where the log is not turned up.
 
 use crate::{
-    document::{Identity, command, seconds},
-    export::text::duration,
+    document::{Identity, command, seconds, words::duration},
     finding::{Change, Finding, Verdict},
     target_text::{TargetText, clean},
 };

@@ -74,7 +74,7 @@ pub struct TrackedProcess {
     pub walk_cost: Duration,
     /// Looks in a row that failed.
     pub failures: u32,
-    /// What the board shows of its probes.
+    /// What the process table shows of its probes.
     pub probed: Option<Probed>,
 }
 

@@ -1,5 +1,5 @@
 //! All Go processes of this host, found as they start, probed, looked at again and again at a
-//! bounded cost, and shown on the board. The daemon and the terminal view run it on a thread of its
+//! bounded cost, and shown on the process table. The daemon and the terminal view run it on a thread of its
 //! own.
 
 mod discovery;
@@ -67,10 +67,10 @@ const SHORT_TURN: Duration = Duration::from_millis(20);
 const STOP_DELAY: Duration = Duration::from_millis(50);
 /// A first inspection that comes later than this is late.
 const LATE: Duration = Duration::from_secs(20);
-/// How often the board hears of probes between inspections.
+/// How often the process table hears of probes between inspections.
 const SHOW_PROBED: Duration = Duration::from_secs(2);
 
-/// How the fleet is followed.
+/// How processes are followed.
 #[derive(Debug, Clone)]
 pub struct Options {
     /// How often a process is looked at, at most, unless somebody waits for a lock.
@@ -89,7 +89,7 @@ pub struct Options {
 #[derive(Clone)]
 pub struct Shared {
     /// Looks at processes.
-    pub looker: Arc<Inspector>,
+    pub inspector: Arc<Inspector>,
     /// What is shown.
     pub board: Arc<ProcessTable>,
     /// Our own counters.
@@ -114,7 +114,7 @@ pub struct Supervisor {
     /// How many members there have been.
     found: u64,
     errands: Errands,
-    lookers: InspectionPool,
+    pool: InspectionPool,
     /// When all processes had been found that were there at the start.
     looked_around: Option<SystemTime>,
     /// Whether more routine inspections are due than may wait.
@@ -136,7 +136,7 @@ pub struct Supervisor {
 }
 
 impl Supervisor {
-    /// A fleet that nobody was found for yet.
+    /// Returns a supervisor that follows no process yet.
     ///
     /// # Errors
     /// When there can be no threads that inspection and walk heaps.
@@ -150,13 +150,13 @@ impl Supervisor {
         // Routine and first inspections may cost the one half; walks, and inspections where somebody waits for a
         // lock, share the other.
         let [routine, firsts, quarter] = [0.375, 0.125, 0.25].map(|part| options.budget * part);
-        let walks = shared.looker.walks_heaps().then(|| {
+        let walks = shared.inspector.walks_heaps().then(|| {
             let walker = Self::walker(&shared)?;
             io::Result::Ok((walker, CpuBudget::new(quarter, now)))
         });
         let attendance = shared.attendance.clone();
-        let errands = Errands::start(Arc::clone(&shared.looker), attendance.clone())?;
-        let lookers = InspectionPool::start(Arc::clone(&shared.looker), attendance)?;
+        let errands = Errands::start(Arc::clone(&shared.inspector), attendance.clone())?;
+        let pool = InspectionPool::start(Arc::clone(&shared.inspector), attendance)?;
         Ok(Self {
             walks: walks.transpose()?,
             shared,
@@ -165,7 +165,7 @@ impl Supervisor {
             members: BTreeMap::new(),
             found: 0,
             errands,
-            lookers,
+            pool,
             looked_around: None,
             crowded: false,
             pace: Pace::new(options.interval, routine),
@@ -183,7 +183,7 @@ impl Supervisor {
     /// The thread that walks heaps.
     fn walker(shared: &Shared) -> io::Result<HeapWalkWorker<WalkOrder>> {
         let attendance = Some(shared.attendance.clone());
-        HeapWalkWorker::start(Arc::clone(&shared.looker), SchedPolicy::Idle, attendance)
+        HeapWalkWorker::start(Arc::clone(&shared.inspector), SchedPolicy::Idle, attendance)
     }
 
     /// Follows the processes until told to stop; then takes the probes off. Nothing that it does
@@ -193,10 +193,10 @@ impl Supervisor {
             let now = Instant::now();
             self.turn(now);
             self.errands.relieve();
-            self.lookers.relieve();
-            self.lookers.hurry_late();
+            self.pool.relieve();
+            self.pool.hurry_late();
             self.shared.health.beat();
-            let turn = if self.crowded || self.lookers.has_urgent() {
+            let turn = if self.crowded || self.pool.has_urgent() {
                 SHORT_TURN
             } else {
                 TURN
@@ -294,7 +294,7 @@ impl Supervisor {
                 });
             }
         }
-        let room = [Urgency::Urgent, Urgency::Routine].map(|urgency| self.lookers.room(urgency));
+        let room = [Urgency::Urgent, Urgency::Routine].map(|urgency| self.pool.room(urgency));
         plan::next(candidates, now, room.into())
     }
 }

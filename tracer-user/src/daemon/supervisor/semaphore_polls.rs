@@ -80,6 +80,6 @@ impl Supervisor {
     pub(super) fn is_glanced_at(&self, key: ProcessKey) -> bool {
         let member = self.members.get(&key);
         let away = member.is_some_and(|member| member.past.is_away() && !member.is_silent());
-        away && !self.lookers.has(key)
+        away && !self.pool.has(key)
     }
 }

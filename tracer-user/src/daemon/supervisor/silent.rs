@@ -92,7 +92,7 @@ impl Supervisor {
     fn replace(&mut self, lost: &Lost, now: Instant) {
         match lost.place {
             Place::Errands => self.errands.replace(),
-            Place::Looks(least) => self.lookers.replace(least, lost.thread),
+            Place::Looks(least) => self.pool.replace(least, lost.thread),
             Place::Walks => self.replace_walker(lost.subject.pid, now),
             Place::Clients => {}
         }

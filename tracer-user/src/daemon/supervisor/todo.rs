@@ -39,7 +39,7 @@ pub enum Urgency {
 pub struct Request {
     /// At this process.
     pub key: ProcessKey,
-    /// As this member of the fleet: one that executes another program is another.
+    /// As this process of ours: one that executes another program is another.
     pub serial: u64,
     /// How soon.
     pub urgency: Urgency,

@@ -84,7 +84,7 @@ async fn who_waits_for_what_cannot_be_is_told() {
     start(failed.as_mut()).await;
     start(gone.as_mut()).await;
     documents.fail(key(1), "unreadable".to_owned());
-    // As the board does after a failure.
+    // As the process table does after a failure.
     documents.forget(key(1));
     documents.forget(key(2));
     let why = Refusal::Failed("unreadable".to_owned());

@@ -1,6 +1,6 @@
 //! The daemon's HTTP side: metrics, health, JSON API, event stream, web page.
 //!
-//! It only reads the board and asks for looks. Connections, requests and inspections are limited, so that
+//! It only reads the process table and asks for looks. Connections, requests and inspections are limited, so that
 //! clients, slow or many, cannot hold up the tracing, and nobody can keep those out who ask whether the
 //! daemon works or for its metrics.
 

@@ -1,4 +1,4 @@
-//! Metrics about processes, encoded from the board at each scrape: a process that left the board
+//! Metrics about processes, encoded from the process table at each scrape: a process that left the process table
 //! leaves the metrics with it.
 
 use std::{
@@ -14,18 +14,15 @@ use prometheus_client::{
     metrics::MetricType,
 };
 
-use crate::{
-    daemon::{
-        found_findings::FoundSeries,
-        labels::{Identity, Label},
-        process_metrics::ProcessMetrics,
-        process_table::{GrowthRates, LevelChanges, Mode, ProcessEntry, ProcessTable},
-        wait_histogram::WaitHistogram,
-    },
-    export::text,
+use crate::daemon::{
+    found_findings::FoundSeries,
+    labels::{Identity, Label},
+    process_metrics::ProcessMetrics,
+    process_table::{GrowthRates, LevelChanges, Mode, ProcessEntry, ProcessTable},
+    wait_histogram::WaitHistogram,
 };
 
-/// Encodes what the board shows.
+/// Encodes what the process table shows.
 #[derive(Debug)]
 pub struct Processes(pub Arc<ProcessTable>);
 
@@ -189,7 +186,7 @@ fn findings(encoder: &mut DescriptorEncoder<'_>, everyone: &Everyone) -> fmt::Re
             .map(|((kind, verdict), number)| {
                 let labels = vec![
                     Label::new("kind", kind.as_str()),
-                    Label::new("verdict", text::verdict(*verdict)),
+                    Label::new("verdict", verdict.as_str()),
                 ];
                 (labels, *number)
             })

@@ -96,7 +96,7 @@ pub fn finding(out: &mut impl Write, finding: &Finding, options: Options) -> io:
     };
     let verdict = match finding.verdict {
         Verdict::Proven => "PROVEN",
-        Verdict::Suspected => verdict(finding.verdict),
+        Verdict::Suspected => finding.verdict.as_str(),
     };
     let age = finding
         .age_seconds
@@ -190,15 +190,6 @@ fn listed(goids: &[Goid]) -> String {
     let names: Vec<String> = goids.iter().take(LISTED).map(Goid::to_string).collect();
     let more = if goids.len() > LISTED { ", …" } else { "" };
     names.join(", ") + more
-}
-
-/// The verdict in one word.
-#[must_use]
-pub const fn verdict(verdict: Verdict) -> &'static str {
-    match verdict {
-        Verdict::Proven => "proven",
-        Verdict::Suspected => "suspected",
-    }
 }
 
 /// What was found, in words.

@@ -14,7 +14,7 @@ pub use crate::document::words::{
     ago, brief, count, duration, place, short_function, short_path, wrap,
 };
 pub use explain::explanation;
-pub use findings::{finding, kind, verdict, with_stacks as finding_with_stacks, write as findings};
+pub use findings::{finding, kind, with_stacks as finding_with_stacks, write as findings};
 pub use paint::{Paint, Painted, Style};
 pub use stacks::one_at_margin as goroutine;
 pub use threads::write as threads;

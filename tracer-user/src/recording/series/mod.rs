@@ -29,7 +29,7 @@ use process::Process;
 
 /// A series that is being recorded.
 pub struct Recorder<'l> {
-    looker: &'l Inspector,
+    inspector: &'l Inspector,
     process: Process,
     image: Arc<Image>,
     hold: Duration,
@@ -54,7 +54,7 @@ impl<'l> Recorder<'l> {
     /// # Errors
     /// [`RecordingError`].
     pub fn begin(
-        looker: &'l Inspector,
+        inspector: &'l Inspector,
         pid: Pid,
         to: &Path,
         options: Options,
@@ -64,7 +64,7 @@ impl<'l> Recorder<'l> {
             source,
         };
         let process = Process::open(pid)?;
-        let image = looker.image_of(&process).map_err(InspectError::from)?;
+        let image = inspector.image_of(&process).map_err(InspectError::from)?;
         let bias = process.load_bias()?;
         let subject = Subject::of(&process, bias);
         let mut executable = executable_of(&process, options).map_err(failed)?;
@@ -74,7 +74,7 @@ impl<'l> Recorder<'l> {
         let out = FileAside::begin(to).map_err(failed)?;
         let out = Writer::begin(out, &subject, executable).map_err(failed)?;
         Ok(Self {
-            looker,
+            inspector,
             process,
             image,
             hold: options.hold,
@@ -100,7 +100,7 @@ impl<'l> Recorder<'l> {
     /// # Errors
     /// [`RecordingError`]; what came before it can be kept by [`Recorder::end`].
     pub fn moment(&mut self) -> Result<Taken, RecordingError> {
-        let captured = capture(self.looker, &self.process, &self.image, self.hold)?;
+        let captured = capture(self.inspector, &self.process, &self.image, self.hold)?;
         let moment = captured.moment();
         let written = self.out.moment(&moment, captured.pages);
         Ok(Taken {
@@ -188,7 +188,7 @@ impl Replay {
     ///
     /// # Errors
     /// [`RecordingError`].
-    pub fn look(&mut self, looker: &Inspector) -> Result<Option<Inspection>, RecordingError> {
+    pub fn look(&mut self, inspector: &Inspector) -> Result<Option<Inspection>, RecordingError> {
         loop {
             let entry = self.reader.next_entry();
             let entry = entry.map_err(|source| RecordingError::Format {
@@ -209,7 +209,7 @@ impl Replay {
                     let process = self.process.clone();
                     let loaded = (Arc::clone(&self.image), self.bias);
                     let still = moment.still(&self.file, process, loaded, pages);
-                    return Ok(Some(looker.look_at_still_again(still, &mut self.past)?));
+                    return Ok(Some(inspector.look_at_still_again(still, &mut self.past)?));
                 }
             }
         }
