@@ -47,10 +47,11 @@ pub fn trials() -> Vec<Trial> {
     ]
 }
 
-/// The daemon, which follows programs called `command`.
-fn following(command: &str, options: &[&str]) -> Daemon {
+/// The daemon, which follows processes of `program`.
+fn following(program: &Path, options: &[&str]) -> Daemon {
     let mut daemon = Command::new(GOSTUCK);
-    daemon.args(["-v", "run", "--command", command]);
+    daemon.args(["-v", "run", "--command"]);
+    daemon.arg(program.file_name().unwrap());
     daemon.args(options);
     let daemon = Daemon::start(daemon).unwrap();
     until("the daemon answers", || daemon.get("/healthz").is_some());
@@ -84,7 +85,7 @@ fn holds(daemon: &Daemon) -> (usize, u64) {
 
 fn a_process_is_followed_from_exec_to_exec() {
     let (_directory, path, _image) = program(NEWEST);
-    let daemon = following("load", &[]);
+    let daemon = following(&path, &[]);
     let mut load = Load::start_after_shell(&path);
     let pid = load.pid();
     until("it is probed", || {
@@ -100,7 +101,7 @@ fn a_process_is_followed_from_exec_to_exec() {
 
 fn over_budget_looks_take_over_and_probes_come_back() {
     let (_directory, path, _image) = program(NEWEST);
-    let daemon = following("load", &["--interval", "2s"]);
+    let daemon = following(&path, &["--interval", "2s"]);
     let mut load = Load::start(&path);
     let pid = load.pid();
     let watch = Watch::start(pid);
@@ -179,7 +180,7 @@ fn a_cycle_that_a_channel_closes_is_found_by_its_probes() {
 /// A program that is probed, and of which no look is due within the life of the test but the first.
 fn probed_and_not_due() -> (Daemon, Load, tempfile::TempDir) {
     let (directory, path, _image) = program(NEWEST);
-    let daemon = following("load", &["--interval", "1h"]);
+    let daemon = following(&path, &["--interval", "1h"]);
     let load = Load::start(&path);
     until("it is probed", || {
         daemon.mode(load.pid().0).as_deref() == Some("events")
@@ -188,11 +189,8 @@ fn probed_and_not_due() -> (Daemon, Load, tempfile::TempDir) {
 }
 
 fn hundreds_of_short_lived_processes_leave_nothing_behind() {
-    let (directory, program, _image) = program(NEWEST);
-    // What is counted here must not be other tests' processes.
-    let path = directory.path().join("shortlived");
-    fs::rename(program, &path).unwrap();
-    let daemon = following("shortlived", &[]);
+    let (_directory, path, _image) = program(NEWEST);
+    let daemon = following(&path, &[]);
     let mut held = Vec::new();
     for _ in 0..4 {
         for _ in 0..5 {

@@ -17,7 +17,15 @@ mod sharing;
 mod traces;
 mod watch;
 
-use std::{fs, path::PathBuf, sync::Arc, time::Duration};
+use std::{
+    fs,
+    path::PathBuf,
+    sync::{
+        Arc,
+        atomic::{AtomicU32, Ordering},
+    },
+    time::Duration,
+};
 
 use libtest_mimic::{Arguments, Trial};
 use testing::{
@@ -67,12 +75,14 @@ fn trials_of(
 }
 
 /// A built program of a test's own, as probes on it are the kernel's on its file; its image, and its
-/// folder.
+/// folder. No other has its name, so that no daemon of another test follows it.
 fn program(version: &'static str) -> (tempfile::TempDir, PathBuf, Arc<Image>) {
     let source = paths::workspace().join("tracer-user/tests/probes/load.go");
     let built = go::built(Toolchain::of(version), &source, "load", Flavour::Stripped);
     let directory = tempfile::tempdir().unwrap();
-    let path = directory.path().join("load");
+    static BUILT: AtomicU32 = AtomicU32::new(0);
+    let number = BUILT.fetch_add(1, Ordering::Relaxed);
+    let path = directory.path().join(format!("load-{number}"));
     fs::copy(built.unwrap(), &path).unwrap();
     let image = Arc::new(Image::open(&path).unwrap());
     (directory, path, image)
