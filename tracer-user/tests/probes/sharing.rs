@@ -98,12 +98,12 @@ impl Drop for Overlays {
 }
 
 fn one_file_below_several_overlay_mounts_is_counted_once_a_hit() {
-    let (directory, _path, _image) = program(NEWEST);
+    let (directory, path, _image) = program(NEWEST);
     let overlays = Overlays::mount(directory.path(), 3);
     let mut loads = Vec::new();
     let mut probes = Probes::load(small()).unwrap();
     for mount in &overlays.mounts {
-        let path = mount.join("load");
+        let path = mount.join(path.file_name().unwrap());
         // Two of each, as in containers that run their program more than once.
         for _ in 0..2 {
             let load = Load::start(&path);
