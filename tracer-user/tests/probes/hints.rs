@@ -6,7 +6,7 @@ use libtest_mimic::Trial;
 use testing::{go::NEWEST, wait::until};
 use tracer_user::probes::{Event, Level, Probes};
 
-use super::{attach, load::Load, program, small, trial, trials_of};
+use super::{attach, load::Load, program, small, trial, trials_of, waits_when_off};
 
 const VERSIONS: [&str; 3] = ["1.19.8", "1.21.13", NEWEST];
 
@@ -63,6 +63,7 @@ fn without_park_and_wake_probes_hints_are_there_to_be_found(version: &'static st
     let mut probes = Probes::load(small()).unwrap();
     attach(&mut probes, &load, &image);
     probes.set_level(pid, Level::Locks).unwrap();
+    waits_when_off(&probes, &mut load);
     load.tell("collect 20");
     assert_eq!(load.answer(), "collected");
     assert_eq!(probes.lock_hint_ns(pid).unwrap(), 0, "{version}");

@@ -32,6 +32,7 @@ use testing::{
     go::{self, Flavour, NEWEST, Toolchain},
     paths,
     trials::{self, Need},
+    wait::until,
 };
 
 use load::Load;
@@ -113,6 +114,17 @@ fn tiny_ring() -> Options {
 }
 
 /// Waits of the channels of a ping-pong.
+/// Waits until no wait of `load` is counted any more, and returns how many were. A program that another
+/// test starts has our links until it executes, and for so long the kernel keeps them.
+fn waits_when_off(probes: &Probes, load: &mut Load) -> u64 {
+    until("its probes are off", || {
+        let before = channel_waits(probes, load);
+        load.pingpong(20);
+        channel_waits(probes, load) == before
+    });
+    channel_waits(probes, load)
+}
+
 fn channel_waits(probes: &Probes, load: &Load) -> u64 {
     let histograms = probes.histograms(load.pid()).unwrap();
     histograms
