@@ -1,4 +1,4 @@
-//! Whether the target ran at all during a look: if no thread did, what was read is one moment.
+//! Whether the target ran at all during a round: if no thread did, what was read is one moment.
 
 use std::{collections::BTreeMap, fs, io};
 
@@ -12,7 +12,7 @@ pub struct ProcessActivity(BTreeMap<Tid, ThreadActivity>);
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct ThreadActivity {
     /// How often it has been taken off its CPU (`voluntary_ctxt_switches` and its sibling in
-    /// `/proc/PID/task/TID/status`). A thread that runs between two looks either still runs, or has
+    /// `/proc/PID/task/TID/status`). A thread that runs between two rounds either still runs, or has
     /// been switched out since.
     switches: u64,
     /// Whether it sleeps inside a system call that it made (`/proc/PID/task/TID/syscall` tells a

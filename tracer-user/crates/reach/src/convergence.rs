@@ -1,41 +1,41 @@
-//! When enough looks have agreed.
+//! When enough rounds have agreed.
 
 use std::time::{Duration, Instant};
 
 use super::register_spills::UnspilledRegisters;
 use resources::cancellation::sleep;
 
-/// Looks in a row that must find nothing new.
+/// Rounds in a row that must find nothing new.
 const ROUNDS: u32 = 16;
 /// They take at least this long together, so that what moves has time to.
 const TIME: Duration = Duration::from_millis(30);
 /// So many of them read everything, however large the heap is: one of these misses a reference that is
 /// moved on all the time at random with a probability of 0.37.
-const WHOLE_LOOKS: u32 = 12;
+const WHOLE_ROUNDS: u32 = 12;
 /// All of them do as long as those together take less than this.
-const WHOLE_LOOKS_TIME: Duration = Duration::from_millis(300);
+const WHOLE_ROUNDS_TIME: Duration = Duration::from_millis(300);
 /// How long to wait after that for those to stop who ran when the walk began. A preemption takes
 /// 20 ms; a thread may be off its CPU for longer.
 const STOP_TIME: Duration = Duration::from_secs(3);
-/// Between two looks that only wait for that.
+/// Between two rounds that only wait for that.
 const STOP_PAUSE: Duration = Duration::from_millis(20);
-/// After so many looks in a row in which something could not be read whole, there is no hope.
+/// After so many rounds in a row in which something could not be read whole, there is no hope.
 const PATIENCE: u32 = 50;
 
-/// How far a series of looks has got.
+/// How far a series of rounds has got.
 #[derive(Debug)]
 pub(super) struct Convergence {
-    /// Looks in a row that found nothing new.
+    /// Rounds in a row that found nothing new.
     pub(super) rounds: u32,
     since: Instant,
-    whole_looks: u32,
-    whole_looks_took: Duration,
+    whole_rounds: u32,
+    whole_rounds_took: Duration,
     flawed: u32,
-    /// When the looks first sufficed but for those who had not stopped.
+    /// When the rounds first sufficed but for those who had not stopped.
     waits_since: Option<Instant>,
 }
 
-/// What one look was like.
+/// What one round was like.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Round {
     /// It read everything that was reached.
@@ -46,7 +46,7 @@ pub(super) struct Round {
     pub(super) whole: bool,
     /// It found the same goroutines out of reach as the one before.
     pub(super) agrees: bool,
-    /// The last of those that were running when the walk began has stopped since the look before.
+    /// The last of those that were running when the walk began has stopped since the round before.
     pub(super) stopped_just_now: bool,
 }
 
@@ -55,14 +55,14 @@ impl Convergence {
         Self {
             rounds: 0,
             since: Instant::now(),
-            whole_looks: 0,
-            whole_looks_took: Duration::ZERO,
+            whole_rounds: 0,
+            whole_rounds_took: Duration::ZERO,
             flawed: 0,
             waits_since: None,
         }
     }
 
-    /// Lets some time pass before the next look, if it is one of many that only wait.
+    /// Lets some time pass before the next round, if it is one of many that only wait.
     pub(super) fn pause(&self) {
         if self.waits_since.is_some() {
             sleep(STOP_PAUSE);
@@ -71,20 +71,20 @@ impl Convergence {
         }
     }
 
-    /// Whether the next look is to read everything.
+    /// Whether the next round is to read everything.
     pub(super) fn reads_everything(&self) -> bool {
-        self.whole_looks < WHOLE_LOOKS || self.whole_looks_took < WHOLE_LOOKS_TIME
+        self.whole_rounds < WHOLE_ROUNDS || self.whole_rounds_took < WHOLE_ROUNDS_TIME
     }
 
-    /// Takes note of a look.
+    /// Takes note of a round.
     pub(super) fn looked(&mut self, look: &Round) {
         if look.everything {
-            self.whole_looks += 1;
-            self.whole_looks_took += look.took;
+            self.whole_rounds += 1;
+            self.whole_rounds_took += look.took;
         }
         if !look.agrees {
             *self = Self {
-                whole_looks_took: self.whole_looks_took,
+                whole_rounds_took: self.whole_rounds_took,
                 ..Self::begin()
             };
         } else if look.whole {
@@ -97,12 +97,12 @@ impl Convergence {
             self.waits_since.get_or_insert_with(Instant::now);
         }
         if look.stopped_just_now {
-            // What it has stored is for the next looks to find.
+            // What it has stored is for the next rounds to find.
             self.rounds = self.rounds.min(ROUNDS.saturating_sub(2));
         }
     }
 
-    /// Whether the looks suffice.
+    /// Whether the rounds suffice.
     pub(super) fn is_over(&self, unspilled: &UnspilledRegisters) -> bool {
         self.rounds >= ROUNDS && self.since.elapsed() >= TIME && unspilled.is_empty()
     }

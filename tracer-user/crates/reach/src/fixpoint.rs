@@ -1,4 +1,4 @@
-//! The looks of one walk: the first, which marks everything, and those that follow until the
+//! The rounds of one walk: the first, which marks everything, and those that follow until the
 //! verdicts stand.
 
 use std::{sync::Arc, time::Instant};
@@ -139,7 +139,7 @@ impl<'t> Fixpoint<'t> {
         make_live(&mut self.nodes, others);
     }
 
-    /// What the last look found.
+    /// What the last round found.
     pub(super) fn verdicts(&self) -> &Verdicts {
         &self.verdicts
     }

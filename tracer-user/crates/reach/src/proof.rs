@@ -1,7 +1,7 @@
 //! The proof: one fixpoint of liveness and reachability, looked at again until it stands.
 //!
 //! The target runs while it is read. Being out of reach is stable, so a wrong proof has one cause
-//! only: in every look, a reference slipped from a place not read yet to a place read already.
+//! only: in every round, a reference slipped from a place not read yet to a place read already.
 //! docs/verdicts.md has the argument in full.
 
 use std::{
@@ -62,10 +62,10 @@ impl Default for Options {
 pub enum Certainty {
     /// Everything was read at one moment: of a copy, or of a target that did not run.
     Exact,
-    /// So many looks agreed that no reference can have slipped through but by a coincidence repeated
+    /// So many rounds agreed that no reference can have slipped through but by a coincidence repeated
     /// `rounds` times.
     Settled {
-        /// Looks in a row that found nothing new.
+        /// Rounds in a row that found nothing new.
         rounds: u32,
     },
     /// It did not come to that: nothing out of reach is proven.
@@ -90,9 +90,9 @@ pub struct WalkStatistics {
     pub bytes_read: u64,
     /// Objects that live goroutines reach.
     pub live_objects: u64,
-    /// Pages (8 KiB) that changed between the two full looks, or were reached later.
+    /// Pages (8 KiB) that changed between the two full rounds, or were reached later.
     pub changing_pages: u64,
-    /// Looks in all.
+    /// Rounds in all.
     pub looks: u32,
     /// How long it took.
     pub took: Duration,
@@ -101,7 +101,7 @@ pub struct WalkStatistics {
 /// The outcome of a walk.
 #[derive(Debug, Clone)]
 pub struct Proof {
-    /// The verdicts of the last look, which is the most cautious one.
+    /// The verdicts of the last round, which is the most cautious one.
     pub verdicts: Verdicts,
     /// Goroutines that ran meanwhile; they count as live.
     pub moved: Vec<Goid>,
@@ -121,7 +121,7 @@ pub struct Prover<'t> {
     last: Option<Fixpoint<'t>>,
 }
 
-/// A walk of which the first look has been made.
+/// A walk of which the first round has been made.
 struct Begun<'t> {
     began: Instant,
     /// What the threads were at before.
@@ -149,7 +149,7 @@ impl<'t> Prover<'t> {
         self.uses.extend(uses);
     }
 
-    /// Makes a first look only: who is not dead by it is live.
+    /// Makes a first round only: who is not dead by it is live.
     /// `nodes` as for [`Self::prove`], which goes on from there.
     ///
     /// # Errors
@@ -265,8 +265,8 @@ impl<'t> Prover<'t> {
         Ok(proof)
     }
 
-    /// Finds the shortest ways to `object` from what is live by the last look, of [`Self::glance`] or of
-    /// [`Self::prove`], but for the stacks of `except`; none if there was no look.
+    /// Finds the shortest ways to `object` from what is live by the last round, of [`Self::glance`] or of
+    /// [`Self::prove`], but for the stacks of `except`; none if there was no round.
     ///
     /// # Errors
     /// When the target is gone.

@@ -1,4 +1,4 @@
-//! Who may keep a reference where no look finds it: in a register, or on a thread's own stack.
+//! Who may keep a reference where no round finds it: in a register, or on a thread's own stack.
 //!
 //! A goroutine that runs keeps references in registers. It stores them on its stack at the latest
 //! when it stops running: at a call that blocks (Go has no registers that a callee preserves), in a

@@ -11,7 +11,7 @@ use super::{
 use ids::TargetAddr;
 use memory::{Gather, Memory, ReadError};
 
-/// How often a stack that moves away under the reader is chased within one look.
+/// How often a stack that moves away under the reader is chased within one round.
 const TRIES: usize = 3;
 /// For how long a goroutine that runs is waited for to stop, so that the maps of its frames hold: most run
 /// for microseconds,

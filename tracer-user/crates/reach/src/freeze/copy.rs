@@ -1,7 +1,7 @@
-//! A moment of a process: it is held still only while what a look reads is copied.
+//! A moment of a process: it is held still only while what an inspection reads is copied.
 //!
-//! Of a process that has little memory of its own, all of that is copied, whatever the look will
-//! read. Of a larger one a look is made first that only notes which pages it reads; those are
+//! Of a process that has little memory of its own, all of that is copied, whatever the inspection will
+//! read. Of a larger one an inspection is made first that only notes which pages it reads; those are
 //! copied. When the look at the copy asks for others, because the process went on in between, it is
 //! held and copied once more: all of it where there is time for that, else those pages too.
 
@@ -22,7 +22,7 @@ use snapshot::{Motion, Target};
 
 /// A process with at most so many bytes of its own is copied whole: a matter of 20 ms.
 const MAX_COPIED_WHOLE: u64 = 64 << 20;
-/// How often a process is held at most for one look.
+/// How often a process is held at most for one inspection.
 const MAX_HOLDS: u32 = 4;
 /// Bytes copied of the stack of a thread in use, where not all is copied.
 const STACK_BYTES: u64 = 64 << 10;
@@ -106,13 +106,13 @@ fn with_stacks(pages: &[u64], threads: &[ThreadRegisters]) -> Vec<u64> {
 
 /// Makes a `look` at one moment of `target`, a process that runs: it is held still, for `limit` at
 /// most in all, only while its memory is copied. `check` is called while it is held, and says that
-/// it is the process that is meant. The look may be made several times; the last one counts.
+/// it is the process that is meant. The inspection may be made several times; the last one counts.
 ///
 /// What the copy lacks in the end is not readable in it, and [`Memory::is_whole`](memory::Memory::is_whole) says
 /// so.
 ///
 /// # Errors
-/// When the process cannot be held, the time does not suffice, or the look fails.
+/// When the process cannot be held, the time does not suffice, or the inspection fails.
 pub fn look_held<T, E: From<FreezeError>>(
     target: &Target,
     limit: Duration,

@@ -1,4 +1,4 @@
-//! Holding the target still for one exact look (`--freeze`, `record`), and letting go of it whatever
+//! Holding the target still for one exact inspection (`--freeze`, `record`), and letting go of it whatever
 //! happens.
 //!
 //! By `PTRACE_SEIZE` and `PTRACE_INTERRUPT`, thread by thread, and not by `SIGSTOP` or the cgroup
@@ -135,7 +135,7 @@ impl Freeze {
     /// Lets the target go, and says how long it was held.
     ///
     /// # Errors
-    /// [`FreezeError::Expired`] when the limit let it go earlier: what was read is no exact look.
+    /// [`FreezeError::Expired`] when the limit let it go earlier: what was read is no exact inspection.
     pub fn end(self) -> Result<Duration, FreezeError> {
         let expired = FreezeError::Expired { limit: self.limit };
         if self.release.send(()).is_err() {

@@ -25,7 +25,7 @@ pub(super) struct Named {
 }
 
 impl Named {
-    /// Takes up `table`, which hardly differs from look to look.
+    /// Takes up `table`, which hardly differs from round to round.
     pub(super) fn update(&mut self, table: &[u8]) {
         let same = self.of_page.len() == words(table).count()
             && words(table).zip(&self.of_page).all(|(pointer, at)| {

@@ -186,7 +186,7 @@ impl Marker {
     }
 
     /// Reads everything reached so far once more and follows it; pages that look different from the first
-    /// time are held to be changing from now on: [`Self::reread_changing`] reads them at each look.
+    /// time are held to be changing from now on: [`Self::reread_changing`] reads them at each round.
     ///
     /// # Errors
     /// When the target is gone.

@@ -25,7 +25,7 @@ use memory::{Memory, ReadError};
 pub use paths::{Path, Paths, Reference, Root};
 pub use retained::Retained;
 
-/// How a later look is made.
+/// How a later round is made.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct RoundOptions {
     /// From high addresses to low ones, and roots before the heap.
@@ -74,7 +74,7 @@ pub struct HeapWalk<'t> {
     somebody_acts: bool,
     globals_read: bool,
     drained: bool,
-    /// What could not be read whole in the present look.
+    /// What could not be read whole in the present round.
     flaw: Option<&'static str>,
     failure: Option<ReadError>,
 }
@@ -166,7 +166,7 @@ impl<'t> HeapWalk<'t> {
         self.marker.unreadable() + self.stacks.unreadable()
     }
 
-    /// What could not be read whole in the last look: nothing follows from that look alone.
+    /// What could not be read whole in the last round: nothing follows from that round alone.
     #[must_use]
     pub fn flaw(&self) -> Option<&'static str> {
         self.flaw

@@ -1,4 +1,4 @@
-//! What the runtime's own tables say, at the beginning of each look: spans, goroutines, threads.
+//! What the runtime's own tables say, at the beginning of each round: spans, goroutines, threads.
 
 use std::sync::Arc;
 
