@@ -1,18 +1,9 @@
 //! Where things are: the workspace, and what setup installs beside it.
 
-use std::{
-    env,
-    path::{Path, PathBuf},
-};
+use std::{env, path::PathBuf};
 
 use anyhow::{Context as _, Result};
-pub(crate) use testing::paths::on_path;
-
-/// The root of the checkout.
-pub(crate) fn workspace() -> &'static Path {
-    let manifest = Path::new(env!("CARGO_MANIFEST_DIR"));
-    manifest.parent().unwrap_or(manifest)
-}
+pub(crate) use testing::paths::{on_path, workspace};
 
 /// Where cargo builds.
 pub(crate) fn target() -> PathBuf {

@@ -1,6 +1,6 @@
 //! What is done at processes beside looks, on threads of its own: opening them, finding out what
 //! they execute, and glances at who waits for locks. All of that may wait for whoever serves a process's
-//! memory or executable, and the fleet's own thread never does.
+//! memory or executable, and the supervisor's own thread never does.
 
 use std::{
     collections::VecDeque,
@@ -40,7 +40,7 @@ pub enum Errand {
     Glance(TrackedProcess, Owner, Box<History>),
 }
 
-/// A process as this member of the fleet: one that executes another program is another.
+/// A process of ours: one that executes another program is another.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct TrackedProcess {
     /// Which process.

@@ -1,4 +1,4 @@
-//! One process of the fleet.
+//! One process that is followed.
 
 use std::{
     collections::BTreeMap,
